@@ -104,7 +104,9 @@ def _check(value: Json, depth: int, error: type[Refused] | type[Rejected]) -> No
             _check(name, depth, error)
             _check(item, depth + 1, error)
         return
-    raise error("json.not-canonical", "only objects, arrays, printable ASCII and integers 0..2^53-1, 8 levels deep")
+    raise error(
+        "json.not-canonical", "only objects, arrays, printable ASCII and integers 0..2^53-1, 8 levels deep"
+    )
 
 
 class Fields:

@@ -1,7 +1,7 @@
-"""Keys: signing pairs (Ed25519 + ML-DSA-65), transport keys, prekeys (ML-KEM-768 + X25519), digits (docs/protocol.md §3).
+"""Signing pairs (Ed25519 + ML-DSA-65), transport keys, prekeys (ML-KEM-768 + X25519) and digits (docs/protocol.md §3).
 
-Owns every call into asymmetric cryptography but the wraps' HPKE. Does not store keys (storage/keystore) nor decide whose
-key counts (directory/).
+Owns every call into asymmetric cryptography. Does not store keys (storage/keystore) nor decide whose key counts
+(directory/).
 """
 
 from __future__ import annotations
@@ -12,7 +12,14 @@ from typing import Final
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ed25519, mldsa, mlkem, x25519
-from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, MLKEM768X25519PrivateKey, MLKEM768X25519PublicKey, Suite
+from cryptography.hazmat.primitives.hpke import (
+    AEAD,
+    KDF,
+    KEM,
+    MLKEM768X25519PrivateKey,
+    MLKEM768X25519PublicKey,
+    Suite,
+)
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from exchange.canonical import Fields, Json, b64, dumps, h
@@ -109,7 +116,8 @@ class PublicKeys:
     def from_json(cls, value: Json, *, what: str) -> PublicKeys:
         fields = Fields(value, ("ed25519", "mldsa65", "transport"), what=what)
         return cls(
-            PublicKey(fields.binary("ed25519", 32), fields.binary("mldsa65", 1952)), fields.binary("transport", 32)
+            PublicKey(fields.binary("ed25519", 32), fields.binary("mldsa65", 1952)),
+            fields.binary("transport", 32),
         )
 
 
@@ -154,7 +162,7 @@ class PrekeyPublic:
     x25519: bytes
 
     def wrap(self, plain: bytes, info: bytes) -> bytes:
-        """HPKE base mode to this prekey (RFC 9180): enc || ciphertext, plaintext + 1,136 bytes. Rejected on a bad key."""
+        """HPKE base mode (RFC 9180): enc || ciphertext, 1,136 bytes more. Raises Rejected on an unusable key."""
         try:
             public = MLKEM768X25519PublicKey(
                 mlkem.MLKEM768PublicKey.from_public_bytes(self.mlkem768),

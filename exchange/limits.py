@@ -1,0 +1,55 @@
+"""Every limit of docs/protocol.md §12, once, with its unit. Settings may lower some of them; nothing raises them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+SECOND_MS: Final = 1_000
+MINUTE_MS: Final = 60 * SECOND_MS
+HOUR_MS: Final = 60 * MINUTE_MS
+DAY_MS: Final = 24 * HOUR_MS
+
+MAX_HEADER: Final = 262_144  # bytes
+MAX_RECIPIENTS: Final = 1_000
+MAX_STIX: Final = 10_485_760  # bytes of one payload
+MAX_CONTENT: Final = MAX_STIX + 65_536  # bytes of frame and payload
+MAX_BODY: Final = 11_534_336  # bytes, encrypted and padded
+MAX_UPLOAD: Final = 13_107_200  # bytes of one envelope on its way to the hub
+MAX_META: Final = 4_096  # bytes
+MAX_CONTROL: Final = 262_144  # bytes of a control payload
+MAX_OBJECTS: Final = 20_000  # STIX objects in a payload
+MAX_STIX_DEPTH: Final = 64
+
+MAX_BATCH_ITEMS: Final = 64  # envelopes in one upload request
+MAX_BATCH_BYTES: Final = 16_777_216
+MAX_RECEIPT_LEAVES: Final = 256
+MAX_STATEMENT: Final = 65_536  # bytes of a statement's body
+MAX_STATEMENT_SIGNATURES: Final = 64
+MAX_LEAF: Final = 524_288  # bytes: a statement with all its signatures
+MAX_JSON_REQUEST: Final = 1_048_576  # bytes
+MAX_PREKEY_RECORD: Final = 4_096  # bytes
+MAX_TOKEN: Final = 2_048  # bytes
+MAX_HEAD: Final = 16_384  # bytes of request line and headers
+
+HEAD_SECONDS: Final = 10
+BODY_SECONDS: Final = 30
+BODY_RATE: Final = 2_048  # bytes a second a body must at least make
+POLL_SECONDS: Final = 60
+PAGE_BYTES: Final = 1_048_576
+MAX_PAGE_BYTES: Final = 4_194_304
+SOCKET_BYTES: Final = 4_194_304  # bytes in flight on a WebSocket that the node has not stored yet
+SOCKET_ITEMS: Final = 256
+CHALLENGE_MS: Final = 10 * MINUTE_MS
+
+QUOTA_ENVELOPES: Final = 20_000  # un-receipted envelopes per sender at the hub
+QUOTA_BYTES: Final = 1_073_741_824
+
+TOKEN_LIFE_SECONDS: Final = 300
+TOKEN_AHEAD_SECONDS: Final = 60
+IAT_AHEAD_MS: Final = DAY_MS
+CLOCK_MARK_MS: Final = 10 * MINUTE_MS
+LEAF_AHEAD_MS: Final = 10 * MINUTE_MS
+STALE_CHECKPOINT_MS: Final = DAY_MS
+PREKEY_MARGIN_MS: Final = DAY_MS  # an envelope's exp lies this long before its prekey's destroy
+GAP_PATIENCE_MS: Final = 5 * MINUTE_MS
+GAP_REPEAT_MS: Final = DAY_MS

@@ -1,0 +1,117 @@
+"""Every "may X send, see or forward Y" (docs/protocol.md §4.4 steps 3-7): returns None or raises, never a flag.
+
+Facts come as arguments: the directory, the clock, what the caller parsed. TLP's own order is tlp.py's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from exchange.directory.members import Member, Status
+from exchange.directory.state import Directory
+from exchange.errors import Hold, Refused, Rejected
+from exchange.header import Header
+from exchange.limits import IAT_AHEAD_MS, PREKEY_MARGIN_MS
+from exchange.tlp import Tlp
+
+_MAY_SEND = frozenset({Status.ACTIVE})
+_MAY_RECEIVE = frozenset({Status.ACTIVE})
+_MAY_SPONSOR = frozenset({Status.ACTIVE})
+
+
+def may_sponsor(member: Member) -> bool:
+    """Whether the member's signature counts as a sponsor's."""
+    return member.status in _MAY_SPONSOR
+
+
+def check_member_call(directory: Directory, issuer: str) -> None:
+    """May this address use the hub's calls for members? Raises Rejected auth.forbidden."""
+    member = directory.members.get(issuer)
+    if member is None or member.status not in _MAY_RECEIVE:
+        raise Rejected("auth.forbidden", f"{issuer} is not an active member")
+
+
+def check_send(
+    *,
+    tlp: Tlp,
+    sender: str,
+    recipients: Sequence[str],
+    anchor_confirmed: bool,
+    directory: Directory,
+) -> None:
+    """May `sender` send content of that TLP to `recipients`? Raises Refused naming what to change."""
+    if not recipients:
+        raise Refused("policy.no-recipient")
+    if all(recipient == sender for recipient in recipients):
+        raise Refused("policy.self-only")
+    check_tlp_to_node(tlp, anchor_confirmed=anchor_confirmed)
+    if directory.member(sender).status not in _MAY_SEND:
+        raise Refused("policy.sender-status", f"{sender} is {directory.member(sender).status.value}")
+    for recipient in recipients:
+        if directory.member(recipient).status not in _MAY_RECEIVE:
+            raise Refused(
+                "policy.recipient-status", f"{recipient} is {directory.member(recipient).status.value}"
+            )
+
+
+def check_tlp_to_node(tlp: Tlp, *, anchor_confirmed: bool) -> None:
+    """May content of that TLP be sealed to nodes' keys from here?
+
+    RED names persons, and persons have no keys in this version. Raises Refused tlp.red-needs-persons,
+    policy.anchor-unconfirmed.
+    """
+    if tlp is Tlp.RED:
+        raise Refused("tlp.red-needs-persons")
+    if not anchor_confirmed and tlp > Tlp.GREEN:
+        raise Refused("policy.anchor-unconfirmed", f"{tlp.label} is above TLP:GREEN")
+
+
+def check_accept(header: Header, *, issuer: str, directory: Directory, now: int) -> None:
+    """Steps 3-7 of docs/protocol.md §4.4: may the hub take this envelope? `now` in ms. Raises Rejected."""
+    if header.net != directory.net:  # 3
+        raise Rejected("envelope.other-network")
+    if header.sender != issuer:  # 4
+        raise Rejected("envelope.not-sender")
+    sender = directory.members.get(header.sender)  # 5
+    if sender is None:
+        raise Rejected("envelope.unknown-sender")
+    try:
+        directory.signing_key(header.sender, header.skid)
+    except Hold as fault:
+        raise Rejected("envelope.unknown-key") from fault
+    if sender.status not in _MAY_SEND:
+        raise Rejected("policy.sender-status", f"{header.sender} is {sender.status.value}")
+    for address, kid in header.to:  # 6, and the prekeys' part of 7
+        _check_recipient(directory, address, kid, header)
+    if header.iat > now + IAT_AHEAD_MS:  # 7
+        raise Rejected("envelope.future", now=now)
+    if header.exp <= now:
+        raise Rejected("envelope.expired", now=now)
+
+
+def _check_recipient(directory: Directory, address: str, kid: bytes, header: Header) -> None:
+    member = directory.members.get(address)
+    if member is None:
+        raise Rejected("envelope.unknown-recipient", f"{address} is not a member", address=address)
+    if member.status not in _MAY_RECEIVE:
+        raise Rejected("policy.recipient-status", f"{address} is {member.status.value}", address=address)
+    prekey = directory.find_prekey(address, kid)
+    if prekey is None:
+        raise Rejected("envelope.unknown-prekey", f"not in {address}'s newest prekeys", address=address)
+    if header.exp > prekey.destroy - PREKEY_MARGIN_MS:
+        raise Rejected("envelope.outlives-prekey", address=address)
+
+
+def check_open(*, urgency: str, lane: str) -> None:
+    """What a recipient demands of a STIX message beyond its envelope. Raises Rejected message.urgency-mismatch."""
+    if urgency != lane:
+        raise Rejected("message.urgency-mismatch", f"urgency {urgency} came in lane {lane}")
+
+
+def check_release(*, tlp: Tlp, who: str, record: Callable[[str, str], None]) -> None:
+    """May opened content leave to a person at this node (show, export)? Logs the decision through `record`.
+
+    Every door out gets its own rule with the issue that builds it; a person at the recipient's own node may see all
+    that was sealed to the node. RED never gets here: it is refused at sending until persons have keys.
+    """
+    record(who, tlp.label)

@@ -1,0 +1,73 @@
+"""What node and hub agree on over HTTP: paths, media types, mailbox items, socket frames (docs/protocol.md §8, §11)."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from exchange.canonical import u32
+from exchange.errors import Rejected
+from exchange.limits import MAX_PAGE_BYTES, MAX_UPLOAD
+
+GENESIS: Final = "/v1/genesis"
+CHECKPOINT: Final = "/v1/directory/checkpoint"
+CHECKPOINTS: Final = "/v1/directory/checkpoints"
+LEAVES: Final = "/v1/directory/leaves"
+STATEMENTS: Final = "/v1/directory/statements"
+PREKEYS: Final = "/v1/prekeys/query"
+STATE: Final = "/v1/state"
+SOCKET: Final = "/v1/socket"
+ENVELOPES: Final = "/v1/envelopes"
+MAILBOX: Final = "/v1/mailbox"
+RECEIPTS: Final = "/v1/receipts"
+APPLICATIONS: Final = "/v1/applications"
+
+BINARY: Final = "application/octet-stream"
+JSON: Final = "application/json"
+PROBLEM: Final = "application/problem+json"
+PROBLEM_TYPE: Final = "urn:exchange:"
+MORE: Final = "Exchange-More"
+MEMBER_SCHEME: Final = "Exchange"
+INVITATION_SCHEME: Final = "Invitation"
+
+ITEM_DELIVERY: Final = 1
+ITEM_RECEIPTS: Final = 2
+ITEM_CHECKPOINT: Final = 3
+ITEM_EXPIRED: Final = 4
+_MAX_ITEM: Final = max(MAX_UPLOAD, MAX_PAGE_BYTES)
+_MAX_CURSOR: Final = 255
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing the hub has for a node; `cursor` goes back to the hub once it is stored."""
+
+    type: int
+    cursor: str
+    payload: bytes
+
+    def to_bytes(self) -> bytes:
+        """u32 length || u8 type || u8 length || cursor || payload (docs/protocol.md §8.1)."""
+        cursor = self.cursor.encode("ascii")
+        head = struct.pack(">BB", self.type, len(cursor)) + cursor
+        return u32(len(head) + len(self.payload)) + head + self.payload
+
+
+def items(data: bytes) -> Iterator[Item]:
+    """The items of a page or socket frame. Raises Rejected request.bad on a frame that doesn't fit."""
+    position = 0
+    while position < len(data):
+        if position + 6 > len(data):
+            raise Rejected("request.bad", "an item is cut short")
+        size, kind, cursor_length = struct.unpack_from(">IBB", data, position)
+        start, end = position + 6 + cursor_length, position + 4 + size
+        if size > _MAX_ITEM or not start <= end <= len(data):
+            raise Rejected("request.bad", "an item's length doesn't fit")
+        try:
+            cursor = data[position + 6 : start].decode("ascii")
+        except UnicodeDecodeError:
+            raise Rejected("request.bad", "a cursor isn't ASCII") from None
+        yield Item(kind, cursor, data[start:end])
+        position = end

@@ -1,0 +1,230 @@
+"""Receipts: signed Merkle batches of what happened to envelopes (docs/protocol.md §7). Does not store or send them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from exchange import merkle
+from exchange.canonical import ADDRESS, ZERO32, Fields, Json, b64, dumps, loads, unb64
+from exchange.errors import Rejected
+from exchange.header import SUITE, DirRef
+from exchange.keys import RECEIPTS, PrivateKeys, PublicKey
+from exchange.limits import MAX_RECEIPT_LEAVES
+
+ACCEPTED: Final = "accepted"
+EXPIRED: Final = "expired"
+STORED: Final = "stored"
+REJECTED: Final = "rejected"
+HELD: Final = "held"
+HUB: Final = "hub"
+EVERYBODY: Final = "*"  # `to` of an accepted leaf
+_BY_HUB: Final = frozenset({ACCEPTED, EXPIRED})
+_STATUSES: Final = (ACCEPTED, EXPIRED, STORED, REJECTED, HELD)
+_COARSE: Final = ("unreadable", "invalid", "policy", "expired")
+SALT_BYTES: Final = 16
+_MAX_LEAF: Final = 1_024  # bytes
+_MAX_BODY: Final = 4_096  # bytes
+_MAX_PATH: Final = 8  # 256 leaves
+
+KeyOf: TypeAlias = Callable[[str, bytes], PublicKey]
+
+_UNREADABLE = frozenset({"envelope.unknown-prekey", "envelope.unwrap-failed", "envelope.body-undecryptable"})
+
+
+def coarse(code: str) -> str:
+    """The rejection the hub sees for a fine code (docs/protocol.md §7, last table)."""
+    if code in _UNREADABLE:
+        return "unreadable"
+    if code == "envelope.outlives-prekey" or code.startswith(("policy.", "tlp.")):
+        return "policy"
+    return "expired" if code == "envelope.expired" else "invalid"
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """What happened to one recipient's copy. env, lc: 32 bytes; salt: 16 bytes; code: a coarse rejection or ""."""
+
+    to: str
+    env: bytes
+    lc: bytes
+    status: str
+    code: str
+    salt: bytes
+
+    def to_bytes(self) -> bytes:
+        return dumps(
+            {
+                "code": self.code,
+                "env": b64(self.env),
+                "lc": b64(self.lc),
+                "salt": b64(self.salt),
+                "status": self.status,
+                "to": self.to,
+            }
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Leaf:
+        fields = Fields(
+            loads(data, most=_MAX_LEAF, field="leaf"),
+            ("code", "env", "lc", "salt", "status", "to"),
+            what="leaf",
+        )
+        leaf = cls(
+            to=fields.text("to"),
+            env=fields.binary("env", 32),
+            lc=fields.binary("lc", 32),
+            status=fields.one_of("status", _STATUSES),
+            code=fields.text("code"),
+            salt=fields.binary("salt", SALT_BYTES),
+        )
+        codes = _COARSE if leaf.status == REJECTED else ("",)
+        whole = leaf.status == ACCEPTED
+        if leaf.code not in codes or whole != (leaf.to == EVERYBODY) or (whole and leaf.lc != ZERO32):
+            raise Rejected("receipt.bad-format", "status, code, to and lc don't fit together")
+        if not whole and not ADDRESS.match(leaf.to):
+            raise Rejected("receipt.bad-format", "to isn't an address")
+        return leaf
+
+
+def accepted(env: bytes, salt: bytes) -> Leaf:
+    """The hub's leaf for an envelope it holds durably."""
+    return Leaf(EVERYBODY, env, ZERO32, ACCEPTED, "", salt)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A signed batch with all its leaves, as its signer keeps it."""
+
+    body: bytes
+    signatures: bytes
+    leaves: tuple[bytes, ...]
+
+    def upload(self) -> Json:
+        """JSON form from a node to the hub."""
+        return {
+            "body": b64(self.body),
+            "leaves": [b64(leaf) for leaf in self.leaves],
+            "signatures": b64(self.signatures),
+        }
+
+    def proof(self, indexes: Sequence[int]) -> Json:
+        """JSON form to a sender: only these leaves, each with its path."""
+        digests = [merkle.leaf_hash(leaf) for leaf in self.leaves]
+        rows = [
+            [index, b64(self.leaves[index]), [b64(step) for step in merkle.path(digests, index)]]
+            for index in indexes
+        ]
+        return {"body": b64(self.body), "leaves": rows, "signatures": b64(self.signatures)}
+
+
+@dataclass(frozen=True)
+class VerifiedBatch:
+    """What a batch says, after every check held. `at` in ms; leaves: all (upload) or the disclosed ones (proof)."""
+
+    signer: str
+    number: int
+    at: int
+    dir: DirRef
+    leaves: tuple[Leaf, ...]
+    batch: Batch
+
+
+def make_batch(
+    *,
+    net: bytes,
+    signer: str,
+    keys: PrivateKeys,
+    number: int,
+    dir_ref: DirRef,
+    at: int,
+    leaves: Sequence[Leaf],
+) -> Batch:
+    """Signs 1..256 leaves as batch `number` of `signer`; `at` in ms."""
+    rows = tuple(leaf.to_bytes() for leaf in leaves)
+    body = dumps(
+        {
+            "at": at,
+            "batch": number,
+            "dir": dir_ref.to_json(),
+            "from": signer,
+            "n": len(rows),
+            "net": b64(net),
+            "root": b64(merkle.root(rows)),
+            "skid": b64(keys.public.signing.skid(net)),
+            "suite": SUITE,
+            "v": 1,
+        }
+    )
+    return Batch(body, keys.sign(RECEIPTS, body), rows)
+
+
+def verify_upload(net: bytes, value: Json, key_of: KeyOf) -> VerifiedBatch:
+    """A node's batch, whole. `key_of(signer, skid)` gives the key or raises. Raises Rejected receipt.*, json.*."""
+    head, fields = _head(net, value)
+    rows = [unb64(leaf, field="leaves") for leaf in fields.items("leaves", least=1, most=MAX_RECEIPT_LEAVES)]
+    if len(rows) != head.n or merkle.root(rows) != head.root:
+        raise Rejected("receipt.bad-root")
+    return _verified(head, fields, rows, key_of)
+
+
+def verify_proof(net: bytes, value: Json, key_of: KeyOf) -> VerifiedBatch:
+    """A proof as a sender gets it: only some leaves, each with its path. Raises Rejected receipt.*, json.*."""
+    head, fields = _head(net, value)
+    rows = []
+    for index, text, steps in fields.rows("leaves", 3, least=1, most=MAX_RECEIPT_LEAVES):
+        if type(index) is not int or type(steps) is not list or len(steps) > _MAX_PATH:
+            raise Rejected("receipt.bad-format", "not [index, leaf, path]")
+        leaf, path = unb64(text, field="leaves"), [unb64(step, size=32, field="path") for step in steps]
+        if merkle.root_from_path(leaf, index, head.n, path) != head.root:
+            raise Rejected("receipt.bad-root")
+        rows.append(leaf)
+    return _verified(head, fields, rows, key_of)
+
+
+@dataclass(frozen=True)
+class _Head:
+    raw: bytes
+    signer: str
+    skid: bytes
+    number: int
+    n: int
+    root: bytes
+    at: int
+    dir: DirRef
+
+
+def _head(net: bytes, value: Json) -> tuple[_Head, Fields]:
+    outer = Fields(value, ("body", "leaves", "signatures"), what="receipts")
+    raw = outer.binary("body")
+    names = ("at", "batch", "dir", "from", "n", "net", "root", "skid", "suite", "v")
+    fields = Fields(loads(raw, most=_MAX_BODY, field="batch"), names, what="batch")
+    fields.exactly("v", 1)
+    fields.exactly("suite", SUITE)
+    if fields.binary("net", 32) != net:
+        raise Rejected("receipt.other-network")
+    head = _Head(
+        raw=raw,
+        signer=fields.address("from"),
+        skid=fields.binary("skid", 32),
+        number=fields.integer("batch", least=1),
+        n=fields.integer("n", least=1, most=MAX_RECEIPT_LEAVES),
+        root=fields.binary("root", 32),
+        at=fields.integer("at"),
+        dir=DirRef.read(fields, "dir"),
+    )
+    return head, outer
+
+
+def _verified(head: _Head, outer: Fields, rows: Sequence[bytes], key_of: KeyOf) -> VerifiedBatch:
+    signatures = outer.binary("signatures")
+    key_of(head.signer, head.skid).verify(RECEIPTS, head.raw, signatures, code="receipt.bad-signature")
+    leaves = tuple(Leaf.from_bytes(row) for row in rows)
+    for leaf in leaves:
+        by_hub = leaf.status in _BY_HUB
+        if by_hub != (head.signer == HUB) or not (by_hub or leaf.to == head.signer):
+            raise Rejected("receipt.wrong-signer", "this signer can't give this receipt")
+    batch = Batch(head.raw, signatures, tuple(rows))
+    return VerifiedBatch(head.signer, head.number, head.at, head.dir, leaves, batch)
