@@ -37,8 +37,10 @@ LAYERS: dict[str, str] = {
         exchange.envelope
         exchange.receipt
         exchange.token
+        exchange.invitation
         exchange.control
-        exchange.directory.records
+        exchange.directory.members
+        exchange.directory.prekeys
         exchange.directory.statements
         exchange.directory.onboarding
         exchange.directory.checkpoint
@@ -119,9 +121,9 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
 
 # A pure layer sees only this much of the standard library: nothing that reads a clock, a file, a socket or chance.
 PURE_STDLIB = (
-    "__future__ abc base64 binascii bisect collections collections.abc contextlib copy dataclasses datetime decimal "
-    "enum functools hashlib heapq hmac html ipaddress itertools json math operator re string struct textwrap types "
-    "typing unicodedata urllib.parse uuid zlib"
+    "__future__ abc base64 binascii bisect calendar collections collections.abc contextlib copy dataclasses datetime "
+    "decimal enum functools hashlib heapq hmac html ipaddress itertools json math operator re string struct textwrap "
+    "types typing unicodedata urllib.parse uuid zlib"
 )
 # formats also reads the schemas that lie in installed packages and beside its code
 PACKAGE_DATA = " csv io importlib.metadata importlib.resources importlib.resources.abc pathlib"
