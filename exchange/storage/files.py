@@ -1,0 +1,185 @@
+"""Owns how a home's files are written, locked and checked: private modes, durable replacement, one owner.
+
+Does not know what a file holds (keystore.py, settings) nor where a home lies. Nothing here is encrypted.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from exchange.errors import Refused, Unavailable
+
+PRIVATE_FILE = 0o600
+PRIVATE_DIRECTORY = 0o700
+OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+MAX_PRIVATE_BYTES = 64 * 1024 * 1024  # write_private builds the whole file in memory
+MAX_HOME_ENTRIES = 1_000_000  # a home is a handful of files and a blob folder; more is not a home
+
+_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+def disk_fault(error: OSError) -> Unavailable:
+    """Our error for a failed file operation: `storage.full` when space is all that lacks, else `storage.io`."""
+    if error.errno in _NO_SPACE:
+        return Unavailable("storage.full")
+    return Unavailable("storage.io", errno=errno.errorcode.get(error.errno or 0, "unknown"))
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Put `data` at `path`, readable by the owner only; after a crash the old or the new file is there, whole.
+
+    Durable on return: file and directory are synced. Writers of one path must exclude each other (HomeLock).
+
+    Raises:
+        Refused: `storage.too-large`.
+        Unavailable: `storage.full`, `storage.io`; then the old file still stands.
+    """
+    if len(data) > MAX_PRIVATE_BYTES:
+        raise Refused("storage.too-large", limit=MAX_PRIVATE_BYTES)
+    # A fixed name, so that a crash leaves at most one stray file and the next write clears it.
+    staged = path.with_name(f".{path.name}.new")
+    try:
+        staged.unlink(missing_ok=True)
+        _write_new(staged, data)
+        staged.replace(path)
+        sync_directory(path.parent)
+    except OSError as error:
+        raise disk_fault(error) from error
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    create_private(path)
+    with path.open("r+b") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def create_private(path: Path) -> None:
+    """Create an empty file of mode 0600 that did not exist, whatever the umask. Raises OSError."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE_FILE)
+    try:
+        os.fchmod(descriptor, PRIVATE_FILE)  # a umask such as 0277 would have taken the owner's bits away
+    finally:
+        os.close(descriptor)
+
+
+def sync_directory(path: Path) -> None:
+    """Make renames and creations in the directory durable. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def check_home_modes(home: Path) -> list[Path]:
+    """The entries of `home` that group or others may touch, itself included; empty when all is private.
+
+    A symbolic link is judged by what it points to. Files that go while this looks (a database's log) are passed over.
+
+    Raises:
+        Refused: `home.missing`, `home.too-many-files`.
+        Unavailable: `storage.io`.
+    """
+    try:
+        if not home.is_dir():
+            raise Refused("home.missing", path=str(home))
+        found = []
+        for count, entry in enumerate(_walk(home)):
+            if count > MAX_HOME_ENTRIES:
+                raise Refused("home.too-many-files", limit=MAX_HOME_ENTRIES)
+            if _is_open_to_others(entry):
+                found.append(entry)
+    except OSError as error:
+        raise disk_fault(error) from error
+    return sorted(found)
+
+
+def _is_open_to_others(entry: Path) -> bool:
+    try:
+        return bool(entry.stat().st_mode & OTHERS)
+    except FileNotFoundError:
+        return False
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    yield folder
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _walk(Path(entry.path))
+            else:
+                yield Path(entry.path)
+
+
+class HomeLock:
+    """The right to own a home: held by one process at a time, and given back by the kernel when it dies.
+
+    A context manager. The file stays when released: removing it would let two processes each lock their own.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor: int | None = None
+
+    def acquire(self) -> None:
+        """Take the lock or fail at once.
+
+        Raises:
+            Refused: `home.locked`, with the owner's `pid` if it wrote one; `home.missing`.
+            Unavailable: `storage.io`, `storage.full`.
+        """
+        if self._descriptor is not None:
+            raise Refused("home.locked", f"this process already owns {self._path}", pid=os.getpid())
+        try:
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
+        except FileNotFoundError as error:
+            raise Refused("home.missing", path=str(self._path.parent)) from error
+        except OSError as error:
+            raise disk_fault(error) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        except BlockingIOError as error:
+            pid = _owner(descriptor)
+            os.close(descriptor)
+            who = f"process {pid}" if pid is not None else "another process"
+            raise Refused("home.locked", f"{who} owns {self._path.parent}", pid=pid) from error
+        except OSError as error:
+            os.close(descriptor)
+            raise disk_fault(error) from error
+        self._descriptor = descriptor
+
+    def release(self) -> None:
+        """Give the lock back; harmless when it is not held."""
+        if self._descriptor is None:
+            return
+        descriptor, self._descriptor = self._descriptor, None
+        try:
+            os.ftruncate(descriptor, 0)  # a pid left behind would blame a process that is gone
+        finally:
+            os.close(descriptor)
+
+    def __enter__(self) -> Self:
+        self.acquire()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+def _owner(descriptor: int) -> int | None:
+    written = os.pread(descriptor, 20, 0)
+    return int(written) if written.isdigit() else None
