@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from exchange.canonical import HANDLE, Fields, b64, dumps, loads, unb64
-from exchange.errors import Rejected
+from exchange.canonical import HANDLE, Fields, b64, dumps, is_member_handle, loads, unb64
+from exchange.errors import Refused, Rejected
 
 PREFIX: Final = "exchange-invitation-1."
 TOKEN_BYTES: Final = 32
@@ -48,6 +48,11 @@ class Invitation:
         }
         return PREFIX + b64(dumps(value))
 
+    def check_time(self, now: int) -> None:
+        """Is it still good at `now` (ms)? Raises Refused invitation.expired."""
+        if now >= self.expires:
+            raise Refused("invitation.expired")
+
     @classmethod
     def from_line(cls, line: str) -> Invitation:
         """Inverse of `to_line`; white space around it is dropped. Raises Rejected invitation.bad-format."""
@@ -59,6 +64,9 @@ class Invitation:
                 loads(unb64(line[len(PREFIX) :], field="invitation"), most=_MAX), _NAMES, what="invitation"
             )
             fields.exactly("v", 1)
+            member = fields.matching("member", HANDLE)
+            if not is_member_handle(member):
+                raise Rejected("json.bad-schema", "member: a reserved handle")
             size, root = fields.items("checkpoint", least=2, most=2)
             if type(size) is not int or size < 1:
                 raise Rejected("json.bad-schema", "checkpoint: not [size, root]")
@@ -68,7 +76,7 @@ class Invitation:
                 ca=fields.binary("ca"),
                 size=size,
                 root=unb64(root, size=32, field="checkpoint"),
-                member=fields.matching("member", HANDLE),
+                member=member,
                 member_class=fields.text("class", most=32),
                 country=fields.matching("country", COUNTRY),
                 expires=fields.integer("expires"),

@@ -6,7 +6,7 @@ Owns the commitment `lc` and the rules that tell a gap, a restart and a fork apa
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from exchange.canonical import ZERO32, h, u64
 
@@ -70,15 +70,23 @@ def commitment(net: bytes, nonce: bytes, link: Link) -> bytes:
 
 def place(view: LaneView, link: Link, env: bytes) -> Placement:
     """Rules 1-7 of docs/protocol.md §6.2 for a new envelope `env` with `link`."""
-    head_seq, head_env = (view.head.seq, view.head.env) if view.head else (0, ZERO32)
+    placement = _in_order(view, link, env)
     rival = _rival(view.near, link, env)
-    if rival is not None:  # 1
-        return Placement("fork", link.seq > head_seq, fork_with=rival)
-    if link.seq == head_seq + 1:  # 2, 3 and the end of 5
-        return Placement("" if link.prev == head_env else "restarted", becomes_head=True)
+    if rival is None:
+        return placement
+    return replace(placement, mark="fork", fork_with=rival)  # 1
+
+
+def _in_order(view: LaneView, link: Link, env: bytes) -> Placement:
+    """Rules 2-7."""
+    head_seq, head_env = (view.head.seq, view.head.env) if view.head else (0, ZERO32)  # 2
+    if link.seq == head_seq + 1 and link.prev == head_env:  # 3
+        return Placement("", becomes_head=True)
     if _fills(view, link, env):  # 4
         return Placement("late", becomes_head=False, filled=True)
-    if link.seq > head_seq:  # 5
+    if link.seq == head_seq + 1:  # 5
+        return Placement("restarted", becomes_head=True)
+    if link.seq > head_seq:
         return Placement("", becomes_head=True, opened=Gap(head_seq + 1, link.seq - 1, link.chain))
     if view.chain_known:  # 6
         return Placement("late", becomes_head=False)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 
-from exchange.canonical import ADDRESS, Fields, b64, dumps, h, loads, sha256, unb64
+from exchange.canonical import Fields, b64, dumps, h, loads, sha256, unb64
 from exchange.errors import Rejected
 from exchange.keys import PrivateKeys, PublicKeys
 from exchange.limits import MAX_TOKEN, TOKEN_AHEAD_SECONDS, TOKEN_LIFE_SECONDS
@@ -77,34 +77,59 @@ def check_token(
     Raises Rejected auth.*; for auth.clock-skew with the fact `now`. The signature is checked before any claim is
     believed, the time last: only a true member learns that its clock is off.
     """
-    fields, signed, signature = _parse(token)
-    issuer = fields.matching("iss", ADDRESS)
-    if fields.binary("net", 32) != net:
+    claims, signed, signature = _parse(token)
+    if claims.net != net:
         raise Rejected("auth.other-network")
-    keys_of(issuer).verify_transport(signed, signature, code="auth.bad-signature")
-    if fields.text("aud") not in origins:
+    keys_of(claims.issuer).verify_transport(signed, signature, code="auth.bad-signature")
+    if claims.origin not in origins:
         raise Rejected("auth.wrong-origin")
-    if fields.matching("m", _METHOD) != method or fields.text("p", most=MAX_TOKEN) != target:
+    if claims.method != method or claims.target != target:
         raise Rejected("auth.wrong-request")
-    issued, expires = fields.integer("iat"), fields.integer("exp")
-    if not 0 < expires - issued <= TOKEN_LIFE_SECONDS:
-        raise Rejected("auth.bad-token", f"lives longer than {TOKEN_LIFE_SECONDS} s")
-    if not issued - TOKEN_AHEAD_SECONDS <= now // 1_000 < expires:
+    if not claims.issued - TOKEN_AHEAD_SECONDS <= now // 1_000 < claims.expires:
         raise Rejected("auth.clock-skew", now=now)
-    return Token(issuer, fields.binary("h", 32))
+    return Token(claims.issuer, claims.body_hash)
 
 
-def _parse(token: str) -> tuple[Fields, bytes, bytes]:
-    parts = token.split(".")
-    if len(token) > MAX_TOKEN or len(parts) != 3 or parts[0] != _HEAD:
+@dataclass(frozen=True)
+class _Claims:
+    """The claims in their right form, not believed yet. Times in seconds."""
+
+    net: bytes
+    issuer: str
+    origin: str
+    method: str
+    target: str
+    body_hash: bytes
+    issued: int
+    expires: int
+
+
+def _parse(token: str) -> tuple[_Claims, bytes, bytes]:
+    """Claims, what is signed, signature. Raises Rejected auth.bad-token for every fault of form."""
+    if len(token) > MAX_TOKEN or token.count(".") != 2:
         raise Rejected("auth.bad-token")
+    head, body, tail = token.split(".")
+    if head != _HEAD:
+        raise Rejected("auth.bad-token", "not an EdDSA token of this network's kind")
     try:
-        claims = loads(unb64(parts[1], field="claims"), most=MAX_TOKEN, field="claims")
-        fields = Fields(claims, _CLAIMS, what="claims")
+        fields = Fields(loads(unb64(body), most=MAX_TOKEN, field="claims"), _CLAIMS, what="claims")
         fields.binary("jti", 16)
-        return fields, f"{parts[0]}.{parts[1]}".encode("ascii"), unb64(parts[2], size=64, field="signature")
+        claims = _Claims(
+            net=fields.binary("net", 32),
+            issuer=fields.address("iss"),
+            origin=fields.text("aud"),
+            method=fields.matching("m", _METHOD),
+            target=fields.text("p", most=MAX_TOKEN),
+            body_hash=fields.binary("h", 32),
+            issued=fields.integer("iat"),
+            expires=fields.integer("exp"),
+        )
+        signature = unb64(tail, size=64, field="signature")
     except Rejected as fault:
         raise Rejected("auth.bad-token", fault.detail) from fault
+    if not 0 < claims.expires - claims.issued <= TOKEN_LIFE_SECONDS:
+        raise Rejected("auth.bad-token", f"lives longer than {TOKEN_LIFE_SECONDS} s")
+    return claims, f"{head}.{body}".encode("ascii"), signature
 
 
 def socket_message(net: bytes, origin: str, nonce: bytes) -> bytes:
