@@ -1,0 +1,130 @@
+"""Who is in the network: members, officers and the hub, as the directory log says (docs/protocol.md §1, §9.3, §9.4).
+
+Owns these records and their signed JSON. Who may change a status is `onboarding`'s business, what it permits
+`policy`'s, how the records come about `rules`'.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from exchange.canonical import HANDLE, Fields, Json, b64, is_member_handle, unb64
+from exchange.errors import Rejected
+from exchange.keys import PublicKey, PublicKeys
+
+MEMBER_CLASSES: Final = (
+    "national_csirt",
+    "sectoral_csirt",
+    "police",
+    "military",
+    "government_authority",
+    "international_org",
+    "observer",
+)
+MAX_CA: Final = 4_096  # bytes of DER
+
+_COUNTRY = re.compile(r"([A-Z]{2})?\Z")
+_ORIGIN = re.compile(r"https://([a-z0-9.-]{1,253}|\[[0-9a-f:.]{2,45}\])(:[1-9][0-9]{0,4})?\Z")
+
+
+class Status(Enum):
+    """How a member stands; all but ACTIVE wait for statements of a later version."""
+
+    ACTIVE = "active"
+    RESTRICTED = "restricted"
+    SUSPENDED = "suspended"
+    REMOVED = "removed"
+
+
+@dataclass(frozen=True)
+class Member:
+    """A member: its keys, what it committed to for later, and its standing `since` (leaf time, UTC ms)."""
+
+    handle: str
+    member_class: str
+    country: str  # ISO 3166-1 alpha-2; empty for one without a country
+    keys: PublicKeys
+    revoke: PublicKey
+    next: bytes
+    status: Status = Status.ACTIVE
+    since: int = 0
+
+    def to_json(self) -> Json:
+        """The `member` of an add body; `since` comes from the leaf."""
+        return {
+            "class": self.member_class,
+            "country": self.country,
+            "handle": self.handle,
+            "keys": self.keys.to_json(),
+            "next": b64(self.next),
+            "revoke": self.revoke.to_json(),
+            "status": self.status.value,
+        }
+
+    @classmethod
+    def from_json(cls, value: Json) -> Member:
+        """Inverse of `to_json`. Raises Rejected json.bad-schema."""
+        names = ("class", "country", "handle", "keys", "next", "revoke", "status")
+        fields = Fields(value, names, what="member")
+        fields.exactly("status", Status.ACTIVE.value)  # members are admitted as active in this version
+        handle = fields.matching("handle", HANDLE)
+        if not is_member_handle(handle):
+            raise Rejected("json.bad-schema", f"member.handle: {handle} is reserved")
+        return cls(
+            handle=handle,
+            member_class=fields.one_of("class", MEMBER_CLASSES),
+            country=fields.matching("country", _COUNTRY),
+            keys=PublicKeys.from_json(fields.raw("keys"), what="member.keys"),
+            revoke=PublicKey.from_json(fields.raw("revoke"), what="member.revoke"),
+            next=fields.binary("next", 32),
+        )
+
+
+@dataclass(frozen=True)
+class Officer:
+    """Who signs for the network; its address is `officer/NAME`."""
+
+    name: str
+    keys: PublicKeys
+
+    @property
+    def address(self) -> str:
+        return f"officer/{self.name}"
+
+    def to_json(self) -> Json:
+        return {"name": self.name, "keys": self.keys.to_json()}
+
+    @classmethod
+    def from_json(cls, value: Json) -> Officer:
+        """Inverse of `to_json`. Raises Rejected json.bad-schema."""
+        fields = Fields(value, ("name", "keys"), what="officer")
+        return cls(
+            fields.matching("name", HANDLE), PublicKeys.from_json(fields.raw("keys"), what="officer.keys")
+        )
+
+
+@dataclass(frozen=True)
+class HubIdentity:
+    """The hub: origin (`https://host[:port]`), the CA of its certificate (DER; empty: a public one) and keys."""
+
+    address: str
+    ca: bytes
+    keys: PublicKeys
+
+    def to_json(self) -> Json:
+        return {"address": self.address, "ca": b64(self.ca), "keys": self.keys.to_json()}
+
+    @classmethod
+    def from_json(cls, value: Json) -> HubIdentity:
+        """Inverse of `to_json`. Raises Rejected json.bad-schema."""
+        fields = Fields(value, ("address", "ca", "keys"), what="hub")
+        address = fields.matching("address", _ORIGIN)
+        if address.endswith(":443"):
+            raise Rejected("json.bad-schema", "hub.address: the default port is left out")
+        ca = unb64(fields.raw("ca"), field="hub.ca")
+        if len(ca) > MAX_CA:
+            raise Rejected("json.bad-schema", f"hub.ca: more than {MAX_CA} bytes")
+        return cls(address, ca, PublicKeys.from_json(fields.raw("keys"), what="hub.keys"))

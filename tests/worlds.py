@@ -1,0 +1,218 @@
+"""A small network in memory for tests: hub, two officers, members with prekeys, and the log they stand in.
+
+Owns fixed seeds and the shortest honest way to grow a log. Nothing here checks anything: Directory does. Key pairs and
+prekeys are the same in every run (signatures are not: ML-DSA is randomised), and a pair costs a few milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+
+from exchange.canonical import b64, dumps, sha256
+from exchange.directory.checkpoint import Checkpoint, SignedCheckpoint
+from exchange.directory.log import Leaf
+from exchange.directory.members import HubIdentity, Member, Officer
+from exchange.directory.prekeys import EPOCH_MS, GRACE_MS, PrekeyRecord, PrekeyRef
+from exchange.directory.state import Directory, Outcome
+from exchange.directory.statements import (
+    Statement,
+    build_add,
+    build_genesis,
+    build_prekeys,
+    network_id,
+)
+from exchange.header import DirRef
+from exchange.keys import PrekeySecret, PrivateKeys
+from exchange.limits import DAY_MS
+
+NOW = 1_790_000_000_000  # 2026-09-21
+OFFICERS = ("alba", "bruno")
+MEMBERS = ("pe-csirt", "co-csirt", "bb-csirt")
+ORIGIN = "https://hub.example"
+
+
+@cache
+def keys(name: str) -> PrivateKeys:
+    """The key pair of this name, e.g. `hub`, `officer/alba`, `pe-csirt`, `revoke/pe-csirt`."""
+    return PrivateKeys(sha256(b"seed of " + name.encode("ascii")))
+
+
+@cache
+def prekey_secret(address: str, start: int, salt: str = "") -> PrekeySecret:
+    """The private half of an address's epoch that begins at `start`; `salt` makes another one."""
+    seed = f"prekey {address} {start} {salt}".encode("ascii")
+    return PrekeySecret(b"".join(sha256(seed + bytes([part])) for part in range(3)))
+
+
+def a_member(handle: str, *, country: str | None = None, member_class: str = "national_csirt") -> Member:
+    """A member as an add body has it; the country is the handle's first two letters unless given."""
+    return Member(
+        handle=handle,
+        member_class=member_class,
+        country=handle[:2].upper() if country is None else country,
+        keys=keys(handle).public,
+        revoke=keys(f"revoke/{handle}").public.signing,
+        next=keys(f"next/{handle}").public.next_commitment(bytes(32)),
+    )
+
+
+def genesis_body(*, officers: Sequence[str] = OFFICERS, now: int = NOW, sponsors_threshold: int = 2) -> bytes:
+    """Body of a genesis that all `officers` have to agree under."""
+    return build_genesis(
+        nonce=sha256(b"nonce"),
+        name="Test network",
+        hub=HubIdentity(ORIGIN, b"", keys("hub").public),
+        officers=[Officer(name, keys(f"officer/{name}").public) for name in officers],
+        officers_threshold=len(officers),
+        sponsors_threshold=sponsors_threshold,
+        recovery=keys("recovery").public.signing,
+        at=now,
+        not_after=now + DAY_MS,
+    )
+
+
+def signed(body: bytes, *signers: str) -> Statement:
+    """`body` signed by each of `signers` with its own key."""
+    statement = Statement(body)
+    for signer in signers:
+        statement = statement.with_signature(signer, keys(signer))
+    return statement
+
+
+@dataclass
+class World:
+    """A network that grows: `append` is the hub, the rest are those who sign. Times in UTC ms."""
+
+    net: bytes
+    directory: Directory
+    leaves: list[bytes]
+    now: int
+    hub_keys: PrivateKeys
+    officer_keys: dict[str, PrivateKeys]
+    recovery_keys: PrivateKeys
+    member_keys: dict[str, PrivateKeys] = field(default_factory=dict)
+    prekeys: dict[str, dict[bytes, tuple[PrekeySecret, PrekeyRef]]] = field(default_factory=dict)  # by kid
+    records: dict[bytes, bytes] = field(default_factory=dict)  # prekey records by kid
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    @property
+    def checkpoint(self) -> SignedCheckpoint:
+        """The newest one, made anew at every call (so take its `ref` and itself from one call)."""
+        return self.checkpoint_at(self.directory.size)
+
+    def checkpoint_at(self, size: int, at: int | None = None) -> SignedCheckpoint:
+        """What the hub signed, or would have, when the log had `size` leaves."""
+        body = Checkpoint(
+            self.net, 0, size, self.directory.root(size), self.directory.at if at is None else at
+        )
+        return SignedCheckpoint.sign(body, self.hub_keys)
+
+    @property
+    def dir(self) -> DirRef:
+        return self.checkpoint.ref(self.net)
+
+    def leaf(self, statement: Statement, at: int | None = None, *, index: int | None = None) -> bytes:
+        """The leaf that the hub would log next."""
+        index = self.directory.size if index is None else index
+        return Leaf(self.net, index, self.now if at is None else at, statement).to_bytes()
+
+    def append(self, statement: Statement, at: int | None = None) -> Outcome:
+        """Log it, whatever it is."""
+        return self.append_leaf(self.leaf(statement, at))
+
+    def append_leaf(self, leaf: bytes) -> Outcome:
+        outcome = self.directory.apply(leaf, now=None)
+        self.leaves.append(leaf)
+        self.outcomes.append(outcome)
+        return outcome
+
+    def add_body(self, handle: str, *, member: Member | None = None) -> bytes:
+        return build_add(net=self.net, member=member or a_member(handle), not_after=self.now + 30 * DAY_MS)
+
+    def add_statement(
+        self, handle: str, *, sponsors: Iterable[str] = (), member: Member | None = None
+    ) -> Statement:
+        """An add with the new member's signature, every officer's and those sponsors'."""
+        officers = [f"officer/{name}" for name in self.officer_keys]
+        return signed(self.add_body(handle, member=member), handle, *officers, *sponsors)
+
+    def refs(self, address: str, *, start: int | None = None, epochs: int = 2) -> list[PrekeyRef]:
+        """Make that many consecutive epochs' prekeys, the first from `start` (a day ago), and keep them."""
+        first = self.now - DAY_MS if start is None else start
+        made = []
+        for begin in range(first, first + epochs * EPOCH_MS, EPOCH_MS):
+            secret = prekey_secret(address, begin)
+            until = begin + EPOCH_MS
+            record = PrekeyRecord(address, begin, until, until + GRACE_MS, secret.public)
+            ref = record.ref(self.net)
+            self.records[ref.kid] = record.to_bytes(self.net)
+            self.prekeys.setdefault(address, {})[ref.kid] = (secret, ref)
+            made.append(ref)
+        return made
+
+    def prekeys_body(self, address: str, refs: Sequence[PrekeyRef] | None = None) -> bytes:
+        return build_prekeys(
+            net=self.net,
+            address=address,
+            refs=self.refs(address) if refs is None else refs,
+            after=self.directory.last_hash(address, "prekeys"),
+            not_after=self.now + DAY_MS,
+        )
+
+    def prekeys_statement(self, address: str, refs: Sequence[PrekeyRef] | None = None) -> Statement:
+        """Prekeys signed by the address itself."""
+        return signed(self.prekeys_body(address, refs), address)
+
+    def join(self, handle: str, *, member: Member | None = None) -> None:
+        """Admit a member, sponsored by all there are, and publish its prekeys."""
+        sponsors = tuple(self.directory.members)
+        outcome = self.append(self.add_statement(handle, sponsors=sponsors, member=member))
+        self.member_keys[handle] = keys(handle)
+        published = self.append(self.prekeys_statement(handle))
+        assert outcome.effective, outcome.code
+        assert published.effective, published.code
+
+    def advance(self, milliseconds: int) -> None:
+        """Let time pass."""
+        self.now += milliseconds
+
+
+def make_world(members: Sequence[str] = MEMBERS, *, now: int = NOW, sponsors_threshold: int = 2) -> World:
+    """A network of two officers and these members, each with prekeys for two epochs from a day before `now`."""
+    body = genesis_body(now=now, sponsors_threshold=sponsors_threshold)
+    officers = {name: keys(f"officer/{name}") for name in OFFICERS}
+    statement = signed(body, "hub", "recovery", *(f"officer/{name}" for name in OFFICERS))
+    net = network_id(body)
+    leaf = Leaf(net, 0, now, statement).to_bytes()
+    world = World(
+        net=net,
+        directory=Directory.from_genesis(leaf),
+        leaves=[leaf],
+        now=now,
+        hub_keys=keys("hub"),
+        officer_keys=officers,
+        recovery_keys=keys("recovery"),
+    )
+    for handle in members:
+        world.join(handle)
+    return world
+
+
+def raw_body(net: bytes, **changes: object) -> bytes:
+    """A body with the common members, for types and values that the builders refuse."""
+    common: dict[str, object] = {
+        "after": b64(bytes(32)),
+        "net": b64(net),
+        "not_after": NOW + DAY_MS,
+        "subject": ["network", "policy"],
+        "type": "policy",
+        "v": 1,
+    }
+    return dumps({**common, **changes})
+
+
+def without_signature(statement: Statement, signer: str) -> Statement:
+    """`statement` as if `signer` hadn't signed."""
+    return replace(statement, signatures=tuple(pair for pair in statement.signatures if pair[0] != signer))
