@@ -1,0 +1,250 @@
+"""Finds where each object of a JSON file begins and ends, so that its exact bytes can be handed on.
+
+Parsing and writing again changes a third of published bundles; signatures and archives need the bytes as
+they came. This file owns the strict reading of untrusted JSON (RFC 8259): syntax, UTF-8, sizes, depth, repeated
+keys. It keeps no values: whoever needs one parses its span. What the objects mean is `stix`'s business.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import orjson
+
+from exchange.errors import Refused
+from exchange.limits import MAX_OBJECTS, MAX_STIX, MAX_STIX_DEPTH
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much of a file is read. Every step takes time linear in the bytes and memory within `max_values`."""
+
+    max_bytes: int = MAX_STIX
+    max_objects: int = MAX_OBJECTS
+    max_depth: int = MAX_STIX_DEPTH  # containers within each other; the outermost counts as 1
+    # One value can take a hundred times its bytes once it is parsed, so bytes alone don't bound memory.
+    max_values: int = 1_000_000
+
+
+class Span(NamedTuple):
+    """One value in the file: data[start:end]; `repeated` names a key that stands twice somewhere within it."""
+
+    start: int
+    end: int
+    repeated: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A file whose syntax holds: the members of its outermost object, and the spans of its items.
+
+    `items` are the elements of the outermost list, or of the list under the key `objects` of the outermost object.
+    `repeated` names a key that stands twice outside all items. `depth` is the deepest nesting found.
+    """
+
+    data: bytes
+    root: Span
+    members: dict[str, Span]
+    items: tuple[Span, ...]
+    repeated: str | None
+    depth: int
+
+    def bytes_of(self, span: Span) -> bytes:
+        """The exact bytes of one span."""
+        return self.data[span.start : span.end]
+
+    @property
+    def is_object(self) -> bool:
+        """Whether the outermost value is an object."""
+        return self.data[self.root.start] == _OPEN_OBJECT
+
+    @property
+    def is_list(self) -> bool:
+        """Whether the outermost value is a list."""
+        return self.data[self.root.start] == _OPEN_LIST
+
+
+_OPEN_OBJECT = ord("{")
+_OPEN_LIST = ord("[")
+_BOM = b"\xef\xbb\xbf"
+
+# Possessive quantifiers (*+, ++): no backtracking, so every match takes linear time.
+_WS = rb"[ \t\n\r]*+"
+_STRING = rb'"[^"\\\x00-\x1f]*+(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*+)*+"'
+_NUMBER = rb"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+"
+_VALUE = re.compile(
+    _WS + rb"(?:(?P<open>[{\[])|(?P<scalar>" + _STRING + rb"|" + _NUMBER + rb"|true|false|null))" + _WS
+)
+_KEY = re.compile(_WS + rb"(?P<key>" + _STRING + rb")" + _WS + rb":")
+_CLOSE = re.compile(_WS + rb"[}\]]" + _WS)
+
+
+def scan(data: bytes, limits: Limits) -> Document:
+    """Read the whole of `data` as one JSON value and note where its items are.
+
+    A UTF-8 byte order mark before the value is skipped (RFC 8259 §8.1 lets a reader do so).
+
+    Raises: Refused `json.too-large`, `json.not-utf8`, `json.bad-syntax` (with the byte offset), `json.too-deep`,
+    `json.too-many-values`, `json.too-many-objects`.
+    """
+    if len(data) > limits.max_bytes:
+        raise Refused("json.too-large", f"more than {limits.max_bytes} bytes")
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Refused("json.not-utf8", f"not UTF-8 text at byte {error.start}") from None
+    return _Scanner(data, limits).run()
+
+
+class _Frame:
+    """One open container: where it began, the keys it had, and what its elements are to the document."""
+
+    __slots__ = ("closer", "holds_items", "key", "keys", "start")
+
+    def __init__(self, start: int, closer: int, *, holds_items: bool) -> None:
+        self.start = start
+        self.closer = closer
+        self.holds_items = holds_items
+        self.keys: set[bytes] = set()
+        self.key = b""
+
+
+class _Scanner:
+    """The state of one scan. The nesting is kept in a list, so depth never touches Python's own stack."""
+
+    def __init__(self, data: bytes, limits: Limits) -> None:
+        self.data = data
+        self.limits = limits
+        self.at = len(_BOM) if data.startswith(_BOM) else 0
+        self.stack: list[_Frame] = []
+        self.members: dict[str, Span] = {}
+        self.items: list[Span] = []
+        self.repeated: str | None = None
+        self.item_repeated: str | None = None
+        self.item_level = 0  # how many frames are open around an item; 0 while no list of items is open
+        self.depth = 0
+        self.values = 0
+
+    def run(self) -> Document:
+        root: Span | None = None
+        while root is None:
+            start, end = self._value()
+            if end is None:  # a container was opened: go on inside, unless it is empty
+                if not self._closes():
+                    self._key()
+                    continue
+                start, end = self._close()
+            root = self._finish(start, end)
+        if self.at != len(self.data):
+            raise self._bad_syntax()
+        return Document(self.data, root, self.members, tuple(self.items), self.repeated, self.depth)
+
+    def _value(self) -> tuple[int, int | None]:
+        match = _VALUE.match(self.data, self.at)
+        if match is None:
+            raise self._bad_syntax()
+        self.values += 1
+        if self.values > self.limits.max_values:
+            raise Refused("json.too-many-values", f"more than {self.limits.max_values} values")
+        self.at = match.end()
+        start = match.start("scalar")
+        if start >= 0:
+            return start, match.end("scalar")
+        self._open(match.start("open"))
+        return match.start("open"), None
+
+    def _open(self, start: int) -> None:
+        is_object = self.data[start] == _OPEN_OBJECT
+        parent = self.stack[-1] if self.stack else None
+        # The items are those of the outermost list, or of the list under `objects` of the outermost object.
+        holds_items = not is_object and (
+            parent is None or (len(self.stack) == 1 and parent.key == b"objects")
+        )
+        if holds_items:
+            self.item_level = len(self.stack) + 1
+        self.stack.append(_Frame(start, ord("}") if is_object else ord("]"), holds_items=holds_items))
+        self.depth = max(self.depth, len(self.stack))
+        if self.depth > self.limits.max_depth:
+            raise Refused("json.too-deep", f"more than {self.limits.max_depth} levels")
+
+    def _closes(self) -> bool:
+        return self.at < len(self.data) and self.data[self.at] == self.stack[-1].closer
+
+    def _close(self) -> tuple[int, int]:
+        """Close the innermost container, whose closing bracket is next; its span."""
+        frame = self.stack.pop()
+        end = self.at + 1
+        match = _CLOSE.match(self.data, self.at)
+        if match is None:
+            raise self._bad_syntax()
+        self.at = match.end()
+        if frame.holds_items:
+            self.item_level = 0
+        return frame.start, end
+
+    def _finish(self, start: int, end: int) -> Span | None:
+        """Note a finished value, close what ends with it, and step to the next; the root's span at the end."""
+        while self.stack:
+            self._note(start, end)
+            if self._closes():
+                start, end = self._close()
+                continue
+            if self.at >= len(self.data) or self.data[self.at] != ord(","):
+                raise self._bad_syntax()
+            self.at += 1
+            self._key()
+            return None
+        within = (item.repeated for item in self.items)
+        return Span(start, end, self.repeated or next((key for key in within if key is not None), None))
+
+    def _note(self, start: int, end: int) -> None:
+        frame = self.stack[-1]
+        if len(self.stack) == 1 and frame.key:
+            self.members[frame.key.decode("utf-8", "replace")] = Span(start, end)
+        elif frame.holds_items:
+            if len(self.items) >= self.limits.max_objects:
+                raise Refused("json.too-many-objects", f"more than {self.limits.max_objects} objects")
+            self.items.append(Span(start, end, self.item_repeated))
+            self.item_repeated = None
+
+    def _key(self) -> None:
+        """Read the key of the next member, when the innermost container is an object."""
+        frame = self.stack[-1]
+        if frame.closer != ord("}"):
+            return
+        match = _KEY.match(self.data, self.at)
+        if match is None:
+            raise self._bad_syntax()
+        self.at = match.end()
+        key = _decode_key(match["key"])
+        frame.key = key
+        if key not in frame.keys:
+            frame.keys.add(key)
+        elif self.item_level and len(self.stack) > self.item_level:
+            self.item_repeated = key.decode("utf-8", "replace")
+        else:
+            self.repeated = key.decode("utf-8", "replace")
+
+    def _bad_syntax(self) -> Refused:
+        return Refused("json.bad-syntax", f"not JSON at byte {self.at}", offset=self.at)
+
+
+def parse(data: bytes) -> object:
+    """The value of one span, or None where readers of JSON disagree: a lone surrogate, a number beyond a double."""
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _decode_key(token: bytes) -> bytes:
+    """The key a string token stands for: `"a"` and `"\\u0061"` are the same key."""
+    if b"\\" not in token:
+        return token[1:-1]
+    try:
+        text: str = orjson.loads(token)
+    except orjson.JSONDecodeError:  # a lone surrogate: whoever parses the object will refuse it
+        return token[1:-1]
+    return text.encode()

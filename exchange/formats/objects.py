@@ -1,0 +1,50 @@
+"""What reading a file yields: the objects that go on, byte for byte, and those set aside with their reason.
+
+Only the shapes; `stix` fills them, `registry` hands them out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from exchange.tlp import Tlp
+
+Version = Literal["2.0", "2.1"]
+
+
+@dataclass(frozen=True, slots=True)
+class RawObject:
+    """One valid STIX object: its exact bytes as they stood in the file, and what is needed to know about it.
+
+    `tlp` is the strictest TLP marking anywhere on the object, None without one. `marked` says whether a TLP
+    marking covers the whole object, not only some of its properties.
+    """
+
+    id: str
+    type: str
+    version: Version
+    data: bytes
+    tlp: Tlp | None
+    marked: bool
+    is_core_incident: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """One object that doesn't go on: its id, or `#` and its place from 0, the code, and where and why."""
+
+    object: str
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A file that was read. `unread` is true for a format that is recognised but has no reader yet."""
+
+    name: str
+    format: str
+    unread: bool
+    accepted: tuple[RawObject, ...] = ()
+    set_aside: tuple[SetAside, ...] = ()

@@ -1,0 +1,137 @@
+"""Reads STIX files, 2.0 and 2.1: a bundle, a bare object or a list of objects, each object's bytes kept as they are.
+
+A bad object is set aside with its reason and the rest goes on; only a file that can't be read as a whole is refused.
+`json_spans` finds the objects, `validation` judges them, `markings` reads their labels; this file puts them together.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from exchange.errors import Refused
+from exchange.formats import markings, validation
+from exchange.formats.json_spans import Document, Limits, Span, parse, scan
+from exchange.formats.objects import Loaded, RawObject, SetAside
+from exchange.tlp import Tlp, strictest
+
+FORMAT = "stix"
+# Within a bundle an object stands two levels deep, and the whole bundle has Limits.max_depth.
+_LEVELS_AROUND_AN_OBJECT = 2
+_ID = re.compile(r"[A-Za-z0-9-]{3,250}--[0-9A-Fa-f-]{36}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """A valid object whose markings aren't resolved yet: a definition may stand later in the file."""
+
+    raw: RawObject
+    refs: list[str]
+    granular: list[str]
+
+
+def recognise(document: Document) -> bool:
+    """Whether the document is meant as STIX: a bundle, an object with type and id, or a list of such objects."""
+    if document.is_object:
+        return {"type", "id"} <= document.members.keys() or _text(document, "type") == "bundle"
+    if document.is_list and document.items:
+        first = parse(document.bytes_of(document.items[0]))
+        return isinstance(first, dict) and {"type", "id"} <= first.keys()
+    return False
+
+
+def read(name: str, document: Document, limits: Limits) -> Loaded:
+    """Read every object of a recognised document; each stands once in the result, in the file's order.
+
+    Objects with the same id, versions or repeats, are all kept: messages are never deduplicated by STIX id.
+
+    Raises: Refused `stix.ambiguous-file`, `stix.bad-bundle`, `json.too-deep`.
+    """
+    is_bundle = _text(document, "type") == "bundle"
+    around = _LEVELS_AROUND_AN_OBJECT if not document.is_list else 1
+    if not is_bundle and document.depth + around > limits.max_depth:
+        raise Refused("json.too-deep", f"more than {limits.max_depth} levels in a bundle")
+    bundle_refs: list[str] = []
+    spans: Iterable[Span]
+    if is_bundle:
+        if document.repeated is not None:
+            raise Refused("stix.ambiguous-file")
+        objects = document.members.get("objects")
+        if objects is None or not document.bytes_of(objects).startswith(b"["):
+            raise Refused("stix.bad-bundle")
+        bundle_refs = markings.marking_refs(_bundle_properties(document))
+        spans = document.items
+    else:
+        spans = document.items if document.is_list else (document.root,)
+
+    checked: list[_Checked] = []
+    aside: list[SetAside] = []
+    definitions: dict[str, Tlp] = {}
+    for place, span in enumerate(spans):
+        value = parse(document.bytes_of(span))
+        try:
+            checked.append(_check(document.bytes_of(span), value, span))
+        except Refused as refusal:
+            aside.append(SetAside(_name_of(value, place), refusal.code, refusal.detail))
+        markings.collect_definition(value, definitions)
+    on_all = markings.resolve(bundle_refs, definitions)
+    accepted = tuple(_mark(each, on_all, definitions) for each in checked)
+    return Loaded(name, FORMAT, unread=False, accepted=accepted, set_aside=tuple(aside))
+
+
+def read_object(data: bytes) -> RawObject:
+    """Read one object on its own, as this program builds them.
+
+    Raises: Refused `json.*` or `stix.*`.
+    """
+    span = scan(data, Limits()).root
+    value = parse(data[span.start : span.end])
+    definitions: dict[str, Tlp] = {}
+    markings.collect_definition(value, definitions)
+    return _mark(_check(data[span.start : span.end], value, span), [], definitions)
+
+
+def _check(data: bytes, value: object, span: Span) -> _Checked:
+    if span.repeated is not None:
+        raise Refused("stix.duplicate-key")
+    if value is None:
+        raise Refused("stix.bad-value" if data.startswith(b"{") else "stix.not-an-object")
+    if not isinstance(value, dict):
+        raise Refused("stix.not-an-object")
+    version = validation.check_object(value)
+    raw = RawObject(
+        value["id"],
+        value["type"],
+        version,
+        data,
+        tlp=None,
+        marked=False,
+        is_core_incident=validation.carries_incident_core(value),
+    )
+    return _Checked(raw, markings.marking_refs(value), markings.granular_refs(value))
+
+
+def _mark(checked: _Checked, on_all: list[Tlp], definitions: Mapping[str, Tlp]) -> RawObject:
+    whole = on_all + markings.resolve(checked.refs, definitions)
+    found = whole + markings.resolve(checked.granular, definitions)
+    raw = checked.raw
+    tlp = strictest(found) if found else None
+    return RawObject(raw.id, raw.type, raw.version, raw.data, tlp, bool(whole), raw.is_core_incident)
+
+
+def _name_of(value: object, place: int) -> str:
+    object_id = value.get("id") if isinstance(value, dict) else None
+    return object_id if isinstance(object_id, str) and _ID.fullmatch(object_id) else f"#{place}"
+
+
+def _text(document: Document, key: str) -> str | None:
+    span = document.members.get(key)
+    value = parse(document.bytes_of(span)) if span else None
+    return value if isinstance(value, str) else None
+
+
+def _bundle_properties(document: Document) -> dict[str, Any]:
+    span = document.members.get("object_marking_refs")
+    return {"object_marking_refs": parse(document.bytes_of(span))} if span else {}

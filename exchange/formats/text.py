@@ -1,0 +1,47 @@
+"""Writes a message as plain text for a terminal or a printer: what it says and what kinds of objects it carries.
+
+Indicators themselves are left out: they stand in the STIX form, and text is copied about without thought.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import orjson
+
+from exchange.formats.cover import carried_objects
+from exchange.formats.stix_time import to_stix
+from exchange.message import Message
+
+
+def write(message: Message) -> bytes:
+    """The message as UTF-8 text, the label first and last. Times are UTC."""
+    rows = (
+        ("subject", message.subject),
+        ("kind", message.kind),
+        ("urgency", message.urgency.value),
+        ("case", message.case_id),
+        ("message", message.id),
+        ("author", message.author),
+        ("in reply to", message.in_reply_to),
+        ("created", to_stix(message.created)),
+        ("acknowledge by", _time(message.ack_by)),
+        ("reply by", _time(message.reply_by)),
+        ("expires", _time(message.expires)),
+        ("outcome", message.outcome),
+        ("reason", message.reason),
+        ("question", message.question),
+        ("exercise", message.exercise_id),
+        ("legal status", message.legal_status),
+    )
+    types = Counter(str(orjson.loads(data).get("type")) for data in carried_objects(message))
+    lines = [message.tlp.label, *(f"{name + ':':<16}{value}" for name, value in rows if value)]
+    lines += ["", message.text] if message.text else []
+    lines += (
+        ["", "carries:", *(f"  {count:>6}  {name}" for name, count in sorted(types.items()))] if types else []
+    )
+    return "\n".join([*lines, "", message.tlp.label, ""]).encode()
+
+
+def _time(ms: int | None) -> str | None:
+    return None if ms is None else to_stix(ms)

@@ -1,0 +1,101 @@
+"""The Traffic Light Protocol: its five labels, their order, their spellings and their STIX marking ids.
+
+This file owns what a label is and which of two is stricter. Reading markings out of STIX objects is
+`formats/markings`' business; what a label permits is `policy`'s. Nowhere else are labels compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum
+from functools import total_ordering
+
+from exchange.errors import Refused
+
+
+@total_ordering
+class Tlp(Enum):
+    """A TLP 2.0 label (FIRST, August 2022). `Tlp.CLEAR < Tlp.RED`: the greater label is the stricter one."""
+
+    CLEAR = 0
+    GREEN = 1
+    AMBER = 2
+    AMBER_STRICT = 3
+    RED = 4
+
+    def __lt__(self, other: object) -> bool:
+        if not isinstance(other, Tlp):
+            return NotImplemented
+        return self.value < other.value
+
+    @property
+    def label(self) -> str:
+        """The label as it is written for people, never translated: `TLP:AMBER+STRICT`."""
+        return "TLP:" + self.name.replace("_", "+")
+
+    @property
+    def word(self) -> str:
+        """The word of the STIX marking's `tlp_2_0` property: `amber+strict`."""
+        return self.name.replace("_", "+").lower()
+
+    @property
+    def marking_id(self) -> str:
+        """The id of the OASIS marking-definition for this TLP 2.0 label."""
+        return _MARKING_IDS[self]
+
+
+# What unmarked data counts as: two thirds of published files carry no marking at all.
+DEFAULT = Tlp.AMBER_STRICT
+
+_MARKING_IDS = {
+    Tlp.CLEAR: "marking-definition--94868c89-83c2-464b-929b-a1a8aa3c8487",
+    Tlp.GREEN: "marking-definition--bab4a63c-aed9-4cf5-a766-dfca5abac2bb",
+    Tlp.AMBER: "marking-definition--55d920b0-5e8b-4f79-9ee9-91f868d9b421",
+    Tlp.AMBER_STRICT: "marking-definition--939a9414-2ddd-4d32-a0cd-375ea402b003",
+    Tlp.RED: "marking-definition--e828b379-4e03-4974-9ac4-e53a884c97c1",
+}
+
+# TLP 1 (STIX 2.1 §7.2.1.4). Its amber could mean what is AMBER+STRICT today, so it reads as the stricter.
+_TLP1_IDS = {
+    "marking-definition--613f2e26-407d-48c7-9eca-b8e91df99dc9": Tlp.CLEAR,
+    "marking-definition--34098fce-860f-48ae-8e50-ebd3cc5e41da": Tlp.GREEN,
+    "marking-definition--f88d31f6-486f-44da-b317-01333bde0b82": Tlp.AMBER_STRICT,
+    "marking-definition--5e57c739-391a-4eb3-b6be-7d15ca92d5ed": Tlp.RED,
+}
+
+_BY_ID = _TLP1_IDS | {marking_id: tlp for tlp, marking_id in _MARKING_IDS.items()}
+_BY_WORD = {tlp.word: tlp for tlp in Tlp}
+
+
+def tlp_of_marking_id(marking_id: str) -> Tlp | None:
+    """The label a well-known marking-definition id stands for, TLP 2.0 or TLP 1; None for any other id."""
+    return _BY_ID.get(marking_id)
+
+
+def parse(text: str) -> Tlp:
+    """Read a label as people type it: `amber`, `TLP:AMBER`, `amber+strict`, `AMBER_STRICT`; `white` is CLEAR.
+
+    Raises: Refused `tlp.unknown` for anything else.
+    """
+    word = text.strip().lower().removeprefix("tlp:").replace("_", "+").replace("-", "+")
+    tlp = Tlp.CLEAR if word == "white" else _BY_WORD.get(word)
+    if tlp is None:
+        raise Refused("tlp.unknown")
+    return tlp
+
+
+def parse_tlp1(text: str) -> Tlp | None:
+    """Read the label of a marking whose age is unknown; None when it is no label at all.
+
+    The words are those of `parse`, but amber reads as AMBER+STRICT, because before TLP 2.0 it could mean that.
+    """
+    try:
+        tlp = parse(text)
+    except Refused:
+        return None
+    return Tlp.AMBER_STRICT if tlp is Tlp.AMBER else tlp
+
+
+def strictest(labels: Iterable[Tlp], default: Tlp = DEFAULT) -> Tlp:
+    """The strictest of `labels`; `default` when there are none."""
+    return max(labels, default=default)

@@ -1,0 +1,72 @@
+"""The labels: order, spellings, marking ids."""
+
+from __future__ import annotations
+
+import pytest
+
+from exchange.errors import Refused
+from exchange.tlp import DEFAULT, Tlp, parse, parse_tlp1, strictest, tlp_of_marking_id
+
+
+def test_labels_are_ordered_from_clear_to_red():
+    assert sorted(set(Tlp)) == [Tlp.CLEAR, Tlp.GREEN, Tlp.AMBER, Tlp.AMBER_STRICT, Tlp.RED]
+    assert Tlp.AMBER < Tlp.AMBER_STRICT
+    assert Tlp.RED >= Tlp.RED
+
+
+def test_a_label_does_not_compare_with_anything_else():
+    with pytest.raises(TypeError):
+        _ = Tlp.AMBER < 3
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("amber", Tlp.AMBER),
+        ("TLP:AMBER", Tlp.AMBER),
+        ("amber+strict", Tlp.AMBER_STRICT),
+        ("AMBER_STRICT", Tlp.AMBER_STRICT),
+        ("tlp:amber-strict", Tlp.AMBER_STRICT),
+        (" Red ", Tlp.RED),
+        ("white", Tlp.CLEAR),
+        ("green", Tlp.GREEN),
+        ("TLP:CLEAR", Tlp.CLEAR),
+    ],
+)
+def test_spellings_people_use_are_read(text, label):
+    assert parse(text) is label
+
+
+@pytest.mark.parametrize("text", ["", "tlp:", "purple", "amber strict", "TLP:EX:CHR", "4"])
+def test_other_words_are_refused(text):
+    with pytest.raises(Refused) as caught:
+        parse(text)
+    assert caught.value.code == "tlp.unknown"
+    assert parse_tlp1(text) is None
+
+
+def test_every_label_reads_back_from_its_own_spellings_and_id():
+    for tlp in Tlp:
+        assert parse(tlp.label) is tlp
+        assert parse(tlp.word) is tlp
+        assert tlp_of_marking_id(tlp.marking_id) is tlp
+    assert Tlp.AMBER_STRICT.label == "TLP:AMBER+STRICT"
+
+
+def test_tlp_1_markings_are_read_and_its_amber_as_the_stricter():
+    read = {
+        "613f2e26-407d-48c7-9eca-b8e91df99dc9": Tlp.CLEAR,
+        "34098fce-860f-48ae-8e50-ebd3cc5e41da": Tlp.GREEN,
+        "f88d31f6-486f-44da-b317-01333bde0b82": Tlp.AMBER_STRICT,
+        "5e57c739-391a-4eb3-b6be-7d15ca92d5ed": Tlp.RED,
+    }
+    assert {key: tlp_of_marking_id(f"marking-definition--{key}") for key in read} == read
+    assert parse_tlp1("amber") is Tlp.AMBER_STRICT
+    assert parse_tlp1("amber+strict") is Tlp.AMBER_STRICT
+    assert tlp_of_marking_id("marking-definition--fa42a846-8d90-4e51-bc29-71d5b4802168") is None
+
+
+def test_the_strictest_label_counts_and_nothing_means_the_default():
+    assert strictest([Tlp.GREEN, Tlp.AMBER_STRICT, Tlp.CLEAR]) is Tlp.AMBER_STRICT
+    assert strictest([]) is DEFAULT is Tlp.AMBER_STRICT
+    assert strictest([], default=Tlp.GREEN) is Tlp.GREEN
