@@ -116,7 +116,7 @@ class World:
     def leaf(self, statement: Statement, at: int | None = None, *, index: int | None = None) -> bytes:
         """The leaf that the hub would log next."""
         index = self.directory.size if index is None else index
-        return Leaf(self.net, index, self.now if at is None else at, statement).to_bytes()
+        return Leaf(index, self.now if at is None else at, statement).to_bytes(self.net)
 
     def append(self, statement: Statement, at: int | None = None) -> Outcome:
         """Log it, whatever it is."""
@@ -185,7 +185,7 @@ def make_world(members: Sequence[str] = MEMBERS, *, now: int = NOW, sponsors_thr
     officers = {name: keys(f"officer/{name}") for name in OFFICERS}
     statement = signed(body, "hub", "recovery", *(f"officer/{name}" for name in OFFICERS))
     net = network_id(body)
-    leaf = Leaf(net, 0, now, statement).to_bytes()
+    leaf = Leaf(0, now, statement).to_bytes(net)
     world = World(
         net=net,
         directory=Directory.from_genesis(leaf),

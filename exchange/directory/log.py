@@ -19,43 +19,49 @@ _NAMES = ("at", "body", "index", "net", "signatures", "v")
 
 @dataclass(frozen=True)
 class Leaf:
-    """A statement as logged in the network `net`: `index` from 0, `at` in UTC ms, both given by the hub."""
+    """A statement as logged: `index` from 0, `at` in UTC ms, both given by the hub."""
 
-    net: bytes
     index: int
     at: int
     statement: Statement
 
-    def to_bytes(self) -> bytes:
+    def to_bytes(self, net: bytes) -> bytes:
         """Signed JSON of the leaf, as it stands in the tree."""
         return dumps(
             {
                 "at": self.at,
                 "body": b64(self.statement.body),
                 "index": self.index,
-                "net": b64(self.net),
+                "net": b64(net),
                 "signatures": signatures_json(self.statement.signatures),
                 "v": 1,
             }
         )
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Leaf:
-        """Inverse of `to_bytes`. Raises Damaged directory.bad-leaf.
+    def from_bytes(cls, data: bytes, net: bytes) -> Leaf:
+        """Inverse of `to_bytes`. Raises Damaged directory.bad-leaf, also for another network's leaf.
 
         Only what the hub itself is bound to is checked: a fault that a signer made must not stop the reader here.
         """
-        try:
-            fields = Fields(loads(data, most=MAX_LEAF, field="leaf"), _NAMES, what="leaf")
-            fields.exactly("v", 1)
-            return cls(
-                net=fields.binary("net", 32),
-                index=fields.integer("index"),
-                at=fields.integer("at"),
-                statement=Statement(fields.binary("body"), read_signatures(fields)),
-            )
-        except Rejected as fault:
-            raise Damaged("directory.bad-leaf", fault.detail) from None
+        named, leaf = read_leaf(data)
+        if named != net:
+            raise Damaged("directory.bad-leaf", "a leaf of another network")
+        return leaf
+
+
+def read_leaf(data: bytes) -> tuple[bytes, Leaf]:
+    """The net that a leaf names, and the leaf: for the first one, which begins its network.
+
+    Raises Damaged directory.bad-leaf.
+    """
+    try:
+        fields = Fields(loads(data, most=MAX_LEAF, field="leaf"), _NAMES, what="leaf")
+        fields.exactly("v", 1)
+        statement = Statement(fields.binary("body"), read_signatures(fields))
+        return fields.binary("net", 32), Leaf(fields.integer("index"), fields.integer("at"), statement)
+    except Rejected as fault:
+        raise Damaged("directory.bad-leaf", fault.detail) from None
 
 
 class Tree:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Final
 
 from exchange.canonical import ZERO32
-from exchange.directory.log import Leaf, Tree
+from exchange.directory.log import Leaf, Tree, read_leaf
 from exchange.directory.members import HubIdentity, Member, Officer
 from exchange.directory.network import Network, member_of
 from exchange.directory.prekeys import PrekeyRef, choose
@@ -85,10 +85,10 @@ class Directory:
 
         Raises Damaged directory.bad-leaf, Rejected directory.bad-genesis.
         """
-        first = Leaf.from_bytes(leaf)
+        named, first = read_leaf(leaf)
         statement = first.statement
         net = network_id(statement.body)
-        if (first.net, first.index) != (net, 0):
+        if (named, first.index) != (net, 0):
             raise Rejected("directory.bad-genesis", "not the first leaf of the network it begins")
         try:
             statement.check_form()
@@ -118,9 +118,7 @@ class Directory:
         Raises, having changed nothing: Damaged directory.bad-leaf, directory.bad-order (the page is refused), Hold
         directory.leaf-ahead. Whatever else is wrong with a leaf is its Outcome, and the log goes on.
         """
-        parsed = Leaf.from_bytes(leaf)
-        if parsed.net != self.net:
-            raise Damaged("directory.bad-leaf", "a leaf of another network")
+        parsed = Leaf.from_bytes(leaf, self.net)
         if parsed.index != self.size or parsed.at < self._at:
             raise Damaged("directory.bad-order", f"leaf {self.size} expected, not before the last one's time")
         if now is not None and parsed.at > now + LEAF_AHEAD_MS:
@@ -181,9 +179,13 @@ class Directory:
             officers += key is not None and _holds(key, statement.body, signature)
         return _LIMITED if officers >= self.officers_threshold else "directory.unknown-type"
 
+    def read_head(self, statement: Statement) -> Head:
+        """What every body says, whatever its type. Raises Rejected directory.bad-statement."""
+        return parse_head(statement.body, self.net)[0]
+
     def _readable_head(self, statement: Statement) -> Head | None:
         try:
-            return parse_head(statement.body, self.net)[0]
+            return self.read_head(statement)
         except Rejected:
             return None
 
