@@ -81,14 +81,19 @@ LAYERS: dict[str, str] = {
         exchange.node.outbox
         exchange.node.inbox
         exchange.node.sync
-        exchange.hub.mailboxes
+        exchange.hub.bells
         exchange.hub.registrar
+        exchange.hub.applications
+        exchange.hub.mailboxes
     """,
     "edges": """
+        exchange.logs
         exchange.node.hub_client*
         exchange.node.control*
         exchange.node.app
         exchange.hub.tls
+        exchange.hub.home
+        exchange.hub.metrics
         exchange.hub.http*
         exchange.hub.app
     """,

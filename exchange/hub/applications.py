@@ -1,0 +1,170 @@
+"""Owns the way of a newcomer: the invitation, the application, the signatures it collects until it may be logged.
+
+Whether the signatures suffice is the directory's judgement, logging is registrar.py's. A token lies here only as its
+SHA-256.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from exchange.canonical import is_member_handle, sha256
+from exchange.directory.members import MEMBER_CLASSES
+from exchange.directory.state import Directory
+from exchange.directory.statements import Add, Statement, parse_body
+from exchange.directory.submission import LOGGED, SignedSubmission
+from exchange.errors import Refused, Rejected
+from exchange.hub.registrar import Registrar
+from exchange.hub.store import HubStore
+from exchange.hub.store_directory import Application, Invited
+from exchange.invitation import COUNTRY, TOKEN_BYTES, Invitation
+from exchange.keys import STATEMENT
+from exchange.limits import DAY_MS
+
+MAX_WAITING: Final = 1_000  # applications at once
+MAX_VALID_DAYS: Final = 90
+
+# what an application may still lack while it waits
+_MISSING = frozenset({"directory.too-few-officers", "directory.too-few-sponsors"})
+
+
+def create_invitation(
+    store: HubStore,
+    *,
+    member: str,
+    member_class: str,
+    country: str,
+    origin: str,
+    valid_days: int,
+    now: int,
+    random: Callable[[int], bytes],
+) -> Invitation:
+    """A new one-time invitation; only the hash of its token is kept. `now` in ms. For commands, also beside a hub.
+
+    Raises Refused invitation.bad-request, directory.handle-taken, hub.genesis-incomplete; as Database.write.
+    """
+    if not is_member_handle(member) or member_class not in MEMBER_CLASSES or not COUNTRY.match(country):
+        raise Refused("invitation.bad-request", "a handle [a-z0-9-]{2,32}, a class and a country such as PE")
+    if not 1 <= valid_days <= MAX_VALID_DAYS:
+        raise Refused("invitation.bad-request", f"valid for 1 to {MAX_VALID_DAYS} days")
+    leaves = store.load_leaves_sync()
+    if not leaves:
+        raise Refused("hub.genesis-incomplete")
+    directory = Directory.replay(leaves, now=None)
+    if member in directory.members:
+        raise Refused("directory.handle-taken", f"{member} is a member already")
+    token = random(TOKEN_BYTES)
+    expires = now + valid_days * DAY_MS
+    store.put_invitation_sync(Invited(sha256(token), member, member_class, country, expires))
+    return Invitation(
+        net=directory.net,
+        hub=origin,
+        ca=directory.hub.ca,
+        size=directory.size,
+        root=directory.root(),
+        member=member,
+        member_class=member_class,
+        country=country,
+        expires=expires,
+        token=token,
+    )
+
+
+class Applications:
+    """Newcomers on their way into the log."""
+
+    def __init__(self, store: HubStore, registrar: Registrar, *, clock: Callable[[], int]) -> None:
+        self._store = store
+        self._registrar = registrar
+        self._clock = clock
+        self._lock = asyncio.Lock()
+
+    async def invited(self, token: bytes) -> Invited:
+        """Whose invitation this is. Raises Rejected auth.bad-invitation, auth.invitation-expired."""
+        invited = await self._store.invitation(sha256(token))
+        if invited is None:
+            raise Rejected("auth.bad-invitation")
+        if invited.expires <= self._clock():
+            raise Rejected("auth.invitation-expired")
+        return invited
+
+    async def apply(self, invited: Invited, statement: Statement) -> SignedSubmission:
+        """Take an application: an add of exactly who was invited, with its own signature on it.
+
+        Raises Rejected application.not-invited, directory.*; Unavailable directory.read-only.
+        """
+        body = parse_body(statement.body, self._registrar.net)
+        if not isinstance(body, Add):
+            raise Rejected("directory.bad-statement", "an application is an add statement")
+        member = body.member
+        if (member.handle, member.member_class, member.country) != (
+            invited.member,
+            invited.member_class,
+            invited.country,
+        ):
+            raise Rejected("application.not-invited")
+        if member.handle not in statement.signers:
+            raise Rejected("directory.no-possession")
+        async with self._lock:
+            waiting = await self._store.applications()
+            same = [one for one in waiting if one.member == member.handle]
+            if same and same[0].statement.body == statement.body:
+                statement = same[0].statement.merged(statement.signatures)
+            elif len(waiting) >= MAX_WAITING:
+                raise Refused("application.too-many")
+            since = same[0].since if same else self._clock()
+            return await self._advance(
+                Application(member.handle, statement, since, body.head.not_after), new=True
+            )
+
+    async def waiting(self) -> list[Application]:
+        """Every application that isn't over yet, by handle."""
+        now = self._clock()
+        return [one for one in await self._store.applications() if one.until > now]
+
+    async def sign(
+        self, member: str, statement: bytes, signatures: Sequence[tuple[str, bytes]]
+    ) -> SignedSubmission:
+        """Add signatures of officers and sponsors to the application whose statement has this hash; log it when enough.
+
+        Raises Rejected application.unknown, directory.*; Unavailable directory.read-only.
+        """
+        registrar = self._registrar
+        async with self._lock:
+            found = [one for one in await self.waiting() if one.member == member]
+            if not found or found[0].statement.hash(registrar.net) != statement:
+                index = await self._store.index_of(statement)
+                if index is None:
+                    raise Rejected("application.unknown")
+                # the signature that it still needed came first
+                return registrar.answer(statement, LOGGED, index=index)
+            application = found[0]
+            for signer, signature in signatures:
+                try:
+                    key = registrar.directory.identity(signer).signing
+                except Rejected as fault:
+                    raise Rejected("directory.bad-signature", f"{signer[:65]} is unknown here") from fault
+                key.verify(STATEMENT, application.statement.body, signature, code="directory.bad-signature")
+            merged = application.statement.merged(signatures)
+            merged.check_form()
+            return await self._advance(
+                Application(member, merged, application.since, application.until), new=False
+            )
+
+    async def _advance(self, application: Application, *, new: bool) -> SignedSubmission:
+        """Log the application if it has all it needs, else keep it. `new`: it hasn't been judged before."""
+        registrar = self._registrar
+        try:
+            registrar.judge(application.statement)
+        except Rejected as fault:
+            if new and fault.code == "directory.repeated":
+                return await registrar.submit(application.statement, ())
+            if fault.code not in _MISSING:
+                raise
+            await self._store.put_application(application)
+            return registrar.pending(application.statement.hash(registrar.net), application.until)
+        # kept first: while the log is read-only the signatures must not be lost
+        await self._store.put_application(application)
+        return await registrar.submit_admission(application.statement, application.member)

@@ -1,0 +1,317 @@
+"""Owns what happens to mail at the hub: accepted with a durable receipt, handed out, released on the receipt, expired.
+
+The checks of docs/protocol.md §4.4 run here in their order; who may what is policy.py's, SQL the store's. Envelopes
+that arrive while a group is being committed make up the next group: one transaction and one signed batch for all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from exchange import policy
+from exchange.canonical import Json
+from exchange.envelope import check_upload, read_upload
+from exchange.errors import ExchangeError, Hold, Refused, Rejected, Unavailable
+from exchange.header import LANES
+from exchange.hub.bells import Bells
+from exchange.hub.registrar import Registrar
+from exchange.hub.store import HubStore
+from exchange.hub.store_accept import Kept, NewEnvelope, Quota
+from exchange.hub.store_cursor import RECEIPTS, Cursor
+from exchange.hub.store_page import Page
+from exchange.hub.store_release import Released
+from exchange.keys import PrivateKeys, PublicKey
+from exchange.receipt import EXPIRED, HUB, SALT_BYTES, Batch, Leaf, accepted, make_batch, verify_upload
+from exchange.settings import HubLimits
+
+GROUP_ENVELOPES: Final = 64
+GROUP_BYTES: Final = 1024 * 1024
+INLINE_BYTES: Final = 128 * 1024  # more than this is checked beside the event loop
+RETRY_SECONDS: Final = 60
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one upload: its id, or the error against it. `new`: it was not known before."""
+
+    env: bytes
+    new: bool
+    error: ExchangeError | None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Results in the order of the uploads, and the receipts for them as JSON, each once."""
+
+    results: tuple[Result, ...]
+    proofs: tuple[bytes, ...]
+
+
+class Mailboxes:
+    """All mailboxes of one hub. `random(n)` gives n random bytes, `free_bytes()` what the disk has left."""
+
+    def __init__(
+        self,
+        store: HubStore,
+        registrar: Registrar,
+        *,
+        keys: PrivateKeys,
+        clock: Callable[[], int],
+        random: Callable[[int], bytes],
+        free_bytes: Callable[[], int],
+        limits: HubLimits,
+        epoch: str,
+    ) -> None:
+        self.epoch: Final = epoch
+        self._store = store
+        self._registrar = registrar
+        self._keys = keys
+        self._clock = clock
+        self._random = random
+        self._free_bytes = free_bytes
+        self._limits = limits
+        self._bells = Bells()
+        self._queue: list[tuple[NewEnvelope, asyncio.Future[Kept]]] = []
+        self._committing: asyncio.Task[None] | None = None
+        self._fed_up_to: dict[str, int] = {}
+        self._stopping = False
+        registrar.on_checkpoint = self._bells.ring_all
+
+    # in
+
+    async def accept(self, issuer: str, uploads: Sequence[bytes], *, env: bytes | None = None) -> Answer:
+        """Check and store uploads of `issuer`; each has its own result. `env` is the id the path names, if any.
+
+        Nothing is raised for an upload: its result has the error (docs/protocol.md §4.4).
+        """
+        if sum(map(len, uploads)) > INLINE_BYTES:
+            checked = await asyncio.to_thread(lambda: [self._check(issuer, data, env) for data in uploads])
+        else:
+            checked = [self._check(issuer, data, env) for data in uploads]
+        return await self._answer(checked)
+
+    async def _answer(self, checked: Sequence[_Checked]) -> Answer:
+        waiting: list[asyncio.Future[Kept] | None] = []
+        for one in checked:
+            # the same envelope again has its receipts, whatever the checks would say now
+            known = one.fault is not None and one.new is not None and await self._store.is_known(one.new.env)
+            usable = one.new is not None and (one.fault is None or known)
+            waiting.append(self._enqueue(one.new) if usable and one.new is not None else None)
+        results, proofs = [], {}
+        for one, future in zip(checked, waiting, strict=True):
+            env = one.new.env if one.new else b""
+            if future is None:
+                results.append(Result(env, False, one.fault))
+                continue
+            try:
+                kept = await future
+            except ExchangeError as fault:
+                results.append(Result(env, False, fault))
+                continue
+            proofs.update(kept.proofs)
+            over = None if kept.n else Refused("quota.exceeded", retry_after=RETRY_SECONDS)
+            results.append(Result(env, kept.new, over))
+        return Answer(tuple(results), tuple(proofs[n] for n in sorted(proofs)))
+
+    def _check(self, issuer: str, data: bytes, env: bytes | None) -> _Checked:
+        """Steps 1-10 of docs/protocol.md §4.4. A fault after step 2 keeps the envelope: it may be known."""
+        new = None
+        try:
+            upload, header = read_upload(data)  # 1, 2
+            if env is not None and header.env != env:
+                raise Rejected("envelope.wrong-id")
+            if header.sender != issuer:  # 4 first of all: nobody learns the receipts of another's envelope
+                raise Rejected("envelope.not-sender")
+            new = NewEnvelope(
+                env=header.env,
+                sender=header.sender,
+                header=upload.header,
+                signatures=upload.signatures,
+                recipients=header.recipients,
+                slots=upload.slots,
+                body=upload.body,
+                lane=LANES.index(header.lane),
+                exp=header.exp,
+                size=len(data),
+            )
+            directory = self._registrar.directory
+            policy.check_accept(header, issuer=issuer, directory=directory, now=self._clock())  # 3-7
+            self._registrar.check_dir(header.dir)  # 8
+            check_upload(upload, header, directory.signing_key(header.sender, header.skid))  # 9, 10
+            if self._free_bytes() < self._limits.free_bytes:  # 11, the quota's half is the transaction's
+                raise Unavailable("storage.full", retry_after=RETRY_SECONDS)
+        except ExchangeError as fault:
+            return _Checked(new, fault)
+        return _Checked(new, None)
+
+    def _enqueue(self, new: NewEnvelope) -> asyncio.Future[Kept]:
+        future: asyncio.Future[Kept] = asyncio.get_running_loop().create_future()
+        self._queue.append((new, future))
+        if self._committing is None:
+            self._committing = asyncio.create_task(self._commit_groups())
+        return future
+
+    async def _commit_groups(self) -> None:
+        try:
+            while self._queue:
+                group = self._take_group()
+                try:
+                    kept = await self._commit([new for new, _ in group])
+                except ExchangeError as fault:
+                    for _, future in group:
+                        if not future.done():
+                            # each caller its own error: a raised one carries its traceback
+                            future.set_exception(type(fault)(fault.code, fault.detail, **fault.facts))
+                            future.exception()  # marked as seen: its caller may be gone
+                    continue
+                except BaseException as error:
+                    for _, future in group:
+                        if not future.done():
+                            future.set_exception(error)
+                            future.exception()
+                    raise
+                for (_, future), one in zip(group, kept, strict=True):
+                    if not future.done():
+                        future.set_result(one)
+        finally:
+            self._committing = None
+
+    def _take_group(self) -> list[tuple[NewEnvelope, asyncio.Future[Kept]]]:
+        # urgent lanes first; within a lane the order of arrival is a sender's chain and stays
+        self._queue.sort(key=lambda pair: pair[0].lane)
+        count = size = 0
+        for new, _ in self._queue[:GROUP_ENVELOPES]:
+            size += len(new.body)
+            if count and size > GROUP_BYTES:
+                break
+            count += 1
+        group, self._queue = self._queue[:count], self._queue[count:]
+        return group
+
+    async def _commit(self, group: list[NewEnvelope]) -> list[Kept]:
+        now, dir_ref = self._clock(), self._registrar.dir_ref
+        salts = {new.env: self._random(SALT_BYTES) for new in group}
+
+        def sign(number: int, envs: Sequence[bytes]) -> Batch:
+            leaves = [accepted(env, salts[env]) for env in envs]
+            return make_batch(
+                net=self._registrar.net,
+                signer=HUB,
+                keys=self._keys,
+                number=number,
+                dir_ref=dir_ref,
+                at=now,
+                leaves=leaves,
+            )
+
+        quota = Quota(self._limits.quota_envelopes, self._limits.quota_bytes)
+        kept = await self._store.accept(group, at=now, quota=quota, sign=sign)
+        for new, one in zip(group, kept, strict=True):
+            if one.new:
+                self._bells.ring(new.recipients)
+        return kept
+
+    # out
+
+    async def page(self, address: str, after: str, *, wait_seconds: float, most: int) -> Page:
+        """The next items for `address`; when there are none, those that come within `wait_seconds`."""
+        cursor = Cursor.read(after, self.epoch)
+        await self.stored(address, cursor)
+        bell = self.bell(address)
+        page = await self.look(address, cursor, most=most)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_seconds):
+                while not page.items and wait_seconds > 0 and not self._stopping:
+                    await bell.wait()
+                    bell = self.bell(address)
+                    page = await self.look(address, cursor, most=most)
+        return page
+
+    async def look(self, address: str, cursor: Cursor, *, most: int) -> Page:
+        """What waits now."""
+        return await self._store.page(address, cursor, most=most, announced=self._registrar.announcement)
+
+    def bell(self, address: str) -> asyncio.Event:
+        """Set when something new waits for `address`; take it before looking."""
+        return self._bells.of(address)
+
+    async def stored(self, address: str, cursor: Cursor) -> None:
+        """`address` has stored everything up to `cursor`: its proofs need not come again (docs/protocol.md §8.3)."""
+        number = cursor[RECEIPTS]
+        if number > self._fed_up_to.get(address, 0):
+            # on a full disk reading goes on; a proof that comes twice is harmless
+            with contextlib.suppress(Unavailable):
+                await self._store.drop_fed(address, number)
+                self._fed_up_to[address] = number
+
+    # released, expired
+
+    async def receipts(self, issuer: str, value: Json) -> Released:
+        """Apply a node's batch: its own rows go, each sender gets its proof (docs/protocol.md §7).
+
+        Raises Rejected receipt.*, json.*
+        """
+
+        def key_of(signer: str, skid: bytes) -> PublicKey:
+            if signer != issuer:
+                raise Rejected("receipt.wrong-signer")
+            try:
+                return self._registrar.directory.signing_key(signer, skid)
+            except Hold as fault:
+                raise Rejected("receipt.unknown-signer") from fault
+
+        verified = verify_upload(self._registrar.net, value, key_of)
+        released = await self._store.release(verified)
+        self._bells.ring(released.senders)
+        return released
+
+    async def expire_due(self) -> int:
+        """Expire what is due, forget what is old; how many envelopes expired."""
+        count, dir_ref = 0, self._registrar.dir_ref
+        more = True
+        while more:
+            now = self._clock()
+
+            def sign(number: int, copies: Sequence[tuple[str, bytes, bytes]], at: int = now) -> Batch:
+                leaves = [
+                    Leaf(recipient, env, lc, EXPIRED, "", self._random(SALT_BYTES))
+                    for recipient, env, lc in copies
+                ]
+                return make_batch(
+                    net=self._registrar.net,
+                    signer=HUB,
+                    keys=self._keys,
+                    number=number,
+                    dir_ref=dir_ref,
+                    at=at,
+                    leaves=leaves,
+                )
+
+            done = await self._store.expire(now=now, sign=sign)
+            self._bells.ring(done.senders | done.recipients)
+            count += done.envelopes
+            more = done.more
+        while await self._store.prune(now=self._clock()):
+            pass
+        return count
+
+    async def highest_batch(self, address: str) -> int:
+        """The highest receipt batch number the hub has seen of `address`."""
+        return await self._store.highest_batch(address)
+
+    def stop(self) -> None:
+        """Let everybody who waits go with what there is."""
+        self._stopping = True
+        self._bells.ring_all()
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """An upload after the checks: the envelope where it could be read, and the fault where there is one."""
+
+    new: NewEnvelope | None
+    fault: ExchangeError | None

@@ -1,0 +1,272 @@
+"""Owns the directory log at the hub: what gets into it, its checkpoints, and getting back what a restore lost.
+
+Judges a statement with the same `Directory` every node replays, before it is logged; signs checkpoints and
+submissions. Does not collect signatures for newcomers (applications.py) nor know HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, Self
+
+import orjson
+
+from exchange import policy
+from exchange.canonical import MAX_INT, unframed
+from exchange.directory.checkpoint import Checkpoint, SignedCheckpoint, check_consistent
+from exchange.directory.log import Leaf
+from exchange.directory.prekeys import PrekeyRecord
+from exchange.directory.state import Directory
+from exchange.directory.statements import Body, Prekeys, Statement, parse_head
+from exchange.directory.submission import LOGGED, PENDING, SUPERSEDED, SignedSubmission, Submission
+from exchange.errors import Refused, Rejected, Unavailable
+from exchange.header import DirRef
+from exchange.hub.store import HubStore
+from exchange.hub.store_directory import StoredRecord
+from exchange.hub.store_page import Announcement
+from exchange.keys import PrivateKeys
+from exchange.limits import MAX_BATCH_BYTES, MAX_LEAF, PAGE_BYTES, SECOND_MS
+
+MAX_RECOVERED: Final = MAX_BATCH_BYTES  # bytes of leaves that one upload may bring back
+
+
+class Registrar:
+    """The log of one network, open for reading at once and for statements when settled (`read_only`)."""
+
+    def __init__(
+        self,
+        store: HubStore,
+        directory: Directory,
+        *,
+        keys: PrivateKeys,
+        clock: Callable[[], int],
+        settle_seconds: int,
+        known: Iterable[DirRef],
+    ) -> None:
+        """For `open`."""
+        self.directory: Final = directory
+        self._store = store
+        self._keys = keys
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        self._known = set(known)
+        self._ahead = {ref.size: ref.root for ref in self._known if ref.size > directory.size}
+        self._settled_at = clock() + settle_seconds * SECOND_MS
+        self._unheard = {handle for handle in directory.members if _may_call(directory, handle)}
+        self._number = 0
+        self._checkpoint: SignedCheckpoint | None = None
+        self.on_checkpoint: Callable[[], None] = lambda: None
+
+    @classmethod
+    async def open(
+        cls, store: HubStore, *, keys: PrivateKeys, clock: Callable[[], int], settle_seconds: int
+    ) -> Self:
+        """Replay the log from the store and sign a first checkpoint of this run.
+
+        Raises Refused hub.genesis-incomplete (no leaf 0 yet), hub.wrong-key; as Database.read and write.
+        """
+        leaves, known = await store.load_log()
+        if not leaves:
+            raise Refused("hub.genesis-incomplete")
+        directory = Directory.replay(leaves, now=None)
+        if directory.hub.keys != keys.public:
+            raise Refused("hub.wrong-key")
+        registrar = cls(store, directory, keys=keys, clock=clock, settle_seconds=settle_seconds, known=known)
+        await registrar.renew()
+        return registrar
+
+    # what the log says
+
+    @property
+    def net(self) -> bytes:
+        return self.directory.net
+
+    @property
+    def checkpoint(self) -> SignedCheckpoint:
+        """The newest one of this run."""
+        if self._checkpoint is None:
+            raise Unavailable("hub.stopping")  # before `renew` has run once
+        return self._checkpoint
+
+    @property
+    def dir_ref(self) -> DirRef:
+        """The newest checkpoint as a header or batch names it."""
+        return self.checkpoint.ref(self.net)
+
+    @property
+    def announcement(self) -> Announcement:
+        """The newest checkpoint for the mailboxes' feeds."""
+        return Announcement(self._number, orjson.dumps(self.checkpoint.to_json()))
+
+    def check_dir(self, ref: DirRef) -> None:
+        """Step 8 of docs/protocol.md §4.4. Raises Unavailable directory.unknown-checkpoint."""
+        if ref not in self._known:
+            raise Unavailable("directory.unknown-checkpoint")
+
+    async def leaves(self, start: int) -> list[bytes]:
+        """A page of the log from index `start`, up to the newest checkpoint. Raises Rejected request.bad."""
+        if not 0 <= start <= MAX_INT:
+            raise Rejected("request.bad", "from: not an index")
+        return await self._store.leaves_from(start, end=self.dir_ref.size, most=PAGE_BYTES)
+
+    async def records(self, kids: Sequence[bytes]) -> list[bytes]:
+        """Those of the prekey records that are here."""
+        return await self._store.records(kids)
+
+    # after a start the log may be behind what members hold (§11.4): statements wait
+
+    @property
+    def read_only(self) -> bool:
+        """Whether a longer log may exist: one is known of, or not every member was heard and the time isn't over."""
+        return bool(self._ahead) or (bool(self._unheard) and self._clock() < self._settled_at)
+
+    def heard(self, member: str) -> None:
+        """A member made a call that it makes only after it has compared its log with this one."""
+        self._unheard.discard(member)
+
+    async def take_checkpoint(self, offered: SignedCheckpoint) -> tuple[int, int] | None:
+        """A checkpoint some member holds: remembered; the range of leaves that the hub lacks, if any.
+
+        Raises Rejected checkpoint.*, directory.split (the hub signed two logs: people must look).
+        """
+        checkpoint = offered.verify(self.net, self.directory.hub.keys.signing)
+        async with self._lock:
+            ref = offered.ref(self.net)
+            if ref not in self._known:
+                check_consistent(self.checkpoint, offered, self.directory, self.net)
+                await self._store.add_checkpoint(ref, checkpoint.at)
+                self._known.add(ref)
+                if ref.size > self.directory.size:
+                    self._ahead[ref.size] = ref.root
+            return (self.directory.size, checkpoint.size) if checkpoint.size > self.directory.size else None
+
+    async def take_leaves(self, data: bytes) -> int:
+        """Leaves the hub lost, from its size on, up to a checkpoint it signed; the log's new size.
+
+        Raises Rejected directory.no-need, directory.split, directory.bad-leaf, request.bad.
+        """
+        offered = list(unframed(data, most_items=MAX_RECOVERED // 512, most_bytes=MAX_LEAF))
+        async with self._lock:
+            size = self.directory.size + len(offered)
+            if not offered or size not in self._ahead:
+                raise Rejected("directory.no-need")
+            # the root first: only leaves under this hub's own signature are worth a look
+            if self.directory.root_with(offered) != self._ahead[size]:
+                raise Rejected("directory.split")
+            rows = [(leaf, Leaf.from_bytes(leaf, self.net).statement.hash(self.net)) for leaf in offered]
+            await self._store.append(self.directory.size, rows)
+            for leaf in offered:
+                self.directory.apply(leaf, now=None)
+            self._ahead = {ahead: root for ahead, root in self._ahead.items() if ahead > size}
+            await self._sign_checkpoint()
+            return size
+
+    # statements
+
+    async def submit(self, statement: Statement, records: Sequence[bytes]) -> SignedSubmission:
+        """Log a statement that would take effect now; a logged one is answered again, whatever the state.
+
+        Raises Rejected directory.* (for directory.stale with the fact `submission`: superseded, signed),
+        Unavailable directory.read-only.
+        """
+        async with self._lock:
+            digest = statement.hash(self.net)
+            index = await self._store.index_of(digest)
+            if index is not None:
+                return self.answer(digest, LOGGED, index=index)
+            return await self._log(statement, records, admitted=None)
+
+    async def submit_admission(self, statement: Statement, member: str) -> SignedSubmission:
+        """Log an add that has all its signatures; the application of `member` is over with it. Raises as `submit`."""
+        async with self._lock:
+            return await self._log(statement, (), admitted=member)
+
+    def judge(self, statement: Statement) -> Body:
+        """Would it take effect as the next leaf? Raises Rejected directory.*"""
+        return self.directory.judge(statement, self._at())
+
+    def check_writable(self) -> None:
+        """Raises Unavailable directory.read-only while a longer log may exist."""
+        if self.read_only:
+            wait = max(1, (self._settled_at - self._clock()) // SECOND_MS)
+            raise Unavailable("directory.read-only", retry_after=min(wait, 30))
+
+    def answer(
+        self, statement: bytes, outcome: str, *, index: int = 0, until: int = 0, by: bytes = b""
+    ) -> SignedSubmission:
+        """The hub's signed answer to the statement with this hash (docs/protocol.md §11, Submission)."""
+        return SignedSubmission.sign(
+            Submission(self.net, statement, outcome, self._clock(), index=index, until=until, by=by),
+            self._keys,
+        )
+
+    def pending(self, statement: bytes, until: int) -> SignedSubmission:
+        """The answer to a statement that waits for signatures until then (ms)."""
+        return self.answer(statement, PENDING, until=until)
+
+    async def _log(
+        self, statement: Statement, records: Sequence[bytes], *, admitted: str | None
+    ) -> SignedSubmission:
+        self.check_writable()
+        digest, at = statement.hash(self.net), self._at()
+        try:
+            body = self.directory.judge(statement, at)
+        except Rejected as fault:
+            if fault.code == "directory.stale":
+                fault.facts["submission"] = self._superseded(statement, digest).to_json()
+            raise
+        stored = self._checked_records(body, records)
+        index = self.directory.size
+        leaf = Leaf(index, at, statement).to_bytes(self.net)
+        await self._store.append(index, [(leaf, digest)], records=stored, admitted=admitted)
+        self.directory.apply(leaf, now=None)
+        await self._sign_checkpoint()
+        return self.answer(digest, LOGGED, index=index)
+
+    def _superseded(self, statement: Statement, digest: bytes) -> SignedSubmission:
+        head, _ = parse_head(statement.body, self.net)
+        return self.answer(digest, SUPERSEDED, by=self.directory.last_hash(*head.subject))
+
+    def _checked_records(self, body: Body, records: Sequence[bytes]) -> list[StoredRecord]:
+        """Every prekey of the statement comes with its record, and nothing else does."""
+        refs = {ref.kid: ref for ref in body.refs} if isinstance(body, Prekeys) else {}
+        stored = []
+        for data in records:
+            record = PrekeyRecord.from_bytes(data, self.net)
+            kid = record.kid(self.net)
+            if record.address != body.head.subject[0] or refs.pop(kid, None) != record.ref(self.net):
+                raise Rejected("directory.bad-prekeys", "a record isn't one of the statement's")
+            stored.append(StoredRecord(kid, data, record.destroy))
+        if any(self.directory.find_prekey(body.head.subject[0], kid) is None for kid in refs):
+            raise Rejected("directory.bad-prekeys", "a new prekey comes without its record")
+        return stored
+
+    # checkpoints
+
+    async def renew(self) -> None:
+        """Sign and publish a checkpoint of the log as it is: at start, at each growth, hourly."""
+        async with self._lock:
+            await self._sign_checkpoint()
+
+    async def _sign_checkpoint(self) -> None:
+        checkpoint = Checkpoint(self.net, 0, self.directory.size, self.directory.root(), self._at())
+        signed = SignedCheckpoint.sign(checkpoint, self._keys)
+        ref = signed.ref(self.net)
+        await self._store.add_checkpoint(ref, checkpoint.at)  # remembered before anybody can name it
+        self._known.add(ref)
+        self._checkpoint = signed
+        self._number += 1
+        self.on_checkpoint()
+
+    def _at(self) -> int:
+        """The hub's clock, but never before the last leaf's time."""
+        return max(self._clock(), self.directory.at)
+
+
+def _may_call(directory: Directory, handle: str) -> bool:
+    try:
+        policy.check_member_call(directory, handle)
+    except Rejected:
+        return False
+    return True

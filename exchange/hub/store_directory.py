@@ -1,0 +1,189 @@
+"""The directory log at rest in the hub, with its checkpoints, prekey records, applications and invitations.
+
+Owns these tables' queries. Judges nothing: registrar.py and applications.py do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from exchange.canonical import b64, unb64
+from exchange.directory.statements import Statement
+from exchange.header import DirRef
+from exchange.hub.store_tables import applications, checkpoints, invitations, leaves, prekey_records
+from exchange.limits import DAY_MS
+
+# so that a late newcomer is told that the invitation is over, not that there was none
+_REMEMBERED_MS: Final = 30 * DAY_MS
+
+
+@dataclass(frozen=True)
+class StoredRecord:
+    """A prekey record as published; `destroy` in ms."""
+
+    kid: bytes
+    record: bytes
+    destroy: int
+
+
+@dataclass(frozen=True)
+class Application:
+    """A member-to-be's add statement while it collects signatures. Times in ms."""
+
+    member: str
+    statement: Statement
+    since: int
+    until: int
+
+
+@dataclass(frozen=True)
+class Invited:
+    """Who was invited as what, until when (ms). The token itself is nowhere at the hub."""
+
+    token_hash: bytes
+    member: str
+    member_class: str
+    country: str
+    expires: int
+
+
+def all_leaves(connection: Connection) -> list[bytes]:
+    """Every leaf of the log in order."""
+    return list(connection.execute(select(leaves.c.leaf).order_by(leaves.c.position)).scalars())
+
+
+def leaf_count(connection: Connection) -> int:
+    """The log's size on disk."""
+    last = connection.execute(select(func.max(leaves.c.position))).scalar_one()
+    return 0 if last is None else int(last) + 1
+
+
+def leaves_from(connection: Connection, start: int, *, end: int, most: int) -> list[bytes]:
+    """Leaves `start`..`end` - 1, at least one if there is any, else as many as fit in `most` bytes."""
+    found = connection.execute(
+        select(leaves.c.position, func.length(leaves.c.leaf).label("size"))
+        .where(leaves.c.position >= start, leaves.c.position < end)
+        .order_by(leaves.c.position)
+        .limit(most // 256)
+    ).all()
+    last, room = start, most
+    for row in found:
+        room -= row.size + 4
+        if room < 0 and row.position > start:
+            break
+        last = row.position + 1
+    rows = connection.execute(
+        select(leaves.c.leaf)
+        .where(leaves.c.position >= start, leaves.c.position < last)
+        .order_by(leaves.c.position)
+    )
+    return list(rows.scalars())
+
+
+def append_leaves(
+    connection: Connection,
+    first: int,
+    rows: Sequence[tuple[bytes, bytes]],
+    records: Sequence[StoredRecord],
+    admitted: str | None,
+) -> None:
+    """Write (leaf, statement hash) pairs from index `first` on, with the prekey records they publish.
+
+    `admitted` is a new member: nothing waits for it any more, and its invitations are used up.
+    """
+    values = [
+        {"position": first + i, "leaf": leaf, "statement": statement}
+        for i, (leaf, statement) in enumerate(rows)
+    ]
+    connection.execute(insert(leaves), values)
+    for record in records:
+        row = {"kid": record.kid, "record": record.record, "destroy": record.destroy}
+        connection.execute(upsert(prekey_records).on_conflict_do_nothing(), row)
+    if admitted is not None:
+        connection.execute(delete(applications).where(applications.c.member == admitted))
+        connection.execute(delete(invitations).where(invitations.c.member == admitted))
+
+
+def index_of(connection: Connection, statement: bytes) -> int | None:
+    """Where a statement with this hash was first logged."""
+    found = connection.execute(
+        select(func.min(leaves.c.position)).where(leaves.c.statement == statement)
+    ).scalar_one()
+    return None if found is None else int(found)
+
+
+def add_checkpoint(connection: Connection, ref: DirRef, at: int) -> None:
+    """Remember a checkpoint this hub signed."""
+    row = {"ref": ref.checkpoint, "size": ref.size, "root": ref.root, "at": at}
+    connection.execute(upsert(checkpoints).on_conflict_do_nothing(), row)
+
+
+def all_checkpoints(connection: Connection) -> list[DirRef]:
+    """Every checkpoint this hub knows that it signed."""
+    return [DirRef(row.size, row.root, row.ref) for row in connection.execute(select(checkpoints))]
+
+
+def records(connection: Connection, kids: Sequence[bytes]) -> list[bytes]:
+    """Those of the prekey records that are here, in no order."""
+    found = connection.execute(select(prekey_records.c.record).where(prekey_records.c.kid.in_(kids)))
+    return list(found.scalars())
+
+
+def drop_old_records(connection: Connection, now: int) -> None:
+    """Forget records whose private half is destroyed, applications and invitations that are over."""
+    connection.execute(delete(prekey_records).where(prekey_records.c.destroy <= now))
+    connection.execute(delete(applications).where(applications.c.until <= now))
+    connection.execute(delete(invitations).where(invitations.c.expires <= now - _REMEMBERED_MS))
+
+
+def put_application(connection: Connection, application: Application) -> None:
+    """Keep or replace the application of a member-to-be."""
+    row = {
+        "member": application.member,
+        "body": application.statement.body,
+        "signatures": orjson.dumps([[signer, b64(sig)] for signer, sig in application.statement.signatures]),
+        "since": application.since,
+        "until": application.until,
+    }
+    statement = upsert(applications)
+    changes: Mapping[str, object] = {name: statement.excluded[name] for name in row if name != "member"}
+    connection.execute(statement.on_conflict_do_update(index_elements=["member"], set_=changes), row)
+
+
+def all_applications(connection: Connection) -> list[Application]:
+    """Every application that waits, by handle."""
+    return [
+        Application(
+            row.member,
+            Statement(row.body, tuple((s, unb64(sig)) for s, sig in orjson.loads(row.signatures))),
+            row.since,
+            row.until,
+        )
+        for row in connection.execute(select(applications).order_by(applications.c.member))
+    ]
+
+
+def put_invitation(connection: Connection, invited: Invited) -> None:
+    """Keep an invitation."""
+    row = {
+        "token_hash": invited.token_hash,
+        "member": invited.member,
+        "class": invited.member_class,
+        "country": invited.country,
+        "expires": invited.expires,
+    }
+    connection.execute(insert(invitations), row)
+
+
+def invitation(connection: Connection, token_hash: bytes) -> Invited | None:
+    """The invitation whose token has this SHA-256."""
+    row = connection.execute(select(invitations).where(invitations.c.token_hash == token_hash)).one_or_none()
+    if row is None:
+        return None
+    return Invited(row.token_hash, row.member, row._mapping["class"], row.country, row.expires)  # noqa: SLF001 - SQLAlchemy's public name for a column that is a Python keyword

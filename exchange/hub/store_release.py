@@ -1,0 +1,191 @@
+"""How mail leaves the hub's store: on its recipient's receipt, at its expiry, and 30 days after that for good.
+
+Owns the writes that delete. Verifies nothing: batches come verified (receipt.py), `sign` makes the hub's own.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+from sqlalchemy import Connection, and_, delete, func, select, update
+
+from exchange.hub.store_accept import give_back, take_numbers
+from exchange.hub.store_receipts import add_proof, feed_proof, next_batch, remember_batch
+from exchange.hub.store_tables import RETENTION_MS, envelopes, mailbox, proofs, senders
+from exchange.limits import MAX_RECEIPT_LEAVES
+from exchange.receipt import HELD, Batch, VerifiedBatch
+from exchange.wire import LC_BYTES
+
+EXPIRE_ENVELOPES: Final = 16  # in one transaction: others must get their turn
+PRUNE_ENVELOPES: Final = 256
+
+SignExpired = Callable[[int, Sequence[tuple[str, bytes, bytes]]], Batch]
+
+
+@dataclass(frozen=True)
+class _Copy:
+    """One recipient's row with what its envelope says."""
+
+    n: int
+    envelope: int
+    sender: str
+    slot: bytes
+    expired: bool
+    size: int
+    exp: int
+
+
+@dataclass(frozen=True)
+class Released:
+    """What a batch of receipts did: rows it matched, leaves it didn't, senders who have news."""
+
+    matched: int
+    no_match: int
+    senders: frozenset[str]
+
+
+@dataclass(frozen=True)
+class ExpiredRound:
+    """What one round of expiry did. `more`: there is more to expire at once."""
+
+    envelopes: int
+    senders: frozenset[str]
+    recipients: frozenset[str]
+    more: bool
+
+
+def apply_receipts(connection: Connection, verified: VerifiedBatch) -> Released:
+    """Delete the rows that the leaves name by (from, env, lc); give each sender a proof of its own leaves."""
+    remember_batch(connection, verified.signer, verified.number)
+    rows = _rows_of(connection, verified.signer, [leaf.env for leaf in verified.leaves])
+    news: dict[str, list[tuple[int, _Copy]]] = defaultdict(list)
+    for index, leaf in enumerate(verified.leaves):
+        row = rows.get(leaf.env)
+        if row is None or row.slot[-LC_BYTES:] != leaf.lc:
+            continue
+        news[row.sender].append((index, row))
+        if leaf.status != HELD:
+            _delete_row(connection, row)
+            del rows[leaf.env]  # a second leaf for the same copy matches nothing
+    for sender, pairs in news.items():
+        proof = orjson.dumps(verified.batch.proof([index for index, _ in pairs]))
+        keep_until = max(row.exp for _, row in pairs) + RETENTION_MS
+        n = add_proof(connection, proof, [row.envelope for _, row in pairs], keep_until=keep_until)
+        feed_proof(connection, sender, n)
+    matched = sum(len(pairs) for pairs in news.values())
+    return Released(matched, len(verified.leaves) - matched, frozenset(news))
+
+
+def _rows_of(connection: Connection, recipient: str, envs: Sequence[bytes]) -> dict[bytes, _Copy]:
+    """This recipient's rows for these envelopes, by env."""
+    found = connection.execute(
+        select(
+            mailbox.c.n,
+            mailbox.c.envelope,
+            envelopes.c.sender,
+            mailbox.c.slot,
+            mailbox.c.expired,
+            envelopes.c.size,
+            envelopes.c.exp,
+            envelopes.c.env,
+        )
+        .join(mailbox, mailbox.c.envelope == envelopes.c.n)
+        .where(and_(envelopes.c.env.in_(envs), mailbox.c.recipient == recipient))
+    )
+    return {
+        row.env: _Copy(row.n, row.envelope, row.sender, row.slot, bool(row.expired), row.size, row.exp)
+        for row in found
+    }
+
+
+def _delete_row(connection: Connection, row: _Copy) -> None:
+    connection.execute(delete(mailbox).where(mailbox.c.n == row.n))
+    connection.execute(update(senders).where(senders.c.address == row.sender).values(rows=senders.c.rows - 1))
+    if row.expired:
+        return  # its body is gone already
+    left = connection.execute(
+        update(envelopes)
+        .where(envelopes.c.n == row.envelope)
+        .values(waiting=envelopes.c.waiting - 1)
+        .returning(envelopes.c.waiting)
+    ).scalar_one()
+    if left == 0:
+        give_back(connection, n=row.envelope, sender=row.sender, size=row.size)
+
+
+def expire(connection: Connection, *, now: int, sign: SignExpired) -> ExpiredRound:
+    """Drop the bodies of up to EXPIRE_ENVELOPES envelopes whose `exp` is over and tell sender and recipients.
+
+    `sign(number, [(recipient, env, lc), ...])` makes the hub's batch of `expired` leaves. Each row gets a new number,
+    so that a node that has already passed it in this epoch sees it again, as expired.
+    """
+    due = connection.execute(
+        select(envelopes.c.n, envelopes.c.env, envelopes.c.sender, envelopes.c.size, envelopes.c.exp)
+        .where(and_(envelopes.c.waiting > 0, envelopes.c.exp <= now))
+        .order_by(envelopes.c.exp)
+        .limit(EXPIRE_ENVELOPES)
+    ).all()
+    recipients: set[str] = set()
+    for envelope in due:
+        rows = connection.execute(
+            select(mailbox.c.n, mailbox.c.recipient, mailbox.c.slot)
+            .where(and_(mailbox.c.envelope == envelope.n, mailbox.c.expired == 0))
+            .order_by(mailbox.c.n)
+        ).all()
+        first = take_numbers(connection, len(rows))
+        for i, row in enumerate(rows):
+            connection.execute(update(mailbox).where(mailbox.c.n == row.n).values(n=first + i, expired=1))
+            recipients.add(row.recipient)
+        for start in range(0, len(rows), MAX_RECEIPT_LEAVES):
+            part = rows[start : start + MAX_RECEIPT_LEAVES]
+            batch = sign(
+                next_batch(connection), [(r.recipient, envelope.env, r.slot[-LC_BYTES:]) for r in part]
+            )
+            proof = orjson.dumps(batch.proof(range(len(part))))
+            n = add_proof(connection, proof, [envelope.n], keep_until=envelope.exp + RETENTION_MS)
+            feed_proof(connection, envelope.sender, n)
+        connection.execute(update(envelopes).where(envelopes.c.n == envelope.n).values(waiting=0))
+        give_back(connection, n=envelope.n, sender=envelope.sender, size=envelope.size)
+    told = frozenset(envelope.sender for envelope in due)
+    return ExpiredRound(len(due), told, frozenset(recipients), len(due) == EXPIRE_ENVELOPES)
+
+
+def prune(connection: Connection, *, now: int) -> int:
+    """Forget up to PRUNE_ENVELOPES envelopes, and receipts, RETENTION_MS past their `exp`; how many envelopes."""
+    old = connection.execute(
+        select(envelopes.c.n, envelopes.c.sender)
+        .where(and_(envelopes.c.exp <= now - RETENTION_MS, envelopes.c.waiting == 0))
+        .order_by(envelopes.c.exp)
+        .limit(PRUNE_ENVELOPES)
+    ).all()
+    for envelope in old:
+        gone = connection.execute(delete(mailbox).where(mailbox.c.envelope == envelope.n)).rowcount
+        if gone:
+            connection.execute(
+                update(senders).where(senders.c.address == envelope.sender).values(rows=senders.c.rows - gone)
+            )
+    connection.execute(delete(envelopes).where(envelopes.c.n.in_([envelope.n for envelope in old])))
+    stale = select(proofs.c.n).where(proofs.c.keep_until <= now).limit(PRUNE_ENVELOPES)
+    connection.execute(delete(proofs).where(proofs.c.n.in_(stale)))
+    return len(old)
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What waits at the hub, from the senders' counters."""
+
+    envelopes: int
+    bytes: int
+    rows: int
+
+
+def totals(connection: Connection) -> Totals:
+    """Sums over the senders' counters: as many rows as there are senders, never as there are envelopes."""
+    row = connection.execute(
+        select(func.sum(senders.c.envelopes), func.sum(senders.c.bytes), func.sum(senders.c.rows))
+    ).one()
+    return Totals(int(row[0] or 0), int(row[1] or 0), int(row[2] or 0))

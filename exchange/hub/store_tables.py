@@ -1,0 +1,72 @@
+"""The hub's tables as SQLAlchemy sees them, and what each is for. migrations/ creates them.
+
+envelopes     one row an accepted envelope: metadata and signed header, kept 30 days past `exp` (RETENTION_MS).
+              `waiting`: mailbox rows that still need the body; at 0 the body goes and the quota is given back
+bodies        each body once, deleted with the last row that waits for it
+mailbox       one row a recipient that has not receipted its copy. `n` rises over the whole hub: a cursor's number
+senders       what each sender has waiting (quota), kept with every change so that nothing is ever counted over
+signers       the highest receipt batch number of each signer, the hub's own included
+counters      `mailbox`: the last mailbox number given, so that none is given twice after rows are gone
+proofs        receipts as their sender gets them (docs/protocol.md §7), JSON
+proof_links   which envelopes a proof speaks of: the answer to a repeated upload
+proof_feed    proofs that their sender has not stored yet
+leaves        the directory log; `statement` is the hash of the leaf's statement
+checkpoints   every checkpoint this hub signed, by H("checkpoint", ...): which `dir` it believes
+prekey_records, applications, invitations (only the SHA-256 of a token)
+
+Owns names and columns only; the queries stand in the other store_ files.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import column, table
+
+from exchange.limits import DAY_MS
+
+RETENTION_MS: Final = 30 * DAY_MS  # how long header metadata and receipts outlive an envelope's `exp`
+
+envelopes = table(
+    "envelopes",
+    column("n"),
+    column("env"),
+    column("sender"),
+    column("header"),
+    column("signatures"),
+    column("lane"),
+    column("exp"),
+    column("size"),
+    column("waiting"),
+    column("accepted_at"),
+)
+bodies = table("bodies", column("envelope"), column("body"))
+mailbox = table(
+    "mailbox",
+    column("n"),
+    column("recipient"),
+    column("lane"),
+    column("envelope"),
+    column("slot"),
+    column("expired"),
+)
+senders = table("senders", column("address"), column("envelopes"), column("bytes"), column("rows"))
+signers = table("signers", column("address"), column("batch"))
+counters = table("counters", column("name"), column("value"))
+proofs = table("proofs", column("n"), column("proof"), column("keep_until"))
+proof_links = table("proof_links", column("envelope"), column("proof"))
+proof_feed = table("proof_feed", column("n"), column("sender"), column("proof"))
+leaves = table("leaves", column("position"), column("leaf"), column("statement"))
+checkpoints = table("checkpoints", column("ref"), column("size"), column("root"), column("at"))
+prekey_records = table("prekey_records", column("kid"), column("record"), column("destroy"))
+applications = table(
+    "applications", column("member"), column("body"), column("signatures"), column("since"), column("until")
+)
+invitations = table(
+    "invitations",
+    column("token_hash"),
+    column("member"),
+    column("class"),
+    column("country"),
+    column("expires"),
+)

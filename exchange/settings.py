@@ -1,0 +1,121 @@
+"""What a home's config.toml may say, checked: a mapping in, frozen settings out.
+
+Owns names, defaults, units and ranges. Does not read the file or the environment (the edges do), nor hold a secret.
+Nothing here raises a limit of docs/protocol.md §12: a setting may only lower it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Self
+
+from exchange import limits
+from exchange.errors import Refused
+from exchange.invitation import ORIGIN
+
+MIB = 1024 * 1024
+_MOST = 2**53 - 1
+
+
+def _within(least: int, most: int = _MOST) -> dict[str, int]:
+    return {"least": least, "most": most}
+
+
+def _number(default: int, least: int, most: int = _MOST) -> Any:  # noqa: ANN401 - dataclasses.field is typed so
+    return field(default=default, metadata=_within(least, most))
+
+
+@dataclass(frozen=True, kw_only=True)
+class HubLimits:
+    """Table `[limits]` of a hub. Seconds, bytes or counts, as each name says."""
+
+    connections: int = _number(4096, 1)
+    connections_per_address: int = _number(1100, 1)
+    handshake_seconds: int = _number(limits.HEAD_SECONDS, 1, limits.HEAD_SECONDS)
+    head_bytes: int = _number(limits.MAX_HEAD, 1024, limits.MAX_HEAD)
+    head_seconds: int = _number(limits.HEAD_SECONDS, 1, limits.HEAD_SECONDS)
+    body_seconds: int = _number(limits.BODY_SECONDS, 1, limits.BODY_SECONDS)
+    idle_seconds: int = _number(75, 1, 3600)
+    requests_per_second: int = _number(1000, 1)  # of one issuer, twice as many at once
+    strangers_per_second: int = _number(
+        50, 1
+    )  # requests without a valid token of one address, four times at once
+    sockets_per_member: int = _number(8, 1)
+    quota_envelopes: int = _number(limits.QUOTA_ENVELOPES, 1, limits.QUOTA_ENVELOPES)
+    quota_bytes: int = _number(limits.QUOTA_BYTES, 1, limits.QUOTA_BYTES)
+    free_bytes: int = _number(256 * MIB, 0)  # of the disk; below it no envelope is taken
+    socket_bytes: int = _number(limits.SOCKET_BYTES, 65_536, limits.SOCKET_BYTES)
+    socket_items: int = _number(limits.SOCKET_ITEMS, 1, limits.SOCKET_ITEMS)
+    challenge_seconds: int = _number(limits.CHALLENGE_MS // limits.SECOND_MS, 1, 600)
+    auth_seconds: int = _number(limits.HEAD_SECONDS, 1, limits.HEAD_SECONDS)
+    settle_seconds: int = _number(30, 0, 3600)
+    checkpoint_seconds: int = _number(3600, 1, 3600)
+    expiry_seconds: int = _number(15, 1, 3600)
+    drain_seconds: int = _number(10, 0, 600)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HubSettings:
+    """config.toml of a hub. `origins` are what members write in tokens; the first one stands in invitations."""
+
+    origins: tuple[str, ...]
+    host: str = "127.0.0.1"
+    port: int = 8443
+    tls: bool = True
+    tls_certificate: str = ""  # PEM files of a public certificate; empty: one by the hub's own CA
+    tls_key: str = ""
+    metrics_from: tuple[str, ...] = ()  # addresses besides loopback that may read /metrics
+    limits: HubLimits = field(default_factory=HubLimits)
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> Self:
+        """Settings of a parsed config.toml. Raises Refused settings.invalid, naming the setting."""
+        _known(values, [f.name for f in fields(cls)], where="")
+        checked = dict(values)
+        checked["origins"] = _texts(values, "origins")
+        checked["metrics_from"] = _texts(values, "metrics_from")
+        for name in ("host", "tls_certificate", "tls_key"):
+            _typed(values, name, str)
+        _typed(values, "tls", bool)
+        _typed(values, "port", int)
+        if not checked["origins"] or not all(ORIGIN.match(origin) for origin in checked["origins"]):
+            raise Refused("settings.invalid", "origins: a list of https://host[:port] in lower case")
+        if any(origin.endswith(":443") for origin in checked["origins"]):
+            raise Refused("settings.invalid", "origins: the default port 443 is left out")
+        if not 0 <= values.get("port", 0) <= 65_535:
+            raise Refused("settings.invalid", "port: 0 to 65535")
+        if bool(values.get("tls_certificate")) != bool(values.get("tls_key")):
+            raise Refused("settings.invalid", "tls_certificate and tls_key go together")
+        checked["limits"] = _limits(values.get("limits", {}))
+        return cls(**checked)
+
+
+def _limits(values: object) -> HubLimits:
+    if not isinstance(values, Mapping):
+        raise Refused("settings.invalid", "limits: must be a table")
+    known = {f.name: f.metadata for f in fields(HubLimits)}
+    _known(values, list(known), where="limits.")
+    for name, value in values.items():
+        least, most = known[name]["least"], known[name]["most"]
+        if type(value) is not int or not least <= value <= most:
+            raise Refused("settings.invalid", f"limits.{name}: an integer {least}..{most}")
+    return HubLimits(**values)
+
+
+def _known(values: Mapping[str, Any], names: list[str], *, where: str) -> None:
+    for name in values:
+        if name not in names:
+            raise Refused("settings.invalid", f"{where}{name}: no such setting")
+
+
+def _typed(values: Mapping[str, Any], name: str, kind: type) -> None:
+    if name in values and type(values[name]) is not kind:
+        raise Refused("settings.invalid", f"{name}: must be {kind.__name__}")
+
+
+def _texts(values: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    value = values.get(name, ())
+    if not isinstance(value, list | tuple) or not all(type(text) is str for text in value):
+        raise Refused("settings.invalid", f"{name}: must be a list of texts")
+    return tuple(value)
