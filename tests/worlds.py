@@ -1,6 +1,6 @@
 """A small network in memory for tests: hub, two officers, members with prekeys, and the log they stand in.
 
-Owns fixed seeds and the shortest honest way to grow a log. Nothing here checks anything: Directory does. Key pairs and
+Owns fixed seeds and the shortest honest way to grow a log. Only `assert_no_effect` checks anything. Key pairs and
 prekeys are the same in every run (signatures are not: ML-DSA is randomised), and a pair costs a few milliseconds.
 """
 
@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
+
+import pytest
 
 from exchange.canonical import b64, dumps, sha256
 from exchange.directory.checkpoint import Checkpoint, SignedCheckpoint
@@ -23,6 +25,7 @@ from exchange.directory.statements import (
     build_prekeys,
     network_id,
 )
+from exchange.errors import Rejected
 from exchange.header import DirRef
 from exchange.keys import PrekeySecret, PrivateKeys
 from exchange.limits import DAY_MS
@@ -216,3 +219,26 @@ def raw_body(net: bytes, **changes: object) -> bytes:
 def without_signature(statement: Statement, signer: str) -> Statement:
     """`statement` as if `signer` hadn't signed."""
     return replace(statement, signatures=tuple(pair for pair in statement.signatures if pair[0] != signer))
+
+
+def assert_no_effect(
+    world: World, statement: Statement, code: str, *, alarm: bool, at: int | None = None
+) -> Outcome:
+    """Logged and kept in the tree, without effect, and the next good statement goes through (never a freeze)."""
+    members, prekeys, size = (
+        dict(world.directory.members),
+        world.directory.prekeys("pe-csirt"),
+        world.directory.size,
+    )
+    with pytest.raises(Rejected) as refused:
+        world.directory.judge(statement, world.now if at is None else at)
+    assert refused.value.code == code
+    outcome = world.append(statement, at)
+    assert (outcome.code, outcome.effective, outcome.alarm) == (code, False, alarm)
+    assert (outcome.index, world.directory.size) == (size, size + 1)
+    assert dict(world.directory.members) == members
+    assert world.directory.prekeys("pe-csirt") == prekeys
+    if code != "directory.limited":
+        assert world.append(world.prekeys_statement("co-csirt")).effective
+    assert Directory.replay(world.leaves, now=None).root() == world.directory.root()
+    return outcome
