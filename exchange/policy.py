@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from exchange.directory.members import Member, Status
+from exchange.directory.members import Status
 from exchange.directory.state import Directory
 from exchange.errors import Hold, Refused, Rejected
 from exchange.header import Header
@@ -16,12 +16,6 @@ from exchange.tlp import Tlp
 
 _MAY_SEND = frozenset({Status.ACTIVE})
 _MAY_RECEIVE = frozenset({Status.ACTIVE})
-_MAY_SPONSOR = frozenset({Status.ACTIVE})
-
-
-def may_sponsor(member: Member) -> bool:
-    """Whether the member's signature counts as a sponsor's."""
-    return member.status in _MAY_SPONSOR
 
 
 def check_member_call(directory: Directory, issuer: str) -> None:
