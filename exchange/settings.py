@@ -6,15 +6,18 @@ Nothing here raises a limit of docs/protocol.md §12: a setting may only lower i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 from exchange import limits
+from exchange.canonical import is_member_handle
 from exchange.errors import Refused
 from exchange.invitation import ORIGIN
 
 MIB = 1024 * 1024
+_PROXY = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?/?\Z")
 _MOST = 2**53 - 1
 
 
@@ -89,6 +92,40 @@ class HubSettings:
             raise Refused("settings.invalid", "tls_certificate and tls_key go together")
         checked["limits"] = _limits(values.get("limits", {}))
         return cls(**checked)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeSettings:
+    """config.toml of a node. `hub`, `net` and `ca` are written by `join`; the rest is the administrator's.
+
+    Paths are relative to the home. No secret stands here: the proxy's password lies in a 0600 file of its own.
+    """
+
+    member: str
+    hub: str = ""  # origin; empty until the node has joined
+    net: str = ""  # network id, b64
+    ca: str = ""  # PEM file of the hub's own CA; empty: the machine's public ones
+    extra_ca: str = ""  # PEM file of a TLS-inspecting proxy's CA, trusted besides
+    proxy: str = ""  # http://host:port
+    proxy_login: str = ""  # file with one line, user:password
+    websocket: bool = True  # false: long poll only
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> Self:
+        """Settings of a parsed config.toml. Raises Refused settings.invalid, naming the setting."""
+        _known(values, [f.name for f in fields(cls)], where="")
+        for name in ("member", "hub", "net", "ca", "extra_ca", "proxy", "proxy_login"):
+            _typed(values, name, str)
+        _typed(values, "websocket", bool)
+        if not is_member_handle(values.get("member", "")):
+            raise Refused("settings.invalid", "member: a handle [a-z0-9-]{2,32}")
+        if values.get("hub") and not ORIGIN.match(values["hub"]):
+            raise Refused("settings.invalid", "hub: https://host[:port] in lower case")
+        if bool(values.get("hub")) != bool(values.get("net")):
+            raise Refused("settings.invalid", "hub and net go together")
+        if values.get("proxy") and not _PROXY.match(values["proxy"]):
+            raise Refused("settings.invalid", "proxy: http://host:port, its login in a file of its own")
+        return cls(**values)
 
 
 def _limits(values: object) -> HubLimits:

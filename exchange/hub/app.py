@@ -1,0 +1,270 @@
+"""Puts a hub together and runs it: the only place that wires its parts, and that knows signals, sockets and the clock.
+
+Owns the order of starting and stopping. After a fault of the disk nothing is written any more: `serve` raises, and the
+next start recovers from what is on the disk (design §3.9).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import uvloop
+from aiohttp import web
+
+from exchange import logs
+from exchange.canonical import b64
+from exchange.errors import ExchangeError, Refused, Unavailable
+from exchange.hub import http
+from exchange.hub.applications import Applications
+from exchange.hub.home import LOCK, SEED, begin_in
+from exchange.hub.http_context import Context
+from exchange.hub.http_guard import Connections
+from exchange.hub.http_rate import Rate, Room
+from exchange.hub.mailboxes import Mailboxes
+from exchange.hub.metrics import Metrics
+from exchange.hub.registrar import Registrar
+from exchange.hub.store import HubStore
+from exchange.hub.tls import ServerTls
+from exchange.keys import PrivateKeys
+from exchange.limits import MAX_HEAD
+from exchange.settings import HubSettings
+from exchange.storage.files import HomeLock
+from exchange.storage.keystore import Keystore
+
+EPOCH_BYTES: Final = 9
+BODIES_BYTES: Final = 256 * 1024 * 1024  # of requests being read at once
+LINGER_SECONDS: Final = 5  # for what a refused caller still sends, so that it reads why
+BACKLOG: Final = 512
+TLS_SECONDS: Final = 24 * 3600
+
+_log = logs.logger("hub")
+
+
+@dataclass(frozen=True)
+class Listening:
+    """Where the hub listens."""
+
+    host: str
+    port: int
+
+
+def system_clock() -> int:
+    """UTC in ms."""
+    return time.time_ns() // 1_000_000
+
+
+def run(
+    home: Path, settings: HubSettings, keystore: Keystore, *, ready: Callable[[Listening], None] | None = None
+) -> None:
+    """`serve` in an event loop of its own, until SIGTERM or SIGINT."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(home, settings, keystore, ready=ready))
+
+
+async def serve(
+    home: Path,
+    settings: HubSettings,
+    keystore: Keystore,
+    *,
+    ready: Callable[[Listening], None] | None = None,
+    clock: Callable[[], int] = system_clock,
+    random: Callable[[int], bytes] = os.urandom,
+    stop: asyncio.Event | None = None,
+) -> None:
+    """Serve the hub in `home` until SIGTERM, SIGINT or `stop`; `ready` is called once it listens.
+
+    Begins the log if the genesis is complete. Raises Refused hub.genesis-incomplete, hub.wrong-key, home.locked,
+    hub.public-certificate; Unavailable storage.io when the disk failed, and as Database.open.
+    """
+    stop = stop or asyncio.Event()
+    with HomeLock(home / LOCK):
+        faults: list[ExchangeError] = []
+
+        def broken(fault: ExchangeError) -> None:
+            faults.append(fault)
+            stop.set()
+
+        store = HubStore.open(home, on_broken=broken)
+        try:
+            begin_in(store, home, now=clock())
+            context = await _context(home, settings, keystore, store, clock=clock, random=random)
+            await _until(stop, context, _tls(settings, keystore, clock), ready)
+        finally:
+            with suppress(Unavailable):  # what was acknowledged is safe in the log file
+                await store.close()
+        if faults:
+            raise faults[0]
+    _log.info("stopped")
+
+
+async def _until(
+    stop: asyncio.Event, context: Context, tls: ServerTls | None, ready: Callable[[Listening], None] | None
+) -> None:
+    """Listen and do the chores until `stop`, then let what runs end."""
+    async with _listening(context, tls) as where, asyncio.TaskGroup() as group:
+        chores = [group.create_task(chore) for chore in _chores(context, tls)]
+        with _signals(stop):
+            leaves = context.registrar.directory.size
+            _log.info("listening", host=where.host, port=where.port, leaves=leaves)
+            if ready is not None:
+                ready(where)
+            await stop.wait()
+        _log.info("stopping")
+        context.stopping = True
+        context.mailboxes.stop()
+        for chore in chores:
+            chore.cancel()
+
+
+async def _context(
+    home: Path,
+    settings: HubSettings,
+    keystore: Keystore,
+    store: HubStore,
+    *,
+    clock: Callable[[], int],
+    random: Callable[[int], bytes],
+) -> Context:
+    keys = PrivateKeys(keystore.get(SEED))
+    limits = settings.limits
+    registrar = await Registrar.open(store, keys=keys, clock=clock, settle_seconds=limits.settle_seconds)
+
+    def free_bytes() -> int:
+        return shutil.disk_usage(home).free
+
+    mailboxes = Mailboxes(
+        store,
+        registrar,
+        keys=keys,
+        clock=clock,
+        random=random,
+        free_bytes=free_bytes,
+        limits=limits,
+        epoch=b64(random(EPOCH_BYTES)),
+    )
+    seconds = asyncio.get_running_loop().time
+    return Context(
+        settings=settings,
+        store=store,
+        registrar=registrar,
+        applications=Applications(store, registrar, clock=clock),
+        mailboxes=mailboxes,
+        metrics=Metrics(),
+        clock=clock,
+        random=random,
+        free_bytes=free_bytes,
+        members=Rate(
+            per_second=limits.requests_per_second, burst=2 * limits.requests_per_second, seconds=seconds
+        ),
+        strangers=Rate(
+            per_second=limits.strangers_per_second, burst=4 * limits.strangers_per_second, seconds=seconds
+        ),
+        bodies=Room(BODIES_BYTES),
+    )
+
+
+def _tls(settings: HubSettings, keystore: Keystore, clock: Callable[[], int]) -> ServerTls | None:
+    if not settings.tls:
+        return None
+    tls = ServerTls(keystore, settings.origins, certificate=settings.tls_certificate, key=settings.tls_key)
+    tls.refresh(now=clock())
+    return tls
+
+
+@asynccontextmanager
+async def _listening(context: Context, tls: ServerTls | None) -> AsyncIterator[Listening]:
+    """Accept connections; on leaving, answer what runs for up to `drain_seconds` and close them all."""
+    limits = context.settings.limits
+    runner = web.AppRunner(
+        http.build(context),
+        access_log=None,
+        logger=logs.library("hub.http.library"),
+        keepalive_timeout=limits.idle_seconds,
+        lingering_time=LINGER_SECONDS,
+        max_line_size=MAX_HEAD,
+        max_field_size=MAX_HEAD,
+        auto_decompress=False,  # a body is signed for as it is sent
+        shutdown_timeout=limits.drain_seconds,
+    )
+    await runner.setup()
+    if runner.server is None:
+        raise Unavailable("internal.error")
+    context.connections = Connections(limits, runner.server)
+    try:
+        server = await asyncio.get_running_loop().create_server(
+            context.connections,
+            context.settings.host,
+            context.settings.port,
+            ssl=tls.context if tls is not None else None,
+            backlog=BACKLOG,
+            ssl_handshake_timeout=limits.handshake_seconds if tls is not None else None,
+            ssl_shutdown_timeout=LINGER_SECONDS if tls is not None else None,
+        )
+    except OSError as error:
+        await runner.cleanup()
+        raise Refused(
+            "hub.address", f"{context.settings.host}, port {context.settings.port}: {error.strerror}"
+        ) from error
+    try:
+        host, port, *_ = server.sockets[0].getsockname()
+        yield Listening(host, port)
+    finally:
+        server.close()
+        await runner.cleanup()
+
+
+@contextmanager
+def _signals(stop: asyncio.Event) -> Iterator[None]:
+    """SIGTERM and SIGINT end the hub in order, where this thread may say so (not in a test's)."""
+    loop, taken = asyncio.get_running_loop(), []
+    with suppress(NotImplementedError, RuntimeError, ValueError):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+            taken.append(number)
+    try:
+        yield
+    finally:
+        for number in taken:
+            loop.remove_signal_handler(number)
+
+
+def _chores(context: Context, tls: ServerTls | None) -> list[Coroutine[None, None, None]]:
+    """What the hub does unasked."""
+    limits = context.settings.limits
+
+    async def expire() -> None:
+        expired = await context.mailboxes.expire_due()
+        context.metrics.expired.inc(expired)
+        if expired:
+            _log.info("expired", envelopes=expired)
+
+    async def renew_certificate() -> None:
+        if tls is not None:
+            tls.refresh(now=context.clock())
+
+    return [
+        _every(limits.expiry_seconds, expire),
+        _every(limits.checkpoint_seconds, context.registrar.renew),
+        _every(TLS_SECONDS, renew_certificate),
+    ]
+
+
+async def _every(seconds: int, chore: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await chore()
+        except (
+            Unavailable,
+            Refused,
+        ) as error:  # a full disk: later; a broken one ends the hub through `on_broken`
+            _log.warning("chore put off", code=error.code)

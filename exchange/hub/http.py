@@ -1,0 +1,111 @@
+"""The hub over HTTP: every route of docs/protocol.md §11, and where whatever goes wrong becomes an answer."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from exchange import logs
+from exchange.errors import ExchangeError, Unavailable
+from exchange.hub import http_directory as directory
+from exchange.hub import http_health as health
+from exchange.hub import http_mail as mail
+from exchange.hub.http_context import CONTEXT, Context
+from exchange.hub.http_problems import foreign, is_fault, problem
+from exchange.hub.http_socket import socket
+from exchange.limits import MAX_BATCH_BYTES
+from exchange.protocol import (
+    APPLICATIONS,
+    CHECKPOINT,
+    CHECKPOINTS,
+    ENVELOPES,
+    GENESIS,
+    LEAVES,
+    MAILBOX,
+    PREKEYS,
+    RECEIPTS,
+    SOCKET,
+    STATE,
+    STATEMENTS,
+)
+
+_log = logs.logger("hub.http")
+
+ROUTES: Final = (
+    ("GET", GENESIS, directory.get_genesis),
+    ("GET", CHECKPOINT, directory.get_checkpoint),
+    ("GET", LEAVES, directory.get_leaves),
+    ("POST", CHECKPOINTS, directory.post_checkpoint),
+    ("POST", LEAVES, directory.post_leaves),
+    ("POST", PREKEYS, directory.query_prekeys),
+    ("POST", STATEMENTS, directory.post_statement),
+    ("GET", STATE, mail.get_state),
+    ("GET", SOCKET, socket),
+    ("PUT", ENVELOPES + "/{env}", mail.put_envelope),
+    ("POST", ENVELOPES, mail.post_envelopes),
+    ("GET", MAILBOX, mail.get_mailbox),
+    ("POST", RECEIPTS, mail.post_receipts),
+    ("POST", APPLICATIONS, directory.post_application),
+    ("GET", APPLICATIONS, directory.get_applications),
+    ("POST", APPLICATIONS + "/{member}/signatures", directory.post_signatures),
+    ("GET", "/healthz", health.healthz),
+    ("GET", "/readyz", health.readyz),
+    ("GET", "/metrics", health.metrics),
+)
+
+
+def build(context: Context) -> web.Application:
+    """The application that serves one hub."""
+    app = web.Application(middlewares=[_answers], client_max_size=MAX_BATCH_BYTES)
+    app[CONTEXT] = context
+    for method, path, handler in ROUTES:
+        # allow_head: HEAD would answer without the token saying so
+        if method == "GET":
+            app.router.add_get(path, handler, allow_head=False, expect_handler=_no_continue)
+        else:
+            app.router.add_route(method, path, handler, expect_handler=_no_continue)
+    return app
+
+
+async def _no_continue(_request: web.Request) -> None:
+    """`100 Continue` waits until the token is verified (http_auth.read_body)."""
+
+
+@web.middleware
+async def _answers(request: web.Request, handler: Handler) -> web.StreamResponse:
+    context = request.app[CONTEXT]
+    response: web.StreamResponse
+    try:
+        if context.stopping:
+            raise Unavailable("hub.stopping", retry_after=5)
+        response = await handler(request)
+    except ExchangeError as error:
+        response = _refusal(context, request, error)
+    except web.HTTPException as error:
+        response = _refusal(context, request, foreign(error.status))
+    except asyncio.CancelledError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the one place: a caller gets an answer, people a line in the log
+        # never the message or the traceback: they may quote what was sent
+        _log.error("unexpected", error=type(error).__name__, route=_route(request))
+        response = _refusal(context, request, Unavailable("internal.error"))
+    if not request.content.is_eof():
+        response.force_close()  # what is left of the body would be read as the next head
+    elif context.connections is not None:
+        context.connections.answered(request.transport)
+    return response
+
+
+def _refusal(context: Context, request: web.Request, error: ExchangeError) -> web.Response:
+    context.metrics.refused.labels(error.code).inc()
+    (_log.error if is_fault(error) else _log.info)("refused", code=error.code, route=_route(request))
+    return problem(error, now=context.clock())
+
+
+def _route(request: web.Request) -> str:
+    """The route's pattern: the path itself is the caller's text."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else ""

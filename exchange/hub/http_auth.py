@@ -1,0 +1,168 @@
+"""Owns who calls: the token of a member or officer, or an invitation, verified before a body is read; then the body.
+
+docs/protocol.md §10. What a caller may do with a call is the handler's `allow` and policy.py's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from enum import Flag, auto
+from typing import Any, Final
+
+import orjson
+from aiohttp import web
+
+from exchange import policy
+from exchange.canonical import sha256, unb64
+from exchange.errors import Rejected
+from exchange.hub.http_context import CONTEXT, Context
+from exchange.hub.store_directory import Invited
+from exchange.invitation import TOKEN_BYTES
+from exchange.keys import PublicKeys
+from exchange.limits import BODY_RATE, MAX_JSON_REQUEST
+from exchange.protocol import INVITATION_SCHEME, MEMBER_SCHEME
+from exchange.receipt import HUB
+from exchange.token import EMPTY, Token, check_token
+
+OFFICER: Final = "officer/"
+_LOOSE_DEPTH: Final = 16  # levels of nesting in JSON that isn't signed
+
+
+class Who(Flag):
+    """Who may make a call."""
+
+    MEMBER = auto()
+    OFFICER = auto()
+    INVITED = auto()
+
+
+@dataclass(frozen=True)
+class Caller:
+    """A verified caller. `address` is a member's or officer's, or the handle an invitation is for."""
+
+    who: Who
+    address: str
+    token: Token | None
+    invited: Invited | None = None
+
+
+async def authenticate(request: web.Request, allow: Who) -> Caller:
+    """Who makes this request, if it is one of `allow`. The body is not read yet.
+
+    Raises Rejected auth.*, Refused rate.too-many.
+    """
+    context = request.app[CONTEXT]
+    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+    try:
+        if scheme == MEMBER_SCHEME and secret:
+            caller = _token_caller(request, context, secret.strip())
+        elif scheme == INVITATION_SCHEME and secret:
+            caller = await _invited_caller(context, secret.strip())
+        else:
+            raise Rejected("auth.missing")
+    except Rejected:
+        stranger(request)
+        raise
+    context.members.take(caller.address)
+    if not caller.who & allow:
+        raise Rejected("auth.forbidden")
+    if caller.who is Who.MEMBER:
+        policy.check_member_call(context.registrar.directory, caller.address)
+    return caller
+
+
+def stranger(request: web.Request) -> None:
+    """Count a request that nobody vouches for. Raises Refused rate.too-many."""
+    request.app[CONTEXT].strangers.take(request.remote or "")
+
+
+def _token_caller(request: web.Request, context: Context, secret: str) -> Caller:
+    directory = context.registrar.directory
+
+    def keys_of(issuer: str) -> PublicKeys:
+        if issuer == HUB:
+            raise Rejected("auth.unknown-issuer")
+        return directory.identity(issuer)
+
+    token = check_token(
+        secret,
+        net=context.registrar.net,
+        origins=context.settings.origins,
+        method=request.method,
+        target=request.raw_path,
+        now=context.clock(),
+        keys_of=keys_of,
+    )
+    return Caller(Who.OFFICER if token.issuer.startswith(OFFICER) else Who.MEMBER, token.issuer, token)
+
+
+async def _invited_caller(context: Context, secret: str) -> Caller:
+    try:
+        token = unb64(secret, size=TOKEN_BYTES, field="token")
+    except Rejected:
+        raise Rejected("auth.bad-invitation") from None
+    invited = await context.applications.invited(token)
+    return Caller(Who.INVITED, invited.member, None, invited)
+
+
+async def no_body(request: web.Request, caller: Caller) -> None:
+    """A call without a body must have none. Raises Rejected request.bad, auth.body-mismatch."""
+    if request.can_read_body:
+        raise Rejected("request.bad", "this call has no body")
+    if caller.token is not None:
+        caller.token.check_body(EMPTY)
+
+
+async def read_body(request: web.Request, caller: Caller, *, most: int) -> bytes:
+    """The body, at most `most` bytes, once it is all there and the one the token names.
+
+    Raises Rejected request.length-required, request.too-large, request.timeout, request.bad, auth.body-mismatch;
+    Unavailable storage.busy.
+    """
+    context = request.app[CONTEXT]
+    length = request.content_length
+    if length is None:
+        raise Rejected("request.length-required")
+    if length > most:
+        raise Rejected("request.too-large", f"{length} bytes, at most {most}")
+    if "Content-Encoding" in request.headers:
+        raise Rejected("request.bad", "a body is sent as it is")
+    context.bodies.take(length)
+    try:
+        if request.headers.get("Expect", "").lower() == "100-continue":
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            request.writer.output_size = 0
+        async with asyncio.timeout(context.settings.limits.body_seconds + length / BODY_RATE):
+            parts = [part async for part in request.content.iter_any()]
+    except TimeoutError:
+        raise Rejected("request.timeout") from None
+    finally:
+        context.bodies.give_back(length)
+    data = b"".join(parts)
+    if len(data) != length:
+        raise Rejected("request.bad", "the body ends early")
+    if caller.token is not None:
+        caller.token.check_body(sha256(data))
+    return data
+
+
+async def read_json(request: web.Request, caller: Caller, names: tuple[str, ...]) -> dict[str, Any]:
+    """A JSON object with exactly these members. Raises as `read_body`, and Rejected json.bad-schema."""
+    data = await read_body(request, caller, most=MAX_JSON_REQUEST)
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        raise Rejected("request.bad", "not JSON") from None
+    if type(value) is not dict or set(value) != set(names):
+        raise Rejected("json.bad-schema", f"an object of {', '.join(names)}")
+    if _deeper(value, _LOOSE_DEPTH):
+        raise Rejected("json.bad-schema", f"more than {_LOOSE_DEPTH} levels")
+    return value
+
+
+def _deeper(value: object, levels: int) -> bool:
+    if levels == 0:
+        return True
+    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return any(_deeper(child, levels - 1) for child in children if isinstance(child, dict | list))

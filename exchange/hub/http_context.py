@@ -1,0 +1,42 @@
+"""What every handler is given: the services and limits of one hub, under one key of the application."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from aiohttp import web
+
+from exchange.hub.applications import Applications
+from exchange.hub.http_guard import Connections
+from exchange.hub.http_rate import Rate, Room
+from exchange.hub.mailboxes import Mailboxes
+from exchange.hub.metrics import Metrics
+from exchange.hub.registrar import Registrar
+from exchange.hub.store import HubStore
+from exchange.settings import HubSettings
+
+
+@dataclass
+class Context:
+    """One hub as its handlers see it. `clock()` in ms; `random(n)` gives n random bytes."""
+
+    settings: HubSettings
+    store: HubStore
+    registrar: Registrar
+    applications: Applications
+    mailboxes: Mailboxes
+    metrics: Metrics
+    clock: Callable[[], int]
+    random: Callable[[int], bytes]
+    free_bytes: Callable[[], int]
+    members: Rate
+    strangers: Rate
+    bodies: Room
+    stopping: bool = False
+    sockets: dict[str, int] = field(default_factory=dict)  # open WebSockets by member
+    connections: Connections | None = None  # set once the server listens
+
+
+CONTEXT: Final = web.AppKey("context", Context)

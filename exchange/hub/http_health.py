@@ -1,0 +1,57 @@
+"""The calls of operators and their machines: is it alive, can it work, its numbers (§11.13)."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from aiohttp import web
+
+from exchange.errors import Rejected, Unavailable
+from exchange.hub.http_auth import stranger
+from exchange.hub.http_context import CONTEXT
+from exchange.hub.http_mail import answer_json
+from exchange.hub.metrics import CONTENT_TYPE
+
+
+async def healthz(request: web.Request) -> web.Response:
+    """The process answers."""
+    stranger(request)
+    return answer_json({"ok": True})
+
+
+async def readyz(request: web.Request) -> web.Response:
+    """Mail can be taken: a transaction becomes durable, the disk has room. Else a problem with its code.
+
+    A log that takes no statements yet is shown, and no reason to send traffic away: mail flows.
+    """
+    stranger(request)
+    context = request.app[CONTEXT]
+    if context.free_bytes() < context.settings.limits.free_bytes:
+        raise Unavailable("storage.full")
+    await context.store.check_writable()
+    return answer_json({"ok": True, "log_read_only": context.registrar.read_only})
+
+
+async def metrics(request: web.Request) -> web.Response:
+    """Prometheus text; to loopback and the configured addresses only."""
+    stranger(request)
+    context = request.app[CONTEXT]
+    remote = request.remote or ""
+    if not _is_loopback(remote) and remote not in context.settings.metrics_from:
+        raise Rejected("auth.forbidden")
+    text = context.metrics.text(
+        await context.store.totals(),
+        connections=context.connections.count if context.connections else 0,
+        sockets=sum(context.sockets.values()),
+        size=context.registrar.dir_ref.size,
+        read_only=context.registrar.read_only,
+        free_bytes=context.free_bytes(),
+    )
+    return web.Response(body=text, content_type=CONTENT_TYPE)
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,153 @@
+"""The calls about mail: envelopes in, mailbox pages out, receipts, what a node asks at its start (§11.7, 9-11)."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import orjson
+from aiohttp import web
+
+from exchange.canonical import Json, b64, unb64, unframed
+from exchange.errors import Refused, Rejected
+from exchange.hub.http_auth import Who, authenticate, no_body, read_body, read_json
+from exchange.hub.http_context import CONTEXT, Context
+from exchange.hub.mailboxes import Answer
+from exchange.limits import (
+    MAX_BATCH_BYTES,
+    MAX_BATCH_ITEMS,
+    MAX_BODY,
+    MAX_PAGE_BYTES,
+    MAX_UPLOAD,
+    PAGE_BYTES,
+    POLL_SECONDS,
+)
+from exchange.protocol import BINARY, JSON, MORE
+
+MIN_PAGE_BYTES: Final = 65_536
+_NUMBER = re.compile(r"[0-9]{1,9}\Z")
+
+
+async def put_envelope(request: web.Request) -> web.Response:
+    """PUT /v1/envelopes/ENV"""
+    caller = await authenticate(request, Who.MEMBER)
+    env = unb64(request.match_info["env"], size=32, field="env")
+    data = await read_body(request, caller, most=MAX_UPLOAD)
+    context = request.app[CONTEXT]
+    answer = await context.mailboxes.accept(caller.address, [data], env=env)
+    _count(context, answer)
+    (result,) = answer.results
+    if result.error is not None:
+        raise result.error
+    return web.Response(
+        status=201 if result.new else 200, body=b'{"receipts":%b}' % _list(answer), content_type=JSON
+    )
+
+
+async def post_envelopes(request: web.Request) -> web.Response:
+    """POST /v1/envelopes: a batch; each envelope has a result of its own."""
+    caller = await authenticate(request, Who.MEMBER)
+    data = await read_body(request, caller, most=MAX_BATCH_BYTES)
+    uploads = list(unframed(data, most_items=MAX_BATCH_ITEMS, most_bytes=MAX_UPLOAD))
+    context = request.app[CONTEXT]
+    answer = await context.mailboxes.accept(caller.address, uploads)
+    _count(context, answer)
+    results = [
+        {
+            "env": b64(result.env),
+            "code": result.error.code if result.error else "",
+            "detail": result.error.detail if result.error else "",
+        }
+        for result in answer.results
+    ]
+    body = b'{"results":%b,"receipts":%b}' % (orjson.dumps(results), _list(answer))
+    return web.Response(body=body, content_type=JSON)
+
+
+def _list(answer: Answer) -> bytes:
+    """The proofs as a JSON list; each is JSON already."""
+    return b"[" + b",".join(answer.proofs) + b"]"
+
+
+def _count(context: Context, answer: Answer) -> None:
+    for result in answer.results:
+        if result.error is not None:
+            context.metrics.refused.labels(result.error.code).inc()
+        else:
+            (context.metrics.accepted if result.new else context.metrics.repeated).inc()
+
+
+async def get_mailbox(request: web.Request) -> web.Response:
+    """GET /v1/mailbox: one page after a cursor, by long poll."""
+    caller = await authenticate(request, Who.MEMBER)
+    await no_body(request, caller)
+    query = _query(request, ("after", "wait", "max"))
+    wait = _number(query, "wait", least=0, most=POLL_SECONDS, default=0)
+    most = _number(query, "max", least=MIN_PAGE_BYTES, most=MAX_PAGE_BYTES, default=PAGE_BYTES)
+    context = request.app[CONTEXT]
+    page = await context.mailboxes.page(caller.address, query.get("after", ""), wait_seconds=wait, most=most)
+    if not page.items:
+        return web.Response(status=204)
+    headers = {MORE: "1"} if page.more else {}
+    return web.Response(
+        body=b"".join(item.to_bytes() for item in page.items), content_type=BINARY, headers=headers
+    )
+
+
+async def post_receipts(request: web.Request) -> web.Response:
+    """POST /v1/receipts: a node's signed batch."""
+    caller = await authenticate(request, Who.MEMBER)
+    value = await read_json(request, caller, ("body", "signatures", "leaves"))
+    context = request.app[CONTEXT]
+    released = await context.mailboxes.receipts(caller.address, value)
+    context.metrics.receipted.inc(released.matched)
+    context.metrics.unmatched.inc(released.no_match)
+    return answer_json({"matched": released.matched, "no_match": released.no_match})
+
+
+async def get_state(request: web.Request) -> web.Response:
+    """GET /v1/state: what a node compares itself with at every start (docs/protocol.md §6.4)."""
+    caller = await authenticate(request, Who.MEMBER)
+    await no_body(request, caller)
+    context = request.app[CONTEXT]
+    directory, limits = context.registrar.directory, context.settings.limits
+    return answer_json(
+        {
+            "epoch": context.mailboxes.epoch,
+            "now": context.clock(),
+            "address": caller.address,
+            "receipts_batch": await context.mailboxes.highest_batch(caller.address),
+            "prekeys": b64(directory.last_hash(caller.address, "prekeys")),
+            "size": context.registrar.dir_ref.size,
+            "limits": {
+                "batch_bytes": MAX_BATCH_BYTES,
+                "batch_items": MAX_BATCH_ITEMS,
+                "body": MAX_BODY,
+                "page_bytes": MAX_PAGE_BYTES,
+                "quota_bytes": limits.quota_bytes,
+                "quota_envelopes": limits.quota_envelopes,
+                "socket_bytes": limits.socket_bytes,
+                "socket_items": limits.socket_items,
+                "upload": MAX_UPLOAD,
+            },
+        }
+    )
+
+
+def answer_json(value: Json) -> web.Response:
+    """200 with a JSON document."""
+    return web.Response(body=orjson.dumps(value), content_type=JSON)
+
+
+def _query(request: web.Request, names: tuple[str, ...]) -> dict[str, str]:
+    query = dict(request.query)
+    if len(query) != len(request.query) or not set(query) <= set(names):
+        raise Rejected("request.bad", f"the query has {', '.join(names)}, each at most once")
+    return query
+
+
+def _number(query: dict[str, str], name: str, *, least: int, most: int, default: int) -> int:
+    text = query.get(name, str(default))
+    if not _NUMBER.match(text) or not least <= int(text) <= most:
+        raise Refused("request.bad", f"{name}: an integer {least}..{most}")
+    return int(text)

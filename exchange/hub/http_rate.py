@@ -1,0 +1,60 @@
+"""Owns how many requests one caller may make: a token bucket a caller, a bounded number of callers remembered."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from exchange.errors import Refused, Unavailable
+
+_CALLERS: Final = 10_000
+
+
+@dataclass
+class _Bucket:
+    tokens: float
+    at: float
+
+
+class Rate:
+    """`per_second` requests of each caller, `burst` at once. `seconds()` is a monotonic clock."""
+
+    def __init__(self, *, per_second: float, burst: float, seconds: Callable[[], float]) -> None:
+        self._per_second = per_second
+        self._burst = burst
+        self._seconds = seconds
+        self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
+
+    def take(self, caller: str) -> None:
+        """Count one request. Raises Refused rate.too-many with `retry_after`."""
+        now = self._seconds()
+        bucket = self._buckets.pop(caller, None) or _Bucket(self._burst, now)
+        bucket.tokens = min(self._burst, bucket.tokens + (now - bucket.at) * self._per_second)
+        bucket.at = now
+        self._buckets[caller] = bucket
+        if len(self._buckets) > _CALLERS:
+            self._buckets.popitem(
+                last=False
+            )  # the one that asked longest ago: by now its bucket is full again
+        if bucket.tokens < 1:
+            raise Refused("rate.too-many", retry_after=max(1, round((1 - bucket.tokens) / self._per_second)))
+        bucket.tokens -= 1
+
+
+class Room:
+    """Memory for request bodies being read, in bytes: so many at once, whoever sends them."""
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+
+    def take(self, size: int) -> None:
+        """Reserve. Raises Unavailable storage.busy."""
+        if size > self._left:
+            raise Unavailable("storage.busy", retry_after=2)
+        self._left -= size
+
+    def give_back(self, size: int) -> None:
+        """Release what `take` reserved."""
+        self._left += size
