@@ -1,0 +1,277 @@
+"""The only place where a node is wired: settings and keys in, services or a serving process out.
+
+async with running(home, sources) as node:     a command that owns the home for a moment
+    await node.sync.once()
+await serve(home, sources, ready=...)          the process that owns it for good
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import signal
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from exchange.canonical import Json
+from exchange.errors import ExchangeError, Refused
+from exchange.node import control
+from exchange.node.answers import Answers
+from exchange.node.desk import Desk
+from exchange.node.directory_sync import Replica
+from exchange.node.home import INVITATION, Home
+from exchange.node.hub_api import HubApi
+from exchange.node.hub_client import HubClient, Route, tls_context
+from exchange.node.identity import Identity, Sources
+from exchange.node.inbox import Inbox
+from exchange.node.membership import Membership, anchor_confirmed
+from exchange.node.opening import Opening
+from exchange.node.outbox import Outbox
+from exchange.node.prekeys import Prekeys
+from exchange.node.proofs import Proofs
+from exchange.node.questions import Questions
+from exchange.node.receipts import Receipts
+from exchange.node.restore import Restore
+from exchange.node.store import Store
+from exchange.node.store_outbox import ENDED, Addressee
+from exchange.node.sync import Parts, Sync
+from exchange.node.uploads import Uploads
+from exchange.storage.files import disk_fault
+from exchange.storage.keystore import Keystore
+
+STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+MAX_WAITED: Final = 100  # messages in one `wait`
+MAX_WAIT_SECONDS: Final = 3_600
+MAX_FILE: Final = 65_536  # bytes of a certificate or login file
+
+
+def real_sources() -> Sources:
+    """The machine's clocks and randomness."""
+    return Sources(
+        clock=lambda: time.time_ns() // 1_000_000,
+        monotonic=lambda: time.monotonic_ns() // 1_000_000,
+        random=secrets.token_bytes,
+        new_id=lambda: str(uuid.uuid4()),
+    )
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node wired up around one hub connection."""
+
+    store: Store
+    identity: Identity
+    sources: Sources
+    hub: HubApi
+    replica: Replica
+    prekeys: Prekeys
+    outbox: Outbox
+    inbox: Inbox
+    membership: Membership
+    sync: Sync
+
+    def desk(self, who: str) -> Desk:
+        """What the user `who` can do."""
+        return Desk(self.store, self.sources, who=who)
+
+    async def load(self) -> None:
+        """Read what is stored: the log is replayed, prekeys are found. Once, before anything else."""
+        await self.replica.load()
+        await self.prekeys.load()
+
+
+def build(*, store: Store, prekeys: Keystore, identity: Identity, hub: HubApi, sources: Sources) -> Node:
+    """Every service of a node, handed what it needs."""
+    replica = Replica(store, net=identity.net, me=identity.address, clock=sources.clock)
+    held = Prekeys(store, prekeys, identity, replica, sources)
+    outbox = Outbox(store, identity, replica, sources)
+    proofs = Proofs(store, identity, replica, outbox)
+    inbox = Inbox(
+        store=store,
+        identity=identity,
+        replica=replica,
+        opening=Opening(identity, replica, held, sources),
+        outbox=outbox,
+        proofs=proofs,
+        answers=Answers(store, outbox, sources),
+        sources=sources,
+    )
+    parts = Parts(
+        store=store,
+        replica=replica,
+        prekeys=held,
+        outbox=outbox,
+        uploads=Uploads(
+            store=store, identity=identity, replica=replica, outbox=outbox, proofs=proofs, sources=sources
+        ),
+        inbox=inbox,
+        receipts=Receipts(store, identity, replica, sources),
+        questions=Questions(store, outbox, sources),
+        restore=Restore(
+            store=store, identity=identity, replica=replica, prekeys=held, outbox=outbox, sources=sources
+        ),
+        sources=sources,
+    )
+    membership = Membership(store, identity, replica, sources)
+    return Node(store, identity, sources, hub, replica, held, outbox, inbox, membership, Sync(hub, parts))
+
+
+@asynccontextmanager
+async def running(
+    home: Home,
+    sources: Sources,
+    *,
+    as_invitee: bool = False,
+    on_broken: Callable[[ExchangeError], None] | None = None,
+) -> AsyncIterator[Node]:
+    """A node in this process, which becomes the home's owner. Raises Refused home.locked while another one is.
+
+    `as_invitee`: talk to the hub with the invitation's token, before the member is admitted.
+    """
+    with home.lock():
+        store = home.open_store(owner=True, on_broken=on_broken)
+        try:
+            identity = home.identity()
+            invitation = home.keystore.get(INVITATION) if as_invitee else None
+            async with HubClient(route(home), identity, sources, invitation=invitation) as hub:
+                node = build(store=store, prekeys=home.prekeys, identity=identity, hub=hub, sources=sources)
+                await node.load()
+                yield node
+        finally:
+            await store.db.close()
+
+
+async def serve(home: Home, sources: Sources, *, ready: Callable[[Node], None] | None = None) -> None:
+    """Own the home and keep it in step with the hub until SIGTERM or SIGINT. `ready` is called once all is up.
+
+    Raises Refused home.locked, node.not-joined; Unavailable storage.io when the disk fails: start again from it.
+    """
+    stopping = asyncio.Event()
+    broken: list[ExchangeError] = []
+
+    def on_broken(error: ExchangeError) -> None:
+        broken.append(error)
+        stopping.set()
+
+    loop = asyncio.get_running_loop()
+    async with (
+        running(home, sources, on_broken=on_broken) as node,
+        control.serving(home.paths.socket, verbs(node)),
+    ):
+        for number in STOP_SIGNALS:
+            loop.add_signal_handler(number, stopping.set)
+        syncing = asyncio.create_task(node.sync.run())
+        try:
+            if ready is not None:
+                ready(node)
+            await stopping.wait()
+        finally:
+            syncing.cancel()
+            await asyncio.gather(syncing, return_exceptions=True)
+            for number in STOP_SIGNALS:
+                loop.remove_signal_handler(number)
+    if broken:
+        raise broken[0]
+
+
+def route(home: Home) -> Route:
+    """How this home reaches its hub. Raises Refused settings.invalid for a file that can't be used."""
+    settings = home.settings
+    login = _text(home.paths.root, settings.proxy_login).strip().partition(":")
+    try:
+        context = tls_context(
+            ca=_text(home.paths.root, settings.ca) or None,
+            extra_ca=_text(home.paths.root, settings.extra_ca) or None,
+        )
+    except (OSError, ValueError):
+        raise Refused("settings.invalid", "ca, extra_ca: not a PEM certificate") from None
+    return Route(
+        origin=settings.hub,
+        tls=context,
+        proxy=settings.proxy,
+        login=(login[0], login[2]) if login[1] else None,
+        websocket=settings.websocket,
+    )
+
+
+def _text(root: Path, name: str) -> str:
+    if not name:
+        return ""
+    try:
+        with (root / name).open(encoding="utf-8") as file:
+            return file.read(MAX_FILE)
+    except FileNotFoundError:
+        raise Refused("settings.invalid", f"config.toml names {name}, which isn't there") from None
+    except OSError as error:
+        raise disk_fault(error) from error
+
+
+def verbs(node: Node) -> control.Verbs:
+    """What a command may ask of the serving process."""
+
+    async def poke(_: dict[str, Json]) -> Json:
+        node.sync.poke()
+        return {}
+
+    async def status(_: dict[str, Json]) -> Json:
+        return condition(node)
+
+    async def wait(value: dict[str, Json]) -> Json:
+        ids, seconds = value.get("ids"), value.get("seconds")
+        if not isinstance(ids, list) or len(ids) > MAX_WAITED or not all(isinstance(one, str) for one in ids):
+            raise Refused("request.bad", "ids: a list of message ids")
+        if not isinstance(seconds, int | float) or not 0 <= seconds <= MAX_WAIT_SECONDS:
+            raise Refused("request.bad", f"seconds: 0..{MAX_WAIT_SECONDS}")
+        node.sync.poke()
+        return {"done": await wait_for(node, ids, seconds)}
+
+    return {"poke": poke, "status": status, "wait": wait}
+
+
+def condition(node: Node) -> dict[str, Json]:
+    """How the node stands: what `status` shows, without content."""
+    now, state = node.sources.clock(), node.sync.condition
+    known = not node.replica.is_empty
+    return {
+        "anchor_confirmed": anchor_confirmed(node.store),
+        "clock_offset_ms": state.clock_offset,
+        "connected": state.connected,
+        "directory_limited": known and node.replica.directory.limited,
+        "directory_problem": state.directory_problem,
+        "directory_size": node.replica.directory.size if known else 0,
+        "directory_stale": known and node.replica.is_stale(),
+        "drained": state.drained,
+        "heard_at": state.heard_at,
+        "is_member": node.replica.is_member(),
+        "member": node.identity.address,
+        "now": now,
+        "problem": state.problem,
+    }
+
+
+async def wait_for(node: Node, ids: list[str], seconds: float) -> bool:
+    """Wait until every addressee of these messages has it or won't get it; False when `seconds` were not enough.
+
+    Raises Refused message.unknown.
+    """
+    desk = node.desk("")
+    end = node.sources.monotonic() + seconds * 1_000
+
+    def is_done() -> bool:
+        return all(_has_ended(copy) for one in ids for copy in desk.sent(one).addressees)
+
+    while not await asyncio.to_thread(is_done):
+        left = (end - node.sources.monotonic()) / 1_000
+        if left <= 0:
+            return False
+        await node.sync.changed.wait(min(left, 1.0))
+    return True
+
+
+def _has_ended(copy: Addressee) -> bool:
+    return copy.state in ENDED

@@ -1,0 +1,218 @@
+"""Owns what a person at this node does: send, list, open, acknowledge, export. Works beside the serving process.
+
+Every call is one transaction of its own (`BEGIN IMMEDIATE`), needs neither the network nor the directory, and is
+durable on return. Each open and export goes to the access log in that transaction. Who may be sent what is asked of
+policy.check_send by the caller, who has the directory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from exchange.content import Status
+from exchange.errors import Refused
+from exchange.limits import DAY_MS, HOUR_MS, MINUTE_MS
+from exchange.node import store_access, store_inbox, store_outbox
+from exchange.node.identity import Sources
+from exchange.node.store import Alarm, Store, Transaction, alarms
+from exchange.node.store_access import Access
+from exchange.node.store_inbox import DamagedItem, Quarantined, Received
+from exchange.node.store_outbox import Addressee, Outgoing
+
+STATUS_LIFE_MS: Final = 30 * DAY_MS
+PAGE: Final = 200
+# How long `stored` may take before somebody should pick up the phone, by lane.
+PATIENCE_MS: Final = {
+    "flash": 15 * MINUTE_MS,
+    "immediate": HOUR_MS,
+    "priority": 4 * HOUR_MS,
+    "routine": DAY_MS,
+}
+ANSWERS: Final = ("acknowledged", "working", "declined")
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A message this node sent, and every addressee's copy."""
+
+    message: Outgoing
+    addressees: tuple[Addressee, ...]
+
+
+@dataclass(frozen=True)
+class Missing:
+    """The next rung an addressee's copy has not reached, since when (ms), and whether that is too long."""
+
+    rung: str
+    since: int
+    overdue: bool
+
+
+class Desk:
+    """The desk of user `who` (of the operating system)."""
+
+    def __init__(self, store: Store, sources: Sources, *, who: str) -> None:
+        self._store = store
+        self._sources = sources
+        self._who = who
+
+    # -- sending ------------------------------------------------------------------------------------------------
+
+    def submit(self, message: Outgoing, recipients: Sequence[str]) -> bool:
+        """Queue a message, durably; False when that id was queued before. Raises Refused policy.no-recipient."""
+        if not recipients:
+            raise Refused("policy.no-recipient")
+        now = self._sources.clock()
+        return self._store.db.write_sync(
+            lambda c: store_outbox.add(c, self._store.cipher, message, recipients, now=now)
+        )
+
+    def sent(self, message_id: str) -> Sent:
+        """A message and how far each copy has come. Raises Refused message.unknown."""
+
+        def read(connection: Transaction) -> Sent:
+            found = store_outbox.find(connection, self._store.cipher, message_id)
+            if found is None:
+                raise Refused("message.unknown")
+            n, message = found
+            return Sent(message, tuple(store_outbox.addressees(connection, self._store.cipher, n)))
+
+        return self._store.db.read_sync(read)
+
+    def outbox(self, *, overdue: bool = False, before: int | None = None, limit: int = PAGE) -> list[Sent]:
+        """STIX messages sent, newest first; with `overdue` only those some copy of which takes too long."""
+
+        def read(connection: Transaction) -> list[Sent]:
+            cipher = self._store.cipher
+            listed = store_outbox.listed(connection, cipher, type_="stix", before=before, limit=limit)
+            return [
+                Sent(message, tuple(store_outbox.addressees(connection, cipher, n))) for n, message in listed
+            ]
+
+        sent = self._store.db.read_sync(read)
+        if not overdue:
+            return sent
+        return [
+            one
+            for one in sent
+            if any((lack := self.lacking(copy)) is not None and lack.overdue for copy in one.addressees)
+        ]
+
+    def lacking(self, copy: Addressee) -> Missing | None:
+        """What an addressee's copy lacks next, None when people have acknowledged it. An end counts as overdue."""
+        now = self._sources.clock()
+        if copy.acknowledged_at or copy.working_at or copy.declined_at:
+            return None
+        if copy.state in (store_outbox.REJECTED, store_outbox.LOST):
+            return Missing("stored", copy.ended_at or copy.queued_at, overdue=True)
+        rungs: tuple[tuple[str, int | None, int | None], ...] = (
+            ("accepted", copy.accepted_at, copy.queued_at),
+            ("stored", copy.stored_at, copy.accepted_at),
+            ("opened", copy.opened_at, copy.stored_at),
+            ("acknowledged", None, copy.opened_at),
+        )
+        if copy.stored_at is not None:
+            rungs = rungs[2:]
+        name, since = next((name, before or copy.queued_at) for name, at, before in rungs if at is None)
+        late = now - copy.queued_at > PATIENCE_MS[copy.lane]
+        return Missing(name, since, overdue=late and copy.stored_at is None)
+
+    # -- receiving ----------------------------------------------------------------------------------------------
+
+    def inbox(
+        self, *, before: int | None = None, limit: int = PAGE, unopened: bool = False
+    ) -> list[Received]:
+        """Messages received, newest first. Lists show summaries; that is not yet opening."""
+        return self._store.db.read_sync(
+            lambda c: store_inbox.listed(c, self._store.cipher, before=before, limit=limit, unopened=unopened)
+        )
+
+    def find(self, message_id: str) -> list[Received]:
+        """What came under an id, without opening it: for threads and checks. Raises Refused message.unknown."""
+        found = self._store.db.read_sync(lambda c: store_inbox.find(c, self._store.cipher, message_id))
+        if not found:
+            raise Refused("message.unknown")
+        return found
+
+    def open(self, message_id: str) -> list[Received]:
+        """Show a person what came under an id: logged, and the sender learns `opened`. Raises Refused message.unknown.
+
+        More than one row: a conflict, or two senders who used the same id.
+        """
+        return self._seen(message_id, "open")
+
+    def export(self, message_id: str) -> list[Received]:
+        """As `open`, for a copy that leaves the node."""
+        return self._seen(message_id, "export")
+
+    def _seen(self, message_id: str, action: str) -> list[Received]:
+        now = self._sources.clock()
+
+        def write(connection: Transaction) -> list[Received]:
+            found = store_inbox.find(connection, self._store.cipher, message_id)
+            if not found:
+                raise Refused("message.unknown")
+            for one in found:
+                what = f"{one.sender} {one.message_id}"
+                store_access.append(connection, at=now, who=self._who, action=action, what=what)
+                if store_inbox.set_opened(connection, one.n, at=now) and one.type == "stix":
+                    self._tell(connection, one, "opened", person="", note="", now=now)
+            return found
+
+        return self._store.db.write_sync(write)
+
+    def answer(self, message_id: str, level: str, *, person: str, note: str = "") -> int:
+        """Acknowledge, take on or decline a message, in a person's name; how many senders are told.
+
+        Raises Refused message.unknown, message.bad-status.
+        """
+        if level not in ANSWERS:
+            raise Refused("message.bad-status")
+        now = self._sources.clock()
+
+        def write(connection: Transaction) -> int:
+            found = [
+                one
+                for one in store_inbox.find(connection, self._store.cipher, message_id)
+                if one.type == "stix"
+            ]
+            if not found:
+                raise Refused("message.unknown")
+            for one in found:
+                store_inbox.set_answered(connection, one.n, level, at=now)
+                self._tell(connection, one, level, person=person, note=note, now=now)
+            return len(found)
+
+        return self._store.db.write_sync(write)
+
+    def _tell(
+        self, connection: Transaction, to: Received, level: str, *, person: str, note: str, now: int
+    ) -> None:
+        """A sealed status, in the lane of what it answers (§5)."""
+        payload = Status(to.message_id, level, person, note, "", now).to_payload()
+        message = Outgoing(self._sources.new_id(), Status.type, to.lane, now, now + STATUS_LIFE_MS, payload)
+        store_outbox.add(connection, self._store.cipher, message, [to.sender], now=now)
+
+    # -- what is wrong ------------------------------------------------------------------------------------------
+
+    def alarms(self) -> list[Alarm]:
+        """Newest first."""
+        return self._store.db.read_sync(alarms)
+
+    def quarantined(self) -> list[Quarantined]:
+        """What came with a fault under its sender's signature, newest first."""
+        return self._store.db.read_sync(store_inbox.quarantined)
+
+    def damaged(self) -> list[DamagedItem]:
+        """What came hurt and not yet whole."""
+        return self._store.db.read_sync(store_inbox.damaged)
+
+    def access_log(self, *, limit: int = PAGE) -> list[Access]:
+        """The newest rows of the access log, newest first."""
+        return self._store.db.read_sync(lambda c: store_access.listed(c, limit=limit))
+
+    def verify_access_log(self) -> int:
+        """Check the whole chain; how many rows. Raises Refused storage.row-damaged."""
+        return self._store.db.read_sync(store_access.verify)

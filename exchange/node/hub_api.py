@@ -1,0 +1,108 @@
+"""The node's only door to the network: what a hub does for it, as a Protocol (docs/protocol.md §11).
+
+`hub_client` goes through it over HTTPS, the simulator of the tests in memory. Values are parsed no further than their
+frames: what is signed is verified by whoever uses it.
+
+Every call raises Unavailable (`hub.unreachable`, `hub.certificate`, or what the hub said: try again later),
+or Refused / Rejected with the hub's code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from exchange.canonical import Json
+from exchange.protocol import Item
+
+
+@dataclass(frozen=True)
+class HubState:
+    """What the hub says (§11.7): its epoch, and of us the newest batch number and the hash of our prekeys statement."""
+
+    epoch: str
+    receipts_batch: int
+    prekeys: bytes
+
+
+@dataclass(frozen=True)
+class Result:
+    """The hub's answer to one envelope: code "" when it has it."""
+
+    env: bytes
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Posted:
+    """The hub's answer to a batch of envelopes: a result each, and the receipts it gave (JSON proofs)."""
+
+    results: tuple[Result, ...]
+    receipts: tuple[Json, ...]
+
+
+@dataclass(frozen=True)
+class Page:
+    """Items of the feed in order, and whether the hub said that more wait."""
+
+    items: tuple[Item, ...]
+    more: bool
+
+
+class Feed(Protocol):
+    """The mailbox, in order, however it is carried (§8)."""
+
+    async def next(self, wait: float) -> Page:
+        """The next items; an empty page when none came within `wait` seconds."""
+
+    async def stored(self, cursor: str) -> None:
+        """Everything up to `cursor` is durable here."""
+
+
+class HubApi(Protocol):
+    """The calls of §11 that a member's node makes."""
+
+    @property
+    def clock_offset(self) -> int:
+        """What is added to this node's clock for tokens, because the hub's is that far ahead, ms."""
+
+    async def genesis(self) -> Json: ...
+
+    async def checkpoint(self) -> Json: ...
+
+    async def leaves(self, start: int) -> list[bytes]:
+        """About 1 MiB of the log from index `start`."""
+
+    async def post_checkpoint(self, checkpoint: Json) -> tuple[int, int] | None:
+        """Show the hub a checkpoint it signed; the leaves [from, size) it lacks, None if none."""
+
+    async def post_leaves(self, leaves: Sequence[bytes]) -> None: ...
+
+    async def prekey_records(self, kids: Sequence[bytes]) -> list[bytes]: ...
+
+    async def post_statement(self, statement: Json, records: Sequence[bytes]) -> Json:
+        """The hub's signed submission."""
+
+    async def state(self) -> HubState: ...
+
+    async def put_envelope(self, env: bytes, upload: bytes) -> Posted:
+        """One envelope on a request of its own."""
+
+    async def post_envelopes(self, uploads: Sequence[bytes]) -> Posted: ...
+
+    async def mailbox(self, after: str, wait: int, most: int) -> Page:
+        """One page by long poll: `wait` in seconds, `most` in bytes."""
+
+    def feed(self, after: str) -> AbstractAsyncContextManager[Feed]:
+        """The feed after a cursor, by WebSocket where that works, else by long poll."""
+
+    async def post_receipts(self, batch: Json) -> None: ...
+
+    async def post_application(self, statement: Json) -> Json: ...
+
+    async def applications(self) -> list[Json]: ...
+
+    async def sign_application(self, member: str, statement: bytes, signatures: Json) -> Json: ...

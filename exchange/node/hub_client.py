@@ -1,0 +1,329 @@
+"""HubApi over HTTPS: one token a request, bounded answers, refusals turned back into our errors (§10, §11).
+
+Outbound connections only, also through an authenticating HTTP proxy; the feed's transports are hub_feed.py's. What is
+signed in an answer is verified by whoever asked for it.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote
+
+import aiohttp
+import orjson
+
+from exchange import protocol
+from exchange.canonical import Fields, Json, b64, framed, sha256, unb64, unframed
+from exchange.errors import CODES, ExchangeError, Refused, Rejected, Unavailable
+from exchange.limits import (
+    DAY_MS,
+    MAX_JSON_REQUEST,
+    MAX_LEAF,
+    MAX_PAGE_BYTES,
+    MAX_PREKEY_RECORD,
+    MAX_UPLOAD,
+    PAGE_BYTES,
+)
+from exchange.node.hub_api import Feed, HubState, Page, Posted, Result
+from exchange.node.hub_feed import PollFeed, SocketUnusable, open_socket
+from exchange.node.identity import Identity, Sources
+from exchange.token import make_token
+
+CONNECT_SECONDS: Final = 15
+ANSWER_SECONDS: Final = 60  # between two reads, beyond what a long poll asked for
+CONNECTIONS: Final = 8
+QUICK_DEATHS: Final = 2
+QUICK_DEATH_MS: Final = 30_000
+_MAX_ANSWER: Final = 16 * 1024 * 1024
+_MAX_PAGE_ANSWER: Final = MAX_UPLOAD + MAX_PAGE_BYTES + PAGE_BYTES
+_MAX_LEAVES: Final = 65_536
+_MAX_DETAIL: Final = 300
+# Where the hub, or a proxy on the way, can't answer now. One table for what a status alone means to a node.
+_TRY_LATER: Final = frozenset({407, 408, 425, 429, 500, 502, 503, 504})
+_NOTHING_CAME: Final = 204
+_FIRST_REFUSAL: Final = 400
+
+
+@dataclass(frozen=True)
+class Route:
+    """How to reach the hub: origin, whom to trust for TLS, a proxy and its login ("" for none)."""
+
+    origin: str
+    tls: ssl.SSLContext
+    proxy: str = ""
+    login: tuple[str, str] | None = None
+    websocket: bool = True
+
+
+@dataclass(frozen=True)
+class _Answer:
+    body: bytes
+    status: int
+    more: bool
+
+
+class HubClient:
+    """The hub over HTTPS. An async context manager; give `invitation` (its token) while not yet a member."""
+
+    def __init__(
+        self, route: Route, identity: Identity, sources: Sources, *, invitation: bytes | None = None
+    ) -> None:
+        self._route = route
+        self._identity = identity
+        self._sources = sources
+        self._invitation = invitation
+        self._session: aiohttp.ClientSession | None = None
+        self._offset = 0
+        self._websocket = route.websocket
+        self._quick_deaths = 0
+
+    async def __aenter__(self) -> HubClient:
+        connector = aiohttp.TCPConnector(ssl=self._route.tls, limit=CONNECTIONS)
+        self._session = aiohttp.ClientSession(connector=connector, auto_decompress=False)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    @property
+    def clock_offset(self) -> int:
+        """What is added to this node's clock for tokens, ms."""
+        return self._offset
+
+    # -- the directory ------------------------------------------------------------------------------------------
+
+    async def genesis(self) -> Json:
+        return _json(await self._get(protocol.GENESIS))
+
+    async def checkpoint(self) -> Json:
+        return _json(await self._get(protocol.CHECKPOINT))
+
+    async def leaves(self, start: int) -> list[bytes]:
+        answer = await self._get(f"{protocol.LEAVES}?from={start}")
+        return list(unframed(answer.body, most_items=_MAX_LEAVES, most_bytes=MAX_LEAF))
+
+    async def post_checkpoint(self, checkpoint: Json) -> tuple[int, int] | None:
+        need = _json(await self._post(protocol.CHECKPOINTS, checkpoint)).get("need")
+        if not need:
+            return None
+        if type(need) is not list or len(need) != 2 or any(type(one) is not int for one in need):
+            raise Rejected("request.bad", "the hub's answer: need isn't [from, size]")
+        return need[0], need[1]
+
+    async def post_leaves(self, leaves: Sequence[bytes]) -> None:
+        await self._call("POST", protocol.LEAVES, framed(leaves), media=protocol.BINARY)
+
+    async def prekey_records(self, kids: Sequence[bytes]) -> list[bytes]:
+        answer = await self._post(protocol.PREKEYS, {"kids": [b64(kid) for kid in kids]})
+        return list(unframed(answer.body, most_items=len(kids), most_bytes=MAX_PREKEY_RECORD))
+
+    async def post_statement(self, statement: Json, records: Sequence[bytes]) -> Json:
+        body = {**statement, "records": [b64(record) for record in records]}
+        return _json(await self._post(protocol.STATEMENTS, body))
+
+    async def post_application(self, statement: Json) -> Json:
+        return _json(await self._post(protocol.APPLICATIONS, statement))
+
+    async def applications(self) -> list[Json]:
+        found = _json(await self._get(protocol.APPLICATIONS)).get("applications")
+        return found if isinstance(found, list) else []
+
+    async def sign_application(self, member: str, statement: bytes, signatures: Json) -> Json:
+        target = f"{protocol.APPLICATIONS}/{quote(member, safe='')}/signatures"
+        return _json(await self._post(target, {"statement": b64(statement), "signatures": signatures}))
+
+    # -- mail ---------------------------------------------------------------------------------------------------
+
+    async def state(self) -> HubState:
+        value = _json(await self._get(protocol.STATE))
+        epoch, batch = value.get("epoch"), value.get("receipts_batch")
+        if type(epoch) is not str or not epoch.isascii() or len(epoch) > 64 or type(batch) is not int:
+            raise Rejected("request.bad", "the hub's state is malformed")
+        return HubState(epoch, batch, unb64(value.get("prekeys"), size=32, field="prekeys"))
+
+    async def put_envelope(self, env: bytes, upload: bytes) -> Posted:
+        try:
+            answer = await self._call(
+                "PUT", f"{protocol.ENVELOPES}/{b64(env)}", upload, media=protocol.BINARY
+            )
+        except ExchangeError as refusal:
+            if refusal.code in ("hub.unreachable", "hub.certificate"):
+                raise
+            return Posted((Result(env, refusal.code, refusal.detail),), ())
+        return Posted((Result(env, "", ""),), _receipts(_json(answer)))
+
+    async def post_envelopes(self, uploads: Sequence[bytes]) -> Posted:
+        answer = await self._call("POST", protocol.ENVELOPES, framed(uploads), media=protocol.BINARY)
+        value = _json(answer)
+        rows = value.get("results")
+        results = []
+        for row in rows if isinstance(rows, list) else []:
+            fields = Fields(row, ("env", "code", "detail"), what="result")
+            code = fields.text("code", most=64)
+            results.append(Result(fields.binary("env", 32), code, str(fields.raw("detail"))[:_MAX_DETAIL]))
+        return Posted(tuple(results), _receipts(value))
+
+    async def mailbox(self, after: str, wait: int, most: int) -> Page:
+        target = f"{protocol.MAILBOX}?after={quote(after, safe='')}&wait={wait}&max={most}"
+        answer = await self._call("GET", target, patience=wait)
+        if answer.status == _NOTHING_CAME:
+            return Page((), more=False)
+        return Page(tuple(protocol.items(answer.body)), answer.more)
+
+    async def post_receipts(self, batch: Json) -> None:
+        await self._post(protocol.RECEIPTS, batch)
+
+    @asynccontextmanager
+    async def feed(self, after: str) -> AsyncIterator[Feed]:
+        """By WebSocket; where something on the way kills those, by long poll for the rest of this run."""
+        if self._websocket:
+            began = self._sources.monotonic()
+            try:
+                async with open_socket(
+                    self._open_session(),
+                    self._route.origin,
+                    self._identity,
+                    proxy=self._route.proxy or None,
+                    proxy_auth=self._login(),
+                ) as feed:
+                    yield feed
+                    return
+            except SocketUnusable:
+                self._websocket = False
+            except Unavailable:
+                # Some proxies let the upgrade through and then cut: twice in a row is such a proxy.
+                quick = self._sources.monotonic() - began < QUICK_DEATH_MS
+                self._quick_deaths = self._quick_deaths + 1 if quick else 0
+                self._websocket = self._quick_deaths < QUICK_DEATHS
+                raise
+        yield PollFeed(self.mailbox, after)
+
+    # -- one call -----------------------------------------------------------------------------------------------
+
+    async def _get(self, target: str) -> _Answer:
+        return await self._call("GET", target)
+
+    async def _post(self, target: str, value: Json) -> _Answer:
+        body = orjson.dumps(value)
+        if len(body) > MAX_JSON_REQUEST:
+            raise Refused("request.too-large")
+        return await self._call("POST", target, body, media=protocol.JSON)
+
+    async def _call(
+        self, method: str, target: str, body: bytes = b"", *, media: str = "", patience: int = 0
+    ) -> _Answer:
+        """One request. A clock that is off is corrected for tokens by what the hub says, once (§10)."""
+        try:
+            return await self._request(method, target, body, media=media, patience=patience)
+        except ExchangeError as refusal:
+            now = refusal.facts.get("now")
+            if refusal.code != "auth.clock-skew" or type(now) is not int:
+                raise
+            self._offset = max(-36_500 * DAY_MS, min(now - self._sources.clock(), 36_500 * DAY_MS))
+        return await self._request(method, target, body, media=media, patience=patience)
+
+    async def _request(self, method: str, target: str, body: bytes, *, media: str, patience: int) -> _Answer:
+        headers = {"Authorization": self._authorization(method, target, body)}
+        if media:
+            headers["Content-Type"] = media
+        timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=CONNECT_SECONDS, sock_read=ANSWER_SECONDS + patience
+        )
+        try:
+            async with self._open_session().request(
+                method,
+                self._route.origin + target,
+                data=body or None,
+                headers=headers,
+                timeout=timeout,
+                proxy=self._route.proxy or None,
+                proxy_auth=self._login(),
+                allow_redirects=False,
+            ) as response:
+                data = await _bounded(response)
+                if response.status >= _FIRST_REFUSAL:
+                    raise _problem(response.status, data)
+                return _Answer(data, response.status, response.headers.get(protocol.MORE) == "1")
+        except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError) as error:
+            raise Unavailable("hub.certificate") from error
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Unavailable("hub.unreachable", f"{type(error).__name__}") from error
+
+    def _authorization(self, method: str, target: str, body: bytes) -> str:
+        if self._invitation is not None:
+            return f"{protocol.INVITATION_SCHEME} {b64(self._invitation)}"
+        token = make_token(
+            keys=self._identity.keys,
+            net=self._identity.net,
+            issuer=self._identity.address,
+            origin=self._route.origin,
+            method=method,
+            target=target,
+            body_hash=sha256(body),
+            now=self._sources.clock() + self._offset,
+            jti=self._sources.random(16),
+        )
+        return f"{protocol.MEMBER_SCHEME} {token}"
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            raise Unavailable("hub.unreachable", "the client isn't open")
+        return self._session
+
+    def _login(self) -> aiohttp.BasicAuth | None:
+        return aiohttp.BasicAuth(*self._route.login) if self._route.login else None
+
+
+async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+    """The answer's body, up to the largest page there can be."""
+    parts, size = [], 0
+    async for part in response.content.iter_any():
+        size += len(part)
+        if size > max(_MAX_ANSWER, _MAX_PAGE_ANSWER):
+            raise Unavailable("hub.unreachable", "the answer is too long")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _problem(status: int, data: bytes) -> ExchangeError:
+    """Our error for a refusal: its own code (RFC 9457, docs/protocol.md §11), or that of a proxy that answered."""
+    try:
+        value = orjson.loads(data)
+        code = value["code"]
+    except (orjson.JSONDecodeError, TypeError, KeyError):
+        code = ""
+        value = {}
+    if not isinstance(code, str) or code not in CODES:
+        return Unavailable("hub.unreachable", f"HTTP {status}")
+    facts = {name: value[name] for name in ("now", "retry_after") if type(value.get(name)) is int}
+    detail = "".join(char for char in str(value.get("detail", ""))[:_MAX_DETAIL] if char.isprintable())
+    return (Unavailable if status in _TRY_LATER else Refused)(code, detail, **facts)
+
+
+def _json(answer: _Answer) -> dict[str, Json]:
+    try:
+        value = orjson.loads(answer.body)
+    except orjson.JSONDecodeError:
+        value = None
+    if not isinstance(value, dict):
+        raise Unavailable("hub.unreachable", "the answer isn't the JSON object it should be")
+    return value
+
+
+def _receipts(value: dict[str, Json]) -> tuple[Json, ...]:
+    receipts = value.get("receipts")
+    return tuple(receipts) if isinstance(receipts, list) else ()
+
+
+def tls_context(*, ca: str | None, extra_ca: str | None) -> ssl.SSLContext:
+    """Whom to trust: the network's own CA (PEM text) or the machine's, and a TLS-inspecting proxy's besides."""
+    context = ssl.create_default_context(cadata=ca)
+    if extra_ca:
+        context.load_verify_locations(cadata=extra_ca)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context

@@ -1,0 +1,369 @@
+"""Owns the way of an item in: each verdict of opening.py becomes rows and a receipt owed, in one transaction (§4.5).
+
+Takes a page of the feed at a time: all of it and the cursor are stored, or nothing is. Receipts are signed by
+receipts.py, answers to peers' questions come from answers.py, what people do with mail from desk.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from exchange import receipt
+from exchange.canonical import ZERO32, b64, sha256
+from exchange.content import CheckpointNote, Control, Missing, Restored, Status, Void
+from exchange.directory.checkpoint import SignedCheckpoint
+from exchange.errors import Hold
+from exchange.header import Header
+from exchange.limits import DAY_MS, MINUTE_MS, SECOND_MS
+from exchange.message import Message
+from exchange.node import store_inbox as rows
+from exchange.node import store_links as links
+from exchange.node import store_outbox, store_receipts
+from exchange.node.answers import Answers
+from exchange.node.directory_sync import Replica
+from exchange.node.identity import Identity, Sources
+from exchange.node.opening import Bad, Good, Hurt, Later, Opening, Over, Verdict
+from exchange.node.outbox import Outbox
+from exchange.node.proofs import Proofs
+from exchange.node.store import Store, Transaction, number, raise_alarm, set_fact
+from exchange.node.store_inbox import Quarantined, Received
+from exchange.node.store_links import Evidence
+from exchange.node.store_receipts import Owed
+from exchange.protocol import ITEM_CHECKPOINT, ITEM_DELIVERY, ITEM_EXPIRED, ITEM_RECEIPTS, Item
+
+CURSOR: Final = "feed.cursor"
+DAMAGED_ALARM: Final = 3  # tries
+RETRY_MS: Final = (
+    SECOND_MS,
+    10 * SECOND_MS,
+    MINUTE_MS,
+    10 * MINUTE_MS,
+)  # until a hurt item is asked for again
+HELD_ALARM_MS: Final = DAY_MS
+HELD_PAGE: Final = 256
+REJECTIONS_A_DAY: Final = (
+    16  # told sealed to one sender: two nodes must not reject each other's rejections for ever
+)
+NIL_ID: Final = "00000000-0000-0000-0000-000000000000"  # `of` a rejected message whose id could not be read
+
+Step = Callable[[Transaction], None]
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a page brought: receipts to sign, a longer log to fetch, hurt items, peers' views of the log to compare."""
+
+    receipts: bool
+    log_grew: bool
+    damaged: bool
+    notes: tuple[tuple[str, SignedCheckpoint], ...]
+
+
+class Inbox:
+    """Stores what the feed brings. Not for two pages at once: `take` is called by one loop."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        identity: Identity,
+        replica: Replica,
+        opening: Opening,
+        outbox: Outbox,
+        proofs: Proofs,
+        answers: Answers,
+        sources: Sources,
+    ) -> None:
+        self._store = store
+        self._identity = identity
+        self._replica = replica
+        self._opening = opening
+        self._outbox = outbox
+        self._proofs = proofs
+        self._answers = answers
+        self._sources = sources
+
+    async def take(self, items: Sequence[Item], *, cursor: str | None) -> Taken:
+        """Judge and store items in order, and `cursor` with them (None: items asked for again, it stays).
+
+        Raises Unavailable `storage.full` and the like: then nothing of the page is stored, and nothing receipted.
+        """
+        verdicts = [self._judge(item) for item in items]
+        steps = [step for _, step in verdicts]
+
+        def write(connection: Transaction) -> None:
+            for step in steps:
+                step(connection)
+            if cursor is not None:
+                set_fact(connection, CURSOR, cursor)
+
+        await self._store.db.write(write, size=sum(len(item.payload) for item in items))
+        notes = tuple(note for verdict, _ in verdicts if (note := _note(verdict)) is not None)
+        return Taken(
+            receipts=any(isinstance(verdict, Good | Over | Bad) for verdict, _ in verdicts),
+            log_grew=any(item.type == ITEM_CHECKPOINT for item in items)
+            or any(isinstance(verdict, Later) for verdict, _ in verdicts),
+            damaged=any(isinstance(verdict, Hurt) for verdict, _ in verdicts),
+            notes=notes,
+        )
+
+    async def retry_held(self) -> Taken:
+        """Judge again what waited for a longer directory; what still waits for more than 24 h alarms."""
+        held = await self._store.db.read(lambda c: rows.held(c, limit=HELD_PAGE))
+        steps: list[Step] = []
+        verdicts = []
+        for one in held:
+            verdict, step = self._judge(Item(one.type, "", one.payload))
+            verdicts.append(verdict)
+            if isinstance(verdict, Later):
+                if one.since + HELD_ALARM_MS < self._sources.clock():
+                    steps.append(self._alarm(f"held/{one.n}", verdict.code, "hub"))
+            else:
+                steps += [step, _releasing(one.payload)]
+        if steps:
+            await self._store.db.write(lambda c: [step(c) for step in steps])
+        notes = tuple(note for verdict in verdicts if (note := _note(verdict)) is not None)
+        receipts = any(isinstance(one, Good | Over | Bad) for one in verdicts)
+        return Taken(receipts, log_grew=False, damaged=False, notes=notes)
+
+    def _judge(self, item: Item) -> tuple[Verdict | None, Step]:
+        if item.type in (ITEM_DELIVERY, ITEM_EXPIRED):
+            verdict = self._opening.judge(item)
+            return verdict, lambda connection: self._store_verdict(connection, verdict)
+        if item.type == ITEM_RECEIPTS:
+            try:
+                return None, self._proofs.prepare(item.payload)
+            except Hold as hold:
+                later = Later(item, hold.code)
+                return later, lambda connection: self._store_verdict(connection, later)
+        return None, _nothing  # a checkpoint is only news; a type this version doesn't know is not for it
+
+    def _store_verdict(self, connection: Transaction, verdict: Verdict) -> None:
+        now = self._sources.clock()
+        if isinstance(verdict, Good):
+            self._good(connection, verdict, now)
+        elif isinstance(verdict, Over):
+            self._over(connection, verdict, now)
+        elif isinstance(verdict, Bad):
+            self._bad(connection, verdict, now)
+        elif isinstance(verdict, Later):
+            key = sha256(verdict.item.payload)
+            rows.hold(connection, key, verdict.item.type, verdict.item.payload, verdict.code, now=now)
+        else:
+            self._hurt(connection, verdict, now)
+
+    # -- the outcomes -------------------------------------------------------------------------------------------
+
+    def _good(self, connection: Transaction, good: Good, now: int) -> None:
+        opened = good.opened
+        header = opened.header
+        if self._is_repeat(connection, header.env):
+            return
+        marks = self._place(connection, opened.header, _evidence(good), now) | opened.marks
+        if opened.meta.reseal_of is not None:
+            links.close_number(connection, header.sender, header.lane, opened.meta.reseal_of.seq)
+        if self._contradicts(connection, header):
+            marks |= {"directory"}
+        if good.control is not None:
+            self._control(connection, header, good.control)
+        else:
+            self._mail(connection, good, marks, now)
+        self._owe(connection, header.env, opened.lc, receipt.STORED, "")
+
+    def _mail(self, connection: Transaction, good: Good, marks: frozenset[str], now: int) -> None:
+        opened, message = good.opened, good.message
+        meta, header = opened.meta, opened.header
+        payload_hash = sha256(opened.payload)
+        known = rows.known_hashes(connection, header.sender, meta.id)
+        if any(digest == payload_hash for _, digest in known):
+            return  # the same message, sealed again
+        if links.is_void(connection, header.sender, header.env):
+            marks |= {"voided"}
+        if message is None:
+            marks |= {"newer"}
+        received = Received(
+            n=0,
+            sender=header.sender,
+            message_id=meta.id,
+            type=meta.type,
+            lane=header.lane,
+            created=meta.created,
+            expires=meta.expires,
+            received_at=now,
+            marks=marks,
+            conflict=bool(known),
+            env=header.env,
+            payload=opened.payload,
+            summary=_summary(message),
+        )
+        rows.add(connection, self._store.cipher, received, payload_hash)
+        if known:
+            subject = f"{header.sender} {meta.id}"
+            self._alarm(f"conflict/{b64(header.env)}", "message.conflict", subject)(connection)
+
+    def _over(self, connection: Transaction, over: Over, now: int) -> None:
+        header = over.expired.header
+        if self._is_repeat(connection, header.env):
+            return
+        evidence = Evidence(
+            header, over.signatures, over.expired.link, bytes(16), ZERO32, over.expired.lc, ZERO32
+        )
+        self._place(connection, header, evidence, now)
+        self._owe(connection, header.env, over.expired.lc, receipt.REJECTED, "expired")
+
+    def _bad(self, connection: Transaction, bad: Bad, now: int) -> None:
+        header = bad.header
+        if self._is_repeat(connection, header.env):
+            return
+        if bad.opened is not None:
+            opened = bad.opened
+            evidence = Evidence(
+                header, bad.signatures, opened.link, opened.nonce, opened.salt, opened.lc, opened.wrap_hash
+            )
+            self._place(connection, header, evidence, now)
+        row = Quarantined(header.env, header.sender, bad.code, now, bad.payload)
+        rows.quarantine(connection, row)
+        coarse = "expired" if bad.expired else receipt.coarse(bad.code)
+        self._owe(connection, header.env, bad.lc, receipt.REJECTED, coarse)
+        self._tell(connection, bad, now)
+
+    def _tell(self, connection: Transaction, bad: Bad, now: int) -> None:
+        """The fine code goes to the sender sealed (§7). A status earns none, and a sender gets a few a day at most."""
+        if bad.opened is not None and bad.opened.meta.type == Status.type:
+            return
+        sender = bad.header.sender
+        name = f"rejections/{sender}/{now // DAY_MS}"
+        told = number(connection, name)
+        if told >= REJECTIONS_A_DAY:
+            return
+        set_fact(connection, name, told + 1)
+        of = bad.opened.meta.id if bad.opened else NIL_ID
+        status = Status(of, "rejected", "", b64(bad.header.env), bad.code, now)
+        self._outbox.send(connection, status.to_payload(), Status.type, bad.header.lane, [sender])
+
+    def _hurt(self, connection: Transaction, hurt: Hurt, now: int) -> None:
+        tries = rows.count_damaged(connection, hurt.key, hurt.code, hurt.detail, now=now, retry_at=now)
+        rows.set_retry(connection, hurt.key, now + RETRY_MS[min(tries, len(RETRY_MS)) - 1])
+        if tries == DAMAGED_ALARM:
+            self._alarm(f"damaged/{b64(hurt.key)}", hurt.code, b64(hurt.key))(connection)
+
+    # -- parts --------------------------------------------------------------------------------------------------
+
+    def _is_repeat(self, connection: Transaction, env: bytes) -> bool:
+        """Whether the envelope is receipted already; then its very receipt goes out again, and nothing changes."""
+        rows.heal(connection, env)
+        if not store_receipts.is_owed(connection, env):
+            return False
+        store_receipts.owe_again(connection, env)
+        return True
+
+    def _place(self, connection: Transaction, header: Header, evidence: Evidence, now: int) -> frozenset[str]:
+        verdict = links.record(connection, evidence, now=now)
+        if verdict.opened is not None and store_receipts.is_rejected(connection, evidence.link.prev):
+            # The number before was this node's own rejection: it isn't missing (§6.3).
+            links.close_number(connection, header.sender, header.lane, evidence.link.seq - 1)
+        if verdict.mark == "fork":
+            other = links.header_of(connection, verdict.fork_with or ZERO32)
+            proof = header.raw + evidence.signatures + b"".join(other or ())
+            raise_alarm(
+                connection,
+                key=f"fork/{b64(header.env)}",
+                at=now,
+                code="chain.fork",
+                subject=header.sender,
+                evidence=proof,
+            )
+        return frozenset({verdict.mark} - {""})
+
+    def _contradicts(self, connection: Transaction, header: Header) -> bool:
+        """A sender that knows another log: show it the hub's signature on ours; only two of those alarm (§9.6)."""
+        if not self._replica.contradicts(header.dir):
+            return False
+        newest = self._replica.newest
+        note = CheckpointNote(newest.body, newest.signature)
+        self._outbox.send(connection, note.to_payload(), note.type, "priority", [header.sender])
+        return True
+
+    def _owe(self, connection: Transaction, env: bytes, lc: bytes, status: str, code: str) -> None:
+        salt = self._sources.random(receipt.SALT_BYTES)
+        store_receipts.owe(connection, Owed(env, lc, status, code, salt))
+
+    def _control(self, connection: Transaction, header: Header, control: Control) -> None:
+        if isinstance(control, Status):
+            self._status(connection, header.sender, control)
+        elif isinstance(control, Missing):
+            self._answers.missing(connection, header.sender, control)
+        elif isinstance(control, Restored):
+            self._answers.restored(connection, header.sender, control)
+        elif isinstance(control, Void):
+            links.close_number(connection, header.sender, control.lane, control.sealing.seq)
+            links.add_void(connection, header.sender, control.sealing.env, control.why)
+
+    def _status(self, connection: Transaction, sender: str, status: Status) -> None:
+        found = store_outbox.find(connection, self._store.cipher, status.of)
+        if found is None or found[1].type != "stix":
+            return  # of no message of ours, or of one that earns no status
+        if status.level == "rejected":
+            store_outbox.set_reason(connection, found[0], sender, status.code)
+            return
+        store_outbox.set_human(
+            connection,
+            self._store.cipher,
+            found[0],
+            sender,
+            status.level,
+            person=status.person,
+            note=status.note,
+            at=status.at,
+        )
+
+    def _alarm(self, key: str, code: str, subject: str) -> Step:
+        now = self._sources.clock()
+
+        def step(connection: Transaction) -> None:
+            raise_alarm(connection, key=key, at=now, code=code, subject=subject)
+
+        return step
+
+
+def _evidence(good: Good) -> Evidence:
+    opened = good.opened
+    return Evidence(
+        opened.header, good.signatures, opened.link, opened.nonce, opened.salt, opened.lc, opened.wrap_hash
+    )
+
+
+def _summary(message: Message | None) -> dict[str, Any]:
+    """What lists show of a message without reading its bundle again."""
+    if message is None:
+        return {}
+    return {
+        "case": message.case_id,
+        "exercise": message.exercise_id,
+        "in_reply_to": message.in_reply_to,
+        "kind": message.kind,
+        "objects": message.object_count,
+        "outcome": message.outcome,
+        "reply_by": message.reply_by,
+        "ack_by": message.ack_by,
+        "subject": message.subject,
+        "tlp": message.tlp.label,
+    }
+
+
+def _note(verdict: Verdict | None) -> tuple[str, SignedCheckpoint] | None:
+    if isinstance(verdict, Good) and isinstance(verdict.control, CheckpointNote):
+        note = SignedCheckpoint(verdict.control.body, verdict.control.signature)
+        return verdict.opened.header.sender, note
+    return None
+
+
+def _releasing(payload: bytes) -> Step:
+    key = sha256(payload)
+    return lambda connection: rows.release(connection, key)
+
+
+def _nothing(_connection: Transaction) -> None:
+    """For items that change nothing."""

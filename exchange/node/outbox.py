@@ -1,0 +1,241 @@
+"""Owns the way of a message out: queued, sealed at dispatch, voided and sealed again when it lapses (§6.1).
+
+Sealing is the one transaction that reads the chain, seals and writes the outbox row, in the one process that owns the
+home. Uploading is uploads.py's, receipts are proofs.py's, questions by recipients answers.py's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Final
+
+from exchange import envelope
+from exchange.content import Meta, Numbered, Void, pack_content
+from exchange.envelope import Recipient
+from exchange.errors import Refused
+from exchange.header import LANES, DirRef
+from exchange.limits import DAY_MS, MINUTE_MS, PREKEY_MARGIN_MS
+from exchange.link import CHAIN_BYTES, Link
+from exchange.node import store_outbox as rows
+from exchange.node import store_sealings as sealings
+from exchange.node.directory_sync import Ready, Replica
+from exchange.node.hub_api import HubApi
+from exchange.node.identity import Identity, Sources
+from exchange.node.store import Store, Transaction, raise_alarm
+from exchange.node.store_outbox import LOST, QUEUED, Addressee, Outgoing
+from exchange.node.store_sealings import SealedLink
+
+WINDOW: Final = 64  # envelopes sealed and not yet accepted: sealing far ahead only makes them lapse
+DISPATCH: Final = 16  # messages sealed between two looks at the urgent lanes
+MAX_TRIES: Final = 3  # sealings of one copy that were refused or not readable
+CONTROL_LIFE_MS: Final = 14 * DAY_MS
+LEAST_LIFE_MS: Final = MINUTE_MS  # a sealing that would expire sooner isn't worth its way
+SWEEP: Final = 256
+
+
+class Outbox:
+    """Seals what is queued. One per process: its chain id is this run's."""
+
+    def __init__(self, store: Store, identity: Identity, replica: Replica, sources: Sources) -> None:
+        self._store = store
+        self._identity = identity
+        self._replica = replica
+        self._sources = sources
+        self._chain = sources.random(CHAIN_BYTES)
+
+    async def dispatch(self, hub: HubApi, lanes: Sequence[str]) -> int:
+        """Seal what is queued in `lanes`, urgent first, up to a bounded number; how many messages were sealed."""
+        recipients = await self._store.db.read(rows.waiting_recipients)
+        if not recipients:
+            return 0
+        ready, waiting = await self._replica.ready(hub, recipients)
+        for recipient, code in waiting.items():
+            await self._store.db.write(partial(rows.set_waiting, recipient=recipient, code=code))
+
+        def choose(connection: Transaction) -> list[int]:
+            room = WINDOW - len(sealings.waiting(connection, lanes=lanes, limit=WINDOW))
+            return rows.next_messages(connection, ready, lanes=lanes, limit=min(room, DISPATCH))
+
+        chosen = await self._store.db.read(choose) if ready else []
+        for message_n in chosen:
+            await self._seal(message_n, ready)
+        return len(chosen)
+
+    async def _seal(self, message_n: int, ready: dict[str, Ready]) -> None:
+        dir_ref = self._replica.dir_ref()
+        await self._store.db.write(lambda c: self._seal_in(c, message_n, ready, dir_ref))
+
+    def _seal_in(
+        self, connection: Transaction, message_n: int, ready: dict[str, Ready], dir_ref: DirRef
+    ) -> None:
+        """Chain state read, sealed, written: one transaction."""
+        message = rows.get(connection, self._store.cipher, message_n)
+        now = self._sources.clock()
+        waiting = [
+            one
+            for one in rows.addressees(connection, self._store.cipher, message_n)
+            if one.state == QUEUED and one.recipient in ready
+        ]
+        if message.expires <= now + LEAST_LIFE_MS:
+            for one in waiting:
+                self.lose(connection, message, one, "envelope.expired")
+            return
+        for group in _groups(message, waiting):
+            self._seal_group(connection, message, group, ready=ready, dir_ref=dir_ref, now=now)
+
+    def _seal_group(
+        self,
+        connection: Transaction,
+        message: Outgoing,
+        group: Sequence[Addressee],
+        *,
+        ready: dict[str, Ready],
+        dir_ref: DirRef,
+        now: int,
+    ) -> None:
+        identity = self._identity
+        recipients = [
+            Recipient(
+                one.recipient,
+                ready[one.recipient].kid,
+                ready[one.recipient].prekey,
+                sealings.next_link(connection, message.lane, one.recipient, self._chain),
+            )
+            for one in sorted(group, key=lambda one: one.recipient)
+        ]
+        meta = Meta(
+            message.type, message.id, message.lane, message.created, message.expires, group[0].replaces
+        )
+        life = min(ready[one.address].destroy - PREKEY_MARGIN_MS for one in recipients)
+        sealed = envelope.seal(
+            net=identity.net,
+            sender=identity.address,
+            keys=identity.keys,
+            content=pack_content(meta, message.payload),
+            lane=message.lane,
+            compress=message.compress,
+            recipients=recipients,
+            dir_ref=dir_ref,
+            iat=now,
+            exp=min(life, message.expires),
+            random=self._sources.random,
+        )
+        links: list[tuple[Link, int]] = [(one.link, ready[one.address].until) for one in recipients]
+        sealings.add(connection, sealed, group[0].message_n, links)
+        for one in group:
+            rows.set_sealed(connection, one.message_n, one.recipient, sealed.env, now=now)
+
+    # -- what may go wrong on the way -------------------------------------------------------------------------------
+
+    def void(self, connection: Transaction, env: bytes, code: str) -> None:
+        """An envelope the hub never took has lapsed: never upload it, close its numbers, seal its content again."""
+        for link in sealings.links(connection, env):
+            if link.state == sealings.OPEN:
+                self.seal_again(connection, link, code)
+        sealings.set_voided(connection, env)
+
+    def seal_again(self, connection: Transaction, link: SealedLink, code: str) -> None:
+        """Queue the copy again, its next sealing closing this one's number; or report the loss when it can't be."""
+        sealing = sealings.get(connection, link.env)
+        if sealing is None:
+            return
+        message = rows.get(connection, self._store.cipher, sealing.message_n)
+        copy = rows.addressee(connection, self._store.cipher, sealing.message_n, link.recipient)
+        if copy is None or copy.env != link.env or copy.state in (rows.STORED, QUEUED):
+            return  # a newer sealing carries it already
+        alive = message.expires > self._sources.clock() + LEAST_LIFE_MS
+        if alive and self._can_receive(link.recipient):
+            rows.requeue(connection, copy.message_n, copy.recipient, replaces=link.numbered, code=code)
+            return
+        self.lose(connection, message, copy, code if alive else "envelope.expired")
+        self.announce_void(connection, link.recipient, link.lane, link.numbered, code)
+
+    def _can_receive(self, recipient: str) -> bool:
+        try:
+            self._replica.directory.member(recipient.partition("/")[0])
+        except Refused:
+            return False
+        return True
+
+    def lose(self, connection: Transaction, message: Outgoing, copy: Addressee, code: str) -> None:
+        """Give a copy up, and tell: every accepted message is delivered or its loss reported."""
+        now = self._sources.clock()
+        rows.set_ended(connection, copy.message_n, copy.recipient, LOST, code, at=now)
+        if message.type == "stix":
+            key = f"lost/{message.id}/{copy.recipient}"
+            raise_alarm(
+                connection, key=key, at=now, code="outbox.lost", subject=f"{message.id} {copy.recipient}"
+            )
+
+    def announce_void(
+        self, connection: Transaction, recipient: str, lane: str, sealing: Numbered, why: str
+    ) -> None:
+        """Tell the recipient that a number will not be filled."""
+        self.send(connection, Void(lane, sealing, why).to_payload(), Void.type, lane, [recipient])
+
+    def send(
+        self, connection: Transaction, payload: bytes, type_: str, lane: str, recipients: Iterable[str]
+    ) -> None:
+        """Queue a control message."""
+        now = self._sources.clock()
+        message = Outgoing(self._sources.new_id(), type_, lane, now, now + CONTROL_LIFE_MS, payload)
+        rows.add(connection, self._store.cipher, message, recipients, now=now)
+
+    async def sweep(self) -> int:
+        """What time and the directory have changed: sealings past `exp`, copies unreadable with an old prekey.
+
+        How many copies were queued again or given up.
+        """
+        now = self._sources.clock()
+        kids = self._current_kids(now)
+
+        def write(connection: Transaction) -> int:
+            overdue = sealings.overdue_links(connection, now=now, limit=SWEEP)
+            for link in overdue:
+                self.expire(connection, link)
+            unreadable = rows.in_state(connection, self._store.cipher, rows.REJECTED, limit=SWEEP)
+            retried = [copy for copy in unreadable if self._retry_unreadable(connection, copy, kids)]
+            return len(overdue) + len(retried)
+
+        return await self._store.db.write(write)
+
+    def expire(self, connection: Transaction, link: SealedLink) -> None:
+        """The sealing's time is over without `stored` (§8.4): seal again until the content's own end."""
+        if link.state != sealings.OPEN:
+            return
+        self.seal_again(connection, link, "envelope.expired")
+        sealings.set_link(connection, link.env, link.recipient, "expired")
+
+    def _current_kids(self, now: int) -> dict[str, bytes]:
+        kids = {}
+        for handle in self._replica.directory.members:
+            try:
+                kids[handle] = self._replica.directory.prekey_for(handle, now).kid
+            except Refused:
+                continue  # without a usable prekey nothing can be sealed to it now
+        return kids
+
+    def _retry_unreadable(self, connection: Transaction, copy: Addressee, kids: dict[str, bytes]) -> bool:
+        if copy.code != "unreadable" or copy.tries >= MAX_TRIES or copy.env is None:
+            return False
+        link = sealings.link_of(connection, copy.env, copy.recipient)
+        if link is None or kids.get(copy.recipient, link.kid) == link.kid:
+            return False  # the same prekey would not be readable either
+        self.seal_again(connection, link, copy.code)
+        return True
+
+
+def _groups(message: Outgoing, waiting: Sequence[Addressee]) -> list[list[Addressee]]:
+    """Who shares an envelope: everybody, unless sealed separately or in place of an older sealing.
+
+    A re-seal names the number it closes, and numbers differ by recipient.
+    """
+    together = [one for one in waiting if not message.separate and one.replaces is None]
+    alone = [[one] for one in waiting if message.separate or one.replaces is not None]
+    return ([together] if together else []) + alone
+
+
+def lanes_from(lane: str) -> tuple[str, ...]:
+    """`lane` and the ones served after it."""
+    return LANES[LANES.index(lane) :]

@@ -1,0 +1,122 @@
+"""Owns the receipts that come back: each verified, kept as evidence, and turned into how far a copy has come (§7).
+
+A state only advances through a receipt whose signature and path hold and whose leaf names this node's own sealing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import orjson
+
+from exchange.canonical import ZERO32, Json, dumps
+from exchange.errors import Rejected
+from exchange.keys import PublicKey
+from exchange.node import store_outbox as rows
+from exchange.node import store_sealings as sealings
+from exchange.node.directory_sync import Replica
+from exchange.node.identity import Identity
+from exchange.node.outbox import Outbox
+from exchange.node.store import Store, Transaction, raise_alarm
+from exchange.receipt import ACCEPTED, EXPIRED, HUB, REJECTED, STORED, Leaf, VerifiedBatch, verify_proof
+
+Step = Callable[[Transaction], None]
+_END: Final = {STORED: rows.STORED, REJECTED: rows.REJECTED}
+
+
+class Proofs:
+    """Reads receipts for this node's envelopes."""
+
+    def __init__(self, store: Store, identity: Identity, replica: Replica, outbox: Outbox) -> None:
+        self._store = store
+        self._identity = identity
+        self._replica = replica
+        self._outbox = outbox
+
+    async def take(self, receipts: Sequence[Json]) -> None:
+        """Receipts as the hub answered an upload with: good ones count, others alarm."""
+        steps = [self.prepare(orjson.dumps(value)) for value in receipts]
+        if steps:
+            await self._store.db.write(lambda c: [step(c) for step in steps])
+
+    def prepare(self, payload: bytes) -> Step:
+        """What a receipts proof (JSON) changes, to be run in the transaction that takes the item.
+
+        Raises Hold when its signer isn't in the directory yet.
+        """
+        try:
+            value = _json(payload)
+            batch = verify_proof(self._identity.net, value, self._key_of)
+        except Rejected as fault:
+            return _alarm_step(fault, payload)
+        return lambda connection: self._apply(connection, batch, value["leaves"])
+
+    def _key_of(self, signer: str, skid: bytes) -> PublicKey:
+        directory = self._replica.directory
+        if signer != HUB:
+            return directory.signing_key(signer, skid)
+        key = directory.hub.keys.signing
+        if key.skid(self._identity.net) != skid:
+            raise Rejected("receipt.unknown-signer")
+        return key
+
+    def _apply(self, connection: Transaction, batch: VerifiedBatch, disclosed: Json) -> None:
+        for leaf, row in zip(batch.leaves, disclosed, strict=True):
+            if not self._fits(connection, leaf):
+                continue  # no sealing of ours, or another's copy: it proves nothing here
+            sealings.add_proof(
+                connection,
+                env=leaf.env,
+                recipient=leaf.to,
+                status=leaf.status,
+                code=leaf.code,
+                at=batch.at,
+                signer=batch.signer,
+                body=batch.batch.body,
+                signatures=batch.batch.signatures,
+                leaf=dumps(row),
+            )
+            self._advance(connection, leaf, batch.at)
+
+    def _fits(self, connection: Transaction, leaf: Leaf) -> bool:
+        if leaf.status == ACCEPTED:
+            return sealings.get(connection, leaf.env) is not None
+        link = sealings.link_of(connection, leaf.env, leaf.to)
+        return link is not None and (link.lc == leaf.lc or (leaf.status == EXPIRED and leaf.lc == ZERO32))
+
+    def _advance(self, connection: Transaction, leaf: Leaf, at: int) -> None:
+        if leaf.status == ACCEPTED:
+            sealings.set_accepted(connection, leaf.env)
+            rows.set_accepted(connection, leaf.env, at=at)
+            return
+        link, sealing = sealings.link_of(connection, leaf.env, leaf.to), sealings.get(connection, leaf.env)
+        if link is None or sealing is None:
+            return
+        if EXPIRED in {leaf.status, leaf.code}:
+            self._outbox.expire(connection, link)
+        elif leaf.status in _END:
+            state = _END[leaf.status]
+            copy = rows.addressee(connection, self._store.cipher, sealing.message_n, leaf.to)
+            # A late rejection of an older sealing says nothing about the newer one.
+            if copy is not None and (state == rows.STORED or copy.env == leaf.env):
+                rows.set_ended(connection, sealing.message_n, leaf.to, state, leaf.code, at=at)
+            sealings.set_link(connection, leaf.env, leaf.to, leaf.status)
+
+
+def _json(payload: bytes) -> Json:
+    try:
+        return orjson.loads(payload)
+    except orjson.JSONDecodeError:
+        raise Rejected("receipt.bad-format", "not JSON") from None
+
+
+def _alarm_step(fault: Rejected, payload: bytes) -> Step:
+    """A receipt that doesn't hold is the hub's doing: told once per code, never believed."""
+
+    def step(connection: Transaction) -> None:
+        raise_alarm(
+            connection, key=f"receipt/{fault.code}", at=0, code=fault.code, subject="hub", evidence=payload
+        )
+
+    return step

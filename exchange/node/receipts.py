@@ -1,0 +1,60 @@
+"""Owns the receipts this node gives: signed in batches of up to 256, uploaded until the hub has answered (§7)."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from exchange.limits import MAX_RECEIPT_LEAVES
+from exchange.node import store_receipts as rows
+from exchange.node.directory_sync import Replica
+from exchange.node.hub_api import HubApi
+from exchange.node.identity import Identity, Sources
+from exchange.node.store import Store, Transaction
+from exchange.receipt import Leaf, make_batch
+
+_UPLOADS = 16
+
+
+class Receipts:
+    """Signs and uploads. A batch is durable, with its number, before anybody sees it."""
+
+    def __init__(self, store: Store, identity: Identity, replica: Replica, sources: Sources) -> None:
+        self._store = store
+        self._identity = identity
+        self._replica = replica
+        self._sources = sources
+
+    async def sign(self) -> int:
+        """Sign one batch of what is owed; how many receipts are in it."""
+        return await self._store.db.write(self._sign)
+
+    def _sign(self, connection: Transaction) -> int:
+        owed = rows.open_receipts(connection, limit=MAX_RECEIPT_LEAVES)
+        if not owed:
+            return 0
+        me = self._identity.address
+        number = rows.next_number(connection)
+        batch = make_batch(
+            net=self._identity.net,
+            signer=me,
+            keys=self._identity.keys,
+            number=number,
+            dir_ref=self._replica.dir_ref(),
+            at=self._sources.clock(),
+            leaves=[Leaf(me, one.env, one.lc, one.status, one.code, one.salt) for one in owed],
+        )
+        rows.add_batch(connection, number, batch, [one.env for one in owed])
+        return len(owed)
+
+    async def upload(self, hub: HubApi) -> int:
+        """Sign and upload everything that is owed; how many batches the hub answered. Repeats are harmless."""
+        count = 0
+        while True:
+            await self.sign()
+            unsent = await self._store.db.read(partial(rows.unsent, limit=_UPLOADS))
+            if not unsent:
+                return count
+            for number, batch in unsent:
+                await hub.post_receipts(batch.upload())
+                await self._store.db.write(partial(rows.set_sent, number_=number, now=self._sources.clock()))
+                count += 1

@@ -1,0 +1,86 @@
+"""Owns what follows when this home was restored from an old copy, which only the hub can tell (§6.4).
+
+At each start the hub's memory of us (newest prekeys statement, highest receipt batch) is compared with our own. The
+steps survive a crash: a flag stands until the last of them is done.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from exchange.canonical import ZERO32
+from exchange.content import Restored
+from exchange.node import store_directory as directory_rows
+from exchange.node import store_links as links
+from exchange.node import store_receipts
+from exchange.node.directory_sync import Replica
+from exchange.node.hub_api import HubApi, HubState
+from exchange.node.identity import Identity, Sources
+from exchange.node.outbox import Outbox
+from exchange.node.prekeys import Prekeys
+from exchange.node.store import Store, Transaction, number, raise_alarm, set_fact
+
+PENDING: Final = "restore.pending"
+PREKEYS_DONE: Final = 2
+
+
+class Restore:
+    """Finds out and makes good."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        identity: Identity,
+        replica: Replica,
+        prekeys: Prekeys,
+        outbox: Outbox,
+        sources: Sources,
+    ) -> None:
+        self._store = store
+        self._identity = identity
+        self._replica = replica
+        self._prekeys = prekeys
+        self._outbox = outbox
+        self._sources = sources
+
+    async def note(self, state: HubState) -> bool:
+        """Compare with what the hub remembers of us; whether this home is behind. To be called before a refresh.
+
+        Marks the foreign-looking prekeys statement as ours: after a restore it is not a thief's.
+        """
+
+        def write(connection: Transaction) -> bool:
+            behind = state.receipts_batch > number(connection, store_receipts.HIGHEST)
+            if state.prekeys != ZERO32 and not directory_rows.is_own_statement(connection, state.prekeys):
+                behind = True
+            if behind:
+                now = self._sources.clock()
+                store_receipts.jump(connection, state.receipts_batch)
+                directory_rows.add_own_statement(connection, state.prekeys, "prekeys", now=now)
+                set_fact(connection, PENDING, 1)
+                key = f"restored/{state.receipts_batch}/{state.prekeys.hex()}"
+                raise_alarm(connection, key=key, at=now, code="node.restored", subject=self._identity.address)
+            return behind
+
+        return await self._store.db.write(write)
+
+    async def make_good(self, hub: HubApi) -> bool:
+        """New prekeys, then `restored` to every member; whether it was done now. Raises as `Prekeys.publish`."""
+        stage = await self._store.db.read(lambda c: number(c, PENDING))
+        if stage == 0 or not self._replica.is_member():
+            return False
+        if stage < PREKEYS_DONE:
+            if not await self._prekeys.publish(hub, afresh=True):
+                return False  # superseded by a statement of the lost run: the next pass makes it on the newest state
+            await self._store.db.write(lambda c: set_fact(c, PENDING, PREKEYS_DONE))
+        peers = [handle for handle in self._replica.directory.members if handle != self._identity.address]
+
+        def write(connection: Transaction) -> None:
+            for peer in peers:
+                note = Restored(links.positions(connection, peer))
+                self._outbox.send(connection, note.to_payload(), Restored.type, "immediate", [peer])
+            set_fact(connection, PENDING, 0)
+
+        await self._store.db.write(write)
+        return True

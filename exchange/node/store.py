@@ -1,0 +1,113 @@
+"""Owns a node's database: how it is opened, its single values and its alarms. The other nouns are in store_*.py.
+
+    store = open_store(home, local_key, owner=True)
+    await store.db.write(lambda c: store_outbox.add(c, store.cipher, message, now=now))
+
+Store functions take the transaction's connection, return dataclasses and hold no rules. Does not know the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+from sqlalchemy import Connection, CursorResult, TextClause, text
+
+from exchange.errors import ExchangeError
+from exchange.storage.database import Database
+from exchange.storage.local_cipher import LocalCipher
+
+Transaction: TypeAlias = Connection  # services name what they are handed without seeing the library
+MIGRATIONS: Final = Path(__file__).parent / "migrations"
+MAX_ALARMS_SHOWN: Final = 1_000
+
+
+@dataclass(frozen=True)
+class Store:
+    """An open database and the cipher of its content columns."""
+
+    db: Database
+    cipher: LocalCipher
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """What a person must be told: when (ms), its code, whom or what it is about, bytes that prove it."""
+
+    at: int
+    code: str
+    subject: str
+    evidence: bytes
+
+
+def open_store(
+    path: Path,
+    local_key: bytes,
+    *,
+    owner: bool,
+    on_broken: Callable[[ExchangeError], None] | None = None,
+) -> Store:
+    """Open `node.db`; `owner` says that the caller holds the home's lock. Raises as `Database.open`."""
+    db = Database.open(path, migrations=MIGRATIONS, app="node", owner=owner, on_broken=on_broken)
+    return Store(db, LocalCipher(local_key))
+
+
+@lru_cache(maxsize=512)
+def _prepared(statement: str) -> TextClause:
+    return text(statement)
+
+
+def sql(connection: Connection, statement: str, **values: Any) -> CursorResult[Any]:
+    """Run one statement with named values."""
+    return connection.execute(_prepared(statement), values)
+
+
+def fact(connection: Connection, name: str) -> bytes | None:
+    """A single value, None when it was never set."""
+    row = sql(connection, "SELECT value FROM facts WHERE name = :name", name=name).first()
+    return None if row is None else bytes(row.value)
+
+
+def number(connection: Connection, name: str) -> int:
+    """A single value that is a number; 0 when it was never set."""
+    value = fact(connection, name)
+    return 0 if value is None else int(value)
+
+
+def set_fact(connection: Connection, name: str, value: bytes | int | str) -> None:
+    """Set a single value; numbers and texts as ASCII."""
+    data = value if isinstance(value, bytes) else str(value).encode("ascii")
+    sql(
+        connection,
+        "INSERT INTO facts VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        name=name,
+        value=data,
+    )
+
+
+def raise_alarm(
+    connection: Connection, *, key: str, at: int, code: str, subject: str, evidence: bytes = b""
+) -> bool:
+    """Note an alarm once per `key`; whether it is new."""
+    return (
+        sql(
+            connection,
+            "INSERT INTO alarms (key, at, code, subject, evidence) VALUES (:key, :at, :code, :subject, :evidence)"
+            " ON CONFLICT (key) DO NOTHING",
+            key=key,
+            at=at,
+            code=code,
+            subject=subject,
+            evidence=evidence,
+        ).rowcount
+        == 1
+    )
+
+
+def alarms(connection: Connection, *, limit: int = MAX_ALARMS_SHOWN) -> list[Alarm]:
+    """The newest alarms, newest first."""
+    rows = sql(connection, "SELECT * FROM alarms ORDER BY n DESC LIMIT :limit", limit=limit)
+    return [Alarm(row.at, row.code, row.subject, bytes(row.evidence)) for row in rows]

@@ -1,0 +1,180 @@
+"""Owns the node's copy of the directory log, the checkpoints it took, and prekeys: its own and its peers' records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from exchange.node.store import sql
+
+
+@dataclass(frozen=True)
+class OwnPrekey:
+    """One of this node's prekeys. Times in ms; `ran_past`: running time since it was first seen past destroy, ms."""
+
+    kid: bytes
+    start: int
+    until: int
+    destroy: int
+    record: bytes
+    ran_past: int = 0
+    destroyed_at: int | None = None
+
+
+def leaves(connection: Connection) -> list[bytes]:
+    """The log as stored, in order."""
+    return [bytes(row.leaf) for row in sql(connection, "SELECT leaf FROM leaves ORDER BY idx")]
+
+
+def leaves_from(connection: Connection, start: int, stop: int) -> list[bytes]:
+    """Leaves start..stop-1."""
+    rows = sql(
+        connection,
+        "SELECT leaf FROM leaves WHERE idx >= :start AND idx < :stop ORDER BY idx",
+        start=start,
+        stop=stop,
+    )
+    return [bytes(row.leaf) for row in rows]
+
+
+def add_leaf(connection: Connection, index: int, leaf: bytes, code: str) -> None:
+    """Keep a leaf that a checkpoint has covered, with its outcome's code ("" took effect)."""
+    sql(connection, "INSERT INTO leaves VALUES (:index, :leaf, :code)", index=index, leaf=leaf, code=code)
+
+
+def add_checkpoint(
+    connection: Connection, digest: bytes, *, size: int, at: int, body: bytes, signature: bytes
+) -> None:
+    """Keep a verified checkpoint; it may be the one an envelope of ours names."""
+    sql(
+        connection,
+        "INSERT INTO checkpoints VALUES (:digest, :size, :at, :body, :signature) ON CONFLICT (hash) DO NOTHING",
+        digest=digest,
+        size=size,
+        at=at,
+        body=body,
+        signature=signature,
+    )
+
+
+def newest_checkpoint(connection: Connection) -> tuple[bytes, bytes] | None:
+    """Body and signature of the checkpoint with the highest size, the latest of those; None at first."""
+    row = sql(connection, "SELECT * FROM checkpoints ORDER BY size DESC, at DESC LIMIT 1").first()
+    return None if row is None else (bytes(row.body), bytes(row.signature))
+
+
+def checkpoint(connection: Connection, digest: bytes) -> tuple[bytes, bytes] | None:
+    """Body and signature of the checkpoint with that hash."""
+    row = sql(connection, "SELECT * FROM checkpoints WHERE hash = :digest", digest=digest).first()
+    return None if row is None else (bytes(row.body), bytes(row.signature))
+
+
+def checkpoint_of_size(connection: Connection, size: int) -> tuple[bytes, bytes] | None:
+    """Body and signature of a checkpoint of that size or the next above, to show a peer."""
+    row = sql(
+        connection, "SELECT * FROM checkpoints WHERE size >= :size ORDER BY size, at LIMIT 1", size=size
+    ).first()
+    return None if row is None else (bytes(row.body), bytes(row.signature))
+
+
+def prune_checkpoints(connection: Connection, *, before: int) -> None:
+    """Drop checkpoints older than `before` (ms), but never the newest."""
+    sql(
+        connection,
+        "DELETE FROM checkpoints WHERE at < :before AND hash <>"
+        " (SELECT hash FROM checkpoints ORDER BY size DESC, at DESC LIMIT 1)",
+        before=before,
+    )
+
+
+def add_own_statement(connection: Connection, digest: bytes, class_: str, *, now: int) -> None:
+    """This node has made the statement with that hash."""
+    sql(
+        connection,
+        "INSERT INTO own_statements VALUES (:digest, :class, :now) ON CONFLICT (hash) DO NOTHING",
+        digest=digest,
+        now=now,
+        **{"class": class_},
+    )
+
+
+def is_own_statement(connection: Connection, digest: bytes) -> bool:
+    """Whether this node made the statement with that hash."""
+    return (
+        sql(connection, "SELECT 1 FROM own_statements WHERE hash = :digest", digest=digest).first()
+        is not None
+    )
+
+
+def add_record(connection: Connection, kid: bytes, destroy: int, record: bytes) -> None:
+    """Keep a peer's prekey record whose hash is `kid`."""
+    sql(
+        connection,
+        "INSERT INTO prekey_records VALUES (:kid, :destroy, :record) ON CONFLICT (kid) DO NOTHING",
+        kid=kid,
+        destroy=destroy,
+        record=record,
+    )
+
+
+def records(connection: Connection, kids: Iterable[bytes]) -> dict[bytes, bytes]:
+    """Those of the records that are held here."""
+    found = {}
+    for kid in kids:
+        row = sql(connection, "SELECT record FROM prekey_records WHERE kid = :kid", kid=kid).first()
+        if row is not None:
+            found[kid] = bytes(row.record)
+    return found
+
+
+def prune_records(connection: Connection, *, before: int) -> None:
+    """Drop peers' records destroyed before `before` (ms)."""
+    sql(connection, "DELETE FROM prekey_records WHERE destroy < :before", before=before)
+
+
+def add_own_prekey(connection: Connection, prekey: OwnPrekey) -> None:
+    """Note a prekey whose private half is durable in the prekeys keystore."""
+    sql(
+        connection,
+        "INSERT INTO own_prekeys (kid, start, until, destroy, record) VALUES (:kid, :start, :until, :destroy, :record)"
+        " ON CONFLICT (kid) DO NOTHING",
+        kid=prekey.kid,
+        start=prekey.start,
+        until=prekey.until,
+        destroy=prekey.destroy,
+        record=prekey.record,
+    )
+
+
+def own_prekeys(connection: Connection) -> list[OwnPrekey]:
+    """This node's prekeys that are not destroyed, in order of their start."""
+    rows = sql(connection, "SELECT * FROM own_prekeys WHERE destroyed_at IS NULL ORDER BY start")
+    return [
+        OwnPrekey(
+            bytes(row.kid),
+            row.start,
+            row.until,
+            row.destroy,
+            bytes(row.record),
+            row.ran_past,
+            row.destroyed_at,
+        )
+        for row in rows
+    ]
+
+
+def add_running_time(connection: Connection, kid: bytes, elapsed: int) -> None:
+    """The process has run `elapsed` ms more since the prekey was first seen past its destroy."""
+    sql(
+        connection,
+        "UPDATE own_prekeys SET ran_past = ran_past + :elapsed WHERE kid = :kid",
+        elapsed=elapsed,
+        kid=kid,
+    )
+
+
+def set_destroyed(connection: Connection, kid: bytes, *, now: int) -> None:
+    """The private half is gone."""
+    sql(connection, "UPDATE own_prekeys SET destroyed_at = :now WHERE kid = :kid", now=now, kid=kid)

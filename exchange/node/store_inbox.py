@@ -1,0 +1,265 @@
+"""Owns the inbox tables: messages received, and the items that are held, came hurt or went to quarantine.
+
+Which of them an item becomes is inbox.py's business; links and gaps are store_links.py's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection
+
+from exchange.header import LANES
+from exchange.node.store import sql
+from exchange.storage.local_cipher import LocalCipher
+
+
+@dataclass(frozen=True)
+class Received:
+    """A message as it came. Times in ms; `marks`: late, clock, restarted, fork, voided, newer, directory.
+
+    `conflict`: the sender used this id for another payload before. `summary`: what lists show.
+    `answered`: the level of people's newest answer, "" for none.
+    """
+
+    n: int
+    sender: str
+    message_id: str
+    type: str
+    lane: str
+    created: int
+    expires: int
+    received_at: int
+    marks: frozenset[str]
+    conflict: bool
+    env: bytes
+    payload: bytes
+    summary: dict[str, Any]
+    opened_at: int | None = None
+    answered: str = ""
+    answered_at: int | None = None
+
+
+@dataclass(frozen=True)
+class HeldItem:
+    """An item that waits for a longer directory, and since when (ms)."""
+
+    n: int
+    type: int
+    payload: bytes
+    code: str
+    since: int
+
+
+@dataclass(frozen=True)
+class DamagedItem:
+    """An item that came hurt: its id (or hash), the code, how often it came so, since when and when to ask again."""
+
+    key: bytes
+    code: str
+    tries: int
+    since: int
+    retry_at: int
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """Bytes whose sender made a fault under its signature."""
+
+    env: bytes
+    sender: str
+    code: str
+    at: int
+    payload: bytes
+
+
+def known_hashes(connection: Connection, sender: str, message_id: str) -> list[tuple[int, bytes]]:
+    """Row number and payload hash of what came from `sender` under that id."""
+    rows = sql(
+        connection,
+        "SELECT n, payload_hash FROM inbox WHERE message_id = :id AND sender = :sender ORDER BY n",
+        id=message_id,
+        sender=sender,
+    )
+    return [(row.n, bytes(row.payload_hash)) for row in rows]
+
+
+def add(connection: Connection, cipher: LocalCipher, message: Received, payload_hash: bytes) -> int:
+    """Keep a message; its row number (`message.n` is not looked at)."""
+    row_id = message.env.hex()
+    return int(
+        sql(
+            connection,
+            "INSERT INTO inbox (sender, message_id, type, lane, created, expires, received_at, marks, conflict, env,"
+            " payload_hash, payload, summary) VALUES (:sender, :message_id, :type, :lane, :created, :expires,"
+            " :received_at, :marks, :conflict, :env, :payload_hash, :payload, :summary) RETURNING n",
+            sender=message.sender,
+            message_id=message.message_id,
+            type=message.type,
+            lane=LANES.index(message.lane),
+            created=message.created,
+            expires=message.expires,
+            received_at=message.received_at,
+            marks=" ".join(sorted(message.marks)),
+            conflict=int(message.conflict),
+            env=message.env,
+            payload_hash=payload_hash,
+            payload=cipher.seal("inbox.payload", row_id, message.payload),
+            summary=cipher.seal("inbox.summary", row_id, orjson.dumps(message.summary)),
+        )
+        .one()
+        .n
+    )
+
+
+def find(connection: Connection, cipher: LocalCipher, message_id: str) -> list[Received]:
+    """Everything received under that id, whoever sent it, oldest first; more than one is a conflict or two senders."""
+    rows = sql(connection, "SELECT * FROM inbox WHERE message_id = :id ORDER BY n", id=message_id)
+    return [_received(row, cipher) for row in rows]
+
+
+def listed(
+    connection: Connection, cipher: LocalCipher, *, before: int | None, limit: int, unopened: bool = False
+) -> list[Received]:
+    """Messages people read, newest first, from row `before` (exclusive) down."""
+    rows = sql(
+        connection,
+        "SELECT * FROM inbox WHERE (:before IS NULL OR n < :before) AND (:unopened = 0 OR opened_at IS NULL)"
+        " ORDER BY n DESC LIMIT :limit",
+        before=before,
+        limit=limit,
+        unopened=int(unopened),
+    )
+    return [_received(row, cipher) for row in rows]
+
+
+def set_opened(connection: Connection, n: int, *, at: int) -> bool:
+    """A person has seen it; whether for the first time."""
+    changed = sql(
+        connection, "UPDATE inbox SET opened_at = :at WHERE n = :n AND opened_at IS NULL", at=at, n=n
+    )
+    return changed.rowcount == 1
+
+
+def set_answered(connection: Connection, n: int, level: str, *, at: int) -> None:
+    """A person has answered it with a status."""
+    sql(
+        connection,
+        "UPDATE inbox SET answered = :level, answered_at = :at WHERE n = :n",
+        level=level,
+        at=at,
+        n=n,
+    )
+
+
+def add_mark(connection: Connection, env: bytes, mark: str) -> None:
+    """Add a mark to the message that came in `env`, if it did."""
+    row = sql(connection, "SELECT n, marks FROM inbox WHERE env = :env", env=env).first()
+    if row is not None:
+        marks = " ".join(sorted({*row.marks.split(), mark}))
+        sql(connection, "UPDATE inbox SET marks = :marks WHERE n = :n", marks=marks, n=row.n)
+
+
+def hold(connection: Connection, key: bytes, type_: int, payload: bytes, code: str, *, now: int) -> None:
+    """Keep an item until the directory knows more."""
+    sql(
+        connection,
+        "INSERT INTO held (key, type, payload, code, since) VALUES (:key, :type, :payload, :code, :now)"
+        " ON CONFLICT (key) DO UPDATE SET code = excluded.code",
+        key=key,
+        type=type_,
+        payload=payload,
+        code=code,
+        now=now,
+    )
+
+
+def held(connection: Connection, *, limit: int) -> list[HeldItem]:
+    """Items that wait, oldest first."""
+    rows = sql(connection, "SELECT * FROM held ORDER BY n LIMIT :limit", limit=limit)
+    return [HeldItem(row.n, row.type, bytes(row.payload), row.code, row.since) for row in rows]
+
+
+def release(connection: Connection, key: bytes) -> None:
+    """The item waits no longer, if it did."""
+    sql(connection, "DELETE FROM held WHERE key = :key", key=key)
+
+
+def count_damaged(
+    connection: Connection, key: bytes, code: str, detail: str, *, now: int, retry_at: int
+) -> int:
+    """Note that an item came hurt; how often by now."""
+    return int(
+        sql(
+            connection,
+            "INSERT INTO damaged VALUES (:key, :code, :detail, 1, :now, :retry_at) ON CONFLICT (key) DO UPDATE SET"
+            " tries = tries + 1, code = excluded.code, detail = excluded.detail, retry_at = excluded.retry_at"
+            " RETURNING tries",
+            key=key,
+            code=code,
+            detail=detail,
+            now=now,
+            retry_at=retry_at,
+        )
+        .one()
+        .tries
+    )
+
+
+def set_retry(connection: Connection, key: bytes, retry_at: int) -> None:
+    """When to ask for the hurt item again, ms."""
+    sql(connection, "UPDATE damaged SET retry_at = :at WHERE key = :key", at=retry_at, key=key)
+
+
+def heal(connection: Connection, key: bytes) -> None:
+    """The item came whole."""
+    sql(connection, "DELETE FROM damaged WHERE key = :key", key=key)
+
+
+def damaged(connection: Connection) -> list[DamagedItem]:
+    """What came hurt and not yet whole, oldest first."""
+    rows = sql(connection, "SELECT * FROM damaged ORDER BY since LIMIT 1000")
+    return [DamagedItem(bytes(row.key), row.code, row.tries, row.since, row.retry_at) for row in rows]
+
+
+def quarantine(connection: Connection, row: Quarantined) -> None:
+    """Set bytes aside; once per envelope."""
+    sql(
+        connection,
+        "INSERT INTO quarantine VALUES (:env, :sender, :code, :at, :payload) ON CONFLICT (env) DO NOTHING",
+        env=row.env,
+        sender=row.sender,
+        code=row.code,
+        at=row.at,
+        payload=row.payload,
+    )
+
+
+def quarantined(connection: Connection, *, limit: int = 1_000) -> list[Quarantined]:
+    """What was set aside, newest first."""
+    rows = sql(connection, "SELECT * FROM quarantine ORDER BY at DESC LIMIT :limit", limit=limit)
+    return [Quarantined(bytes(row.env), row.sender, row.code, row.at, bytes(row.payload)) for row in rows]
+
+
+def _received(row: Any, cipher: LocalCipher) -> Received:  # noqa: ANN401 - a row of any columns
+    row_id = bytes(row.env).hex()
+    return Received(
+        n=row.n,
+        sender=row.sender,
+        message_id=row.message_id,
+        type=row.type,
+        lane=LANES[row.lane],
+        created=row.created,
+        expires=row.expires,
+        received_at=row.received_at,
+        marks=frozenset(row.marks.split()),
+        conflict=bool(row.conflict),
+        env=bytes(row.env),
+        payload=cipher.open("inbox.payload", row_id, bytes(row.payload)),
+        summary=orjson.loads(cipher.open("inbox.summary", row_id, bytes(row.summary))),
+        opened_at=row.opened_at,
+        answered=row.answered,
+        answered_at=row.answered_at,
+    )

@@ -1,0 +1,343 @@
+"""Owns the loop between this node and the hub: connect, pull, push, receipts, upkeep; when to try again.
+
+`once` is one whole pass and waits for nothing; `run` keeps a connection and does the same parts as they become due,
+with urgent mail on a way of its own in both directions. What each part does is its own file's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NoReturn
+
+from exchange.errors import ExchangeError, Hold, Refused, Rejected, Unavailable
+from exchange.limits import HOUR_MS, MAX_PAGE_BYTES, PAGE_BYTES, POLL_SECONDS
+from exchange.node import store_inbox
+from exchange.node.directory_sync import Replica
+from exchange.node.hub_api import Feed, HubApi
+from exchange.node.identity import Sources
+from exchange.node.inbox import CURSOR, Inbox, Taken
+from exchange.node.outbox import Outbox
+from exchange.node.prekeys import Prekeys
+from exchange.node.questions import Questions
+from exchange.node.receipts import Receipts
+from exchange.node.restore import Restore
+from exchange.node.store import Store, Transaction, fact, set_fact
+from exchange.node.uploads import Uploads
+from exchange.protocol import Item
+
+LOG = logging.getLogger("exchange.node.sync")
+EPOCH: Final = "feed.epoch"
+FLASH: Final = ("flash",)
+BULK: Final = ("immediate", "priority", "routine")
+LEAST_DELAY: Final = 1.0  # seconds before a connection is tried again, doubled up to the most, with jitter
+MOST_DELAY: Final = 60.0
+ADMISSION_DELAY: Final = 5.0  # at most, while waiting to be admitted
+PUSH_LOOK: Final = 30.0  # seconds: how often the outbox is looked at without being told to
+UPKEEP: Final = 30.0
+RECEIPT_DELAY: Final = 0.2  # seconds a receipt waits for company while more mail is coming in
+CHUNK: Final = 32  # items judged and stored in one transaction
+NOT_ADMITTED: Final = frozenset({"auth.unknown-issuer", "auth.forbidden"})
+# The hub answers, but can't do this now: the connection is kept.
+_PATIENT: Final = frozenset(
+    {"quota.exceeded", "storage.full", "storage.busy", "rate.too-many", "directory.unknown-checkpoint"}
+)
+
+
+@dataclass
+class Condition:
+    """How the node stands with the hub, for people: times in ms, codes of what went wrong last ("" for nothing)."""
+
+    connected: bool = False
+    heard_at: int = 0
+    problem: str = ""
+    directory_problem: str = ""
+    drained: bool = False
+    clock_offset: int = 0
+
+
+class Bell:
+    """Wakes everybody who waits for something to have changed."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def ring(self) -> None:
+        """Something has changed."""
+        event, self._event = self._event, asyncio.Event()
+        event.set()
+
+    async def wait(self, seconds: float) -> None:
+        """Return at the next ring, or after `seconds`."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._event.wait(), seconds)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The services that the loop drives."""
+
+    store: Store
+    replica: Replica
+    prekeys: Prekeys
+    outbox: Outbox
+    uploads: Uploads
+    inbox: Inbox
+    receipts: Receipts
+    questions: Questions
+    restore: Restore
+    sources: Sources
+
+
+class Sync:
+    """The loop of the process that owns the home."""
+
+    def __init__(self, hub: HubApi, parts: Parts) -> None:
+        self._hub = hub
+        self._parts = parts
+        self._taking = asyncio.Lock()
+        self._pushes = {FLASH: asyncio.Event(), BULK: asyncio.Event()}
+        self._receipts_due = asyncio.Event()
+        self._retry_now = asyncio.Event()
+        self._hurt = asyncio.Event()
+        self.condition = Condition()
+        self.changed = Bell()
+
+    def poke(self) -> None:
+        """Somebody has queued something, or wants to know now."""
+        for event in self._pushes.values():
+            event.set()
+        self._retry_now.set()
+
+    # -- one pass -----------------------------------------------------------------------------------------------
+
+    async def once(self) -> None:
+        """Connect, take all that is there, send all that can be sent, receipt it. Raises ExchangeError."""
+        await self._connect()
+        await self._drain()
+        await self.upkeep()
+        for lanes in self._pushes:
+            while await self._push(lanes):
+                pass
+        await self._drain()
+        await self._parts.receipts.upload(self._hub)
+
+    async def _drain(self) -> None:
+        self.condition.drained = False
+        while True:
+            page = await self._hub.mailbox(await self._cursor(), 0, MAX_PAGE_BYTES)
+            await self._take(page.items)
+            if not page.more:
+                break
+        self.condition.drained = True
+        await self._parts.receipts.upload(self._hub)
+
+    async def _push(self, lanes: Sequence[str]) -> int:
+        dispatched = await self._parts.outbox.dispatch(self._hub, lanes)
+        uploaded = await self._parts.uploads.upload(self._hub, lanes)
+        if dispatched or uploaded:
+            self.changed.ring()
+        return dispatched + uploaded
+
+    # -- connecting ---------------------------------------------------------------------------------------------
+
+    async def _connect(self) -> None:
+        parts = self._parts
+        state = await self._hub.state()
+        self.condition.clock_offset = self._hub.clock_offset
+        self._heard()
+        await parts.restore.note(state)
+        await self._refresh()
+        await self._own_statements()
+        epoch = await parts.store.db.read(lambda c: fact(c, EPOCH))
+        if epoch == state.epoch.encode():
+            parts.uploads.new_session()
+            return
+        again = await parts.uploads.offer_again()
+        LOG.info("hub has a new epoch", extra={"offered_again": again})
+
+        def begin(connection: Transaction) -> None:
+            set_fact(connection, EPOCH, state.epoch)
+            set_fact(connection, CURSOR, "")
+
+        await parts.store.db.write(begin)
+
+    async def _refresh(self) -> None:
+        """Follow the hub's log, then look again at what waited for it. A quarrel over the log doesn't stop the mail."""
+        parts = self._parts
+        try:
+            if parts.replica.is_empty:
+                raise Refused("node.not-joined")
+            await parts.replica.refresh(self._hub)
+            self.condition.directory_problem = ""
+        except (Rejected, Hold) as fault:
+            self.condition.directory_problem = fault.code
+        await self._after(await parts.inbox.retry_held())
+
+    async def _own_statements(self) -> None:
+        """Prekeys on time; a hub that takes no statements now, or has taken another first, is asked again later."""
+        try:
+            await self._parts.restore.make_good(self._hub)
+            await self._parts.prekeys.publish(self._hub)
+        except (Refused, Rejected, Unavailable) as fault:
+            if fault.code in ("hub.unreachable", "hub.certificate"):
+                raise
+            self.condition.directory_problem = fault.code
+
+    # -- taking in ----------------------------------------------------------------------------------------------
+
+    async def _cursor(self) -> str:
+        value = await self._parts.store.db.read(lambda c: fact(c, CURSOR))
+        return (value or b"").decode("ascii")
+
+    async def _take(self, items: Sequence[Item], *, again: bool = False) -> None:
+        """Store items; `again` for items asked for once more from the beginning, which leave the cursor where it is."""
+        for start in range(0, len(items), CHUNK):
+            chunk = items[start : start + CHUNK]
+            async with self._taking:
+                taken = await self._parts.inbox.take(chunk, cursor=None if again else chunk[-1].cursor)
+            await self._after(taken)
+            if taken.log_grew:
+                await self._refresh()
+            await asyncio.sleep(0)
+
+    async def _after(self, taken: Taken) -> None:
+        for peer, note in taken.notes:
+            await self._parts.replica.compare_with_peer(peer, note)
+        if taken.receipts:
+            asyncio.get_running_loop().call_later(RECEIPT_DELAY, self._receipts_due.set)
+        if taken.damaged:
+            self._hurt.set()
+        for event in self._pushes.values():
+            event.set()
+        self.changed.ring()
+
+    # -- upkeep -------------------------------------------------------------------------------------------------
+
+    async def upkeep(self) -> None:
+        """What time brings: lapsed sealings, gaps, prekeys, hurt items, an old checkpoint."""
+        parts, now = self._parts, self._parts.sources.clock()
+        if parts.replica.is_empty:
+            return
+        if now - parts.replica.checkpoint.at > HOUR_MS:
+            await self._refresh()
+        await self._own_statements()
+        await parts.prekeys.destroy_due()
+        moved = await parts.outbox.sweep()
+        if self.condition.drained:
+            moved += await parts.questions.ask()
+        await self._ask_again_for_damaged(now)
+        if moved:
+            for event in self._pushes.values():
+                event.set()
+
+    async def _ask_again_for_damaged(self, now: int) -> None:
+        """The un-receipted rows *are* the mailbox: reading it from the beginning brings what came hurt once more."""
+        damaged = await self._parts.store.db.read(store_inbox.damaged)
+        if not any(one.retry_at <= now for one in damaged):
+            return
+        cursor = ""
+        while True:
+            page = await self._hub.mailbox(cursor, 0, PAGE_BYTES)
+            await self._take(page.items, again=True)
+            if not page.more or not page.items:
+                return
+            cursor = page.items[-1].cursor
+
+    # -- the live loop ------------------------------------------------------------------------------------------
+
+    async def run(self) -> NoReturn:
+        """Keep a connection, for ever; cancel to stop. Only a broken disk ends it otherwise (Database.on_broken)."""
+        failures = 0
+        while True:
+            self._retry_now.clear()
+            heard = self.condition.heard_at
+            try:
+                await self._session()
+            except ExchangeError as error:
+                self._trouble(error.code)
+            except Exception as error:  # noqa: BLE001 - the top of the loop: no peer and no bug may end it
+                LOG.error("fault in the sync loop", extra={"type": type(error).__name__})
+                self._trouble("internal.error")
+            failures = 1 if self.condition.heard_at != heard else failures + 1
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._retry_now.wait(), self._delay(failures))
+
+    def _trouble(self, code: str) -> None:
+        self.condition.connected = False
+        self.condition.problem = code
+        LOG.info("no session with the hub", extra={"code": code})
+        self.changed.ring()
+
+    def _delay(self, failures: int) -> float:
+        most = ADMISSION_DELAY if self.condition.problem in NOT_ADMITTED else MOST_DELAY
+        jitter = int.from_bytes(self._parts.sources.random(2), "big") / 65_535
+        doubled: float = LEAST_DELAY * 2 ** min(failures - 1, 10)
+        return min(doubled, most) * (0.5 + jitter / 2)
+
+    def _heard(self) -> None:
+        self.condition.heard_at = self._parts.sources.clock()
+        self.condition.connected = True
+        self.condition.problem = ""
+
+    async def _session(self) -> None:
+        await self._connect()
+        self.condition.drained = False
+        async with self._hub.feed(await self._cursor()) as feed:
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._pull(feed))
+                    for lanes in self._pushes:
+                        group.create_task(self._keep_pushing(lanes))
+                    group.create_task(self._give_receipts())
+                    group.create_task(self._keep_up())
+            except BaseExceptionGroup as faults:
+                raise faults.exceptions[0] from faults
+
+    async def _pull(self, feed: Feed) -> NoReturn:
+        while True:
+            page = await feed.next(POLL_SECONDS)
+            self._heard()
+            if page.items:
+                self.condition.drained = False
+                await self._take(page.items)
+                await feed.stored(page.items[-1].cursor)
+            if not page.more:
+                self.condition.drained = True
+                self._receipts_due.set()
+
+    async def _keep_pushing(self, lanes: Sequence[str]) -> NoReturn:
+        event = self._pushes[tuple(lanes)]
+        while True:
+            event.clear()
+            seconds = PUSH_LOOK
+            try:
+                if await self._push(lanes):
+                    continue
+            except Unavailable as error:
+                if error.code not in _PATIENT:
+                    raise
+                self.condition.problem = error.code
+                seconds = float(error.facts.get("retry_after", LEAST_DELAY))
+                event.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(event.wait(), seconds)
+
+    async def _give_receipts(self) -> NoReturn:
+        while True:
+            self._receipts_due.clear()
+            await self._parts.receipts.upload(self._hub)
+            await self._receipts_due.wait()
+
+    async def _keep_up(self) -> NoReturn:
+        while True:
+            self._hurt.clear()
+            await self.upkeep()
+            damaged = await self._parts.store.db.read(store_inbox.damaged)
+            now = self._parts.sources.clock()
+            due = [max(0, one.retry_at - now) / 1_000 for one in damaged]
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._hurt.wait(), min([UPKEEP, *due]))

@@ -1,0 +1,180 @@
+"""Owns the upload of sealed envelopes: in link order per lane, bounded batches, what the hub's refusals lead to (§6.1).
+
+An envelope is checked by the hub's own rules (policy.check_accept) before each upload: one that has lapsed is voided
+and sealed again instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Final
+
+from exchange import policy
+from exchange.directory.checkpoint import SignedCheckpoint
+from exchange.errors import Refused, Rejected, Unavailable
+from exchange.header import parse_header
+from exchange.limits import MAX_BATCH_ITEMS
+from exchange.node import store_directory as directory_rows
+from exchange.node import store_outbox as rows
+from exchange.node import store_sealings as sealings
+from exchange.node.directory_sync import Replica
+from exchange.node.hub_api import HubApi, Posted, Result
+from exchange.node.identity import Identity, Sources
+from exchange.node.outbox import MAX_TRIES, Outbox
+from exchange.node.proofs import Proofs
+from exchange.node.store import Store, Transaction
+from exchange.node.store_sealings import Sealing
+
+BATCH_BYTES: Final = (
+    1024 * 1024
+)  # how much bulk may be on the wire before the next look at what is more urgent
+ALONE: Final = ("flash",)  # each on a request of its own
+
+# The hub may take the very same bytes later; everything else is final for them (§4.4).
+_LATER: Final = frozenset(
+    {
+        "directory.unknown-checkpoint",
+        "quota.exceeded",
+        "storage.full",
+        "storage.busy",
+        "hub.stopping",
+        "rate.too-many",
+        "internal.error",
+        "policy.sender-status",
+        "envelope.unknown-sender",
+    }
+)
+
+
+class Uploads:
+    """Brings sealed envelopes to the hub. One call at a time per set of lanes."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        identity: Identity,
+        replica: Replica,
+        outbox: Outbox,
+        proofs: Proofs,
+        sources: Sources,
+    ) -> None:
+        self._store = store
+        self._identity = identity
+        self._replica = replica
+        self._outbox = outbox
+        self._proofs = proofs
+        self._sources = sources
+        self._offered: set[bytes] = set()
+
+    async def offer_again(self) -> int:
+        """A new epoch of the hub: every envelope without `stored` goes back in line, in order."""
+        self._offered.clear()
+        return await self._store.db.write(sealings.offer_again)
+
+    def new_session(self) -> None:
+        """A new connection: what got no receipt in the last one is offered once more."""
+        self._offered.clear()
+
+    async def upload(self, hub: HubApi, lanes: Sequence[str]) -> int:
+        """Upload the next envelopes of `lanes`; how many were dealt with. 0: nothing waits.
+
+        Raises Unavailable when the hub can't take them now.
+        """
+        batch = await self._next_batch(lanes)
+        if not batch:
+            return 0
+        lapsed = [(one, code) for one in batch if (code := self._lapse(one)) != ""]
+        for one, code in lapsed:
+            await self._store.db.write(partial(self._outbox.void, env=one.env, code=code))
+        voided = {one.env for one, _ in lapsed}
+        going = [one for one in batch if one.env not in voided]
+        if going:
+            await self._send(hub, going)
+        return len(batch)
+
+    async def _next_batch(self, lanes: Sequence[str]) -> list[Sealing]:
+        most = MAX_BATCH_ITEMS + len(self._offered)
+        waiting = await self._store.db.read(lambda c: sealings.waiting(c, lanes=lanes, limit=most))
+        batch: list[Sealing] = []
+        for one in waiting:
+            if one.env in self._offered:
+                continue
+            # One lane a batch, so that what is more urgent never waits for what is less.
+            full = batch and (
+                one.lane != batch[0].lane or sum(each.size for each in batch) + one.size > BATCH_BYTES
+            )
+            if full or len(batch) == (1 if one.lane in ALONE else MAX_BATCH_ITEMS):
+                break
+            batch.append(one)
+        return batch
+
+    def _lapse(self, sealing: Sealing) -> str:
+        """The code the hub would refuse it with for good, "" if it would take it."""
+        header = parse_header(sealing.header)
+        try:
+            policy.check_accept(
+                header,
+                issuer=self._identity.address,
+                directory=self._replica.directory,
+                now=self._sources.clock(),
+            )
+        except (Rejected, Refused) as fault:
+            # A clock that is behind can make its own envelopes look as if from the future: the hub decides that.
+            return "" if fault.code in _LATER or fault.code == "envelope.future" else fault.code
+        return ""
+
+    async def _send(self, hub: HubApi, batch: Sequence[Sealing]) -> None:
+        going: list[tuple[Sealing, bytes]] = []
+        for one in batch:
+            data = await self._store.db.read(partial(sealings.upload_bytes, env=one.env))
+            if data is not None:
+                going.append((one, data))
+        if len(going) == 1:
+            posted = await hub.put_envelope(going[0][0].env, going[0][1])
+        else:
+            posted = await hub.post_envelopes([data for _, data in going])
+        await self._read(hub, [one for one, _ in going], posted)
+
+    async def _read(self, hub: HubApi, batch: Sequence[Sealing], posted: Posted) -> None:
+        results = {result.env: result for result in posted.results}
+        later = ""
+        for one in batch:
+            result = results.get(one.env, Result(one.env, "internal.error", "the hub didn't answer for it"))
+            if result.code == "":
+                self._offered.add(one.env)
+            elif result.code in _LATER:
+                later = later or result.code
+                await self._later(hub, one, result)
+            else:
+                await self._store.db.write(partial(self._refused, sealing=one, result=result))
+        await self._proofs.take(posted.receipts)
+        if later:
+            raise Unavailable(later)
+
+    async def _later(self, hub: HubApi, sealing: Sealing, result: Result) -> None:
+        await self._store.db.write(lambda c: sealings.set_attempt(c, sealing.env, result.code))
+        if result.code == "directory.unknown-checkpoint":
+            await self._show_checkpoint(hub, sealing)
+
+    async def _show_checkpoint(self, hub: HubApi, sealing: Sealing) -> None:
+        """A hub restored from an old copy doesn't know what it signed: show it, and give back the leaves (§11.4)."""
+        digest = parse_header(sealing.header).dir.checkpoint
+        row = await self._store.db.read(lambda c: directory_rows.checkpoint(c, digest))
+        signed = SignedCheckpoint(*row) if row else self._replica.newest
+        need = await hub.post_checkpoint(signed.to_json())
+        if need is not None:
+            await self._replica.give_leaves(hub, need)
+
+    def _refused(self, connection: Transaction, sealing: Sealing, result: Result) -> None:
+        """Final for these bytes: seal again, a few times, then report the loss."""
+        sealings.set_attempt(connection, sealing.env, result.code)
+        for link in sealings.links(connection, sealing.env):
+            copy = rows.addressee(connection, self._store.cipher, sealing.message_n, link.recipient)
+            if copy is not None and copy.env == sealing.env and copy.tries >= MAX_TRIES:
+                message = rows.get(connection, self._store.cipher, sealing.message_n)
+                self._outbox.lose(connection, message, copy, result.code)
+                self._outbox.announce_void(connection, link.recipient, link.lane, link.numbered, result.code)
+                sealings.set_link(connection, sealing.env, link.recipient, "voided")
+        self._outbox.void(connection, sealing.env, result.code)
