@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import os
 import ssl
 import time
@@ -96,7 +97,7 @@ class Caller:
             authorization = f"{MEMBER_SCHEME} {self.token(method, target, body)}"
         headers = {"Authorization": authorization} if authorization else {}
         async with self.session.request(
-            method, (url or self.origin) + target, data=body or None, headers=headers
+            method, (url or self.origin) + target, data=io.BytesIO(body) if body else None, headers=headers
         ) as answer:
             return Answer(answer.status, answer.headers, await answer.read())
 

@@ -18,6 +18,7 @@ from typing import Final, TypeVar
 READY_SECONDS: Final = 45.0
 STOP_SECONDS: Final = 30.0
 POLL_SECONDS: Final = 0.02
+PROGRAM = (sys.executable, "-m", "exchange")
 _T = TypeVar("_T")
 
 
@@ -77,7 +78,7 @@ class Child:
         self._from = self.log.stat().st_size
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "exchange", *self.arguments],
+                [*PROGRAM, *self.arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -124,13 +125,14 @@ class Child:
         return self.output()[-4_000:].decode(errors="replace")
 
     def peak_kib(self) -> int:
-        """The most memory it ever had resident (VmHWM), KiB."""
+        """The most memory it had resident (VmHWM), ever or since `resting_kib`, in KiB."""
         status = Path(f"/proc/{self.pid}/status").read_text()
         return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))
 
-    def forget_peak(self) -> None:
-        """Make `peak_kib` start again from what it has now (proc(5), clear_refs 5)."""
+    def resting_kib(self) -> int:
+        """What it has resident now; `peak_kib` starts again from there (proc(5), clear_refs 5)."""
         Path(f"/proc/{self.pid}/clear_refs").write_text("5")
+        return self.peak_kib()
 
     def title(self) -> bytes:
         """Its command line, as everybody on the machine can read it."""
