@@ -93,13 +93,16 @@ def pack_content(meta: Meta, payload: bytes) -> bytes:
 
 
 def unpack_content(content: bytes) -> tuple[Meta, bytes]:
-    """Inverse of `pack_content`. Raises Rejected content.bad-frame, json.*."""
+    """Inverse of `pack_content`. Raises Rejected content.bad-frame, json.*; content.bad-payload for STIX over its limit."""
     if not 4 <= len(content) <= MAX_CONTENT:
         raise Rejected("content.bad-frame")
     (size,) = struct.unpack_from(">I", content)
     if size > MAX_META or 4 + size > len(content):
         raise Rejected("content.bad-frame")
-    return Meta.from_bytes(content[4 : 4 + size]), content[4 + size :]
+    meta, payload = Meta.from_bytes(content[4 : 4 + size]), content[4 + size :]
+    if meta.type == STIX and len(payload) > MAX_STIX:
+        raise Rejected("content.bad-payload", f"{len(payload)} bytes of STIX, at most {MAX_STIX}")
+    return meta, payload
 
 
 @dataclass(frozen=True)
