@@ -7,8 +7,10 @@ as a process of its own (`python -m tests.hub_server HOME`). Its log is a world'
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
+import signal
 import socket
 import ssl
 import sys
@@ -133,8 +135,9 @@ class Hub:
             sent["Authorization"] = authorization
         elif issuer is not None:
             sent["Authorization"] = "Exchange " + self.token(method, path, data, issuer=issuer)
+        stream = io.BytesIO(data) if method != "GET" else None
         async with self.session.request(
-            method, self.origin + path, data=data if method != "GET" else None, headers=sent, ssl=self.context
+            method, self.origin + path, data=stream, headers=sent, ssl=self.context
         ) as response:
             return Answer(response.status, await response.read(), dict(response.headers))
 
@@ -186,9 +189,22 @@ async def running_hub(
         await serving
 
 
+_accept = HubStore.accept
+
+
+async def _accept_and_die(store: HubStore, *args: Any, **rest: Any) -> Any:
+    await _accept(store, *args, **rest)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def main() -> None:
-    """Serve the home named on the command line, with the world's fixed time; prints the port when it listens."""
-    home, port = Path(sys.argv[1]), int(sys.argv[2])
+    """Serve the home named on the command line, with the world's fixed time; prints the port when it listens.
+
+    With `die-after-commit` the process kills itself once the first envelope is durable.
+    """
+    home, port, *wishes = Path(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:]
+    if "die-after-commit" in wishes:
+        HubStore.accept = _accept_and_die  # type: ignore[method-assign] # a fault planted in this process only
     settings = HubSettings.from_mapping(
         {"origins": [f"https://127.0.0.1:{port}"], "port": port, "limits": QUICK}
     )

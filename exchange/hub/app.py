@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +29,7 @@ from exchange.hub.applications import Applications
 from exchange.hub.home import LOCK, SEED, begin_in
 from exchange.hub.http_context import Context
 from exchange.hub.http_guard import Connections
+from exchange.hub.http_problems import Protocol
 from exchange.hub.http_rate import Rate, Room
 from exchange.hub.mailboxes import Mailboxes
 from exchange.hub.metrics import Metrics
@@ -184,23 +186,26 @@ def _tls(settings: HubSettings, keystore: Keystore, clock: Callable[[], int]) ->
 async def _listening(context: Context, tls: ServerTls | None) -> AsyncIterator[Listening]:
     """Accept connections; on leaving, answer what runs for up to `drain_seconds` and close them all."""
     limits = context.settings.limits
-    runner = web.AppRunner(
-        http.build(context),
-        access_log=None,
-        logger=logs.library("hub.http.library"),
+    runner = web.AppRunner(http.build(context), shutdown_timeout=limits.drain_seconds)
+    await runner.setup()
+    server, loop = runner.server, asyncio.get_running_loop()
+    if server is None:
+        raise Unavailable("internal.error")
+    protocol = partial(
+        Protocol,
+        server,
+        loop=loop,
+        logger=logs.library("hub.http"),
+        access_log=logs.library("hub.access"),  # off, below warnings: a path is the caller's text
         keepalive_timeout=limits.idle_seconds,
         lingering_time=LINGER_SECONDS,
         max_line_size=MAX_HEAD,
         max_field_size=MAX_HEAD,
         auto_decompress=False,  # a body is signed for as it is sent
-        shutdown_timeout=limits.drain_seconds,
     )
-    await runner.setup()
-    if runner.server is None:
-        raise Unavailable("internal.error")
-    context.connections = Connections(limits, runner.server)
+    context.connections = Connections(limits, protocol)
     try:
-        server = await asyncio.get_running_loop().create_server(
+        listener = await loop.create_server(
             context.connections,
             context.settings.host,
             context.settings.port,
@@ -215,10 +220,10 @@ async def _listening(context: Context, tls: ServerTls | None) -> AsyncIterator[L
             "hub.address", f"{context.settings.host}, port {context.settings.port}: {error.strerror}"
         ) from error
     try:
-        host, port, *_ = server.sockets[0].getsockname()
+        host, port, *_ = listener.sockets[0].getsockname()
         yield Listening(host, port)
     finally:
-        server.close()
+        listener.close()
         await runner.cleanup()
 
 

@@ -35,10 +35,10 @@ async def put_envelope(request: web.Request) -> web.Response:
     data = await read_body(request, caller, most=MAX_UPLOAD)
     context = request.app[CONTEXT]
     answer = await context.mailboxes.accept(caller.address, [data], env=env)
-    _count(context, answer)
     (result,) = answer.results
     if result.error is not None:
         raise result.error
+    _count(context, answer)
     return web.Response(
         status=201 if result.new else 200, body=b'{"receipts":%b}' % _list(answer), content_type=JSON
     )

@@ -64,9 +64,14 @@ _BY_KIND: Final = {
     "request": 400,
     "storage": 503,
 }
-# our code for what aiohttp itself refuses
-FOREIGN: Final = {404: "request.not-found", 405: "request.method", 413: "request.too-large"}
 _UNEXPECTED: Final = 500
+# our code for what aiohttp itself refuses
+_FOREIGN: Final = {
+    404: "request.not-found",
+    405: "request.method",
+    413: "request.too-large",
+    _UNEXPECTED: "internal.error",
+}
 # facts that may leave the hub: numbers and what is meant for the caller, nothing that was parsed
 _FACTS: Final = ("retry_after", "now", "submission", "officers", "sponsors")
 
@@ -76,8 +81,8 @@ def status_of(code: str) -> int:
     return _BY_CODE.get(code) or _BY_KIND.get(code.partition(".")[0], _UNEXPECTED)
 
 
-def problem(error: ExchangeError, *, now: int) -> web.Response:
-    """The answer that tells a client of `error`; `now` in ms."""
+def problem(error: ExchangeError, *, now: int = 0) -> web.Response:
+    """The answer that tells a client of `error`; `now` in ms, for the codes of auth."""
     status = status_of(error.code)
     facts: dict[str, Any] = {name: error.facts[name] for name in _FACTS if name in error.facts}
     document: dict[str, Any] = {
@@ -100,7 +105,27 @@ def problem(error: ExchangeError, *, now: int) -> web.Response:
 
 def foreign(status: int) -> ExchangeError:
     """Our error for a status that aiohttp answers by itself."""
-    return Rejected(FOREIGN.get(status, "request.bad"))
+    return Rejected(_FOREIGN.get(status, "request.bad"))
+
+
+class Protocol(web.RequestHandler):
+    """aiohttp's protocol, with a problem document also for what is no HTTP at all."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = _UNEXPECTED,
+        exc: BaseException | None = None,  # noqa: ARG002 - aiohttp's signature
+        message: str | None = None,  # noqa: ARG002 - same
+    ) -> web.StreamResponse:
+        """Its own would log and quote what was sent."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer has begun")  # as aiohttp's own does: the connection is closed
+        response = problem(foreign(status))
+        response.force_close()
+        return response
 
 
 def is_fault(error: ExchangeError) -> bool:

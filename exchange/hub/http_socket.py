@@ -162,7 +162,6 @@ class Session:
             raise Rejected("auth.bad-signature")
         policy.check_member_call(registrar.directory, issuer)
         self._address = issuer
-        registrar.heard(issuer)
 
     async def _push(self) -> None:
         mailboxes, limits = self._context.mailboxes, self._limits

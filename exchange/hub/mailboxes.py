@@ -21,7 +21,7 @@ from exchange.hub.bells import Bells
 from exchange.hub.registrar import Registrar
 from exchange.hub.store import HubStore
 from exchange.hub.store_accept import Kept, NewEnvelope, Quota
-from exchange.hub.store_cursor import RECEIPTS, Cursor
+from exchange.hub.store_cursor import CHECKPOINT, RECEIPTS, Cursor
 from exchange.hub.store_page import Page
 from exchange.hub.store_release import Released
 from exchange.keys import PrivateKeys, PublicKey
@@ -241,6 +241,10 @@ class Mailboxes:
 
     async def stored(self, address: str, cursor: Cursor) -> None:
         """`address` has stored everything up to `cursor`: its proofs need not come again (docs/protocol.md §8.3)."""
+        if cursor[CHECKPOINT]:
+            self._registrar.heard(
+                address
+            )  # it has seen this run's checkpoint, and would have said if it held a longer log
         number = cursor[RECEIPTS]
         if number > self._fed_up_to.get(address, 0):
             # on a full disk reading goes on; a proof that comes twice is harmless

@@ -122,7 +122,7 @@ class Registrar:
         return bool(self._ahead) or (bool(self._unheard) and self._clock() < self._settled_at)
 
     def heard(self, member: str) -> None:
-        """A member made a call that it makes only after it has compared its log with this one."""
+        """A member has compared its log with this one: it showed a checkpoint, or stored the one of this run."""
         self._unheard.discard(member)
 
     async def take_checkpoint(self, offered: SignedCheckpoint) -> tuple[int, int] | None:

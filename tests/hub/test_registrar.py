@@ -1,0 +1,224 @@
+"""The directory log at the hub, without HTTP: what is logged, what is answered, what a restore makes it wait for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from exchange.canonical import framed
+from exchange.directory.checkpoint import SignedCheckpoint
+from exchange.directory.state import Directory
+from exchange.directory.statements import Statement
+from exchange.directory.submission import LOGGED, PENDING, SUPERSEDED, SignedSubmission
+from exchange.errors import ExchangeError
+from exchange.hub.applications import create_invitation
+from exchange.limits import HOUR_MS, SECOND_MS
+from exchange.settings import HubLimits
+from tests.hub_services import Services, chance, services
+from tests.worlds import World, make_world, signed
+
+SETTLING = HubLimits(settle_seconds=30)
+
+
+async def code_of(call) -> str:
+    with pytest.raises(ExchangeError) as caught:
+        await call
+    return caught.value.code
+
+
+def new_prekeys(world: World, member: str, *, start: int) -> tuple[Statement, list[bytes]]:
+    """A prekeys statement and its records."""
+    refs = world.refs(member, start=start)
+    return world.prekeys_statement(member, refs), [world.records[ref.kid] for ref in refs]
+
+
+def said(hub: Services, statement: Statement, submission: SignedSubmission):
+    world = hub.world
+    return submission.verify(world.net, world.hub_keys.public.signing, statement=statement.hash(world.net))
+
+
+async def test_statement_is_logged_once_and_answered_always(world: World, tmp_path: Path) -> None:
+    async with services(world, tmp_path) as hub:
+        statement, records = new_prekeys(world, "pe-csirt", start=world.now - HOUR_MS)
+        before = hub.registrar.dir_ref
+        first = said(hub, statement, await hub.registrar.submit(statement, records))
+        assert (first.outcome, first.index) == (LOGGED, 7)
+        again = said(hub, statement, await hub.registrar.submit(statement, ()))
+        assert (again.outcome, again.index) == (LOGGED, 7)
+        assert hub.registrar.dir_ref.size == before.size + 1
+        kids = [ref.kid for ref in hub.registrar.directory.prekeys("pe-csirt")]
+        assert sorted(await hub.registrar.records([*kids, bytes(32)])) == sorted(records)
+        leaves = await hub.registrar.leaves(0)
+        replayed = Directory.replay(leaves, now=None)
+        assert replayed.root() == hub.registrar.dir_ref.root
+        assert await hub.registrar.leaves(8) == []
+
+
+async def test_prekeys_without_their_records_are_refused(world: World, tmp_path: Path) -> None:
+    async with services(world, tmp_path) as hub:
+        statement, records = new_prekeys(world, "pe-csirt", start=world.now - HOUR_MS)
+        for wrong in (
+            records[:1],
+            [],
+            [*records, records[0]],
+            [b"nonsense"],
+            [*records[:1], _foreign(world)],
+        ):
+            assert await code_of(hub.registrar.submit(statement, wrong)) == "directory.bad-prekeys"
+        assert hub.registrar.directory.size == 7
+
+
+def _foreign(world: World) -> bytes:
+    """A record of another member."""
+    (ref,) = world.refs("co-csirt", start=world.now - 2 * HOUR_MS, epochs=1)
+    return world.records[ref.kid]
+
+
+async def test_loser_of_two_statements_learns_by_whom(world: World, tmp_path: Path) -> None:
+    async with services(world, tmp_path) as hub:
+        winner, records = new_prekeys(world, "pe-csirt", start=world.now - HOUR_MS)
+        loser, others = new_prekeys(world, "pe-csirt", start=world.now - 2 * HOUR_MS)
+        await hub.registrar.submit(winner, records)
+        with pytest.raises(ExchangeError) as caught:
+            await hub.registrar.submit(loser, others)
+        assert caught.value.code == "directory.stale"
+        submission = SignedSubmission.from_json(caught.value.facts["submission"])
+        answer = said(hub, loser, submission)
+        assert (answer.outcome, answer.by) == (SUPERSEDED, winner.hash(world.net))
+
+
+async def test_after_a_start_statements_wait_for_every_member_or_the_time(
+    world: World, tmp_path: Path
+) -> None:
+    async with services(world, tmp_path, limits=SETTLING) as hub:
+        statement, records = new_prekeys(world, "pe-csirt", start=world.now - HOUR_MS)
+        assert hub.registrar.read_only
+        assert await code_of(hub.registrar.submit(statement, records)) == "directory.read-only"
+        for member in world.member_keys:
+            page = await hub.mailboxes.page(member, "", wait_seconds=0, most=100_000)
+            assert hub.registrar.read_only
+            await hub.mailboxes.page(member, str(page.cursor), wait_seconds=0, most=100_000)
+        assert not hub.registrar.read_only
+        await hub.registrar.submit(statement, records)
+    async with services(world, tmp_path, limits=SETTLING, epoch="second") as hub:
+        assert hub.registrar.read_only
+        world.advance(30 * SECOND_MS)
+        assert not hub.registrar.read_only
+
+
+async def test_restored_hub_stays_read_only_until_it_has_the_longest_log(
+    world: World, tmp_path: Path
+) -> None:
+    early, late = tmp_path / "early", tmp_path / "late"
+    for folder in (early, late):
+        folder.mkdir()
+    async with services(world, early):
+        pass  # the copy, as old as the world's log
+    async with services(world, late) as hub:
+        statement, records = new_prekeys(world, "pe-csirt", start=world.now - HOUR_MS)
+        await hub.registrar.submit(statement, records)
+        longest, lost = hub.registrar.checkpoint, await hub.registrar.leaves(7)
+    async with services(world, early, epoch="second") as hub:
+        assert await hub.registrar.take_checkpoint(longest) == (7, 8)
+        assert await hub.registrar.take_checkpoint(longest) == (7, 8)
+    async with services(world, early, epoch="third") as hub:  # it remembers over a restart
+        assert hub.registrar.read_only
+        hub.registrar.check_dir(longest.ref(world.net))
+        for wrong in ([], [lost[0], lost[0]]):
+            assert await code_of(hub.registrar.take_leaves(framed(wrong))) == "directory.no-need"
+        assert await code_of(hub.registrar.take_leaves(framed([lost[0] + b" "]))) == "directory.split"
+        assert await code_of(hub.registrar.take_leaves(b"\0\0\0\1")) == "request.bad"
+        assert await hub.registrar.take_leaves(framed(lost)) == 8
+        assert not hub.registrar.read_only
+        assert await hub.registrar.take_checkpoint(longest) is None
+        assert hub.registrar.directory.last_hash("pe-csirt", "prekeys") == statement.hash(world.net)
+
+
+async def test_checkpoint_of_another_log_is_a_split(world: World, tmp_path: Path) -> None:
+    forked = make_world(members=("pe-csirt", "co-csirt"))
+    forked.append(forked.prekeys_statement("pe-csirt", forked.refs("pe-csirt", start=forked.now - HOUR_MS)))
+    async with services(world, tmp_path) as hub:
+        other = forked.checkpoint
+        assert await code_of(hub.registrar.take_checkpoint(other)) == "directory.split"
+        bad = SignedCheckpoint(other.body, bytes(len(other.signature)))
+        assert await code_of(hub.registrar.take_checkpoint(bad)) == "checkpoint.bad-signature"
+
+
+async def test_hub_with_another_key_does_not_start(world: World, tmp_path: Path) -> None:
+    async with services(world, tmp_path):
+        pass
+    world.hub_keys = world.member_keys["pe-csirt"]
+    assert await code_of(_start(world, tmp_path)) == "hub.wrong-key"
+
+
+async def _start(world: World, folder: Path) -> None:
+    async with services(world, folder):
+        pass
+
+
+async def test_application_replaced_by_its_owner_starts_collecting_again(
+    world: World, tmp_path: Path
+) -> None:
+    async with services(world, tmp_path) as hub:
+        invitation = create_invitation(
+            hub.store,
+            member="ar-csirt",
+            member_class="national_csirt",
+            country="AR",
+            origin="https://hub.example",
+            valid_days=7,
+            now=world.now,
+            random=chance,
+        )
+        invited = await hub.applications.invited(invitation.token)
+        first = signed(world.add_body("ar-csirt"), "ar-csirt")
+        answer = said(hub, first, await hub.applications.apply(invited, first))
+        assert (answer.outcome, answer.until) == (PENDING, world.now + 30 * 86_400_000)
+        sponsored = signed(first.body, "pe-csirt").signatures
+        await hub.applications.sign("ar-csirt", first.hash(world.net), sponsored)
+        await hub.applications.apply(invited, first)  # a repeat loses no signature
+        (waiting,) = await hub.applications.waiting()
+        assert waiting.statement.signers == ("ar-csirt", "pe-csirt")
+        world.advance(1)
+        second = signed(world.add_body("ar-csirt"), "ar-csirt")
+        await hub.applications.apply(invited, second)
+        (waiting,) = await hub.applications.waiting()
+        assert waiting.statement == second
+        world.advance(31 * 86_400_000)
+        assert await hub.applications.waiting() == []
+        await hub.mailboxes.expire_due()
+        assert await hub.store.applications() == []
+
+
+def test_invitation_for_nobody_is_refused(world: World, tmp_path: Path) -> None:
+    from exchange.hub.store import HubStore
+    from tests.hub_services import write_log
+
+    store = HubStore.open(tmp_path)
+    wanted = {
+        "member": "ar-csirt",
+        "member_class": "national_csirt",
+        "country": "AR",
+        "origin": "https://hub.example",
+        "valid_days": 7,
+        "now": world.now,
+        "random": chance,
+    }
+    cases = (
+        ("hub.genesis-incomplete", {}),
+        ("invitation.bad-request", {"member": "hub"}),
+        ("invitation.bad-request", {"member_class": "club"}),
+        ("invitation.bad-request", {"country": "Peru"}),
+        ("invitation.bad-request", {"valid_days": 0}),
+        ("directory.handle-taken", {"member": "pe-csirt"}),
+    )
+    for code, change in cases:
+        if change == {"member": "hub"}:
+            write_log(store, world)
+        with pytest.raises(ExchangeError) as caught:
+            create_invitation(store, **{**wanted, **change})
+        assert caught.value.code == code
+    line = create_invitation(store, **wanted).to_line()
+    assert line.startswith("exchange-invitation-1.")
+    store.close_sync()

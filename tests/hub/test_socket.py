@@ -1,0 +1,237 @@
+"""The WebSocket over real TLS: who may open it, items pushed within the window, the key asked for again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from exchange.canonical import b64, unb64
+from exchange.directory.checkpoint import SignedCheckpoint
+from exchange.protocol import ITEM_CHECKPOINT, ITEM_DELIVERY, ITEM_RECEIPTS, Item, items
+from exchange.token import socket_message
+from tests.hub.mail import copies
+from tests.hub_server import Hub, running_hub
+from tests.hub_services import receipts, sealed
+from tests.worlds import World, keys
+
+PATIENCE = 20  # seconds until a test says that nothing came
+
+
+class Node:
+    """The other end of a WebSocket."""
+
+    def __init__(self, hub: Hub, ws: aiohttp.ClientWebSocketResponse) -> None:
+        self.hub = hub
+        self.ws = ws
+
+    async def challenge(self) -> dict:
+        message = await self.ws.receive(PATIENCE)
+        assert message.type is aiohttp.WSMsgType.TEXT, message
+        value = json.loads(message.data)
+        assert value["type"] == "challenge"
+        return value
+
+    async def answer(
+        self, nonce: str, *, issuer: str, signer: str | None = None, origin: str | None = None
+    ) -> None:
+        text = socket_message(self.hub.world.net, origin or self.hub.origin, unb64(nonce))
+        signature = keys(signer or issuer).sign_transport(text)
+        await self.ws.send_json({"type": "auth", "iss": issuer, "signature": b64(signature)})
+
+    async def item(self) -> Item:
+        message = await self.ws.receive(PATIENCE)
+        assert message.type is aiohttp.WSMsgType.BINARY, message
+        (item,) = items(message.data)
+        return item
+
+    async def stored(self, item: Item) -> None:
+        await self.ws.send_json({"type": "stored", "cursor": item.cursor})
+
+    async def closed(self) -> int:
+        message = await self.ws.receive(PATIENCE)
+        assert message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED), message
+        return self.ws.close_code
+
+
+@asynccontextmanager
+async def connected(hub: Hub, *, after: str = "") -> AsyncIterator[Node]:
+    query = f"?after={after}" if after else ""
+    async with hub.session.ws_connect(hub.origin + "/v1/socket" + query, ssl=hub.context) as ws:
+        yield Node(hub, ws)
+
+
+@asynccontextmanager
+async def online(hub: Hub, member: str, *, after: str = "") -> AsyncIterator[Node]:
+    """A node that has proved its key."""
+    async with connected(hub, after=after) as node:
+        await node.answer((await node.challenge())["nonce"], issuer=member)
+        yield node
+
+
+async def put(hub: Hub, **how):
+    answer = await hub.call("GET", "/v1/directory/checkpoint")
+    made = sealed(hub.world, SignedCheckpoint.from_json(answer.json).ref(hub.world.net), **how)
+    sent = await hub.call(
+        "PUT", f"/v1/envelopes/{b64(made.env)}", made.upload.to_bytes(), issuer=made.header.sender
+    )
+    assert sent.status == 201, sent.body
+    return made
+
+
+async def test_mail_and_receipts_are_pushed(world: World, tmp_path: Path) -> None:
+    async with (
+        running_hub(world, tmp_path / "hub") as hub,
+        online(hub, "co-csirt") as co,
+        online(hub, "pe-csirt") as pe,
+    ):
+        assert (await co.item()).type == ITEM_CHECKPOINT
+        assert (await pe.item()).type == ITEM_CHECKPOINT
+        made = await put(hub)
+        delivered = await co.item()
+        assert delivered.type == ITEM_DELIVERY
+        await co.stored(delivered)
+        upload = receipts(world, made.header.dir, "co-csirt", copies(made, "co-csirt"))
+        await hub.call("POST", "/v1/receipts", upload, issuer="co-csirt")
+        proof = await pe.item()
+        assert proof.type == ITEM_RECEIPTS
+        await pe.stored(proof)
+
+
+async def test_connection_goes_on_after_a_cursor(world: World, tmp_path: Path) -> None:
+    async with running_hub(world, tmp_path / "hub") as hub:
+        async with online(hub, "co-csirt") as node:
+            last = await node.item()
+        async with online(hub, "co-csirt", after=last.cursor) as node:
+            await put(hub)
+            assert (await node.item()).type == ITEM_DELIVERY
+
+
+async def test_only_the_members_own_key_opens_it(world: World, tmp_path: Path) -> None:
+    wrong = (
+        {"issuer": "co-csirt", "signer": "pe-csirt"},
+        {"issuer": "co-csirt", "origin": "https://hub.example"},
+        {"issuer": "zz-csirt"},
+        {"issuer": "hub"},
+        {"issuer": "officer/alba"},
+    )
+    async with running_hub(world, tmp_path / "hub") as hub:
+        for how in wrong:
+            async with connected(hub) as node:
+                await node.answer((await node.challenge())["nonce"], **how)
+                assert await node.closed() == 4401
+        async with connected(hub) as node, connected(hub) as other:
+            await other.challenge()
+            await other.answer((await node.challenge())["nonce"], issuer="co-csirt")  # another one's nonce
+            assert await other.closed() == 4401
+
+
+async def test_who_never_answers_is_closed(world: World, tmp_path: Path) -> None:
+    async with (
+        running_hub(world, tmp_path / "hub", limits={"auth_seconds": 1}) as hub,
+        connected(hub) as node,
+    ):
+        await node.challenge()
+        assert await node.closed() == 4408
+
+
+async def test_key_is_asked_for_again(world: World, tmp_path: Path) -> None:
+    limits = {"challenge_seconds": 1, "auth_seconds": 1}
+    async with running_hub(world, tmp_path / "hub", limits=limits) as hub, online(hub, "co-csirt") as node:
+        await node.item()
+        first = await node.challenge()
+        await node.answer(first["nonce"], issuer="co-csirt")
+        second = await node.challenge()
+        assert second["nonce"] != first["nonce"]
+        assert await node.closed() == 4408
+
+
+async def test_old_nonce_or_another_member_does_not_answer_the_new_challenge(
+    world: World, tmp_path: Path
+) -> None:
+    limits = {"challenge_seconds": 1, "auth_seconds": 2}
+    async with running_hub(world, tmp_path / "hub", limits=limits) as hub:
+        for how in ({"issuer": "pe-csirt"}, {"issuer": "co-csirt", "signer": "pe-csirt"}):
+            async with online(hub, "co-csirt") as node:
+                await node.item()
+                await node.answer((await node.challenge())["nonce"], **how)
+                assert await node.closed() == 4401
+
+
+async def test_only_so_much_is_in_flight(world: World, tmp_path: Path) -> None:
+    async with running_hub(world, tmp_path / "hub", limits={"socket_items": 2}) as hub:
+        for _ in range(3):
+            await put(hub, lane="flash")
+        async with online(hub, "co-csirt") as node:
+            first, second = await node.item(), await node.item()
+            with pytest.raises(TimeoutError):
+                await node.ws.receive(0.2)
+        async with online(hub, "co-csirt") as node:
+            again = [await node.item(), await node.item()]
+            assert [item.cursor for item in again] == [first.cursor, second.cursor]
+            await node.stored(first)
+            third = await node.item()
+            assert third.type == ITEM_DELIVERY
+            await node.stored(third)
+            assert (await node.item()).type == ITEM_CHECKPOINT
+
+
+async def test_flash_overtakes_bulk_that_is_not_on_the_wire(world: World, tmp_path: Path) -> None:
+    async with running_hub(world, tmp_path / "hub", limits={"socket_items": 1}) as hub:
+        for _ in range(5):
+            await put(hub, lane="routine")
+        async with online(hub, "co-csirt") as node:
+            item = await node.item()
+            assert item.type == ITEM_CHECKPOINT
+            flash = await put(hub, lane="flash")
+            await node.stored(item)
+            item = await node.item()
+            assert flash.upload.header in item.payload
+
+
+async def test_sockets_of_one_member_are_limited(world: World, tmp_path: Path) -> None:
+    limits = {"sockets_per_member": 1}
+    async with (
+        running_hub(world, tmp_path / "hub", limits=limits) as hub,
+        online(hub, "co-csirt") as first,
+    ):
+        assert (await first.item()).type == ITEM_CHECKPOINT
+        async with online(hub, "co-csirt") as second:
+            assert await second.closed() == 4429
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"type":"more"}', '{"type":"stored"}', '{"type":"stored","cursor":1}']
+)
+async def test_nonsense_closes_it(text: str, world: World, tmp_path: Path) -> None:
+    async with running_hub(world, tmp_path / "hub") as hub, online(hub, "co-csirt") as node:
+        await node.item()
+        await node.ws.send_str(text)
+        assert await node.closed() == 1001
+        assert (await hub.call("GET", "/v1/state")).status == 200
+
+
+async def test_unknown_cursor_is_ignored(world: World, tmp_path: Path) -> None:
+    async with running_hub(world, tmp_path / "hub") as hub, online(hub, "co-csirt") as node:
+        await node.item()
+        await node.ws.send_json({"type": "stored", "cursor": "nonsense"})
+        await put(hub)
+        assert (await node.item()).type == ITEM_DELIVERY
+
+
+async def test_stop_closes_it(world: World, tmp_path: Path) -> None:
+    async with running_hub(world, tmp_path / "hub") as hub, online(hub, "co-csirt") as node:
+        await node.item()
+        hub.stop.set()
+        assert await node.closed() == 1001
+
+
+async def test_gone_node_frees_its_place(world: World, tmp_path: Path) -> None:
+    async with running_hub(world, tmp_path / "hub", limits={"sockets_per_member": 1}) as hub:
+        for _ in range(3):
+            async with online(hub, "co-csirt") as node:
+                await node.item()
