@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate
 from typing import Final
 
 from exchange.canonical import b64, dumps
@@ -25,14 +26,13 @@ from exchange.directory.state import Directory, Outcome
 from exchange.errors import Damaged, ExchangeError, Hold, Refused, Rejected, Unavailable
 from exchange.header import DirRef
 from exchange.keys import PrekeyPublic
-from exchange.limits import DAY_MS
-from exchange.node import store_directory as directory_rows
+from exchange.limits import DAY_MS, MAX_BATCH_BYTES
+from exchange.node import store_directory as rows_of
 from exchange.node.hub_api import HubApi
 from exchange.node.store import Store, Transaction, raise_alarm
 
 KEEP_CHECKPOINTS_MS: Final = 60 * DAY_MS
 MAX_LEAVES_BYTES: Final = 256 * 1024 * 1024  # one refresh holds them until their root is checked
-LEAVES_PAGE_BYTES: Final = 512 * 1024
 QUERY_KIDS: Final = 256
 _BREATH: Final = 16  # leaves applied between two turns of the event loop
 _MOST_NOTES: Final = 64  # peers' checkpoints that wait for a longer log
@@ -112,8 +112,8 @@ class Replica:
 
     async def load(self) -> None:
         """Replay what is stored. Raises Refused storage.damaged when it doesn't replay."""
-        leaves = await self._store.db.read(directory_rows.leaves)
-        held = await self._store.db.read(directory_rows.newest_checkpoint)
+        leaves = await self._store.db.read(rows_of.leaves)
+        held = await self._store.db.read(rows_of.newest_checkpoint)
         if not leaves:
             self._directory, self._newest = None, None
             return
@@ -151,9 +151,9 @@ class Replica:
 
     async def store_first(self, leaf: bytes) -> None:
         """Keep leaf 0, once."""
-        rows = await self._store.db.read(directory_rows.leaves)
+        rows = await self._store.db.read(rows_of.leaves)
         if not rows:
-            await self._store.db.write(lambda c: directory_rows.add_leaf(c, 0, leaf, ""))
+            await self._store.db.write(lambda c: rows_of.add_leaf(c, 0, leaf, ""))
 
     async def refresh(self, hub: HubApi) -> bool:
         """Ask for the hub's newest checkpoint and follow it; whether the log grew. Raises as `follow`."""
@@ -198,17 +198,27 @@ class Replica:
         return True
 
     async def give_leaves(self, hub: HubApi, need: tuple[int, int]) -> None:
-        """Upload the leaves [from, size) that the hub asked for, as far as they are here."""
+        """Upload the leaves [from, size) that the hub asked for, each time as many as one of its checkpoints covers."""
         start, stop = need
-        rows = await self._store.db.read(lambda c: directory_rows.leaves_from(c, start, stop))
-        page: list[bytes] = []
-        for row in rows:
-            page.append(row)
-            if sum(map(len, page)) >= LEAVES_PAGE_BYTES:
-                await hub.post_leaves(page)
-                page = []
-        if page:
-            await hub.post_leaves(page)
+        while start < stop:
+            rows = await self._store.db.read(partial(rows_of.leaves_from, start=start, stop=stop))
+            if sum(map(len, rows)) > MAX_BATCH_BYTES:
+                stop_here = await self._checkpoint_between(hub, start, rows)
+                rows = rows[: stop_here - start]
+            if not rows:
+                return
+            await hub.post_leaves(rows)
+            start += len(rows)
+
+    async def _checkpoint_between(self, hub: HubApi, start: int, rows: Sequence[bytes]) -> int:
+        """Show the hub an older checkpoint whose leaves fit into one upload; its size, `start` if there is none."""
+        fitting = start + sum(1 for total in accumulate(map(len, rows)) if total <= MAX_BATCH_BYTES)
+        row = await self._store.db.read(partial(rows_of.checkpoint_within, least=start + 1, most=fitting))
+        if row is None:
+            return start
+        signed = SignedCheckpoint(*row)
+        await hub.post_checkpoint(signed.to_json())
+        return signed.ref(self._net).size
 
     async def _extend(self, hub: HubApi, checkpoint: Checkpoint) -> bool:
         directory = self.directory
@@ -247,7 +257,7 @@ class Replica:
 
         def write(connection: Transaction) -> None:
             for leaf, outcome in zip(leaves, outcomes, strict=True):
-                directory_rows.add_leaf(connection, outcome.index, leaf, outcome.code)
+                rows_of.add_leaf(connection, outcome.index, leaf, outcome.code)
                 self._watch(connection, leaf, outcome, now)
 
         if not outcomes:
@@ -269,7 +279,7 @@ class Replica:
         sponsored = outcome.subject is not None and outcome.subject[0] != self._me
         if not own or (sponsored and not outcome.effective):
             return
-        if not directory_rows.is_own_statement(connection, outcome.statement_hash):
+        if not rows_of.is_own_statement(connection, outcome.statement_hash):
             raise_alarm(
                 connection,
                 key=f"own-name/{outcome.index}",
@@ -283,7 +293,7 @@ class Replica:
         now, net = self._clock(), self._net
 
         def write(connection: Transaction) -> None:
-            directory_rows.add_checkpoint(
+            rows_of.add_checkpoint(
                 connection,
                 offered.hash(net),
                 size=checkpoint.size,
@@ -291,8 +301,8 @@ class Replica:
                 body=offered.body,
                 signature=offered.signature,
             )
-            directory_rows.prune_checkpoints(connection, before=now - KEEP_CHECKPOINTS_MS)
-            directory_rows.prune_records(connection, before=now)
+            rows_of.prune_checkpoints(connection, before=now - KEEP_CHECKPOINTS_MS)
+            rows_of.prune_records(connection, before=now)
 
         await self._store.db.write(write)
         self._newest = offered
@@ -353,7 +363,7 @@ class Replica:
 
     async def _records(self, hub: HubApi, refs: dict[str, PrekeyRef]) -> dict[bytes, PrekeyRecord]:
         wanted = {ref.kid: address for address, ref in refs.items()}
-        held = await self._store.db.read(lambda c: directory_rows.records(c, wanted))
+        held = await self._store.db.read(lambda c: rows_of.records(c, wanted))
         found = {kid: PrekeyRecord.from_bytes(record, self._net) for kid, record in held.items()}
         lacking = [kid for kid in wanted if kid not in found]
         if not lacking or self.is_stale() or self.directory.limited:
@@ -365,7 +375,7 @@ class Replica:
                     kid = record.kid(self._net)
                     found[kid] = record
                     await self._store.db.write(
-                        partial(directory_rows.add_record, kid=kid, destroy=record.destroy, record=data)
+                        partial(rows_of.add_record, kid=kid, destroy=record.destroy, record=data)
                     )
         return found
 

@@ -94,9 +94,10 @@ class Prekeys:
     async def _made(self, *, afresh: bool) -> Sequence[PrekeyRef]:
         """The epochs to publish: those held and not over, and new ones up to 8 weeks ahead, durable on return."""
         now = self._sources.clock()
-        kept = [] if afresh else [prekey for prekey in self._held.values() if prekey.until > now]
+        # Those in their grace stay listed: the hub takes only what the newest statement names (§4.4).
+        kept = [] if afresh else [prekey for prekey in self._held.values() if prekey.destroy > now]
         kept.sort(key=lambda prekey: prekey.start)
-        start = kept[-1].until if kept else now - START_BEFORE_MS
+        start = max(kept[-1].until if kept else 0, now - START_BEFORE_MS)
         fresh: list[OwnPrekey] = []
         secrets: dict[str, bytes] = {}
         while start < now + EPOCHS_AHEAD * EPOCH_MS and len(kept) + len(fresh) < MAX_REFS:
@@ -113,10 +114,7 @@ class Prekeys:
             self._keystore.update(secrets)
             await self._store.db.write(write)
             await self.load()
-        return [
-            PrekeyRef(prekey.kid, prekey.start, prekey.until, prekey.destroy)
-            for prekey in (kept + fresh)[:MAX_REFS]
-        ]
+        return [PrekeyRef(prekey.kid, prekey.start, prekey.until, prekey.destroy) for prekey in kept + fresh]
 
     def _new(self, start: int) -> tuple[OwnPrekey, bytes]:
         secret = self._sources.random(PREKEY_SECRET_BYTES)

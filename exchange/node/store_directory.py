@@ -71,10 +71,13 @@ def checkpoint(connection: Connection, digest: bytes) -> tuple[bytes, bytes] | N
     return None if row is None else (bytes(row.body), bytes(row.signature))
 
 
-def checkpoint_of_size(connection: Connection, size: int) -> tuple[bytes, bytes] | None:
-    """Body and signature of a checkpoint of that size or the next above, to show a peer."""
+def checkpoint_within(connection: Connection, least: int, most: int) -> tuple[bytes, bytes] | None:
+    """Body and signature of the checkpoint with the largest size least..most, None if there is none."""
     row = sql(
-        connection, "SELECT * FROM checkpoints WHERE size >= :size ORDER BY size, at LIMIT 1", size=size
+        connection,
+        "SELECT * FROM checkpoints WHERE size BETWEEN :least AND :most ORDER BY size DESC LIMIT 1",
+        least=least,
+        most=most,
     ).first()
     return None if row is None else (bytes(row.body), bytes(row.signature))
 

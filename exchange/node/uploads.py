@@ -67,10 +67,14 @@ class Uploads:
         self._proofs = proofs
         self._sources = sources
         self._offered: set[bytes] = set()
+        self._in_doubt = False  # a hub of a new epoch may be an older copy
+        self._shown: set[bytes] = set()
 
     async def offer_again(self) -> int:
         """A new epoch of the hub: every envelope without `stored` goes back in line, in order."""
         self._offered.clear()
+        self._shown.clear()
+        self._in_doubt = True
         return await self._store.db.write(sealings.offer_again)
 
     def new_session(self) -> None:
@@ -131,6 +135,10 @@ class Uploads:
             data = await self._store.db.read(partial(sealings.upload_bytes, env=one.env))
             if data is not None:
                 going.append((one, data))
+        if self._in_doubt:
+            for one, _ in going:
+                # Before, not after a refusal: within a batch that would let later envelopes overtake this one.
+                await self._show_checkpoint(hub, one)
         if len(going) == 1:
             posted = await hub.put_envelope(going[0][0].env, going[0][1])
         else:
@@ -145,27 +153,34 @@ class Uploads:
             if result.code == "":
                 self._offered.add(one.env)
             elif result.code in _LATER:
-                later = later or result.code
-                await self._later(hub, one, result)
+                if not await self._helped(hub, one, result):
+                    later = later or result.code
             else:
                 await self._store.db.write(partial(self._refused, sealing=one, result=result))
         await self._proofs.take(posted.receipts)
         if later:
             raise Unavailable(later)
 
-    async def _later(self, hub: HubApi, sealing: Sealing, result: Result) -> None:
+    async def _helped(self, hub: HubApi, sealing: Sealing, result: Result) -> bool:
+        """Whether the hub can take it at once, having been shown what it lacked."""
         await self._store.db.write(lambda c: sealings.set_attempt(c, sealing.env, result.code))
-        if result.code == "directory.unknown-checkpoint":
-            await self._show_checkpoint(hub, sealing)
+        if result.code != "directory.unknown-checkpoint" or sealing.attempts >= MAX_TRIES:
+            return False
+        self._shown.clear()
+        await self._show_checkpoint(hub, sealing)
+        return True
 
     async def _show_checkpoint(self, hub: HubApi, sealing: Sealing) -> None:
         """A hub restored from an old copy doesn't know what it signed: show it, and give back the leaves (§11.4)."""
         digest = parse_header(sealing.header).dir.checkpoint
+        if digest in self._shown:
+            return
         row = await self._store.db.read(lambda c: directory_rows.checkpoint(c, digest))
         signed = SignedCheckpoint(*row) if row else self._replica.newest
         need = await hub.post_checkpoint(signed.to_json())
         if need is not None:
             await self._replica.give_leaves(hub, need)
+        self._shown.add(digest)
 
     def _refused(self, connection: Transaction, sealing: Sealing, result: Result) -> None:
         """Final for these bytes: seal again, a few times, then report the loss."""
