@@ -93,7 +93,7 @@ def pack_content(meta: Meta, payload: bytes) -> bytes:
 
 
 def unpack_content(content: bytes) -> tuple[Meta, bytes]:
-    """Inverse of `pack_content`. Raises Rejected content.bad-frame, json.*, content.bad-payload (STIX over its limit)."""
+    """Inverse of `pack_content`. Raises Rejected content.bad-frame, json.*; STIX over its limit: .bad-payload."""
     if not 4 <= len(content) <= MAX_CONTENT:
         raise Rejected("content.bad-frame")
     (size,) = struct.unpack_from(">I", content)
