@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import orjson
+
 from exchange import policy
 from exchange.canonical import Json
 from exchange.envelope import check_upload, read_upload
@@ -101,7 +103,9 @@ class Mailboxes:
             known = one.fault is not None and one.new is not None and await self._store.is_known(one.new.env)
             usable = one.new is not None and (one.fault is None or known)
             waiting.append(self._enqueue(one.new) if usable and one.new is not None else None)
-        results, proofs = [], {}
+        results: list[Result] = []
+        proofs: dict[int, bytes] = {}
+        fresh: dict[Batch, set[int]] = {}
         for one, future in zip(checked, waiting, strict=True):
             env = one.new.env if one.new else b""
             if future is None:
@@ -113,9 +117,13 @@ class Mailboxes:
                 results.append(Result(env, False, fault))
                 continue
             proofs.update(kept.proofs)
+            if kept.batch is not None:
+                fresh.setdefault(kept.batch, set()).add(kept.index)
             over = None if kept.n else Refused("quota.exceeded", retry_after=RETRY_SECONDS)
             results.append(Result(env, kept.new, over))
-        return Answer(tuple(results), tuple(proofs[n] for n in sorted(proofs)))
+        # of a shared batch each caller gets the leaves of its own request, not of all it sent meanwhile
+        new = [orjson.dumps(batch.proof(sorted(indexes))) for batch, indexes in fresh.items()]
+        return Answer(tuple(results), (*(proofs[n] for n in sorted(proofs)), *new))
 
     def _check(self, issuer: str, data: bytes, env: bytes | None) -> _Checked:
         """Steps 1-10 of docs/protocol.md §4.4. A fault after step 2 keeps the envelope: it may be known."""

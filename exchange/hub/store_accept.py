@@ -7,16 +7,17 @@ and is judged here because only the transaction knows what is used. Leaving the 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import orjson
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from exchange.hub.store_receipts import add_proof, next_batch, proofs_of
 from exchange.hub.store_tables import RETENTION_MS, bodies, counters, envelopes, mailbox, senders
 from exchange.receipt import Batch
+from exchange.wire import SLOT_BYTES
 
 Sign = Callable[[int, Sequence[bytes]], Batch]
 
@@ -47,11 +48,17 @@ class Quota:
 
 @dataclass(frozen=True)
 class Kept:
-    """What became of one envelope: its number and receipts, by the proofs' numbers; n is 0 when over quota."""
+    """What became of one envelope. n is its number, 0 when it is over quota.
+
+    One of this group has the signed batch it stands in, and its index there; one known before the proofs there are,
+    by number. `new`: stored now (the same one a second time in a group is not).
+    """
 
     n: int
-    new: bool
-    proofs: dict[int, bytes]
+    new: bool = False
+    batch: Batch | None = None
+    index: int = 0
+    proofs: Mapping[int, bytes] = field(default_factory=dict)
 
 
 def accept_group(
@@ -61,32 +68,27 @@ def accept_group(
 
     `sign(number, envs)` makes the hub's batch; it is durable together with what it speaks of.
     """
-    numbers = _known(connection, [new.env for new in group])
+    known = _known(connection, [new.env for new in group])
     used = _Used(connection, {new.sender for new in group})
-    fresh: list[NewEnvelope] = []
-    repeated: set[bytes] = set(numbers)
+    fresh: dict[bytes, NewEnvelope] = {}
     for new in group:
-        if new.env not in numbers and used.take(new, quota):
-            numbers[new.env] = _store(connection, new, at)
-            fresh.append(new)
+        if new.env not in known and new.env not in fresh and used.take(new, quota):
+            fresh[new.env] = new
+    numbers = _store(connection, list(fresh.values()), at) if fresh else {}
+    batch = _receipt(connection, list(fresh.values()), numbers, sign) if fresh else None
+    indexes = {env: index for index, env in enumerate(fresh)}
     if fresh:
         used.write()
-    proofs = _receipt(connection, fresh, numbers, sign) if fresh else {}
-    kept: list[Kept] = []
-    first = {new.env for new in fresh}
+    kept = []
     for new in group:
-        if new.env in first:
-            first.remove(new.env)  # the same one a second time in a group is a repeat
-            kept.append(Kept(numbers[new.env], True, proofs[new.sender]))
-        elif new.env in numbers:
-            known = (
-                proofs_of(connection, numbers[new.env], new.sender)
-                if new.env in repeated
-                else proofs[new.sender]
-            )
-            kept.append(Kept(numbers[new.env], False, known))
+        if new.env in known:
+            proofs = proofs_of(connection, known[new.env], new.sender)
+            kept.append(Kept(known[new.env], proofs=proofs))
+        elif new.env in fresh:
+            once = fresh[new.env] is new
+            kept.append(Kept(numbers[new.env], new=once, batch=batch, index=indexes[new.env]))
         else:
-            kept.append(Kept(0, False, {}))
+            kept.append(Kept(0))
     return kept
 
 
@@ -95,15 +97,48 @@ def is_known(connection: Connection, env: bytes) -> bool:
     return bool(_known(connection, [env]))
 
 
+# Built once: putting a statement together costs more than running it.
+_FIND = select(envelopes.c.env, envelopes.c.n).where(envelopes.c.env.in_(bindparam("envs", expanding=True)))
+_ADD_ENVELOPE = insert(envelopes)
+_ADD_BODY = insert(bodies)
+_ADD_COPY = insert(mailbox)
+_TAKE = (
+    (_count := upsert(counters).values(name=bindparam("counter"), value=bindparam("many")))
+    .on_conflict_do_update(index_elements=["name"], set_={"value": counters.c.value + _count.excluded.value})
+    .returning(counters.c.value)
+)
+_USED = select(senders).where(senders.c.address.in_(bindparam("addresses", expanding=True)))
+_SET_USED = (_set := upsert(senders)).on_conflict_do_update(
+    index_elements=["address"], set_={name: _set.excluded[name] for name in ("envelopes", "bytes", "rows")}
+)
+
+
 def _known(connection: Connection, envs: Sequence[bytes]) -> dict[bytes, int]:
-    found = connection.execute(select(envelopes.c.env, envelopes.c.n).where(envelopes.c.env.in_(envs)))
-    return {row.env: row.n for row in found}
+    return {row.env: row.n for row in connection.execute(_FIND, {"envs": envs})}
 
 
-def _store(connection: Connection, new: NewEnvelope, at: int) -> int:
-    row = connection.execute(
-        insert(envelopes).returning(envelopes.c.n),
+def _store(connection: Connection, fresh: Sequence[NewEnvelope], at: int) -> dict[bytes, int]:
+    """Write them in order; their numbers by env."""
+    first = take_numbers(connection, "envelopes", len(fresh))
+    copy = take_numbers(connection, "mailbox", sum(len(new.recipients) for new in fresh))
+    numbers = {new.env: first + i for i, new in enumerate(fresh)}
+    copies = []
+    for new in fresh:
+        for recipient, slot in zip(new.recipients, new.slots, strict=True):
+            copies.append(
+                {
+                    "n": copy,
+                    "recipient": recipient,
+                    "lane": new.lane,
+                    "envelope": numbers[new.env],
+                    "slot": slot,
+                    "expired": 0,
+                }
+            )
+            copy += 1
+    heads = [
         {
+            "n": numbers[new.env],
             "env": new.env,
             "sender": new.sender,
             "header": new.header,
@@ -111,29 +146,22 @@ def _store(connection: Connection, new: NewEnvelope, at: int) -> int:
             "lane": new.lane,
             "exp": new.exp,
             "size": new.size,
+            "delivery": len(new.header) + len(new.signatures) + len(new.body) + SLOT_BYTES,
             "waiting": len(new.recipients),
             "accepted_at": at,
-        },
-    ).one()
-    n = int(row.n)
-    connection.execute(insert(bodies), {"envelope": n, "body": new.body})
-    first = take_numbers(connection, len(new.recipients))
-    rows = [
-        {"n": first + i, "recipient": recipient, "lane": new.lane, "envelope": n, "slot": slot, "expired": 0}
-        for i, (recipient, slot) in enumerate(zip(new.recipients, new.slots, strict=True))
+        }
+        for new in fresh
     ]
-    connection.execute(insert(mailbox), rows)
-    return n
+    connection.execute(_ADD_ENVELOPE, heads)
+    connection.execute(_ADD_BODY, [{"envelope": numbers[new.env], "body": new.body} for new in fresh])
+    connection.execute(_ADD_COPY, copies)
+    return numbers
 
 
-def take_numbers(connection: Connection, count: int) -> int:
-    """The first of `count` mailbox numbers that were never given before."""
-    statement = upsert(counters).values(name="mailbox", value=count)
-    statement = statement.on_conflict_do_update(
-        index_elements=["name"], set_={"value": counters.c.value + count}
-    )
-    last = int(connection.execute(statement.returning(counters.c.value)).scalar_one())
-    return last - count + 1
+def take_numbers(connection: Connection, counter: str, many: int) -> int:
+    """The first of `many` numbers of this counter that were never given before."""
+    last = int(connection.execute(_TAKE, {"counter": counter, "many": many}).scalar_one())
+    return last - many + 1
 
 
 class _Used:
@@ -141,7 +169,7 @@ class _Used:
 
     def __init__(self, connection: Connection, addresses: set[str]) -> None:
         self._connection = connection
-        found = connection.execute(select(senders).where(senders.c.address.in_(addresses)))
+        found = connection.execute(_USED, {"addresses": sorted(addresses)})
         self._now = {address: [0, 0, 0] for address in addresses}
         self._now |= {row.address: [row.envelopes, row.bytes, row.rows] for row in found}
 
@@ -155,39 +183,25 @@ class _Used:
         return True
 
     def write(self) -> None:
-        statement = upsert(senders)
-        same = {name: statement.excluded[name] for name in ("envelopes", "bytes", "rows")}
-        rows = [
-            {"address": address, "envelopes": used[0], "bytes": used[1], "rows": used[2]}
-            for address, used in self._now.items()
-        ]
-        self._connection.execute(statement.on_conflict_do_update(index_elements=["address"], set_=same), rows)
+        self._connection.execute(
+            _SET_USED,
+            [
+                {"address": address, "envelopes": used[0], "bytes": used[1], "rows": used[2]}
+                for address, used in self._now.items()
+            ],
+        )
 
 
 def _receipt(
-    connection: Connection, fresh: Sequence[NewEnvelope], numbers: dict[bytes, int], sign: Sign
-) -> dict[str, dict[int, bytes]]:
-    """One signed batch for the group; each sender's proof holds its own leaves only."""
+    connection: Connection, fresh: Sequence[NewEnvelope], numbers: Mapping[bytes, int], sign: Sign
+) -> Batch:
+    """One signed batch for the group; for a repeat each sender's proof of its own leaves is kept."""
     batch = sign(next_batch(connection), [new.env for new in fresh])
     mine: dict[str, list[int]] = defaultdict(list)
     for index, new in enumerate(fresh):
         mine[new.sender].append(index)
-    proofs: dict[str, dict[int, bytes]] = {}
-    for sender, indexes in mine.items():
-        proof = orjson.dumps(batch.proof(indexes))
+    for indexes in mine.values():
+        about = [numbers[fresh[index].env] for index in indexes]
         keep_until = max(fresh[index].exp for index in indexes) + RETENTION_MS
-        n = add_proof(
-            connection, proof, [numbers[fresh[index].env] for index in indexes], keep_until=keep_until
-        )
-        proofs[sender] = {n: proof}
-    return proofs
-
-
-def give_back(connection: Connection, *, n: int, sender: str, size: int) -> None:
-    """Nobody waits for envelope `n` any more: drop its body, return its quota. Its row stays (store_release.py)."""
-    connection.execute(bodies.delete().where(bodies.c.envelope == n))
-    connection.execute(
-        update(senders)
-        .where(senders.c.address == sender)
-        .values(envelopes=senders.c.envelopes - 1, bytes=senders.c.bytes - size)
-    )
+        add_proof(connection, orjson.dumps(batch.proof(indexes)), about, keep_until=keep_until)
+    return batch

@@ -11,17 +11,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from exchange.header import LANES
 from exchange.hub.store_cursor import CHECKPOINT, ORDER, RECEIPTS, Cursor
 from exchange.hub.store_tables import bodies, envelopes, mailbox, proof_feed, proofs
 from exchange.protocol import ITEM_CHECKPOINT, ITEM_DELIVERY, ITEM_EXPIRED, ITEM_RECEIPTS, Item
-from exchange.wire import SLOT_BYTES, Delivery
+from exchange.wire import Delivery
 
 PAGE_ITEMS: Final = 256
 CACHE_BYTES: Final = 32 * 1024 * 1024
 _ITEM_OVERHEAD: Final = 128
+_LEAST_ITEM: Final = 4_096  # bytes: any item has a signature of 3,373 in it
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,36 @@ class _Pick:
     part: str
     number: int
     target: int
-    expired: bool
     size: int
+    slot: bytes = b""
+    expired: bool = False
+
+
+# Built once: putting a statement together costs more than running it.
+_COPIES = (
+    select(mailbox.c.n, mailbox.c.envelope, mailbox.c.expired, mailbox.c.slot, envelopes.c.delivery)
+    .join(envelopes, envelopes.c.n == mailbox.c.envelope)
+    .where(
+        mailbox.c.recipient == bindparam("address"),
+        mailbox.c.lane == bindparam("lane_is"),
+        mailbox.c.n > bindparam("after"),
+    )
+    .order_by(mailbox.c.n)
+    .limit(bindparam("most"))
+)
+_PROOFS = (
+    select(proof_feed.c.n, proof_feed.c.proof, func.length(proofs.c.proof).label("size"))
+    .join(proofs, proofs.c.n == proof_feed.c.proof)
+    .where(proof_feed.c.sender == bindparam("address"), proof_feed.c.n > bindparam("after"))
+    .order_by(proof_feed.c.n)
+    .limit(bindparam("most"))
+)
+_PROOF = select(proofs.c.proof).where(proofs.c.n == bindparam("which"))
+_SHARED = (
+    select(envelopes.c.header, envelopes.c.signatures, bodies.c.body)
+    .outerjoin(bodies, bodies.c.envelope == envelopes.c.n)
+    .where(envelopes.c.n == bindparam("which"))
+)
 
 
 def read_page(
@@ -99,10 +128,10 @@ def read_page(
     recent: RecentEnvelopes,
 ) -> Page:
     """The next items for `address`: at least one if there is any, else as many as fit in `most` bytes."""
-    # Sizes first, bytes second: a mailbox full of the largest bodies must not be read into memory to learn that.
+    # Sizes first, bodies second: a mailbox full of the largest ones must not be read into memory to learn that.
     chosen: list[_Pick] = []
     room, more = most, False
-    for pick in _waiting(connection, address, after, announced):
+    for pick in _waiting(connection, address, after, announced, most):
         room -= pick.size
         if chosen and (room < 0 or len(chosen) == PAGE_ITEMS):
             more = True
@@ -110,79 +139,41 @@ def read_page(
         chosen.append(pick)
     items: list[Item] = []
     cursor = after
-    slots = _slots(connection, [pick.number for pick in chosen if pick.part in LANES])
     for pick in chosen:
         cursor = cursor.moved(pick.part, pick.number)
         if pick.part == CHECKPOINT:
             items.append(Item(ITEM_CHECKPOINT, str(cursor), announced.payload))
         elif pick.part == RECEIPTS:
-            proof = connection.execute(select(proofs.c.proof).where(proofs.c.n == pick.target)).scalar_one()
+            proof = connection.execute(_PROOF, {"which": pick.target}).scalar_one()
             items.append(Item(ITEM_RECEIPTS, str(cursor), proof))
         else:
-            payload = _delivery(connection, pick, slots[pick.number], recent)
-            items.append(Item(ITEM_EXPIRED if pick.expired else ITEM_DELIVERY, str(cursor), payload))
+            kind = ITEM_EXPIRED if pick.expired else ITEM_DELIVERY
+            items.append(Item(kind, str(cursor), _delivery(connection, pick, recent)))
     return Page(tuple(items), cursor, more)
 
 
-def _waiting(connection: Connection, address: str, after: Cursor, announced: Announcement) -> Iterator[_Pick]:
+def _waiting(
+    connection: Connection, address: str, after: Cursor, announced: Announcement, most: int
+) -> Iterator[_Pick]:
+    """What waits in the order of service; each part is looked at only when there is room for it."""
+    count = min(PAGE_ITEMS, most // _LEAST_ITEM) + 1
     for part in ORDER:
+        place = {"address": address, "after": after[part], "most": count}
         if part == CHECKPOINT:
             if announced.number > after[CHECKPOINT]:
-                yield _Pick(part, announced.number, 0, False, len(announced.payload) + _ITEM_OVERHEAD)
+                yield _Pick(part, announced.number, 0, len(announced.payload) + _ITEM_OVERHEAD)
         elif part == RECEIPTS:
-            yield from _proofs(connection, address, after[part])
+            for proof in connection.execute(_PROOFS, place).all():
+                yield _Pick(part, proof.n, proof.proof, proof.size + _ITEM_OVERHEAD)
         else:
-            yield from _copies(connection, address, part, after[part])
+            for copy in connection.execute(_COPIES, {**place, "lane_is": LANES.index(part)}).all():
+                size = copy.delivery + _ITEM_OVERHEAD
+                yield _Pick(part, copy.n, copy.envelope, size, copy.slot, bool(copy.expired))
 
 
-def _proofs(connection: Connection, address: str, after: int) -> list[_Pick]:
-    found = connection.execute(
-        select(proof_feed.c.n, proof_feed.c.proof, func.length(proofs.c.proof).label("size"))
-        .join(proofs, proofs.c.n == proof_feed.c.proof)
-        .where(and_(proof_feed.c.sender == address, proof_feed.c.n > after))
-        .order_by(proof_feed.c.n)
-        .limit(PAGE_ITEMS + 1)
-    )
-    return [_Pick(RECEIPTS, row.n, row.proof, False, row.size + _ITEM_OVERHEAD) for row in found]
-
-
-def _copies(connection: Connection, address: str, lane: str, after: int) -> list[_Pick]:
-    found = connection.execute(
-        select(
-            mailbox.c.n,
-            mailbox.c.envelope,
-            mailbox.c.expired,
-            func.length(envelopes.c.header).label("head"),
-            func.length(envelopes.c.signatures).label("signed"),
-            envelopes.c.size,
-        )
-        .join(envelopes, envelopes.c.n == mailbox.c.envelope)
-        .where(and_(mailbox.c.recipient == address, mailbox.c.lane == LANES.index(lane), mailbox.c.n > after))
-        .order_by(mailbox.c.n)
-        .limit(PAGE_ITEMS + 1)
-    )
-    picks = []
-    for row in found:
-        # `size` counts every recipient's slot; close enough to the delivery, and never below it
-        size = row.head + row.signed + SLOT_BYTES if row.expired else row.size
-        picks.append(_Pick(lane, row.n, row.envelope, bool(row.expired), size + _ITEM_OVERHEAD))
-    return picks
-
-
-def _slots(connection: Connection, numbers: list[int]) -> dict[int, bytes]:
-    if not numbers:
-        return {}
-    found = connection.execute(select(mailbox.c.n, mailbox.c.slot).where(mailbox.c.n.in_(numbers)))
-    return {row.n: row.slot for row in found}
-
-
-def _delivery(connection: Connection, pick: _Pick, slot: bytes, recent: RecentEnvelopes) -> bytes:
+def _delivery(connection: Connection, pick: _Pick, recent: RecentEnvelopes) -> bytes:
     shared = None if pick.expired else recent.get(pick.target)
     if shared is None:
-        row = connection.execute(
-            select(envelopes.c.header, envelopes.c.signatures, bodies.c.body)
-            .outerjoin(bodies, bodies.c.envelope == envelopes.c.n)
-            .where(envelopes.c.n == pick.target)
-        ).one()
+        row = connection.execute(_SHARED, {"which": pick.target}).one()
         shared = Shared(row.header, row.signatures, b"" if pick.expired else row.body)
-    return Delivery(shared.header, shared.signatures, slot, shared.body, pick.expired).to_bytes()
+    return Delivery(shared.header, shared.signatures, pick.slot, shared.body, pick.expired).to_bytes()

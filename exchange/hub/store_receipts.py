@@ -18,20 +18,29 @@ from exchange.receipt import HUB
 ANSWER_BYTES: Final = 1_048_576
 
 
+# Built once: putting a statement together costs more than running it.
+_RAISE = (_raise := upsert(signers)).on_conflict_do_update(
+    index_elements=["address"], set_={"batch": func.max(signers.c.batch, _raise.excluded.batch)}
+)
+_NEXT = (
+    upsert(signers)
+    .values(address=HUB, batch=1)
+    .on_conflict_do_update(index_elements=["address"], set_={"batch": signers.c.batch + 1})
+    .returning(signers.c.batch)
+)
+_ADD_PROOF = insert(proofs).returning(proofs.c.n)
+_ADD_LINK = insert(proof_links)
+_ADD_FED = insert(proof_feed)
+
+
 def next_batch(connection: Connection) -> int:
     """The number of the hub's next batch."""
-    statement = upsert(signers).values(address=HUB, batch=1)
-    statement = statement.on_conflict_do_update(
-        index_elements=["address"], set_={"batch": signers.c.batch + 1}
-    )
-    return int(connection.execute(statement.returning(signers.c.batch)).scalar_one())
+    return int(connection.execute(_NEXT).scalar_one())
 
 
 def remember_batch(connection: Connection, signer: str, number: int) -> None:
     """Raise the signer's highest known batch number to `number`."""
-    statement = upsert(signers).values(address=signer, batch=number)
-    highest = func.max(signers.c.batch, statement.excluded.batch)
-    connection.execute(statement.on_conflict_do_update(index_elements=["address"], set_={"batch": highest}))
+    connection.execute(_RAISE, {"address": signer, "batch": number})
 
 
 def highest_batch(connection: Connection, signer: str) -> int:
@@ -44,19 +53,14 @@ def highest_batch(connection: Connection, signer: str) -> int:
 
 def add_proof(connection: Connection, proof: bytes, about: Sequence[int], *, keep_until: int) -> int:
     """Keep a proof that speaks of the envelopes `about`; its number."""
-    row = connection.execute(
-        insert(proofs).returning(proofs.c.n), {"proof": proof, "keep_until": keep_until}
-    ).one()
-    n = int(row.n)
-    connection.execute(
-        insert(proof_links), [{"envelope": envelope, "proof": n} for envelope in sorted(set(about))]
-    )
+    n = int(connection.execute(_ADD_PROOF, {"proof": proof, "keep_until": keep_until}).scalar_one())
+    connection.execute(_ADD_LINK, [{"envelope": envelope, "proof": n} for envelope in sorted(set(about))])
     return n
 
 
 def feed_proof(connection: Connection, sender: str, n: int) -> None:
     """Put a proof into its sender's feed."""
-    connection.execute(insert(proof_feed), {"sender": sender, "proof": n})
+    connection.execute(_ADD_FED, {"sender": sender, "proof": n})
 
 
 def proofs_of(connection: Connection, envelope: int, sender: str) -> dict[int, bytes]:

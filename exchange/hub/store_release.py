@@ -5,17 +5,17 @@ Owns the writes that delete. Verifies nothing: batches come verified (receipt.py
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import orjson
-from sqlalchemy import Connection, and_, delete, func, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, func, select, update
 
-from exchange.hub.store_accept import give_back, take_numbers
+from exchange.hub.store_accept import take_numbers
 from exchange.hub.store_receipts import add_proof, feed_proof, next_batch, remember_batch
-from exchange.hub.store_tables import RETENTION_MS, envelopes, mailbox, proofs, senders
+from exchange.hub.store_tables import RETENTION_MS, bodies, envelopes, mailbox, proofs, senders
 from exchange.limits import MAX_RECEIPT_LEAVES
 from exchange.receipt import HELD, Batch, VerifiedBatch
 from exchange.wire import LC_BYTES
@@ -58,63 +58,96 @@ class ExpiredRound:
     more: bool
 
 
+# Built once: putting a statement together costs more than running it.
+_FIND = (
+    select(
+        mailbox.c.n,
+        mailbox.c.envelope,
+        envelopes.c.sender,
+        mailbox.c.slot,
+        mailbox.c.expired,
+        envelopes.c.size,
+        envelopes.c.exp,
+        envelopes.c.env,
+    )
+    .join(mailbox, mailbox.c.envelope == envelopes.c.n)
+    .where(
+        envelopes.c.env.in_(bindparam("envs", expanding=True)),
+        mailbox.c.recipient == bindparam("recipient_is"),
+    )
+)
+_DROP_COPY = delete(mailbox).where(mailbox.c.n == bindparam("copy"))
+_LESS_ROWS = (
+    update(senders)
+    .where(senders.c.address == bindparam("who"))
+    .values(rows=senders.c.rows - bindparam("many"))
+)
+_WAITS_LESS = (
+    update(envelopes).where(envelopes.c.n == bindparam("which")).values(waiting=envelopes.c.waiting - 1)
+)
+_DONE = select(envelopes.c.n).where(
+    envelopes.c.n.in_(bindparam("which", expanding=True)), envelopes.c.waiting == 0
+)
+_DROP_BODY = delete(bodies).where(bodies.c.envelope == bindparam("which"))
+_GIVE_BACK = (
+    update(senders)
+    .where(senders.c.address == bindparam("who"))
+    .values(envelopes=senders.c.envelopes - 1, bytes=senders.c.bytes - bindparam("many"))
+)
+
+
 def apply_receipts(connection: Connection, verified: VerifiedBatch) -> Released:
     """Delete the rows that the leaves name by (from, env, lc); give each sender a proof of its own leaves."""
     remember_batch(connection, verified.signer, verified.number)
-    rows = _rows_of(connection, verified.signer, [leaf.env for leaf in verified.leaves])
+    copies = _copies_of(connection, verified.signer, [leaf.env for leaf in verified.leaves])
     news: dict[str, list[tuple[int, _Copy]]] = defaultdict(list)
+    gone: list[_Copy] = []
     for index, leaf in enumerate(verified.leaves):
-        row = rows.get(leaf.env)
-        if row is None or row.slot[-LC_BYTES:] != leaf.lc:
+        copy = copies.get(leaf.env)
+        if copy is None or copy.slot[-LC_BYTES:] != leaf.lc:
             continue
-        news[row.sender].append((index, row))
+        news[copy.sender].append((index, copy))
         if leaf.status != HELD:
-            _delete_row(connection, row)
-            del rows[leaf.env]  # a second leaf for the same copy matches nothing
+            gone.append(copies.pop(leaf.env))  # a second leaf for the same copy matches nothing
+    if gone:
+        _delete(connection, gone)
     for sender, pairs in news.items():
         proof = orjson.dumps(verified.batch.proof([index for index, _ in pairs]))
-        keep_until = max(row.exp for _, row in pairs) + RETENTION_MS
-        n = add_proof(connection, proof, [row.envelope for _, row in pairs], keep_until=keep_until)
+        keep_until = max(copy.exp for _, copy in pairs) + RETENTION_MS
+        n = add_proof(connection, proof, [copy.envelope for _, copy in pairs], keep_until=keep_until)
         feed_proof(connection, sender, n)
     matched = sum(len(pairs) for pairs in news.values())
     return Released(matched, len(verified.leaves) - matched, frozenset(news))
 
 
-def _rows_of(connection: Connection, recipient: str, envs: Sequence[bytes]) -> dict[bytes, _Copy]:
+def _copies_of(connection: Connection, recipient: str, envs: Sequence[bytes]) -> dict[bytes, _Copy]:
     """This recipient's rows for these envelopes, by env."""
-    found = connection.execute(
-        select(
-            mailbox.c.n,
-            mailbox.c.envelope,
-            envelopes.c.sender,
-            mailbox.c.slot,
-            mailbox.c.expired,
-            envelopes.c.size,
-            envelopes.c.exp,
-            envelopes.c.env,
-        )
-        .join(mailbox, mailbox.c.envelope == envelopes.c.n)
-        .where(and_(envelopes.c.env.in_(envs), mailbox.c.recipient == recipient))
-    )
+    found = connection.execute(_FIND, {"envs": envs, "recipient_is": recipient})
     return {
         row.env: _Copy(row.n, row.envelope, row.sender, row.slot, bool(row.expired), row.size, row.exp)
         for row in found
     }
 
 
-def _delete_row(connection: Connection, row: _Copy) -> None:
-    connection.execute(delete(mailbox).where(mailbox.c.n == row.n))
-    connection.execute(update(senders).where(senders.c.address == row.sender).values(rows=senders.c.rows - 1))
-    if row.expired:
-        return  # its body is gone already
-    left = connection.execute(
-        update(envelopes)
-        .where(envelopes.c.n == row.envelope)
-        .values(waiting=envelopes.c.waiting - 1)
-        .returning(envelopes.c.waiting)
-    ).scalar_one()
-    if left == 0:
-        give_back(connection, n=row.envelope, sender=row.sender, size=row.size)
+def _delete(connection: Connection, gone: Sequence[_Copy]) -> None:
+    """Delete these rows; where one was the last that waited, also the body."""
+    connection.execute(_DROP_COPY, [{"copy": copy.n} for copy in gone])
+    rows = Counter(copy.sender for copy in gone)
+    connection.execute(_LESS_ROWS, [{"who": sender, "many": many} for sender, many in rows.items()])
+    waited = {
+        copy.envelope: copy for copy in gone if not copy.expired
+    }  # an expired one's body is gone already
+    if waited:
+        connection.execute(_WAITS_LESS, [{"which": n} for n in waited])
+        done = connection.execute(_DONE, {"which": list(waited)}).scalars().all()
+        _give_back(connection, [(n, waited[n].sender, waited[n].size) for n in done])
+
+
+def _give_back(connection: Connection, done: Sequence[tuple[int, str, int]]) -> None:
+    """Nobody waits for these (n, sender, size) any more: drop the bodies, return the quota. The headers stay."""
+    if done:
+        connection.execute(_DROP_BODY, [{"which": n} for n, _, _ in done])
+        connection.execute(_GIVE_BACK, [{"who": sender, "many": size} for _, sender, size in done])
 
 
 def expire(connection: Connection, *, now: int, sign: SignExpired) -> ExpiredRound:
@@ -136,7 +169,7 @@ def expire(connection: Connection, *, now: int, sign: SignExpired) -> ExpiredRou
             .where(and_(mailbox.c.envelope == envelope.n, mailbox.c.expired == 0))
             .order_by(mailbox.c.n)
         ).all()
-        first = take_numbers(connection, len(rows))
+        first = take_numbers(connection, "mailbox", len(rows))
         for i, row in enumerate(rows):
             connection.execute(update(mailbox).where(mailbox.c.n == row.n).values(n=first + i, expired=1))
             recipients.add(row.recipient)
@@ -149,7 +182,7 @@ def expire(connection: Connection, *, now: int, sign: SignExpired) -> ExpiredRou
             n = add_proof(connection, proof, [envelope.n], keep_until=envelope.exp + RETENTION_MS)
             feed_proof(connection, envelope.sender, n)
         connection.execute(update(envelopes).where(envelopes.c.n == envelope.n).values(waiting=0))
-        give_back(connection, n=envelope.n, sender=envelope.sender, size=envelope.size)
+        _give_back(connection, [(envelope.n, envelope.sender, envelope.size)])
     told = frozenset(envelope.sender for envelope in due)
     return ExpiredRound(len(due), told, frozenset(recipients), len(due) == EXPIRE_ENVELOPES)
 

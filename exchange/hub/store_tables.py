@@ -1,12 +1,13 @@
 """The hub's tables as SQLAlchemy sees them, and what each is for. migrations/ creates them.
 
 envelopes     one row an accepted envelope: metadata and signed header, kept 30 days past `exp` (RETENTION_MS).
+              `size` is the upload's, for the quota, `delivery` that of one recipient's share, both in bytes;
               `waiting`: mailbox rows that still need the body; at 0 the body goes and the quota is given back
 bodies        each body once, deleted with the last row that waits for it
 mailbox       one row a recipient that has not receipted its copy. `n` rises over the whole hub: a cursor's number
 senders       what each sender has waiting (quota), kept with every change so that nothing is ever counted over
 signers       the highest receipt batch number of each signer, the hub's own included
-counters      `mailbox`: the last mailbox number given, so that none is given twice after rows are gone
+counters      the last number given of `envelopes` and `mailbox`: none is given twice after rows are gone
 proofs        receipts as their sender gets them (docs/protocol.md §7), JSON
 proof_links   which envelopes a proof speaks of: the answer to a repeated upload
 proof_feed    proofs that their sender has not stored yet
@@ -37,6 +38,7 @@ envelopes = table(
     column("lane"),
     column("exp"),
     column("size"),
+    column("delivery"),
     column("waiting"),
     column("accepted_at"),
 )

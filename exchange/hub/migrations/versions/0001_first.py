@@ -9,7 +9,7 @@ down_revision = None
 
 _TABLES = (
     """CREATE TABLE envelopes (
-        n INTEGER PRIMARY KEY AUTOINCREMENT,
+        n INTEGER PRIMARY KEY,
         env BLOB NOT NULL UNIQUE,
         sender TEXT NOT NULL,
         header BLOB NOT NULL,
@@ -17,6 +17,7 @@ _TABLES = (
         lane INTEGER NOT NULL,
         exp INTEGER NOT NULL,
         size INTEGER NOT NULL,
+        delivery INTEGER NOT NULL,
         waiting INTEGER NOT NULL,
         accepted_at INTEGER NOT NULL
     )""",
