@@ -113,6 +113,7 @@ def _fills(view: LaneView, link: Link, env: bytes) -> bool:
     return (
         view.chain_known
         or link.chain == gap.chain
+        or (link.seq == 1 and link.prev == ZERO32)
         or any(near.seq == link.seq - 1 and near.env == link.prev for near in view.near)
         or any(near.seq == link.seq + 1 and near.prev == env for near in view.near)
     )

@@ -37,7 +37,6 @@ ITEM_RECEIPTS: Final = 2
 ITEM_CHECKPOINT: Final = 3
 ITEM_EXPIRED: Final = 4
 _MAX_ITEM: Final = max(MAX_UPLOAD, MAX_PAGE_BYTES)
-_MAX_CURSOR: Final = 255
 
 
 @dataclass(frozen=True)

@@ -161,6 +161,7 @@ def check_link(given: Any) -> Any:
     by_number = [(one["seq"] - s, one) for one in view["near"]]
     gap = next((one for one in view["gaps"] if one["first"] <= s <= one["last"]), None)
     fits = any((d, one["env"]) == (-1, new["prev"]) or (d, one["prev"]) == (1, env) for d, one in by_number)
+    fits = fits or (s, new["prev"]) == (1, b64(ZERO))
     if s == head["seq"] + 1 and new["prev"] == head["env"]:  # 3
         verdict["becomes_head"] = True
     elif gap and (new["chain"] == gap["chain"] or view["chain_known"] or fits):  # 4

@@ -108,6 +108,15 @@ def link_cases() -> Iterator[Case]:
         **fills,
     )
     yield case(
+        "rule4_fills_first",
+        "an unseen chain, but it is a first message",
+        ("d", 1, ZERO),
+        head=c5,
+        near=[],
+        gaps=[(1, 4, "c")],
+        **fills,
+    )
+    yield case(
         "rule4_fills_by_next",
         "an unseen chain, but a stored link follows it",
         ("d", 4, env("x")),
