@@ -27,6 +27,8 @@ _ASCII = re.compile(r"[ -~]*\Z")
 _B64 = re.compile(r"[A-Za-z0-9_-]*\Z")
 HANDLE = re.compile(r"[a-z0-9-]{2,32}\Z")
 ADDRESS = re.compile(r"[a-z0-9-]{2,32}(/[a-z0-9-]{2,32})?\Z")
+COUNTRY = re.compile(r"([A-Z]{2})?\Z")  # ISO 3166-1 alpha-2, empty for an international organisation
+ORIGIN = re.compile(r"https://([a-z0-9.-]{1,253}|\[[0-9a-f:.]{2,45}\])(:[1-9][0-9]{0,4})?\Z")
 RESERVED: Final = frozenset({"hub", "officer", "network", "recovery"})
 
 

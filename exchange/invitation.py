@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Final
 
-from exchange.canonical import HANDLE, Fields, b64, dumps, is_member_handle, loads, unb64
+from exchange.canonical import COUNTRY, HANDLE, ORIGIN, Fields, b64, dumps, is_member_handle, loads, unb64
 from exchange.errors import Refused, Rejected
 
 PREFIX: Final = "exchange-invitation-1."
 TOKEN_BYTES: Final = 32
 _MAX: Final = 16_384  # bytes
-COUNTRY = re.compile(r"([A-Z]{2})?\Z")
-ORIGIN = re.compile(r"https://[a-z0-9.-]+(:[0-9]{1,5})?\Z|https://\[[0-9a-f:]+\](:[0-9]{1,5})?\Z")
 _NAMES: Final = ("ca", "checkpoint", "class", "country", "expires", "hub", "member", "net", "token", "v")
 
 

@@ -12,9 +12,8 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 from exchange import limits
-from exchange.canonical import is_member_handle
+from exchange.canonical import ORIGIN, is_member_handle
 from exchange.errors import Refused
-from exchange.invitation import ORIGIN
 
 MIB = 1024 * 1024
 _PROXY = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?/?\Z")

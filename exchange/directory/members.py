@@ -6,12 +6,11 @@ Owns these records and their signed JSON. Who may change a status is `onboarding
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from exchange.canonical import HANDLE, Fields, Json, b64, is_member_handle, unb64
+from exchange.canonical import COUNTRY, HANDLE, ORIGIN, Fields, Json, b64, is_member_handle, unb64
 from exchange.errors import Rejected
 from exchange.keys import PublicKey, PublicKeys
 
@@ -26,8 +25,6 @@ MEMBER_CLASSES: Final = (
 )
 MAX_CA: Final = 4_096  # bytes of DER
 
-_COUNTRY = re.compile(r"([A-Z]{2})?\Z")
-_ORIGIN = re.compile(r"https://([a-z0-9.-]{1,253}|\[[0-9a-f:.]{2,45}\])(:[1-9][0-9]{0,4})?\Z")
 
 
 class Status(Enum):
@@ -76,7 +73,7 @@ class Member:
         return cls(
             handle=handle,
             member_class=fields.one_of("class", MEMBER_CLASSES),
-            country=fields.matching("country", _COUNTRY),
+            country=fields.matching("country", COUNTRY),
             keys=PublicKeys.from_json(fields.raw("keys"), what="member.keys"),
             revoke=PublicKey.from_json(fields.raw("revoke"), what="member.revoke"),
             next=fields.binary("next", 32),
@@ -121,7 +118,7 @@ class HubIdentity:
     def from_json(cls, value: Json) -> HubIdentity:
         """Inverse of `to_json`. Raises Rejected json.bad-schema."""
         fields = Fields(value, ("address", "ca", "keys"), what="hub")
-        address = fields.matching("address", _ORIGIN)
+        address = fields.matching("address", ORIGIN)
         if address.endswith(":443"):
             raise Rejected("json.bad-schema", "hub.address: the default port is left out")
         ca = unb64(fields.raw("ca"), field="hub.ca")

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from exchange.canonical import is_member_handle, sha256
+from exchange.canonical import COUNTRY, is_member_handle, sha256
 from exchange.directory.members import MEMBER_CLASSES
 from exchange.directory.state import Directory
 from exchange.directory.statements import Add, Statement, parse_body
@@ -19,7 +19,7 @@ from exchange.errors import Refused, Rejected
 from exchange.hub.registrar import Registrar
 from exchange.hub.store import HubStore
 from exchange.hub.store_directory import Application, Invited
-from exchange.invitation import COUNTRY, TOKEN_BYTES, Invitation
+from exchange.invitation import TOKEN_BYTES, Invitation
 from exchange.keys import STATEMENT
 from exchange.limits import DAY_MS
 
@@ -107,6 +107,9 @@ class Applications:
             raise Rejected("application.not-invited")
         if member.handle not in statement.signers:
             raise Rejected("directory.no-possession")
+        digest = statement.hash(self._registrar.net)
+        if member.handle in self._registrar.directory.members and await self._store.index_of(digest) is None:
+            raise Rejected("directory.handle-taken")
         async with self._lock:
             waiting = await self._store.applications()
             same = [one for one in waiting if one.member == member.handle]
