@@ -78,22 +78,10 @@ LAYERS: dict[str, str] = {
         exchange.hub.migrations*
     """,
     "services": """
-        exchange.node.identity
-        exchange.node.hub_api
-        exchange.node.directory_sync
-        exchange.node.prekeys
-        exchange.node.outbox
-        exchange.node.proofs
-        exchange.node.uploads
-        exchange.node.answers
-        exchange.node.questions
-        exchange.node.receipts
-        exchange.node.restore
-        exchange.node.opening
-        exchange.node.inbox
-        exchange.node.desk
-        exchange.node.membership
-        exchange.node.sync
+        exchange.node.identity exchange.node.hub_api exchange.node.directory_sync exchange.node.prekeys
+        exchange.node.outbox exchange.node.proofs exchange.node.uploads exchange.node.answers
+        exchange.node.questions exchange.node.receipts exchange.node.restore exchange.node.opening
+        exchange.node.inbox exchange.node.desk exchange.node.membership exchange.node.sync
         exchange.hub.bells
         exchange.hub.registrar
         exchange.hub.applications

@@ -15,6 +15,7 @@ from exchange.node.store import Store, Transaction
 from exchange.node.store_sealings import SealedLink
 
 MAX_NUMBERS: Final = 1_000  # answered per question; the rest is asked for again
+MAX_UNKNOWN: Final = 32  # of which unknown here: a peer that invents numbers mustn't cost much
 MAX_RESTORED: Final = 10_000  # sealings looked at per lane
 _WORTH_SEALING_AGAIN: Final = ("stix", "status")
 
@@ -48,10 +49,13 @@ class Answers:
         chain, first, last = gap
         after = sealings.link_at(connection, peer, lane, chain, last + 1)
         env = after.link.prev if after else ZERO32
-        answered = 0
+        answered = unknown = 0
         for number in range(last, max(first, last - budget + 1) - 1, -1):
             link = sealings.link_of(connection, env, peer)
             if link is None or link.link.seq != number:
+                unknown += 1
+                if unknown > MAX_UNKNOWN:
+                    break
                 # Sealed by a run this home no longer knows of: it was restored, and can only close the number.
                 self._outbox.announce_void(
                     connection, peer, lane, Numbered(env, chain, number), "sender.restored"

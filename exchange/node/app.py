@@ -90,7 +90,7 @@ def build(*, store: Store, prekeys: Keystore, identity: Identity, hub: HubApi, s
     replica = Replica(store, net=identity.net, me=identity.address, clock=sources.clock)
     held = Prekeys(store, prekeys, identity, replica, sources)
     outbox = Outbox(store, identity, replica, sources)
-    proofs = Proofs(store, identity, replica, outbox)
+    proofs = Proofs(store, identity, replica, outbox, sources)
     inbox = Inbox(
         store=store,
         identity=identity,

@@ -13,7 +13,7 @@ from typing import Final
 
 from exchange.content import Status
 from exchange.errors import Refused
-from exchange.limits import DAY_MS, HOUR_MS, MINUTE_MS
+from exchange.limits import DAY_MS, HOUR_MS, MAX_STIX, MINUTE_MS
 from exchange.node import store_access, store_inbox, store_outbox
 from exchange.node.identity import Sources
 from exchange.node.store import Alarm, Store, Transaction, alarms
@@ -61,9 +61,14 @@ class Desk:
     # -- sending ------------------------------------------------------------------------------------------------
 
     def submit(self, message: Outgoing, recipients: Sequence[str]) -> bool:
-        """Queue a message, durably; False when that id was queued before. Raises Refused policy.no-recipient."""
+        """Queue a message, durably; False when that id was queued before.
+
+        Raises Refused policy.no-recipient, content.too-large.
+        """
         if not recipients:
             raise Refused("policy.no-recipient")
+        if len(message.payload) > MAX_STIX:
+            raise Refused("content.too-large")
         now = self._sources.clock()
         return self._store.db.write_sync(
             lambda c: store_outbox.add(c, self._store.cipher, message, recipients, now=now)

@@ -97,6 +97,8 @@ class Replica:
 
     def is_stale(self) -> bool:
         """Whether no new keys are taken because the newest checkpoint is older than 24 h."""
+        if self._newest is None:
+            return True
         try:
             check_fresh(self.checkpoint, self._clock())
         except Unavailable:
@@ -130,30 +132,22 @@ class Replica:
     async def start(self, hub: HubApi, *, least: tuple[int, bytes]) -> None:
         """First contact: take the log from genesis on, which must be this network's and pass the pinned checkpoint.
 
-        Raises Rejected directory.bad-genesis, directory.rollback, directory.split; Damaged.
+        Can be repeated after a crash midway. Raises Rejected directory.bad-genesis, directory.rollback,
+        directory.split; Damaged.
         """
-        pages = await hub.leaves(0)
-        first = Directory.from_genesis(pages[0] if pages else b"")
-        if first.net != self._net:
-            raise Rejected("directory.bad-genesis", "the hub's genesis isn't the invitation's network")
-        self._directory = first
-        try:
-            await self.store_first(pages[0])
-            await self.refresh(hub)
-        except ExchangeError:
-            await self.load()
-            raise
+        if self.is_empty:
+            pages = await hub.leaves(0)
+            first = Directory.from_genesis(pages[0] if pages else b"")
+            if first.net != self._net:
+                raise Rejected("directory.bad-genesis", "the hub's genesis isn't the invitation's network")
+            await self._store.db.write(lambda c: rows_of.add_leaf(c, 0, pages[0], ""))
+            self._directory = first
+        await self.refresh(hub)
         size, root = least
         if self.directory.size < size:
             raise Rejected("directory.rollback", "the hub's log is shorter than the invitation says")
         if self.directory.root(size) != root:
             raise Rejected("directory.split", "the hub's log isn't the one the invitation pins")
-
-    async def store_first(self, leaf: bytes) -> None:
-        """Keep leaf 0, once."""
-        rows = await self._store.db.read(rows_of.leaves)
-        if not rows:
-            await self._store.db.write(lambda c: rows_of.add_leaf(c, 0, leaf, ""))
 
     async def refresh(self, hub: HubApi) -> bool:
         """Ask for the hub's newest checkpoint and follow it; whether the log grew. Raises as `follow`."""

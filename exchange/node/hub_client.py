@@ -189,7 +189,7 @@ class HubClient:
                     self._route.origin,
                     self._identity,
                     proxy=self._route.proxy or None,
-                    proxy_auth=self._login(),
+                    proxy_headers=self._login(),
                 ) as feed:
                     yield feed
                     return
@@ -242,7 +242,7 @@ class HubClient:
                 headers=headers,
                 timeout=timeout,
                 proxy=self._route.proxy or None,
-                proxy_auth=self._login(),
+                proxy_headers=self._login(),
                 allow_redirects=False,
             ) as response:
                 data = await _bounded(response)
@@ -275,8 +275,10 @@ class HubClient:
             raise Unavailable("hub.unreachable", "the client isn't open")
         return self._session
 
-    def _login(self) -> aiohttp.BasicAuth | None:
-        return aiohttp.BasicAuth(*self._route.login) if self._route.login else None
+    def _login(self) -> dict[str, str] | None:
+        if self._route.login is None:
+            return None
+        return {"Proxy-Authorization": aiohttp.encode_basic_auth(*self._route.login)}
 
 
 async def _bounded(response: aiohttp.ClientResponse) -> bytes:

@@ -76,7 +76,8 @@ class SocketFeed:
 
     async def next(self, wait: float) -> Page:
         try:
-            first = await asyncio.wait_for(self._come.get(), wait)
+            async with asyncio.timeout(wait):
+                first = await self._come.get()
         except TimeoutError:
             return Page((), more=False)
         come = [first]
@@ -118,7 +119,7 @@ async def open_socket(
     identity: Identity,
     *,
     proxy: str | None,
-    proxy_auth: aiohttp.BasicAuth | None,
+    proxy_headers: dict[str, str] | None,
 ) -> AsyncIterator[SocketFeed]:
     """An authenticated WebSocket to the hub. Raises SocketUnusable before anything came; then Unavailable."""
     try:
@@ -128,7 +129,7 @@ async def open_socket(
                 heartbeat=ALIVE_SECONDS,
                 max_msg_size=_MAX_FRAME,
                 proxy=proxy,
-                proxy_auth=proxy_auth,
+                proxy_headers=proxy_headers,
             ),
             OPEN_SECONDS,
         )

@@ -60,8 +60,7 @@ class Membership:
         identity, now = self._identity, self._sources.clock()
         if invitation.expires <= now:
             raise Refused("invitation.expired")
-        if self._replica.is_empty:
-            await self._replica.start(hub, least=(invitation.size, invitation.root))
+        await self._replica.start(hub, least=(invitation.size, invitation.root))
         body = build_add(
             net=identity.net,
             member=Member(

@@ -13,7 +13,7 @@ from typing import Final
 from exchange import envelope
 from exchange.content import Meta, Numbered, Void, pack_content
 from exchange.envelope import Recipient
-from exchange.errors import Refused
+from exchange.errors import Refused, Rejected
 from exchange.header import LANES, DirRef
 from exchange.limits import DAY_MS, MINUTE_MS, PREKEY_MARGIN_MS
 from exchange.link import CHAIN_BYTES, Link
@@ -108,19 +108,25 @@ class Outbox:
             message.type, message.id, message.lane, message.created, message.expires, group[0].replaces
         )
         life = min(ready[one.address].destroy - PREKEY_MARGIN_MS for one in recipients)
-        sealed = envelope.seal(
-            net=identity.net,
-            sender=identity.address,
-            keys=identity.keys,
-            content=pack_content(meta, message.payload),
-            lane=message.lane,
-            compress=message.compress,
-            recipients=recipients,
-            dir_ref=dir_ref,
-            iat=now,
-            exp=min(life, message.expires),
-            random=self._sources.random,
-        )
+        try:
+            sealed = envelope.seal(
+                net=identity.net,
+                sender=identity.address,
+                keys=identity.keys,
+                content=pack_content(meta, message.payload),
+                lane=message.lane,
+                compress=message.compress,
+                recipients=recipients,
+                dir_ref=dir_ref,
+                iat=now,
+                exp=min(life, message.expires),
+                random=self._sources.random,
+            )
+        except (Refused, Rejected) as fault:
+            # What can't be sealed must not stand in the way of what comes after it.
+            for one in group:
+                self.lose(connection, message, one, fault.code)
+            return
         links: list[tuple[Link, int]] = [(one.link, ready[one.address].until) for one in recipients]
         sealings.add(connection, sealed, group[0].message_n, links)
         for one in group:

@@ -42,6 +42,8 @@ class Prekeys:
         self._held: dict[bytes, OwnPrekey] = {}
         self._open: dict[bytes, HeldPrekey] = {}
         self._swept_at = sources.monotonic()
+        self._asked_in = ""  # the hub's epoch in which it was asked for our records
+        self._hub_lacks = False
 
     async def load(self) -> None:
         """Read which prekeys are held: those whose private halves are in the keystore."""
@@ -59,13 +61,26 @@ class Prekeys:
             self._open[kid] = HeldPrekey(PrekeySecret(self._keystore.get(kid.hex())), held.destroy)
         return self._open[kid]
 
+    async def check_records(self, hub: HubApi, epoch: str) -> None:
+        """Once an epoch: does the hub have our records? If not, the next `publish` is due.
+
+        One restored from an old copy gets its log back from members; the records lie beside it (§11.4, §11.5), and
+        without them nobody who hasn't fetched them yet could seal to us. Raises what the hub answers.
+        """
+        if epoch == self._asked_in or not self._replica.is_member():
+            return
+        listed = self._replica.directory.prekeys(self._identity.address)
+        wanted = {ref.kid: self._held[ref.kid].record for ref in listed if ref.kid in self._held}
+        self._hub_lacks = set(await hub.prekey_records(list(wanted))) != set(wanted.values())
+        self._asked_in = epoch
+
     async def publish(self, hub: HubApi, *, afresh: bool = False) -> bool:
         """Publish epochs ahead when it is time, or with `afresh` new ones at once; whether the log took a statement.
 
         Raises Refused or Unavailable with the hub's code (`directory.stale`, `directory.read-only`...): try again
         after the next refresh.
         """
-        if not self._replica.is_member() or not (afresh or self._is_due()):
+        if not self._replica.is_member() or not (afresh or self._hub_lacks or self._is_due()):
             return False
         refs = await self._made(afresh=afresh)
         identity, directory, now = self._identity, self._replica.directory, self._sources.clock()
@@ -84,6 +99,7 @@ class Prekeys:
         answer = SignedSubmission.from_json(await hub.post_statement(statement.to_json(), records))
         submission = answer.verify(identity.net, directory.hub.keys.signing, statement=digest)
         await self._replica.refresh(hub)
+        self._hub_lacks = self._hub_lacks and submission.outcome != LOGGED
         return submission.outcome == LOGGED
 
     def _is_due(self) -> bool:

@@ -16,7 +16,7 @@ from exchange.keys import PublicKey
 from exchange.node import store_outbox as rows
 from exchange.node import store_sealings as sealings
 from exchange.node.directory_sync import Replica
-from exchange.node.identity import Identity
+from exchange.node.identity import Identity, Sources
 from exchange.node.outbox import Outbox
 from exchange.node.store import Store, Transaction, raise_alarm
 from exchange.receipt import ACCEPTED, EXPIRED, HUB, REJECTED, STORED, Leaf, VerifiedBatch, verify_proof
@@ -28,11 +28,14 @@ _END: Final = {STORED: rows.STORED, REJECTED: rows.REJECTED}
 class Proofs:
     """Reads receipts for this node's envelopes."""
 
-    def __init__(self, store: Store, identity: Identity, replica: Replica, outbox: Outbox) -> None:
+    def __init__(
+        self, store: Store, identity: Identity, replica: Replica, outbox: Outbox, sources: Sources
+    ) -> None:
         self._store = store
         self._identity = identity
         self._replica = replica
         self._outbox = outbox
+        self._sources = sources
 
     async def take(self, receipts: Sequence[Json]) -> None:
         """Receipts as the hub answered an upload with: good ones count, others alarm."""
@@ -49,7 +52,7 @@ class Proofs:
             value = _json(payload)
             batch = verify_proof(self._identity.net, value, self._key_of)
         except Rejected as fault:
-            return _alarm_step(fault, payload)
+            return _alarm_step(fault, payload, self._sources.clock())
         return lambda connection: self._apply(connection, batch, value["leaves"])
 
     def _key_of(self, signer: str, skid: bytes) -> PublicKey:
@@ -111,12 +114,12 @@ def _json(payload: bytes) -> Json:
         raise Rejected("receipt.bad-format", "not JSON") from None
 
 
-def _alarm_step(fault: Rejected, payload: bytes) -> Step:
+def _alarm_step(fault: Rejected, payload: bytes, now: int) -> Step:
     """A receipt that doesn't hold is the hub's doing: told once per code, never believed."""
 
     def step(connection: Transaction) -> None:
         raise_alarm(
-            connection, key=f"receipt/{fault.code}", at=0, code=fault.code, subject="hub", evidence=payload
+            connection, key=f"receipt/{fault.code}", at=now, code=fault.code, subject="hub", evidence=payload
         )
 
     return step

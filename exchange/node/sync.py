@@ -73,7 +73,8 @@ class Bell:
     async def wait(self, seconds: float) -> None:
         """Return at the next ring, or after `seconds`."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._event.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._event.wait()
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,7 @@ class Sync:
         self._heard()
         await parts.restore.note(state)
         await self._refresh()
+        await parts.prekeys.check_records(self._hub, state.epoch)
         await self._own_statements()
         epoch = await parts.store.db.read(lambda c: fact(c, EPOCH))
         if epoch == state.epoch.encode():
@@ -262,9 +264,13 @@ class Sync:
             except Exception as error:  # noqa: BLE001 - the top of the loop: no peer and no bug may end it
                 LOG.error("fault in the sync loop", extra={"type": type(error).__name__})
                 self._trouble("internal.error")
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise asyncio.CancelledError  # it came while the session failed, and the fault hid it
             failures = 1 if self.condition.heard_at != heard else failures + 1
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._retry_now.wait(), self._delay(failures))
+                async with asyncio.timeout(self._delay(failures)):
+                    await self._retry_now.wait()
 
     def _trouble(self, code: str) -> None:
         self.condition.connected = False
@@ -324,7 +330,8 @@ class Sync:
                 seconds = float(error.facts.get("retry_after", LEAST_DELAY))
                 event.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(event.wait(), seconds)
+                async with asyncio.timeout(seconds):
+                    await event.wait()
 
     async def _give_receipts(self) -> NoReturn:
         while True:
@@ -340,4 +347,5 @@ class Sync:
             now = self._parts.sources.clock()
             due = [max(0, one.retry_at - now) / 1_000 for one in damaged]
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._hurt.wait(), min([UPKEEP, *due]))
+                async with asyncio.timeout(min([UPKEEP, *due])):
+                    await self._hurt.wait()

@@ -135,7 +135,10 @@ class Uploads:
             data = await self._store.db.read(partial(sealings.upload_bytes, env=one.env))
             if data is not None:
                 going.append((one, data))
+        if not going:
+            return
         if self._in_doubt:
+            self._shown.add(self._replica.newest.hash(self._identity.net))  # the hub's own, or shown to it
             for one, _ in going:
                 # Before, not after a refusal: within a batch that would let later envelopes overtake this one.
                 await self._show_checkpoint(hub, one)

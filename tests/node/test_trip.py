@@ -337,6 +337,19 @@ async def test_nobody_is_no_recipient(sim: Simulation, pe: Site) -> None:
         pe.desk.submit(message, [])
 
 
+async def test_what_cannot_be_sealed_is_lost_and_the_next_goes_on(sim: Simulation, pe: Site) -> None:
+    now = sim.world.now
+    message = Outgoing(pe.up.sources.new_id(), "status", "routine", now, now + DAY_MS, bytes(300_000))
+    pe.desk.submit(message, ["co-csirt"])
+    after = pe.send("co-csirt")
+    await sim.rounds()
+    assert (pe.copy(message.id, "co-csirt").state, pe.copy(message.id, "co-csirt").code) == (
+        "lost",
+        "content.too-large",
+    )
+    assert pe.state(after, "co-csirt") == "stored"
+
+
 def _refuse_uploads(name: str, _value: Any) -> None:
     if name in ("put_envelope", "post_envelopes"):
         raise Unavailable("hub.unreachable")

@@ -1,0 +1,186 @@
+"""HubApi for one member by the hub's real services, over a wire that tests can cut, hang or corrupt.
+
+Owns what crosses the wire and what doesn't (a peer's error class). The simulation around it is simulator.py's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import orjson
+
+from exchange.canonical import Json, framed, unb64
+from exchange.directory.checkpoint import SignedCheckpoint
+from exchange.directory.statements import Statement
+from exchange.errors import ExchangeError, Refused, Unavailable
+from exchange.node.hub_api import Feed, HubState, Page, Posted, Result
+from exchange.protocol import Item
+from tests.hub_services import Services
+
+Fault = Callable[[str, Any], None]
+
+
+@dataclass
+class Wire:
+    """What stands between one node and the hub. `before` and `after` a call may raise; `touch` may change a page."""
+
+    up: bool = True
+    before: Fault = lambda _name, _value: None
+    after: Fault = lambda _name, _value: None
+    touch: Callable[[Item], Item] = lambda item: item
+    gates: dict[str, asyncio.Event] = field(default_factory=dict)
+    calls: list[str] = field(default_factory=list)
+
+    async def carry(self, name: str, value: Any, call: Callable[[], Awaitable[Any]]) -> Any:
+        """One call on its way there and back."""
+        self.calls.append(name)
+        if not self.up:
+            raise Unavailable("hub.unreachable")
+        self.before(name, value)
+        if name in self.gates:
+            await self.gates[name].wait()
+        try:
+            answer = await call()
+        except ExchangeError as error:
+            # as over HTTP: the peer's class doesn't cross the wire, its code does
+            kind = Unavailable if isinstance(error, Unavailable) else Refused
+            raise kind(error.code, error.detail, **error.facts) from None
+        self.after(name, answer)
+        return answer
+
+
+class Place(Protocol):
+    """Where the hub runs, or doesn't; and the invitation tokens of those who aren't members yet."""
+
+    hub: Services | None
+    tokens: dict[str, bytes]
+
+
+class SimulatedHub:
+    """HubApi for one member, by the hub's own services."""
+
+    def __init__(self, simulation: Place, member: str) -> None:
+        self._simulation = simulation
+        self._member = member
+        self.wire = Wire()
+        self.clock_offset = 0
+
+    @property
+    def _hub(self) -> Services:
+        hub = self._simulation.hub
+        if hub is None:
+            raise Unavailable("hub.unreachable")
+        return hub
+
+    async def _carry(self, name: str, value: Any, call: Callable[[], Awaitable[Any]]) -> Any:
+        if self._simulation.hub is None:
+            raise Unavailable("hub.unreachable")
+        return await self.wire.carry(name, value, call)
+
+    async def genesis(self) -> Json:
+        raise NotImplementedError("nodes take it as leaf 0")
+
+    async def checkpoint(self) -> Json:
+        async def call() -> Json:
+            return self._hub.registrar.checkpoint.to_json()
+
+        return await self._carry("checkpoint", None, call)
+
+    async def leaves(self, start: int) -> list[bytes]:
+        return await self._carry("leaves", start, lambda: self._hub.registrar.leaves(start))
+
+    async def post_checkpoint(self, checkpoint: Json) -> tuple[int, int] | None:
+        signed = SignedCheckpoint.from_json(checkpoint)
+        return await self._carry(
+            "post_checkpoint", checkpoint, lambda: self._hub.registrar.take_checkpoint(signed)
+        )
+
+    async def post_leaves(self, leaves: Sequence[bytes]) -> None:
+        await self._carry("post_leaves", leaves, lambda: self._hub.registrar.take_leaves(framed(leaves)))
+
+    async def prekey_records(self, kids: Sequence[bytes]) -> list[bytes]:
+        return await self._carry("prekey_records", kids, lambda: self._hub.registrar.records(kids))
+
+    async def post_statement(self, statement: Json, records: Sequence[bytes]) -> Json:
+        async def call() -> Json:
+            signed = await self._hub.registrar.submit(Statement.from_json(statement), records)
+            return signed.to_json()
+
+        return await self._carry("post_statement", statement, call)
+
+    async def state(self) -> HubState:
+        async def call() -> HubState:
+            hub = self._hub
+            hub.registrar.heard(self._member)
+            batch = await hub.mailboxes.highest_batch(self._member)
+            prekeys = hub.registrar.directory.last_hash(self._member, "prekeys")
+            return HubState(hub.mailboxes.epoch, batch, prekeys)
+
+        return await self._carry("state", None, call)
+
+    async def put_envelope(self, env: bytes, upload: bytes) -> Posted:
+        return await self._carry("put_envelope", [upload], lambda: self._accept([upload], env))
+
+    async def post_envelopes(self, uploads: Sequence[bytes]) -> Posted:
+        return await self._carry("post_envelopes", uploads, lambda: self._accept(uploads, None))
+
+    async def _accept(self, uploads: Sequence[bytes], env: bytes | None) -> Posted:
+        answer = await self._hub.mailboxes.accept(self._member, uploads, env=env)
+        results = tuple(Result(one.env, one.error.code if one.error else "", "") for one in answer.results)
+        return Posted(results, tuple(orjson.loads(proof) for proof in answer.proofs))
+
+    async def mailbox(self, after: str, wait: int, most: int) -> Page:
+        async def call() -> Page:
+            page = await self._hub.mailboxes.page(self._member, after, wait_seconds=wait, most=most)
+            return Page(tuple(self.wire.touch(item) for item in page.items), page.more)
+
+        return await self._carry("mailbox", after, call)
+
+    @asynccontextmanager
+    async def feed(self, after: str) -> AsyncIterator[Feed]:
+        yield _Feed(self, after)
+
+    async def post_receipts(self, batch: Json) -> None:
+        await self._carry("post_receipts", batch, lambda: self._hub.mailboxes.receipts(self._member, batch))
+
+    async def post_application(self, statement: Json) -> Json:
+        async def call() -> Json:
+            hub = self._hub
+            invited = await hub.applications.invited(self._simulation.tokens[self._member])
+            signed = await hub.applications.apply(invited, Statement.from_json(statement))
+            return signed.to_json()
+
+        return await self._carry("post_application", statement, call)
+
+    async def applications(self) -> list[Json]:
+        async def call() -> list[Json]:
+            return [
+                {**one.statement.to_json(), "member": one.member, "since": one.since}
+                for one in await self._hub.applications.waiting()
+            ]
+
+        return await self._carry("applications", None, call)
+
+    async def sign_application(self, member: str, statement: bytes, signatures: Json) -> Json:
+        pairs = [(signer, unb64(signature)) for signer, signature in signatures]
+
+        async def call() -> Json:
+            return (await self._hub.applications.sign(member, statement, pairs)).to_json()
+
+        return await self._carry("sign_application", member, call)
+
+
+@dataclass
+class _Feed:
+    hub: SimulatedHub
+    after: str
+
+    async def next(self, wait: float) -> Page:
+        return await self.hub.mailbox(self.after, int(wait), 1_000_000)
+
+    async def stored(self, cursor: str) -> None:
+        self.after = cursor
