@@ -10,6 +10,7 @@ import asyncio
 import io
 import json
 import os
+import resource
 import signal
 import socket
 import ssl
@@ -200,7 +201,8 @@ async def _accept_and_die(store: HubStore, *args: Any, **rest: Any) -> Any:
 def main() -> None:
     """Serve the home named on the command line, with the world's fixed time; prints the port when it listens.
 
-    With `die-after-commit` the process kills itself once the first envelope is durable.
+    With `die-after-commit` the process kills itself once the first envelope is durable; with `failing-disk` the
+    kernel refuses to let its files grow once it listens.
     """
     home, port, *wishes = Path(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:]
     if "die-after-commit" in wishes:
@@ -210,6 +212,10 @@ def main() -> None:
     )
 
     def ready(where: Listening) -> None:
+        if "failing-disk" in wishes:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write then fails with EFBIG
+            most = (home / "hub.db-wal").stat().st_size + 200_000
+            resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
         print(where.port, flush=True)
 
     keystore = Keystore.open(home / KEYSTORE, unlock(home))

@@ -95,7 +95,8 @@ def append_leaves(
 ) -> None:
     """Write (leaf, statement hash) pairs from index `first` on, with the prekey records they publish.
 
-    `admitted` is a new member: nothing waits for it any more, and its invitations are used up.
+    `admitted` is a new member: its application is over. Its invitation stays until it expires, so that it can read in
+    the log that it was admitted; it opens nothing else, for the handle is taken.
     """
     values = [
         {"position": first + i, "leaf": leaf, "statement": statement}
@@ -107,7 +108,6 @@ def append_leaves(
         connection.execute(upsert(prekey_records).on_conflict_do_nothing(), row)
     if admitted is not None:
         connection.execute(delete(applications).where(applications.c.member == admitted))
-        connection.execute(delete(invitations).where(invitations.c.member == admitted))
 
 
 def index_of(connection: Connection, statement: bytes) -> int | None:

@@ -188,9 +188,21 @@ async def test_newcomer_joins_by_invitation_sponsors_and_officers(world: World, 
         assert outcome(world, (await sign("officer/bruno", "officer/bruno")).json) == "logged"  # a repeat
         assert (await hub.call("GET", "/v1/applications", issuer="pe-csirt")).json == {"applications": []}
         assert (await hub.call("GET", STATE, issuer="ar-csirt")).status == 200
-        assert (await hub.call("GET", "/v1/applications", authorization=authorization)).code == (
-            "auth.bad-invitation"
+        # the newcomer still waits with its invitation: it reads that it was admitted, and can't apply as another
+        assert (await hub.call("GET", "/v1/directory/checkpoint", authorization=authorization)).status == 200
+        assert (
+            outcome(
+                world,
+                (
+                    await hub.call(
+                        "POST", "/v1/applications", application.to_json(), authorization=authorization
+                    )
+                ).json,
+            )
+            == "logged"
         )
+        world.advance(1)
+        assert await apply(signed(world.add_body("ar-csirt"), "ar-csirt")) == (409, "directory.handle-taken")
 
 
 def outcome(world: World, submission) -> str:

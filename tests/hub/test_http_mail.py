@@ -144,6 +144,35 @@ async def test_killed_between_commit_and_answer_the_receipt_is_there(world: Worl
         assert [item.type for item in await page(hub, "co-csirt")] == [ITEM_CHECKPOINT, ITEM_DELIVERY]
 
 
+async def test_hub_stops_when_its_disk_fails_and_has_lost_nothing(world: World, tmp_path: Path) -> None:
+    home, port = tmp_path / "hub", free_port()
+    hub_home(home, world)
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.hub_server", str(home), str(port), "failing-disk"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert await child.stdout.readline()
+    acknowledged = []
+    async with running_hub(world, tmp_path / "client") as client:  # for its client half only
+        client.context.load_verify_locations(home / "ca.pem")
+        client.origin = f"https://127.0.0.1:{port}"
+        ref = await newest(client)
+        while True:
+            made = sealed(world, ref, payload=bytes(60_000))
+            answer = await put(client, made)
+            if answer.status != 201:
+                break
+            acknowledged.append(made)
+    assert (answer.status, answer.code) == (503, "storage.io")
+    _, errors = await child.communicate()
+    assert child.returncode == 1
+    assert b"storage.io" in errors
+    async with running_hub(world, home) as hub:
+        for made in acknowledged:
+            assert (await put(hub, made)).status == 200
+
+
 async def test_terminated_hub_ends_in_order(world: World, tmp_path: Path) -> None:
     home, port = tmp_path / "hub", free_port()
     hub_home(home, world)
