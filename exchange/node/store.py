@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Connection, CursorResult, TextClause, text
+from sqlalchemy import Connection, CursorResult
 
 from exchange.errors import ExchangeError
 from exchange.storage.database import Database
@@ -55,14 +54,9 @@ def open_store(
     return Store(db, LocalCipher(local_key))
 
 
-@lru_cache(maxsize=512)
-def _prepared(statement: str) -> TextClause:
-    return text(statement)
-
-
 def sql(connection: Connection, statement: str, **values: Any) -> CursorResult[Any]:
-    """Run one statement with named values."""
-    return connection.execute(_prepared(statement), values)
+    """Run one statement with named values (`:name`), which SQLite itself binds: compiling them would cost more."""
+    return connection.exec_driver_sql(statement, values)
 
 
 def fact(connection: Connection, name: str) -> bytes | None:

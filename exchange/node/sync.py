@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from exchange.errors import ExchangeError, Hold, Refused, Rejected, Unavailable
 from exchange.limits import HOUR_MS, MAX_PAGE_BYTES, PAGE_BYTES, POLL_SECONDS
@@ -264,9 +264,6 @@ class Sync:
             except Exception as error:  # noqa: BLE001 - the top of the loop: no peer and no bug may end it
                 LOG.error("fault in the sync loop", extra={"type": type(error).__name__})
                 self._trouble("internal.error")
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise asyncio.CancelledError  # it came while the session failed, and the fault hid it
             failures = 1 if self.condition.heard_at != heard else failures + 1
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._delay(failures)):
@@ -293,15 +290,8 @@ class Sync:
         await self._connect()
         self.condition.drained = False
         async with self._hub.feed(await self._cursor()) as feed:
-            try:
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(self._pull(feed))
-                    for lanes in self._pushes:
-                        group.create_task(self._keep_pushing(lanes))
-                    group.create_task(self._give_receipts())
-                    group.create_task(self._keep_up())
-            except BaseExceptionGroup as faults:
-                raise faults.exceptions[0] from faults
+            pushing = [self._keep_pushing(lanes) for lanes in self._pushes]
+            await _together(self._pull(feed), *pushing, self._give_receipts(), self._keep_up())
 
     async def _pull(self, feed: Feed) -> NoReturn:
         while True:
@@ -349,3 +339,20 @@ class Sync:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min([UPKEEP, *due])):
                     await self._hurt.wait()
+
+
+async def _together(*parts: Coroutine[Any, Any, NoReturn]) -> None:
+    """Run all until one of them fails, then end the others and raise its fault.
+
+    Not a TaskGroup: when a part fails while this task is being cancelled, a group raises the fault and the
+    cancellation is lost; a node that is told to stop would go on.
+    """
+    tasks = [asyncio.create_task(part) for part in parts]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()
