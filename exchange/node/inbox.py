@@ -11,16 +11,17 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from exchange import receipt
-from exchange.canonical import ZERO32, b64, sha256
+from exchange.canonical import ZERO32, b64, sha256, unb64
 from exchange.content import CheckpointNote, Control, Missing, Restored, Status, Void
 from exchange.directory.checkpoint import SignedCheckpoint
-from exchange.errors import Hold
+from exchange.errors import Hold, Rejected
 from exchange.header import Header
 from exchange.limits import DAY_MS, MINUTE_MS, SECOND_MS
 from exchange.message import Message
 from exchange.node import store_inbox as rows
 from exchange.node import store_links as links
 from exchange.node import store_outbox, store_receipts
+from exchange.node import store_sealings as sealings
 from exchange.node.answers import Answers
 from exchange.node.directory_sync import Replica
 from exchange.node.identity import Identity, Sources
@@ -302,12 +303,12 @@ class Inbox:
             links.add_void(connection, header.sender, control.sealing.env, control.why)
 
     def _status(self, connection: Transaction, sender: str, status: Status) -> None:
+        if status.level == "rejected":
+            self._reason(connection, sender, status)
+            return
         found = store_outbox.find(connection, self._store.cipher, status.of)
         if found is None or found[1].type != "stix":
             return  # of no message of ours, or of one that earns no status
-        if status.level == "rejected":
-            store_outbox.set_reason(connection, found[0], sender, status.code)
-            return
         store_outbox.set_human(
             connection,
             self._store.cipher,
@@ -318,6 +319,16 @@ class Inbox:
             note=status.note,
             at=status.at,
         )
+
+    def _reason(self, connection: Transaction, sender: str, status: Status) -> None:
+        """A rejection names the envelope, since its reader may not have come as far as the message's id (§5)."""
+        try:
+            env = unb64(status.note, size=32, field="note")
+        except Rejected:
+            return
+        sealing = sealings.get(connection, env)
+        if sealing is not None and sealings.link_of(connection, env, sender) is not None:
+            store_outbox.set_reason(connection, sealing.message_n, sender, status.code)
 
     def _alarm(self, key: str, code: str, subject: str) -> Step:
         now = self._sources.clock()

@@ -223,12 +223,12 @@ class Outbox:
         return kids
 
     def _retry_unreadable(self, connection: Transaction, copy: Addressee, kids: dict[str, bytes]) -> bool:
-        if copy.code != "unreadable" or copy.tries >= MAX_TRIES or copy.env is None:
+        if copy.coarse != "unreadable" or copy.tries >= MAX_TRIES or copy.env is None:
             return False
         link = sealings.link_of(connection, copy.env, copy.recipient)
         if link is None or kids.get(copy.recipient, link.kid) == link.kid:
             return False  # the same prekey would not be readable either
-        self.seal_again(connection, link, copy.code)
+        self.seal_again(connection, link, copy.coarse)
         return True
 
 

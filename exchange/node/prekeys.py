@@ -110,9 +110,7 @@ class Prekeys:
     async def _made(self, *, afresh: bool) -> Sequence[PrekeyRef]:
         """The epochs to publish: those held and not over, and new ones up to 8 weeks ahead, durable on return."""
         now = self._sources.clock()
-        # Those in their grace stay listed: the hub takes only what the newest statement names (§4.4).
-        kept = [] if afresh else [prekey for prekey in self._held.values() if prekey.destroy > now]
-        kept.sort(key=lambda prekey: prekey.start)
+        kept = [] if afresh else self._kept(now)
         start = max(kept[-1].until if kept else 0, now - START_BEFORE_MS)
         fresh: list[OwnPrekey] = []
         secrets: dict[str, bytes] = {}
@@ -131,6 +129,23 @@ class Prekeys:
             await self._store.db.write(write)
             await self.load()
         return [PrekeyRef(prekey.kid, prekey.start, prekey.until, prekey.destroy) for prekey in kept + fresh]
+
+    def _kept(self, now: int) -> list[OwnPrekey]:
+        """The prekeys that the next statement lists again, and those made for it before and not published yet.
+
+        Those in their grace stay listed: the hub takes only what the newest statement names (§4.4). What `afresh`
+        has replaced is still opened but not listed: the two rows of epochs together would be more than a statement
+        holds.
+        """
+        listed = {ref.kid for ref in self._replica.directory.prekeys(self._identity.address)}
+        held = sorted(
+            (prekey for prekey in self._held.values() if prekey.destroy > now), key=lambda one: one.start
+        )
+        kept = [prekey for prekey in held if prekey.kid in listed]
+        for prekey in held:
+            if prekey.kid not in listed and (not kept or prekey.start == kept[-1].until):
+                kept.append(prekey)
+        return kept
 
     def _new(self, start: int) -> tuple[OwnPrekey, bytes]:
         secret = self._sources.random(PREKEY_SECRET_BYTES)

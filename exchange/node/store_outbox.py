@@ -45,7 +45,8 @@ class Outgoing:
 class Addressee:
     """One addressee of a message and how far its copy has come; each time in ms, None while it hasn't happened.
 
-    `code` says why it was rejected, lost or waits. `replaces` is the sealing whose number the next one closes.
+    `code` says why it was rejected, lost or waits, as fine as the addressee told; `coarse` as the receipt has it.
+    `replaces` is the sealing whose number the next one closes.
     """
 
     message_n: int
@@ -53,6 +54,7 @@ class Addressee:
     lane: str
     state: str
     code: str
+    coarse: str
     env: bytes | None
     tries: int
     replaces: Numbered | None
@@ -185,8 +187,9 @@ def set_sealed(connection: Connection, message_n: int, recipient: str, env: byte
     """Its newest sealing is `env`."""
     sql(
         connection,
-        "UPDATE addressees SET state = 'sealed', env = :env, sealed_at = :now, code = '', tries = tries + 1,"
-        " old_env = NULL, old_chain = NULL, old_seq = NULL WHERE message_n = :n AND recipient = :recipient",
+        "UPDATE addressees SET state = 'sealed', env = :env, sealed_at = :now, tries = tries + 1,"
+        " code = '', reason = '', old_env = NULL, old_chain = NULL, old_seq = NULL"
+        " WHERE message_n = :n AND recipient = :recipient",
         env=env,
         now=now,
         n=message_n,
@@ -264,11 +267,11 @@ def set_waiting(connection: Connection, recipient: str, code: str) -> None:
 
 
 def set_reason(connection: Connection, message_n: int, recipient: str, code: str) -> None:
-    """The fine code of a rejection; `unreadable` stays, because it decides whether to seal again."""
+    """The fine code of a rejection; it may come before the receipt, and goes with the next sealing."""
     sql(
         connection,
-        "UPDATE addressees SET code = :code WHERE message_n = :n AND recipient = :recipient"
-        " AND state = 'rejected' AND code <> 'unreadable'",
+        "UPDATE addressees SET reason = :code WHERE message_n = :n AND recipient = :recipient"
+        " AND state IN ('sealed', 'accepted', 'rejected')",
         code=code,
         n=message_n,
         recipient=recipient,
@@ -324,7 +327,8 @@ def _addressee(row: Any, cipher: LocalCipher) -> Addressee:  # noqa: ANN401 - a 
         recipient=row.recipient,
         lane=LANES[row.lane],
         state=row.state,
-        code=row.code,
+        code=row.reason if row.state == REJECTED and row.reason else row.code,
+        coarse=row.code,
         env=bytes(row.env) if row.env else None,
         tries=row.tries,
         replaces=old,

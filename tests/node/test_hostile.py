@@ -266,3 +266,32 @@ async def test_checkpoint_the_hub_never_signed_proves_nothing(sim: Simulation, p
     )
     await sim.rounds()
     assert co.alarm_codes() == []
+
+
+@pytest.mark.parametrize("lane", ["flash", "routine"])
+async def test_fine_code_reaches_the_sender_before_or_after_the_receipt(
+    sim: Simulation, pe: Site, co: Site, lane: str
+) -> None:
+    """In the flash lane the sealed word overtakes the receipt; it counts all the same."""
+    message_id = pe.up.sources.new_id()
+    message = Outgoing(message_id, "stix", lane, 1, sim.world.now + DAY_MS, b"[]")
+    pe.desk.submit(message, ["co-csirt"])
+    await sim.rounds(4)
+    copy = pe.copy(message_id, "co-csirt")
+    assert (copy.state, copy.coarse, copy.code) == (
+        "rejected",
+        "invalid",
+        co.desk.quarantined()[0].code,
+    )
+
+
+async def test_rejected_envelope_is_named_where_no_id_could_be_read(
+    sim: Simulation, pe: Site, co: Site
+) -> None:
+    co.up.prekeys._keystore.update({}, remove=co.up.prekeys._keystore.names())
+    await co.up.prekeys.load()
+    co.up.sync._parts.prekeys._is_due = lambda: False  # type: ignore[method-assign]  # it has no others to publish
+    sent = pe.send("co-csirt")
+    await sim.rounds(4)
+    copy = pe.copy(sent, "co-csirt")
+    assert (copy.state, copy.coarse, copy.code) == ("rejected", "unreadable", "envelope.unknown-prekey")

@@ -31,10 +31,10 @@ TABLES = (
     """CREATE TABLE messages (n INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, type TEXT NOT NULL,
         lane INTEGER NOT NULL, created INTEGER NOT NULL, expires INTEGER NOT NULL, separate INTEGER NOT NULL,
         compress INTEGER NOT NULL, payload BLOB NOT NULL, submitted_at INTEGER NOT NULL)""",
-    # A message's copy for one addressee, and how far it has come. env: its newest sealing. old_*: the sealing that
+    # A message's copy for one addressee, and how far it has come. reason: the fine code the addressee gave, sealed. env: its newest sealing. old_*: the sealing that
     # the next one replaces. person, note: sealed.
     """CREATE TABLE addressees (message_n INTEGER NOT NULL REFERENCES messages (n), recipient TEXT NOT NULL,
-        lane INTEGER NOT NULL, state TEXT NOT NULL, code TEXT NOT NULL DEFAULT '', env BLOB, tries INTEGER NOT NULL DEFAULT 0,
+        lane INTEGER NOT NULL, state TEXT NOT NULL, code TEXT NOT NULL DEFAULT '', reason TEXT NOT NULL DEFAULT '', env BLOB, tries INTEGER NOT NULL DEFAULT 0,
         old_env BLOB, old_chain BLOB, old_seq INTEGER, queued_at INTEGER NOT NULL, sealed_at INTEGER,
         accepted_at INTEGER, stored_at INTEGER, rejected_at INTEGER, ended_at INTEGER, opened_at INTEGER,
         acknowledged_at INTEGER, working_at INTEGER, declined_at INTEGER, person BLOB, note BLOB,
