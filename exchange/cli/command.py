@@ -1,0 +1,177 @@
+"""What every command has in common: --home, --json, --quiet, --yes, how it opens its keystore, and asking a person.
+
+Owns the `command` decorator and the `Call` each command gets. Secrets come from files, the environment, a systemd
+credential or the terminal, never from arguments: other users of the machine can read those.
+"""
+
+from __future__ import annotations
+
+import getpass
+import inspect
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from exchange.cli.output import Output
+from exchange.errors import Refused
+
+if TYPE_CHECKING:
+    from exchange.storage.unlock import Unlock
+
+CREDENTIAL = "exchange-key"  # the name a systemd unit gives it: LoadCredential=exchange-key:/path
+
+HomeOption = Annotated[
+    Path | None, typer.Option(help="Folder of this home.", envvar="EXCHANGE_HOME", show_default="per user")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout (docs/cli.md).")]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="Results and errors only.")]
+YesOption = Annotated[bool, typer.Option("--yes", help="Answer yes to every question.")]
+PassphraseOption = Annotated[
+    Path | None,
+    typer.Option(help="File whose first line is the passphrase; else EXCHANGE_PASSPHRASE_FILE."),
+]
+KeyFileOption = Annotated[
+    Path | None,
+    typer.Option(help="File of random bytes that opens the keystore; else EXCHANGE_KEY_FILE."),
+]
+_ALL = {"home": HomeOption, "json": JsonOption, "quiet": QuietOption, "yes": YesOption}
+_UNLOCKING = {"passphrase_file": PassphraseOption, "key_file": KeyFileOption}
+
+
+@dataclass
+class Call:
+    """One run of a command: where its home is, how it talks, and what it may use to open a keystore."""
+
+    home: Path
+    out: Output
+    yes: bool
+    passphrase_file: Path | None = None
+    key_file: Path | None = None
+
+    def unlock(self, *, new: bool = False) -> Unlock:
+        """What opens the keystore, first found: an option or its variable, a systemd credential, a typed passphrase.
+
+        `new`: a keystore is about to be made, so a typed passphrase is asked for twice, and a key file that isn't
+        there yet is made. Raises Refused cli.no-unlock, cli.usage (both given), keystore.*.
+        """
+        from exchange.storage.unlock import Unlock, create_key_file
+
+        passphrase_file, key_file = self._files()
+        if key_file:
+            if new and not key_file.exists():
+                create_key_file(key_file)
+                self.out.note(f"made the key file {key_file}; keep a copy apart from this home")
+            return Unlock.key_file(key_file)
+        if passphrase_file:
+            return Unlock.passphrase(_first_line(passphrase_file))
+        directory = os.environ.get("CREDENTIALS_DIRECTORY")
+        if directory and (Path(directory) / CREDENTIAL).exists():
+            return Unlock.credential(Path(directory), CREDENTIAL)
+        if not sys.stdin.isatty():
+            raise Refused("cli.no-unlock")
+        phrase = getpass.getpass("Passphrase of this home: ")
+        if new and getpass.getpass("The same again: ") != phrase:
+            raise Refused("cli.usage", "the two passphrases differ")
+        return Unlock.passphrase(phrase)
+
+    def _files(self) -> tuple[Path | None, Path | None]:
+        """The passphrase file or the key file: by option, else by variable. Raises Refused cli.usage for both."""
+        given = (self.passphrase_file, self.key_file)
+        if given == (None, None):
+            variables = (os.environ.get("EXCHANGE_PASSPHRASE_FILE"), os.environ.get("EXCHANGE_KEY_FILE"))
+            given = (
+                Path(variables[0]) if variables[0] else None,
+                Path(variables[1]) if variables[1] else None,
+            )
+        if all(given):
+            raise Refused("cli.usage", "give a passphrase file or a key file, not both")
+        return given
+
+    def confirm(self, question: str) -> None:
+        """Go on only if a person says yes, or said --yes. Raises Refused cli.unconfirmed."""
+        if self.yes:
+            return
+        if not sys.stdin.isatty():
+            raise Refused("cli.unconfirmed", f"{question} (there is no terminal to ask on)")
+        sys.stderr.write(f"{question} [y/N] ")
+        sys.stderr.flush()
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            raise Refused("cli.unconfirmed")
+
+    def ask(self, name: str, value: str | None, option: str) -> str:
+        """`value`, or what a person types for it. Raises Refused cli.usage where there is nobody to ask."""
+        if value:
+            return value
+        if not sys.stdin.isatty():
+            raise Refused("cli.usage", f"{option} is missing")
+        sys.stderr.write(f"{name}: ")
+        sys.stderr.flush()
+        typed = sys.stdin.readline().strip()
+        if not typed:
+            raise Refused("cli.usage", f"{option} is missing")
+        return typed
+
+
+def command(
+    group: typer.Typer, name: str, *, role: str, unlocks: bool = False
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register `function(call, ...)` as a command of `group` that also takes the options all commands have.
+
+    `role` names the default home (node, hub, officer); `unlocks` adds the options that open a keystore.
+    """
+    common = {**_ALL, **(_UNLOCKING if unlocks else {})}
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        def run(**values: Any) -> None:
+            given = {option: values.pop(option) for option in common}
+            out = Output(json=given["json"], quiet=given["quiet"])
+            secrets = {option: given[option] for option in _UNLOCKING if option in given}
+            function(Call(given["home"] or default_home(role), out, given["yes"], **secrets), **values)
+
+        own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+        taken = inspect.Parameter.KEYWORD_ONLY
+        added = [
+            inspect.Parameter(
+                option, taken, annotation=kind, default=False if option in ("json", "quiet", "yes") else None
+            )
+            for option, kind in common.items()
+        ]
+        parameters = [*(each.replace(kind=taken) for each in own), *added]
+        # typer reads the signature: it must be the one the user sees, not **values
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # functions may have one
+        run.__annotations__ = {each.name: each.annotation for each in parameters}
+        run.__doc__ = function.__doc__
+        group.command(name)(run)
+        return function
+
+    return register
+
+
+def now_ms() -> int:
+    """This machine's clock, UTC ms."""
+    return time.time_ns() // 1_000_000
+
+
+def default_home(role: str) -> Path:
+    """Where a home of this role lies if nobody says otherwise."""
+    import platformdirs
+
+    return platformdirs.user_data_path("exchange") / role
+
+
+def _first_line(path: Path) -> str:
+    from exchange.storage.unlock import MAX_PASSPHRASE_BYTES, require_private
+
+    try:
+        with path.open("rb") as file:
+            require_private(os.fstat(file.fileno()).st_mode, path)
+            line = file.read(MAX_PASSPHRASE_BYTES + 2).split(b"\n", 1)[0].rstrip(b"\r")
+        return line.decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Refused("keystore.key-file", f"can't read the passphrase file {path}") from error

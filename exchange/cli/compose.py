@@ -1,0 +1,223 @@
+"""From files and flags to a message: reads the files, builds the incident, chooses the label, joins it all.
+
+Owns what the flags of `node send` mean. What a message must have is `exchange.message`'s rule, which objects are valid
+`formats`', who may send it `policy`'s.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from exchange import policy
+from exchange import tlp as labels
+from exchange.cli.when import parse_when
+from exchange.errors import Refused
+from exchange.formats import registry
+from exchange.formats.cover import compose as join
+from exchange.formats.incident import IncidentFacts, build_incident
+from exchange.formats.objects import RawObject
+from exchange.limits import MAX_STIX
+from exchange.message import MAX_SUBJECT_CHARS, Author, Draft, Message, Urgency
+from exchange.tlp import Tlp
+
+MAX_FILES: Final = 1_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flags:
+    """What was said on the command line; empty or None is unsaid. Times as typed (`when`)."""
+
+    kind: str
+    tlp: str | None = None
+    urgency: str = Urgency.ROUTINE.value
+    case: str | None = None
+    reply_to: str | None = None  # a whole id
+    subject: str = ""
+    text: str = ""
+    lang: str = "en"
+    expires: str | None = None
+    ack_by: str | None = None
+    reply_by: str | None = None
+    outcome: str | None = None
+    question: str = ""
+    reason: str = ""
+    name: str = ""
+    determination: str | None = None
+    types: Sequence[str] = ()
+    criticality: int | None = None
+    detection: Sequence[str] = ()
+    description: str = ""
+    first_seen: str | None = None
+
+
+@dataclass(frozen=True)
+class Aside:
+    """Something that does not go: the file, which object of it (`*` for the whole file), why."""
+
+    file: str
+    object: str
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A message ready for the outbox, and what was left out of it."""
+
+    message: Message
+    set_aside: tuple[Aside, ...]
+
+
+@dataclass(frozen=True)
+class ReadFiles:
+    """The valid objects of all files in order, the formats seen, and what was set aside."""
+
+    objects: tuple[RawObject, ...]
+    set_aside: tuple[Aside, ...]
+
+
+def read_files(files: Sequence[Path]) -> ReadFiles:
+    """Read every file; a file or object that can't go is set aside with its reason. Raises Refused cli.bad-file."""
+    if len(files) > MAX_FILES:
+        raise Refused("cli.usage", f"more than {MAX_FILES} files")
+    objects: list[RawObject] = []
+    aside: list[Aside] = []
+    for path in files:
+        try:
+            loaded = registry.load(path.name, read_bounded(path))
+        except Refused as refusal:
+            if refusal.code == "cli.bad-file":
+                raise
+            aside.append(Aside(path.name, "*", refusal.code, refusal.detail))
+            continue
+        if loaded.unread:
+            aside.append(Aside(path.name, "*", "format.unknown", f"{loaded.format} files are not read yet"))
+        objects += (each for each in loaded.accepted if not _is_for_persons(each, path, aside))
+        aside += (Aside(path.name, each.object, each.code, each.reason) for each in loaded.set_aside)
+    return ReadFiles(tuple(objects), tuple(aside))
+
+
+def _is_for_persons(each: RawObject, path: Path, aside: list[Aside]) -> bool:
+    """Whether an object's label keeps it from being sealed to nodes; then it is noted in `aside`."""
+    if each.tlp is None:
+        return False
+    try:
+        policy.check_tlp_to_node(each.tlp, anchor_confirmed=True)
+    except Refused as refusal:
+        aside.append(Aside(path.name, each.id, refusal.code, refusal.detail))
+        return True
+    return False
+
+
+def nothing_left(set_aside: tuple[Aside, ...]) -> Refused:
+    """The refusal when all was set aside: a label's own code if one was the reason."""
+    codes = [one.code for one in set_aside if one.code.startswith("tlp.")]
+    detail = "every object of every file was set aside"
+    return Refused(codes[0] if codes else "cli.nothing-to-send", detail, set_aside=set_aside)
+
+
+def read_bounded(path: Path) -> bytes:
+    """A file's bytes. Raises Refused cli.bad-file when it can't be read, json.too-large."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_STIX + 1)
+    except OSError as error:
+        raise Refused("cli.bad-file", f"can't read {path}: {error.strerror}") from error
+    if len(data) > MAX_STIX:
+        raise Refused("json.too-large", f"more than {MAX_STIX} bytes")
+    return data
+
+
+def compose(
+    flags: Flags,
+    files: Sequence[Path],
+    *,
+    author: Author,
+    handle: str,
+    now: int,
+    new_uuid: Callable[[], uuid.UUID],
+) -> Composed:
+    """The message that flags and files describe; `now` in ms. The same arguments and ids give the same bytes.
+
+    Raises: Refused cli.bad-file, `message.*`, `incident.*`, `tlp.*`, `json.*`; when nothing is left to send, the code
+    of `nothing_left` with the fact `set_aside`.
+    """
+    read = read_files(files)
+    if files and not read.objects:
+        raise nothing_left(read.set_aside)
+    base = labels.parse(flags.tlp) if flags.tlp else labels.DEFAULT
+    label = labels.strictest([base, *(each.tlp for each in read.objects if each.tlp is not None)])
+    message_id = new_uuid()
+    draft = Draft(
+        id=str(message_id),
+        kind=flags.kind,
+        case_id=flags.case or new_case(handle, now, message_id),
+        urgency=_urgency(flags.urgency),
+        tlp=label,
+        subject=flags.subject or flags.name or _subject(files),
+        created=now,
+        lang=flags.lang,
+        text=flags.text,
+        in_reply_to=flags.reply_to,
+        expires=_time(flags.expires, now),
+        ack_by=_time(flags.ack_by, now),
+        reply_by=_time(flags.reply_by, now),
+        outcome=flags.outcome,
+        question=flags.question,
+        reason=flags.reason,
+    )
+    own = _incident(flags, author=author.id, tlp=label, now=now, new_uuid=new_uuid)
+    return Composed(join(draft, author, [*own, *read.objects]), read.set_aside)
+
+
+def new_case(handle: str, now: int, message_id: uuid.UUID) -> str:
+    """A case id for a first message: who, which day, and enough of the message's id to be its own."""
+    day = datetime.fromtimestamp(now / 1000, UTC).strftime("%Y%m%d")
+    return f"{handle}-{day}-{message_id.hex[:8]}"
+
+
+def with_case(flags: Flags, *, reply_to: str, case: str) -> Flags:
+    """The flags of an answer: the whole id of what it answers, and its case unless another was given."""
+    return replace(flags, reply_to=reply_to, case=flags.case or case)
+
+
+def _incident(
+    flags: Flags, *, author: str, tlp: Tlp, now: int, new_uuid: Callable[[], uuid.UUID]
+) -> tuple[RawObject, ...]:
+    """The incident of --name, --determination and the rest; nothing when neither of them is given."""
+    given = (flags.determination, flags.types, flags.criticality, flags.detection, flags.first_seen)
+    if not flags.name and not any(given):
+        return ()
+    if not flags.name or not flags.determination or not flags.types:
+        raise Refused("message.missing-incident", "an incident needs --name, --determination and --type")
+    facts = IncidentFacts(
+        name=flags.name,
+        determination=flags.determination,
+        incident_types=tuple(flags.types),
+        criticality=flags.criticality,
+        detection_methods=tuple(flags.detection),
+        description=flags.description,
+        first_seen=_time(flags.first_seen, now),
+    )
+    return build_incident(facts, incident_id=new_uuid(), event_id=new_uuid(), author=author, tlp=tlp, now=now)
+
+
+def _urgency(word: str) -> Urgency:
+    try:
+        return Urgency(word)
+    except ValueError:
+        raise Refused("cli.usage", f"--urgency is one of {', '.join(Urgency)}") from None
+
+
+def _subject(files: Sequence[Path]) -> str:
+    # it travels sealed like everything else, and is better than nothing to find the message by
+    return files[0].stem[:MAX_SUBJECT_CHARS] if files else ""
+
+
+def _time(text: str | None, now: int) -> int | None:
+    return parse_when(text, now=now) if text else None

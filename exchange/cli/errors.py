@@ -1,0 +1,149 @@
+"""What an error means to whoever ran the command: the exit code and the hint, each in one table.
+
+Owns both tables. Which code an error has is decided where it is raised (exchange/errors.py lists them); how it is
+printed is `output`'s business.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from exchange.errors import ExchangeError
+
+OK: Final = 0
+FAILED: Final = 1
+USAGE: Final = 2
+REFUSED: Final = 3  # by validation or policy
+NOT_ALLOWED: Final = 4  # authentication or permission
+UNREACHABLE: Final = 5  # or a time limit
+NOT_GENUINE: Final = 6  # signature or decryption
+INTERRUPTED: Final = 130  # as shells have it for SIGINT
+
+# The longest row that a code begins with counts: a code itself, or its family.
+EXITS: Final[dict[str, int]] = {
+    "application.": NOT_ALLOWED,
+    "application.unknown": REFUSED,
+    "auth.": NOT_ALLOWED,
+    "chain.": NOT_GENUINE,
+    "checkpoint.": NOT_GENUINE,
+    "cli.": USAGE,
+    "cli.bad-file": REFUSED,
+    "cli.digits-differ": NOT_GENUINE,
+    "cli.no-unlock": NOT_ALLOWED,
+    "cli.nothing-to-send": REFUSED,
+    "cli.timeout": UNREACHABLE,
+    "cli.unconfirmed": REFUSED,
+    "cli.unknown-id": REFUSED,
+    "content.": NOT_GENUINE,
+    "content.too-large": REFUSED,
+    "directory.": REFUSED,
+    "directory.bad-genesis": NOT_GENUINE,
+    "directory.bad-leaf": NOT_GENUINE,
+    "directory.bad-order": NOT_GENUINE,
+    "directory.bad-signature": NOT_GENUINE,
+    "directory.read-only": UNREACHABLE,
+    "directory.rollback": NOT_GENUINE,
+    "directory.split": NOT_GENUINE,
+    "directory.too-often": UNREACHABLE,
+    "envelope.": NOT_GENUINE,
+    "envelope.expired": REFUSED,
+    "envelope.future": REFUSED,
+    "envelope.too-large": REFUSED,
+    "envelope.unknown-recipient": REFUSED,
+    "format.": REFUSED,
+    "hold.": UNREACHABLE,
+    "home.": FAILED,
+    "hub.": UNREACHABLE,
+    "hub.address": FAILED,
+    "hub.begun": REFUSED,
+    "hub.certificate": NOT_GENUINE,
+    "hub.genesis-incomplete": REFUSED,
+    "hub.no-genesis": REFUSED,
+    "hub.other-genesis": REFUSED,
+    "hub.public-certificate": FAILED,
+    "hub.wrong-key": NOT_GENUINE,
+    "incident.": REFUSED,
+    "internal.": FAILED,
+    "invitation.": REFUSED,
+    "invitation.expired": NOT_ALLOWED,
+    "json.": REFUSED,
+    "keystore.": FAILED,
+    "keystore.key-file": NOT_ALLOWED,
+    "keystore.mode": NOT_ALLOWED,
+    "keystore.passphrase": REFUSED,
+    "keystore.wrong-key": NOT_ALLOWED,
+    "message.": REFUSED,
+    "node.": REFUSED,
+    "node.not-running": UNREACHABLE,
+    "node.wrong-digits": NOT_GENUINE,
+    "outbox.": UNREACHABLE,
+    "policy.": REFUSED,
+    "quota.": UNREACHABLE,
+    "rate.": UNREACHABLE,
+    "receipt.": NOT_GENUINE,
+    "request.": FAILED,
+    "request.too-large": REFUSED,
+    "settings.": USAGE,
+    "stix.": REFUSED,
+    "storage.": FAILED,
+    "storage.busy": UNREACHABLE,
+    "storage.full": UNREACHABLE,
+    "submission.": NOT_GENUINE,
+    "tlp.": REFUSED,
+}
+
+# What to do about it; a code without a row has a sentence that says so itself.
+HINTS: Final[dict[str, str]] = {
+    "application.unknown": "`applications` lists those that wait; handles are typed whole",
+    "auth.clock-skew": "set this machine's clock (UTC); a node corrects it by itself for its tokens",
+    "auth.bad-invitation": "an invitation works once and at one hub; ask the administrator for a new one",
+    "auth.unknown-issuer": "wait until the officers have approved; `exchange node status` shows it",
+    "cli.ambiguous-id": "type a few more characters of the id",
+    "cli.digits-differ": "do not go on: read the digits again over a telephone number you already knew",
+    "cli.no-unlock": "give --passphrase-file, --key-file, EXCHANGE_PASSPHRASE_FILE or EXCHANGE_KEY_FILE",
+    "cli.nothing-to-send": "the reasons stand above; correct the file, or send its facts by flags",
+    "cli.other-home": "name the right folder with --home or EXCHANGE_HOME",
+    "cli.timeout": "the message is safe and goes on being delivered; `exchange node report ID` shows how far it is",
+    "cli.unconfirmed": "run it again and answer yes, or give --yes",
+    "cli.unknown-id": "`exchange node inbox` and `exchange node outbox` list the ids",
+    "cli.usage": "`--help` after any command shows what it takes",
+    "directory.unknown-member": "`exchange directory members` lists the handles",
+    "directory.stale-checkpoint": "start `exchange node serve` where the hub can be reached, then try again",
+    "format.unknown": "`exchange formats` lists what can be read and written",
+    "hub.genesis-incomplete": "each officer: `officer approve --genesis FILE`; then `hub init --genesis FILE`",
+    "keystore.exists": "if an `init` was cut short before it printed anything, remove the folder and run it again",
+    "node.wrong-digits": "do not go on: read the digits again over a telephone number you already knew",
+    "home.locked": "use the server that runs, or stop it first",
+    "home.missing": "make one with `init`, or name it with --home or EXCHANGE_HOME",
+    "hub.certificate": "check the address; if the hub has a new CA, ask its administrator for the new network file",
+    "hub.unreachable": "check the hub's address, the network and the proxy; what is queued is not lost",
+    "invitation.bad-format": "give the whole line, or the name of the file that holds it",
+    "incident.unknown-word": "docs/cli.md lists the words of the incident vocabulary",
+    "keystore.key-file": "name the file that was used at `init`",
+    "keystore.passphrase": "choose a longer one",
+    "keystore.wrong-key": "use what was used at `init`; nobody else can open this home",
+    "message.missing-incident": "give a file with one, or --name, --determination and --type",
+    "message.missing-outcome": "--outcome full, partial, negative, declined, interim or forwarded",
+    "message.missing-question": "--question TEXT",
+    "message.missing-reason": "--reason TEXT",
+    "message.missing-reply-by": "--reply-by 2026-12-01T12:00Z, or 4h, 2d from now",
+    "message.missing-reply-to": "--reply-to ID of the message it answers",
+    "message.missing-subject": "--subject TEXT",
+    "policy.anchor-unconfirmed": "compare the network's digits with a sponsor or officer, then `node confirm-anchor`",
+    "policy.no-recipient": "--to HANDLE[,HANDLE...]",
+    "storage.full": "free some space on this disk; nothing was lost",
+    "tlp.red-needs-persons": "send it by a channel agreed with the person, or label it amber+strict if that is right",
+    "tlp.unknown": "--tlp clear, green, amber, amber+strict or red",
+    "tlp.weaker-than-content": "raise --tlp to the label of the strictest object, or leave --tlp out",
+}
+
+
+def exit_of(code: str) -> int:
+    """The exit code for an error's code; 1 for a family that no row knows."""
+    rows = [row for row in EXITS if code == row or (row.endswith(".") and code.startswith(row))]
+    return EXITS[max(rows, key=len)] if rows else FAILED
+
+
+def hint_of(error: ExchangeError) -> str:
+    """What to do, as one sentence without a full stop; empty where the error's own sentence says it."""
+    return HINTS.get(error.code, "")

@@ -1,0 +1,295 @@
+"""`exchange hub init | serve | invite | applications | members | health`: for the administrator of a hub.
+
+Owns these verbs. Making a home and the ceremony of the genesis are hub/home's, serving is hub/app's.
+"""
+
+from __future__ import annotations
+
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import orjson
+import typer
+
+from exchange.cli.command import Call, command, now_ms
+from exchange.cli.output import pairs, table, utc
+from exchange.errors import CODES, Refused, Unavailable
+
+if TYPE_CHECKING:
+    from exchange.hub.home import Draft
+    from exchange.hub.store import HubStore
+
+HEALTH_SECONDS = 10
+
+
+def register(group: typer.Typer) -> None:
+    """Add the verbs to the group."""
+    command(group, "init", role="hub", unlocks=True)(init)
+    command(group, "serve", role="hub", unlocks=True)(serve)
+    command(group, "invite", role="hub")(invite)
+    command(group, "applications", role="hub")(applications)
+    command(group, "members", role="hub")(members)
+    command(group, "health", role="hub")(health)
+
+
+def init(
+    call: Call,
+    *,
+    name: Annotated[str | None, typer.Option(help="Name of the network.")] = None,
+    origin: Annotated[
+        list[str] | None, typer.Option(help="https://host[:port] that members use; may be repeated.")
+    ] = None,
+    card: Annotated[list[Path] | None, typer.Option(help="An officer's card; once for each officer.")] = None,
+    officers_threshold: Annotated[
+        int, typer.Option(help="Officers that must sign to admit a member.", min=1)
+    ] = 2,
+    sponsors_threshold: Annotated[
+        int, typer.Option(help="Sponsors of other countries that must.", min=1)
+    ] = 2,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)] = 8443,
+    public_certificate: Annotated[
+        bool,
+        typer.Option("--public-certificate", help="TLS by a public authority, not by one of this hub's own."),
+    ] = False,
+    genesis: Annotated[
+        list[Path] | None, typer.Option(help="Bring back a genesis file that officers have signed.")
+    ] = None,
+) -> None:
+    """Make this hub's home and the draft of its network; with --genesis, bring the officers' signatures back."""
+    import os
+
+    from exchange.cli.officer_home import read_card, read_genesis
+    from exchange.hub import home as hub_home
+
+    if genesis:
+        drafts = [hub_home.add_signatures(call.home, read_genesis(path)) for path in genesis]
+        if not drafts[-1].missing:
+            hub_home.begin(call.home, now=now_ms())
+        _drafted(call, drafts[-1])
+        return
+    if not card:
+        raise Refused("cli.usage", "--card FILE is missing: officers make one with `exchange officer init`")
+    draft = hub_home.init_home(
+        call.home,
+        name=call.ask("Name of the network", name, "--name"),
+        origins=origin or [f"https://{host}:{port}"],
+        officers=[read_card(path) for path in card],
+        officers_threshold=officers_threshold,
+        sponsors_threshold=sponsors_threshold,
+        unlock=call.unlock(new=not (call.home / hub_home.KEYSTORE).exists()),
+        now=now_ms(),
+        random=os.urandom,
+        host=host,
+        port=port,
+        public_certificate=public_certificate,
+    )
+    _drafted(call, draft)
+
+
+def serve(call: Call) -> None:
+    """Serve until SIGTERM or Ctrl-C. Prints `ready` and the address once it listens."""
+    from exchange import logs
+    from exchange.hub import app, home
+
+    logs.configure()
+    settings = home.load_settings(call.home)
+    keystore = home.open_keystore(call.home, call.unlock())
+
+    def ready(where: app.Listening) -> None:
+        value = {"host": where.host, "port": where.port, "origin": settings.origins[0]}
+        call.out.ready(
+            value, f"ready: hub at {settings.origins[0]}, listening on {where.host} port {where.port}"
+        )
+
+    app.run(call.home, settings, keystore, ready=ready)
+
+
+def invite(
+    call: Call,
+    *,
+    member: Annotated[str, typer.Argument(help="Handle the newcomer will have.")],
+    member_class: Annotated[
+        str, typer.Option("--class", help="national_csirt, police, military ...")
+    ] = "national_csirt",
+    country: Annotated[
+        str, typer.Option(help="Country, two letters; empty for an organisation without one.")
+    ] = "",
+    days: Annotated[int, typer.Option(help="How long it is good for.", min=1, max=90)] = 7,
+    output: Annotated[Path | None, typer.Option(help="File to put it into; else standard output.")] = None,
+) -> None:
+    """Make a one-time invitation. It is a secret: whoever has it can apply under this handle."""
+    import os
+
+    from exchange.hub.applications import create_invitation
+    from exchange.hub.home import load_settings
+    from exchange.storage.files import write_private
+
+    settings = load_settings(call.home)
+    with _store(call) as store:
+        invitation = create_invitation(
+            store,
+            member=member,
+            member_class=member_class,
+            country=country,
+            origin=settings.origins[0],
+            valid_days=days,
+            now=now_ms(),
+            random=os.urandom,
+        )
+    value: dict[str, Any] = {
+        "member": member,
+        "class": member_class,
+        "country": country,
+        "expires": invitation.expires,
+    }
+    next_step = f"hand it to {member}, safely: exchange node join FILE; good until {utc(invitation.expires)}"
+    if output is None:
+        call.out.result(
+            {**value, "invitation": invitation.to_line()}, [invitation.to_line()], next_step=next_step
+        )
+    else:
+        write_private(output, invitation.to_line().encode("ascii") + b"\n")
+        call.out.result({**value, "file": str(output)}, [f"wrote {output}"], next_step=next_step)
+
+
+def applications(call: Call) -> None:
+    """List who has applied and who has signed so far."""
+    with _store(call) as store:
+        found = store.applications_sync()
+    rows = [
+        {
+            "member": one.member,
+            "since": one.since,
+            "until": one.until,
+            "signed_by": list(one.statement.signers),
+        }
+        for one in sorted(found, key=lambda one: one.member)
+    ]
+    cells = [(one.member, utc(one.since), utc(one.until), ", ".join(one.statement.signers)) for one in found]
+    lines = table(("member", "since", "until", "signed by"), sorted(cells)) if rows else ["nobody is waiting"]
+    call.out.result({"applications": rows}, lines)
+
+
+def members(call: Call) -> None:
+    """List the members of the network."""
+    from exchange.directory.state import Directory
+
+    with _store(call) as store:
+        leaves = store.load_leaves_sync()
+    if not leaves:
+        raise Refused("hub.genesis-incomplete")
+    directory = Directory.replay(leaves, now=None)
+    rows = [
+        {
+            "member": one.handle,
+            "country": one.country,
+            "class": one.member_class,
+            "status": one.status.value,
+            "since": one.since,
+        }
+        for _, one in sorted(directory.members.items())
+    ]
+    cells = [
+        (str(row["member"]), str(row["country"]) or "-", str(row["class"]), str(row["status"]))
+        for row in rows
+    ]
+    lines = table(("member", "country", "class", "status"), cells) if rows else ["no members yet"]
+    call.out.result({"members": rows, "size": directory.size}, lines)
+
+
+def health(call: Call) -> None:
+    """Ask the running hub whether it can take mail, over the address its members use."""
+    from exchange.hub.home import load_settings
+    from exchange.hub.tls import CA_FILE
+    from exchange.storage.files import check_home_modes
+
+    origin = load_settings(call.home).origins[0]
+    own = call.home / CA_FILE
+    value = _readyz(origin, own if own.exists() else None)
+    loose = [str(path) for path in check_home_modes(call.home) if path.suffix != ".sock"]
+    facts = [
+        ("hub", origin),
+        ("takes mail", "yes"),
+        ("directory log", "read-only until members were heard" if value.get("log_read_only") else "open"),
+        ("others may touch", ", ".join(loose)),
+    ]
+    result = {
+        "origin": origin,
+        "takes_mail": True,
+        "log_read_only": bool(value.get("log_read_only")),
+        "loose_modes": loose,
+    }
+    next_step = f"chmod go= {loose[0]}" if loose else ""
+    call.out.result(result, pairs(facts), next_step=next_step)
+
+
+def _readyz(origin: str, ca: Path | None) -> dict[str, Any]:
+    """What /readyz says. Raises Unavailable with the hub's code, or hub.unreachable, hub.certificate."""
+    try:
+        context = ssl.create_default_context(cafile=str(ca) if ca else None)
+        with urllib.request.urlopen(f"{origin}/readyz", timeout=HEALTH_SECONDS, context=context) as answer:  # noqa: S310 - an https origin, checked in the settings
+            value: dict[str, Any] = orjson.loads(answer.read(65_536))
+            return value
+    except urllib.error.HTTPError as problem:
+        code = _code(problem.read(65_536))
+        raise Unavailable(code) from problem
+    except (OSError, ValueError) as error:
+        wrong = isinstance(getattr(error, "reason", None), ssl.SSLCertVerificationError)
+        raise Unavailable("hub.certificate" if wrong else "hub.unreachable") from error
+
+
+def _code(problem: bytes) -> str:
+    try:
+        code = orjson.loads(problem).get("code")
+    except (ValueError, AttributeError):
+        code = None
+    return code if code in CODES else "hub.unreachable"
+
+
+@contextmanager
+def _store(call: Call) -> Iterator[HubStore]:
+    """The hub's database, beside whoever serves it. Raises Refused home.missing, hub.genesis-incomplete."""
+    from exchange.hub.store import FILE, HubStore
+
+    if not call.home.exists():
+        raise Refused("home.missing", path=str(call.home))
+    if not (call.home / FILE).exists():
+        raise Refused("hub.genesis-incomplete")
+    store = HubStore.open(call.home, owner=False)
+    try:
+        yield store
+    finally:
+        store.close_sync()
+
+
+def _drafted(call: Call, draft: Draft) -> None:
+    from exchange.cli.seeds import on_paper
+    from exchange.hub.home import GENESIS
+
+    path = call.home / GENESIS
+    value: dict[str, Any] = {
+        "home": str(call.home),
+        "genesis": str(path),
+        "network_digits": draft.digits,
+        "missing": list(draft.missing),
+    }
+    lines = [f"the hub's home is {call.home}", f"network digits: {draft.digits}"]
+    if draft.recovery_seed:
+        value["recovery_seed"] = on_paper(draft.recovery_seed)
+        lines += [
+            "",
+            "Write this on paper now and lock it away; it is shown once and kept nowhere:",
+            f"  to recover the network:  {value['recovery_seed']}",
+            "",
+        ]
+    next_step = "exchange hub serve"
+    if draft.missing:
+        who = ", ".join(draft.missing)
+        next_step = f"hand {path} round to be signed by {who}: exchange officer approve --genesis FILE"
+    call.out.result(value, lines, next_step=next_step)

@@ -1,0 +1,118 @@
+"""How a received or sent message looks on a terminal and as JSON: state words, ticks, marks, defanged text.
+
+Owns the look only: what is shown may be shown is decided, and logged, before (`node_mail`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import orjson
+
+from exchange.cli.defang import defang
+from exchange.cli.output import pairs, safe, utc
+from exchange.formats.cover import carried_objects
+from exchange.message import Message
+
+MAX_OBJECTS_SHOWN: Final = 200
+SHORT_ID: Final = 8  # characters of an id in lists; any unique beginning will do
+
+# What each mark on a message means (docs/protocol.md §4.5, §6).
+MARKS: Final[Mapping[str, str]] = {
+    "late": "late: it came after its time, or after newer mail of its sender",
+    "clock": "clock: sealed more than 10 minutes ahead of this node's clock",
+    "fork": "FORK: the sender's chain has two envelopes in this place; ask them, by telephone",
+    "restarted": "restarted: the sender's node was restored or copied before it sent this",
+    "voided": "voided: the sender had declared this envelope void",
+    "newer": "newer: made by a newer version than this node",
+    "directory": "directory: the sender saw another directory log than this node",
+    "conflict": "CONFLICT: the sender used this message's id for other content too; both are kept",
+    "anchor-unconfirmed": "anchor unconfirmed: nobody has compared the network's digits yet",
+}
+
+# Object properties a person reads first, in this order; the rest is in `node export`.
+_SHOWN: Final = ("name", "pattern", "value", "description", "content", "abstract", "determination")
+
+
+def state_of(opened_at: int | None, answered: str) -> str:
+    """One word for how far we are with a received message."""
+    return answered or ("opened" if opened_at else "new")
+
+
+def mark_lines(marks: Sequence[str]) -> list[str]:
+    """What a person must know about how the message came."""
+    return [f"! {MARKS.get(mark, mark)}" for mark in sorted(marks)]
+
+
+def message_lines(message: Message, *, sender: str, received_at: int, marks: Sequence[str]) -> list[str]:
+    """A message as text for a terminal: the label first and last, every address defanged, times in UTC."""
+    facts = pairs(
+        [
+            ("from", sender),
+            ("subject", defang(message.subject)),
+            ("kind", message.kind),
+            ("urgency", message.urgency.value),
+            ("case", message.case_id),
+            ("message", message.id),
+            ("in reply to", message.in_reply_to or ""),
+            ("created", utc(message.created)),
+            ("received", utc(received_at)),
+            ("acknowledge by", _time(message.ack_by)),
+            ("reply by", _time(message.reply_by)),
+            ("expires", _time(message.expires)),
+            ("outcome", message.outcome or ""),
+            ("reason", defang(message.reason)),
+            ("question", defang(message.question)),
+            ("exercise", message.exercise_id or ""),
+        ]
+    )
+    text = ["", *safe(defang(message.text)).split("\n")] if message.text else []
+    return [message.tlp.label, *mark_lines(marks), *facts, *text, *_object_lines(message), message.tlp.label]
+
+
+def message_json(message: Message) -> dict[str, Any]:
+    """The message's facts; text is defanged here too, the signed bytes are `node export`'s."""
+    return {
+        "id": message.id,
+        "kind": message.kind,
+        "urgency": message.urgency.value,
+        "tlp": message.tlp.label,
+        "case": message.case_id,
+        "subject": defang(message.subject),
+        "text": defang(message.text),
+        "author": message.author,
+        "created": message.created,
+        "expires": message.expires,
+        "ack_by": message.ack_by,
+        "reply_by": message.reply_by,
+        "in_reply_to": message.in_reply_to,
+        "outcome": message.outcome,
+        "question": defang(message.question),
+        "reason": defang(message.reason),
+        "objects": message.object_count,
+    }
+
+
+def _object_lines(message: Message) -> list[str]:
+    objects = carried_objects(message)
+    if not objects:
+        return []
+    lines = ["", f"carries {len(objects)} object{'s' if len(objects) > 1 else ''}:"]
+    for data in objects[:MAX_OBJECTS_SHOWN]:
+        value = orjson.loads(data)
+        lines.append(f"  {value.get('type', '?')}  {value.get('id', '?')}")
+        lines += [
+            f"    {name}: {safe(defang(' '.join(str(value[name]).split())))}"
+            for name in _SHOWN
+            if name in value
+        ]
+    if len(objects) > MAX_OBJECTS_SHOWN:
+        lines.append(
+            f"  ... and {len(objects) - MAX_OBJECTS_SHOWN} more: exchange node export {message.id[:SHORT_ID]}"
+        )
+    return [*lines, ""]
+
+
+def _time(ms: int | None) -> str:
+    return "" if ms is None else utc(ms)

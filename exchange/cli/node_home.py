@@ -1,0 +1,149 @@
+"""How commands get at a node's home: beside the server that owns it, or owning it for a moment themselves.
+
+Owns that choice (design: one process owns a home; a command beside it writes its intent and wakes it). What commands do
+then stands in their own files.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from exchange.canonical import Json
+from exchange.cli.command import Call
+from exchange.directory.state import Directory
+from exchange.errors import ExchangeError, Refused, Unavailable
+from exchange.node import control, store_ids
+from exchange.node.app import real_sources, route, running, wait_for
+from exchange.node.desk import Desk
+from exchange.node.directory_sync import Replica
+from exchange.node.home import Home, open_home
+from exchange.node.hub_client import HubClient
+from exchange.node.membership import Membership, anchor_confirmed
+from exchange.node.store import Store
+
+MIN_BEGINNING: Final = 4  # characters of an id
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A home opened beside whoever owns it: its database, its user's desk, and the directory as it is stored."""
+
+    home: Home
+    store: Store
+    desk: Desk
+
+    def directory(self) -> Directory:
+        """The network as this node last saw it. Raises Refused node.not-joined."""
+        return asyncio.run(self.replica()).directory
+
+    async def replica(self) -> Replica:
+        """The stored log, replayed."""
+        identity = self.home.identity()
+        clock = real_sources().clock
+        replica = Replica(self.store, net=identity.net, me=identity.address, clock=clock)
+        await replica.load()
+        return replica
+
+    def is_member(self) -> bool:
+        """Whether this node has seen itself admitted."""
+        return asyncio.run(self.replica()).is_member()
+
+    def anchor_confirmed(self) -> bool:
+        """Whether somebody has compared the network's digits."""
+        return anchor_confirmed(self.store)
+
+    def whole_id(self, typed: str) -> str:
+        """The one message id that begins as typed. Raises Refused cli.unknown-id, cli.ambiguous-id, cli.usage."""
+        if len(typed) < MIN_BEGINNING:
+            raise Refused("cli.usage", f"give at least {MIN_BEGINNING} characters of the id")
+        found = self.store.db.read_sync(lambda c: store_ids.beginning(c, typed.lower(), limit=2))
+        if not found:
+            raise Refused("cli.unknown-id")
+        if len(found) > 1:
+            raise Refused("cli.ambiguous-id")
+        return found[0]
+
+
+@contextmanager
+def opened(call: Call) -> Iterator[Opened]:
+    """The call's home, opened for reading and for leaving intents. Raises Refused home.missing, keystore.*"""
+    home = open_home(call.home, call.unlock())
+    store = home.open_store(owner=False)
+    try:
+        yield Opened(home, store, Desk(store, real_sources(), who=getpass.getuser()))
+    finally:
+        store.db.close_sync()
+
+
+@asynccontextmanager
+async def membership(home: Home) -> AsyncIterator[tuple[Membership, HubClient]]:
+    """What needs the hub but not the ownership of the home: sponsoring. Works beside a server."""
+    sources, identity = real_sources(), home.identity()
+    store = home.open_store(owner=False)
+    try:
+        replica = Replica(store, net=identity.net, me=identity.address, clock=sources.clock)
+        await replica.load()
+        async with HubClient(route(home), identity, sources) as hub:
+            yield Membership(store, identity, replica, sources), hub
+    finally:
+        await store.db.close()
+
+
+def server_status(home: Home) -> Json | None:
+    """What the serving process says of itself; None where none runs."""
+    try:
+        return control.ask(home.paths.socket, "status")
+    except Unavailable:
+        return None
+
+
+def wake(call: Call, home: Home) -> None:
+    """Something was queued: let the server know, or carry it to the hub from here. What fails now is tried later."""
+    try:
+        control.ask(home.paths.socket, "poke")
+    except Unavailable:
+        try:
+            asyncio.run(_carry(home))
+        except ExchangeError as error:
+            _put_off(call, error)
+
+
+def wait(call: Call, home: Home, ids: list[str], seconds: float) -> bool:
+    """As `wake`, and wait until every addressee of these messages has it or never will; False at the time limit."""
+    try:
+        patience = seconds + control.REQUEST_SECONDS
+        answer = control.ask(home.paths.socket, "wait", patience=patience, ids=ids, seconds=seconds)
+    except Unavailable:
+        try:
+            return asyncio.run(_carry_until(home, ids, seconds))
+        except ExchangeError as error:
+            _put_off(call, error)
+            return False
+    return bool(answer["done"])
+
+
+def _put_off(call: Call, error: ExchangeError) -> None:
+    """Nothing is lost: it lies in the outbox, for the server or the next command."""
+    call.out.warn(
+        f"not sent yet ({error.code}: {error.detail}); it is safe here and goes when `node serve` runs"
+    )
+
+
+async def _carry(home: Home) -> None:
+    async with running(home, real_sources()) as node:
+        await node.sync.once()
+
+
+async def _carry_until(home: Home, ids: list[str], seconds: float) -> bool:
+    async with running(home, real_sources()) as node:
+        syncing = asyncio.create_task(node.sync.run())
+        try:
+            return await wait_for(node, ids, seconds)
+        finally:
+            syncing.cancel()
+            await asyncio.gather(syncing, return_exceptions=True)

@@ -1,0 +1,238 @@
+"""`exchange node send`: from files and flags to the outbox, and on to the hub.
+
+Owns the verb and what it prints. What the flags mean is `compose`'s, who may be sent what is `policy`'s business.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from exchange.cli.command import Call, command, now_ms
+from exchange.cli.output import safe
+from exchange.errors import Refused, Unavailable
+
+if TYPE_CHECKING:
+    from exchange.cli.compose import Aside, Composed, Flags
+    from exchange.cli.node_home import Opened
+
+CONTENT_LIFE_MS: Final = (
+    30 * 86_400_000
+)  # of a message that names no end: so long it is sealed again if need be
+
+Files = Annotated[list[Path] | None, typer.Argument(help="STIX files; none where flags or text say it all.")]
+To = Annotated[list[str], typer.Option(help="Addressees: handles, separated by commas.")]
+Text = typer.Option
+
+
+def register(group: typer.Typer) -> None:
+    """Add the verb to the group."""
+    command(group, "send", role="node", unlocks=True)(send)
+
+
+def send(
+    call: Call,
+    *,
+    to: To,
+    kind: Annotated[
+        str, Text(help="alert, incident-report, incident-update, request-information, response.")
+    ],
+    file: Files = None,
+    tlp: Annotated[
+        str | None, Text(help="Label of what carries none: clear, green, amber, amber+strict.")
+    ] = None,
+    urgency: Annotated[str, Text(help="flash, immediate, priority or routine.")] = "routine",
+    case: Annotated[str | None, Text(help="Case id; else that of --reply-to, or a new one.")] = None,
+    reply_to: Annotated[str | None, Text(help="Message that this one answers.")] = None,
+    separate: Annotated[
+        bool, typer.Option("--separate", help="Seal one envelope for each addressee.")
+    ] = False,
+    wait: Annotated[float | None, Text(help="Seconds to wait until every addressee has it.", min=0)] = None,
+    subject: Annotated[str, Text(help="Subject; else --name, or the first file's name.")] = "",
+    text: Annotated[str, Text(help="Text of the message.")] = "",
+    lang: Annotated[str, Text(help="Language of the text (RFC 5646).")] = "en",
+    expires: Annotated[
+        str | None, Text(help="Not to be delivered after: 2026-12-01T12:00Z, or 4h, 2d.")
+    ] = None,
+    ack_by: Annotated[str | None, Text(help="When an acknowledgement is wanted by.")] = None,
+    reply_by: Annotated[str | None, Text(help="When a reply is wanted by (request-information).")] = None,
+    question: Annotated[str, Text(help="What is asked (request-information).")] = "",
+    outcome: Annotated[
+        str | None, Text(help="full, partial, negative, declined, interim or forwarded (response).")
+    ] = None,
+    reason: Annotated[str, Text(help="Why, for an outcome that needs one.")] = "",
+    name: Annotated[str, Text(help="Incident: its name.")] = "",
+    determination: Annotated[str | None, Text(help="Incident: suspected, confirmed, blocked ...")] = None,
+    type_: Annotated[
+        list[str] | None, typer.Option("--type", help="Incident: its types, e.g. ransomware.")
+    ] = None,
+    criticality: Annotated[int | None, Text(help="Incident: 0 to 100.", min=0, max=100)] = None,
+    detection: Annotated[list[str] | None, Text(help="Incident: how it was found.")] = None,
+    description: Annotated[str, Text(help="Incident: what happened.")] = "",
+    first_seen: Annotated[str | None, Text(help="Incident: when it began.")] = None,
+) -> None:
+    """Send a message. Done once it is safely in the outbox; --wait waits until everybody has it."""
+    from exchange.cli.compose import Flags
+    from exchange.cli.node_home import opened, wake
+
+    flags = Flags(
+        kind=kind,
+        tlp=tlp,
+        urgency=urgency,
+        case=case,
+        reply_to=reply_to,
+        subject=subject,
+        text=text,
+        lang=lang,
+        expires=expires,
+        ack_by=ack_by,
+        reply_by=reply_by,
+        outcome=outcome,
+        question=question,
+        reason=reason,
+        name=name,
+        determination=determination,
+        types=words(type_),
+        criticality=criticality,
+        detection=words(detection),
+        description=description,
+        first_seen=first_seen,
+    )
+    recipients = words(to)
+    with opened(call) as home:
+        if not home.is_member():
+            wake(call, home.home)  # it may have been admitted while no server ran
+        composed = _composed(call, home, flags, file or [], recipients)
+        submit(home, composed, recipients, separate=separate, files=len(file or []))
+        if wait is None:
+            wake(call, home.home)
+        else:
+            _wait(call, home, composed.message.id, wait)
+    _report(call, composed, recipients)
+
+
+def words(given: Sequence[str] | None) -> list[str]:
+    """The words of an option that may be repeated and may hold several, separated by commas; each once."""
+    parts = (part.strip() for text in given or [] for part in text.split(","))
+    return list(dict.fromkeys(part for part in parts if part))
+
+
+def compose_for(
+    home: Opened, flags: Flags, files: Sequence[Path], recipients: Sequence[str], *, now: int
+) -> Composed:
+    """The message, with everything that only this home knows filled in, and allowed by policy.
+
+    Raises Refused as `compose` and `policy.check_send` do.
+    """
+    from exchange import policy
+    from exchange.cli.compose import compose, with_case
+    from exchange.message import Author, member_identity_id
+
+    directory = home.directory()
+    identity = home.home.identity()
+    if identity.address not in directory.members:
+        raise Refused("policy.sender-status", f"{identity.address} is not admitted yet")
+    if flags.reply_to:
+        whole = home.whole_id(flags.reply_to)
+        flags = with_case(flags, reply_to=whole, case=_case_of(home, whole))
+    network = uuid.UUID(bytes=identity.net[:16])
+    author = Author(
+        id=member_identity_id(network, identity.address),
+        name=identity.address,
+        created=directory.member(identity.address).since,
+    )
+    composed = compose(flags, files, author=author, handle=identity.address, now=now, new_uuid=uuid.uuid4)
+    policy.check_send(
+        tlp=composed.message.tlp,
+        sender=identity.address,
+        recipients=recipients,
+        anchor_confirmed=home.anchor_confirmed(),
+        directory=directory,
+    )
+    return composed
+
+
+def submit(
+    home: Opened, composed: Composed, recipients: Sequence[str], *, separate: bool, files: int
+) -> None:
+    """Put the message into the outbox, durably."""
+    from exchange.node.store_outbox import Outgoing
+
+    message = composed.message
+    outgoing = Outgoing(
+        id=message.id,
+        type="stix",
+        lane=message.urgency.value,
+        created=message.created,
+        expires=message.expires or message.created + CONTENT_LIFE_MS,
+        payload=message.bundle,
+        separate=separate,
+        # Compression tells by its length how alike two parts are: only where one hand wrote them all (§4.2).
+        compress=files == 0 or (files == 1 and not message.text),
+    )
+    home.desk.submit(outgoing, recipients)
+
+
+def _composed(
+    call: Call, home: Opened, flags: Flags, files: Sequence[Path], recipients: Sequence[str]
+) -> Composed:
+    try:
+        composed = compose_for(home, flags, files, recipients, now=now_ms())
+    except Refused as refusal:
+        _say_aside(call, refusal.facts.get("set_aside", ()))
+        raise
+    _say_aside(call, composed.set_aside)
+    if flags.tlp is None:
+        call.out.note(f"labelled {composed.message.tlp.label}")
+    return composed
+
+
+def _say_aside(call: Call, set_aside: Sequence[Aside]) -> None:
+    for one in set_aside:
+        call.out.note(f"set aside: {safe(one.file)} {safe(one.object)}: {one.code}: {safe(one.reason)}")
+
+
+def _case_of(home: Opened, message_id: str) -> str:
+    """The case of a message that came or went; this needs no opening in a person's name."""
+    from exchange.formats.cover import read_message
+
+    try:
+        summary = home.desk.find(message_id)[-1].summary
+        return str(summary.get("case", ""))
+    except Refused:
+        return read_message(home.desk.sent(message_id).message.payload).case_id
+
+
+def _wait(call: Call, home: Opened, message_id: str, seconds: float) -> None:
+    from exchange.cli.node_home import wait
+
+    call.out.note(f"sent {message_id}; waiting up to {seconds:g} s for receipts")
+    if not wait(call, home.home, [message_id], seconds):
+        raise Unavailable("cli.timeout", id=message_id)
+    lost = [copy for copy in home.desk.sent(message_id).addressees if copy.state != "stored"]
+    if lost:
+        raise Refused(lost[0].code, f"{lost[0].recipient} did not take it: {lost[0].state}")
+
+
+def _report(call: Call, composed: Composed, recipients: Sequence[str]) -> None:
+    message = composed.message
+    value: dict[str, Any] = {
+        "id": message.id,
+        "case": message.case_id,
+        "kind": message.kind,
+        "tlp": message.tlp.label,
+        "urgency": message.urgency.value,
+        "to": list(recipients),
+        "objects": message.object_count,
+        "set_aside": [
+            {"file": one.file, "object": one.object, "code": one.code, "reason": one.reason}
+            for one in composed.set_aside
+        ],
+    }
+    line = f"sent {message.id} to {', '.join(recipients)}: {message.kind}, {message.tlp.label}, {message.urgency.value}"
+    short = message.id[:8]
+    call.out.result(value, [line, f"case {message.case_id}"], next_step=f"exchange node report {short}")

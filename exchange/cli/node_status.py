@@ -1,0 +1,84 @@
+"""What `node status` says: gathered from the home, and from the server where one runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from exchange.canonical import Json
+from exchange.cli.node_home import Opened
+from exchange.cli.output import pairs, utc
+from exchange.directory.state import Directory
+from exchange.errors import CODES, Refused
+from exchange.keys import digits, member_digits
+
+
+def condition(home: Opened, server: Json | None) -> dict[str, Any]:
+    """Everything `node status --json` has (docs/cli.md); times in ms."""
+    identity = home.home.identity()
+    directory = _directory(home)
+    member = directory.members.get(identity.address) if directory else None
+    outbox = [copy for sent in home.desk.outbox() for copy in sent.addressees]
+    waiting = [copy for copy in outbox if copy.state in ("queued", "sealed", "accepted")]
+    return {
+        "member": identity.address,
+        "network": directory.name if directory else "",
+        "hub": home.home.settings.hub,
+        "digits": member_digits(identity.net, identity.address, identity.keys.public),
+        "network_digits": digits(identity.net),
+        "anchor_confirmed": home.anchor_confirmed(),
+        "member_since": member.since if member else None,
+        "directory_size": directory.size if directory else 0,
+        "serving": server is not None,
+        "connected": bool(server and server["connected"]),
+        "heard_at": server["heard_at"] if server and server["heard_at"] else None,
+        "problem": server["problem"] if server else "",
+        "directory_problem": server["directory_problem"] if server else "",
+        "clock_offset_ms": server["clock_offset_ms"] if server else 0,
+        "unopened": len(home.desk.inbox(unopened=True)),
+        "undelivered": len(waiting),
+        "overdue": len(home.desk.outbox(overdue=True)),
+        "quarantined": len(home.desk.quarantined()),
+        "damaged": len(home.desk.damaged()),
+        "alarms": [{"at": one.at, "code": one.code, "subject": one.subject} for one in home.desk.alarms()],
+    }
+
+
+def condition_lines(value: dict[str, Any]) -> list[str]:
+    """The same for people."""
+    server = "not running"
+    if value["serving"]:
+        server = "connected" if value["connected"] else f"not connected ({value['problem'] or 'yet'})"
+    lines = pairs(
+        [
+            ("member", value["member"]),
+            ("network", value["network"] or "not seen yet"),
+            ("since", utc(value["member_since"]) if value["member_since"] else "not admitted yet"),
+            (
+                "anchor",
+                "confirmed" if value["anchor_confirmed"] else "UNCONFIRMED: nothing above TLP:GREEN goes out",
+            ),
+            ("your digits", value["digits"]),
+            ("server", server),
+            ("hub heard", utc(value["heard_at"]) if value["heard_at"] else ""),
+            (
+                "clock",
+                f"{value['clock_offset_ms'] // 1000:+d} s to the hub's" if value["clock_offset_ms"] else "",
+            ),
+            ("directory", f"{value['directory_size']} entries {value['directory_problem']}".rstrip()),
+            ("inbox", f"{value['unopened']} unopened"),
+            ("outbox", f"{value['undelivered']} not delivered yet, {value['overdue']} overdue"),
+            ("set aside", str(value["quarantined"] + value["damaged"] or "")),
+        ]
+    )
+    lines += (
+        f"! {utc(one['at'])} {one['code']} ({one['subject']}): {CODES.get(one['code'], '')}"
+        for one in value["alarms"]
+    )
+    return lines
+
+
+def _directory(home: Opened) -> Directory | None:
+    try:
+        return home.directory()
+    except Refused:
+        return None
