@@ -7,6 +7,7 @@ is `holdings`' business.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import json
@@ -14,11 +15,12 @@ import os
 import shutil
 import ssl
 import uuid
+from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
@@ -27,6 +29,7 @@ from exchange.formats import registry
 from exchange.formats.cover import compose
 from exchange.formats.objects import RawObject
 from exchange.hub import home as hub_home
+from exchange.hub.tls import ServerTls
 from exchange.keys import PrivateKeys
 from exchange.limits import DAY_MS
 from exchange.message import Author, Draft, Message, Urgency, member_identity_id
@@ -42,9 +45,10 @@ from exchange.tlp import Tlp
 from tests.trip.caller import Caller, calling, now
 from tests.trip.founding import KEY, Homes, quiet_port
 from tests.trip.holdings import Copy, HubHoldings, NodeHoldings, is_once_each
-from tests.trip.processes import Child, until
+from tests.trip.processes import PROGRAM, Child, until
 
 DELIVERY_SECONDS: Final = 45.0
+COMMAND_SECONDS: Final = 60.0
 
 
 class NodeSide:
@@ -55,8 +59,8 @@ class NodeSide:
         self.path = homes.node(handle)
         self.holds = NodeHoldings(self.path)
         self._unlock = homes.unlock()
-        key = str(homes.folder / KEY)
-        arguments = ["node", "serve", "--home", str(self.path), "--key-file", key]
+        self._key = homes.folder / KEY
+        arguments = ["node", "serve", "--home", str(self.path), "--key-file", str(self._key)]
         self.serve = Child(handle, arguments, homes.folder / f"{handle}.log")
 
     @property
@@ -75,6 +79,22 @@ class NodeSide:
         lines = dict(line.split(" = ", 1) for line in path.read_text().splitlines())
         lines |= {name: json.dumps(value) for name, value in settings.items()}
         path.write_text("".join(f"{name} = {value}\n" for name, value in lines.items()))
+
+    async def command(self, *words: str) -> tuple[int, dict[str, Any]]:
+        """Run `exchange node ...` on this home as a process of its own; exit code and JSON object."""
+        options = ["--home", str(self.path), "--key-file", str(self._key), "--json"]
+        process = await asyncio.create_subprocess_exec(
+            *PROGRAM, "node", *words, *options, stdout=PIPE, stderr=PIPE, stdin=DEVNULL
+        )
+        try:
+            out, errors = await asyncio.wait_for(process.communicate(), COMMAND_SECONDS)
+        except BaseException:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+            raise
+        assert out, errors.decode(errors="replace")
+        return process.returncode or 0, orjson.loads(out)
 
     def poke(self) -> None:
         """What a command does for the process that may serve: have it look and try now."""
@@ -167,6 +187,12 @@ class Network:
 
     def __getitem__(self, handle: str) -> NodeSide:
         return self.nodes[handle]
+
+    def server_tls(self) -> ssl.SSLContext:
+        """A server's context with the hub's own certificate. Only once the hub has run."""
+        tls = ServerTls(self.hub.keystore(), [self.homes.origin])
+        tls.refresh(now=now())
+        return tls.context
 
     @property
     def children(self) -> list[Child]:
