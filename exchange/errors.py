@@ -94,7 +94,6 @@ CODES: dict[str, str] = {
     "receipt.bad-signature": "the receipt's signatures don't hold",
     "receipt.bad-root": "the receipt's leaves or path don't lead to its root",
     "receipt.wrong-signer": "the signer may not give this receipt",
-    "receipt.no-match": "no mailbox row fits this receipt",
     "directory.bad-leaf": "a leaf of the log is damaged",
     "directory.bad-order": "a leaf's index or time is out of order",
     "directory.leaf-ahead": "a leaf's time is more than 10 minutes ahead of this clock",

@@ -44,7 +44,6 @@ WITHOUT_VECTOR = {
     "directory.unknown-checkpoint": SERVER,
     "directory.read-only": SERVER,
     "directory.no-need": SERVER,
-    "receipt.no-match": SERVER,
     "content.too-large": LOCAL,
     "directory.unknown-member": LOCAL,
     "directory.no-prekey": LOCAL,

@@ -1,0 +1,143 @@
+"""The register of the house: every module in its layer, and which libraries each layer may see.
+
+A new file gets its line here; test_layers.py enforces it.
+"""
+
+from __future__ import annotations
+
+# Earlier layers first; within a layer, a module may import what stands above it. `*` also matches dots.
+LAYERS: dict[str, str] = {
+    "core": """
+        exchange.errors
+        exchange.limits
+        exchange.tlp
+        exchange.canonical
+        exchange.merkle
+        exchange.keys
+        exchange.link
+        exchange.header
+        exchange.body
+        exchange.wire
+        exchange.content
+        exchange.message
+        exchange.envelope
+        exchange.receipt
+        exchange.token
+        exchange.invitation
+        exchange.directory.members
+        exchange.directory.prekeys
+        exchange.directory.statements
+        exchange.directory.onboarding
+        exchange.directory.checkpoint
+        exchange.directory.log
+        exchange.directory.network
+        exchange.directory.rules
+        exchange.directory.state
+        exchange.directory.submission
+        exchange.policy
+        exchange.protocol
+        exchange.settings
+    """,
+    "formats": """
+        exchange.formats.vocabulary
+        exchange.formats.objects
+        exchange.formats.json_spans
+        exchange.formats.stix_time
+        exchange.formats.markings
+        exchange.formats.validation
+        exchange.formats.stix
+        exchange.formats.incident
+        exchange.formats.cover
+        exchange.formats.text
+        exchange.formats.registry
+    """,
+    "storage": """
+        exchange.storage.files
+        exchange.storage.local_cipher
+        exchange.storage.unlock
+        exchange.storage.keystore
+        exchange.storage.connections
+        exchange.storage.write_queue
+        exchange.storage.migrate
+        exchange.storage.database
+        exchange.node.store*
+        exchange.node.migrations*
+        exchange.hub.store*
+        exchange.hub.migrations*
+    """,
+    "services": """
+        exchange.node.identity
+        exchange.node.hub_api
+        exchange.node.directory_sync
+        exchange.node.prekeys
+        exchange.node.outbox
+        exchange.node.proofs
+        exchange.node.uploads
+        exchange.node.answers
+        exchange.node.questions
+        exchange.node.receipts
+        exchange.node.restore
+        exchange.node.opening
+        exchange.node.inbox
+        exchange.node.desk
+        exchange.node.membership
+        exchange.node.sync
+        exchange.hub.bells
+        exchange.hub.registrar
+        exchange.hub.applications
+        exchange.hub.mailboxes
+    """,
+    "edges": """
+        exchange.logs
+        exchange.node.home
+        exchange.node.hub_feed
+        exchange.node.hub_client
+        exchange.node.control
+        exchange.node.app
+        exchange.hub.tls
+        exchange.hub.home
+        exchange.hub.metrics
+        exchange.hub.http*
+        exchange.hub.app
+    """,
+    "above": """
+        exchange.cli.*
+        exchange.demo*
+        exchange.__main__
+    """,
+}
+
+# Each library belongs to the layers, or the single modules, named here.
+ANYWHERE = ("core", "formats", "storage", "services", "edges", "above")
+LIBRARIES: dict[str, tuple[str, ...]] = {
+    "cryptography": ("core", "exchange.storage.*", "exchange.hub.tls"),
+    "orjson": ANYWHERE,
+    "pydantic": ANYWHERE,
+    "stix2": ("formats",),
+    "jsonschema_rs": ("formats",),
+    "sqlalchemy": ("storage",),
+    "alembic": ("storage",),
+    "aiohttp": ("edges",),
+    "prometheus_client": ("edges",),
+    "pydantic_settings": ("edges",),
+    "structlog": ("edges", "above"),
+    "uvloop": ("edges", "above"),
+    "platformdirs": ("above",),
+    "rich": ("above",),
+    "typer": ("above",),
+}
+
+# A pure layer sees only this much of the standard library: nothing that reads a clock, a file, a socket or chance.
+PURE_STDLIB = (
+    "__future__ abc base64 binascii bisect calendar collections collections.abc contextlib copy dataclasses datetime "
+    "decimal enum functools hashlib heapq hmac html ipaddress itertools json math operator re string struct textwrap "
+    "types typing unicodedata urllib.parse uuid zlib"
+)
+# formats also reads the schemas that lie in installed packages and beside its code
+PACKAGE_DATA = " csv io importlib.metadata importlib.resources importlib.resources.abc pathlib"
+STDLIB = {"core": PURE_STDLIB.split(), "formats": (PURE_STDLIB + PACKAGE_DATA).split()}
+IMPURE = {"datetime.now", "datetime.utcnow", "datetime.today", "date.today", "uuid.uuid1", "uuid.uuid4"}
+IMPURE |= {"open", "input", "print", "eval", "exec", "breakpoint", "async"}
+# The network has one layer; a service reaches it through the edge it was handed.
+NETWORK = {"http", "http.client", "http.server", "socket", "socketserver", "ssl", "urllib.request"}
+NO_NETWORK = ("core", "formats", "storage", "services")
