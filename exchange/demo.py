@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import orjson
 import typer
@@ -25,7 +25,8 @@ from exchange.errors import Refused
 if TYPE_CHECKING:
     from exchange.demo_processes import Servers
 
-PRIVATE = 0o700
+PRIVATE: Final = 0o700
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 def register(app: typer.Typer) -> None:
@@ -116,9 +117,11 @@ def _ending_on_signals() -> Iterator[None]:
     """SIGTERM and SIGINT unwind the run, so that every child is ended on the way out."""
 
     def unwind(number: int, _frame: FrameType | None) -> None:
-        raise typer.Exit(128 + number)
+        for each in _SIGNALS:
+            signal.signal(each, signal.SIG_IGN)  # a second one must not interrupt the ending of children
+        raise SystemExit(128 + number)  # of its kind only, an event loop passes it on
 
-    before = {number: signal.signal(number, unwind) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, unwind) for number in _SIGNALS}
     try:
         yield
     finally:
@@ -127,6 +130,7 @@ def _ending_on_signals() -> Iterator[None]:
 
 
 def _stay() -> None:
-    """Leave all up until a signal unwinds."""
-    while True:
-        signal.pause()
+    """Leave all up until a signal says that it is enough."""
+    with contextlib.suppress(SystemExit):
+        while True:
+            signal.pause()

@@ -13,18 +13,18 @@ from pathlib import Path
 from typing import Any, Final
 
 from exchange.cli.command import now_ms
-from exchange.cli.compose import Flags, read_bounded, read_files
+from exchange.cli.compose import Flags, ReadFiles, read_files
 from exchange.cli.node_home import Opened
 from exchange.cli.node_send import compose_for, submit
 from exchange.demo_network import BB, CO, PE, DemoNetwork
 from exchange.demo_processes import until
 from exchange.errors import Refused
-from exchange.formats import registry
 from exchange.formats.cover import carried_objects, read_message
 from exchange.node.store_outbox import ENDED
 
 RECIPIENTS: Final = (CO, BB)
 LEFT_OUT: Final = ("INDEX.json",)  # and *.md: they describe the collection
+AT_ONCE: Final = 16
 SECONDS: Final = 300.0
 
 
@@ -51,14 +51,16 @@ def send_files(network: DemoNetwork, path: Path) -> dict[str, Any]:
         for file in files_of(path):
             count.files += 1
             name = str(file.relative_to(root))
-            format_ = _unread_format(file)
-            if format_:
-                unread[format_] += 1
+            read = read_files([file])
+            unread.update(read.unread)
+            if read.unread:
                 continue
-            message_id, objects, reasons = _send(home, file)
+            message_id, objects, reasons = _send(home, file.name, read)
             aside += [{"file": name, "object": each, "reason": reason} for each, reason in reasons]
             if message_id:
                 queued.append((message_id, objects))
+            if len(queued) % AT_ONCE == 0:
+                pe.poke()  # it seals and uploads while the next files are read
         pe.poke()
         for message_id, _ in queued:
             until("every file has arrived", partial(_is_done, home, message_id), seconds=SECONDS)
@@ -85,26 +87,16 @@ def files_of(path: Path) -> Iterator[Path]:
             yield file
 
 
-def _unread_format(file: Path) -> str:
-    """The name of a format that is recognised and has no reader yet; empty for all others."""
-    try:
-        loaded = registry.load(file.name, read_bounded(file))
-    except Refused:
-        return ""  # its reason is given where it is set aside
-    return loaded.format if loaded.unread else ""
-
-
-def _send(home: Opened, file: Path) -> tuple[str, list[bytes], list[tuple[str, str]]]:
+def _send(home: Opened, name: str, read: ReadFiles) -> tuple[str, list[bytes], list[tuple[str, str]]]:
     """Queue one file: the message's id (empty if nothing went), its objects' bytes, and what was set aside, why."""
-    flags = Flags(kind="alert", urgency="routine", subject=file.name)
-    read = read_files([file])
     reasons = [(one.object, f"{one.code}: {one.reason}") for one in read.set_aside]
     try:
-        composed = compose_for(home, flags, [file], RECIPIENTS, now=now_ms())
+        flags = Flags(kind="alert", urgency="routine", subject=name)
+        composed = compose_for(home, flags, read, RECIPIENTS, now=now_ms())
     except Refused as refusal:
         reasons += [(each.id, f"{refusal.code}: {refusal.detail}") for each in read.objects]
         return "", [], reasons
-    submit(home, composed, RECIPIENTS, separate=False, files=1)
+    submit(home, composed, RECIPIENTS, separate=False)
     return composed.message.id, [each.data for each in read.objects], reasons
 
 

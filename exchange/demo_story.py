@@ -16,7 +16,7 @@ from typing import Final
 import orjson
 
 from exchange.cli.command import now_ms
-from exchange.cli.compose import Flags
+from exchange.cli.compose import Flags, read_files
 from exchange.cli.node_send import compose_for, submit
 from exchange.demo_network import BB, CO, PE, DemoNetwork, DemoNode
 from exchange.demo_processes import until
@@ -158,8 +158,8 @@ class Story:
         down = tuple(member for member in to if self._network.nodes[member].server is None)
         with node.opened() as home:
             flags = replace(flags, lang="en")
-            composed = compose_for(home, flags, paths, to, now=now_ms())
-            submit(home, composed, to, separate=False, files=len(paths))
+            composed = compose_for(home, flags, read_files(paths), to, now=now_ms())
+            submit(home, composed, to, separate=False)
         node.poke()
         sending = Sending(composed.message, node.member, to, down)
         self._sendings.append(sending)

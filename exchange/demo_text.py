@@ -23,6 +23,7 @@ _COLOURS: Final = {
     "TLP:AMBER+STRICT": "#FFC000",
     "TLP:RED": "#FF2B2B",
 }
+WIDTH: Final = 110  # columns where there is no terminal to ask
 _STEPS: Final = ("accepted", "stored", "opened", "acknowledged")
 
 
@@ -31,6 +32,8 @@ class Teller:
 
     def __init__(self, *, to_stderr: bool, quiet: bool) -> None:
         self._console = Console(stderr=to_stderr, highlight=False, quiet=quiet)
+        if not self._console.is_terminal:
+            self._console = Console(stderr=to_stderr, highlight=False, quiet=quiet, width=WIDTH)
         self._began = time.monotonic()
 
     def say(self, line: str) -> None:

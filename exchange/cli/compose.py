@@ -71,14 +71,17 @@ class Composed:
 
     message: Message
     set_aside: tuple[Aside, ...]
+    files: int  # how many it came from
 
 
 @dataclass(frozen=True)
 class ReadFiles:
-    """The valid objects of all files in order, the formats seen, and what was set aside."""
+    """The valid objects of all files in order, what was set aside, and the formats of files that can't be read yet."""
 
-    objects: tuple[RawObject, ...]
-    set_aside: tuple[Aside, ...]
+    files: tuple[Path, ...] = ()
+    objects: tuple[RawObject, ...] = ()
+    set_aside: tuple[Aside, ...] = ()
+    unread: tuple[str, ...] = ()
 
 
 def read_files(files: Sequence[Path]) -> ReadFiles:
@@ -87,6 +90,7 @@ def read_files(files: Sequence[Path]) -> ReadFiles:
         raise Refused("cli.usage", f"more than {MAX_FILES} files")
     objects: list[RawObject] = []
     aside: list[Aside] = []
+    unread: list[str] = []
     for path in files:
         try:
             loaded = registry.load(path.name, read_bounded(path))
@@ -96,10 +100,11 @@ def read_files(files: Sequence[Path]) -> ReadFiles:
             aside.append(Aside(path.name, "*", refusal.code, refusal.detail))
             continue
         if loaded.unread:
+            unread.append(loaded.format)
             aside.append(Aside(path.name, "*", "format.unknown", f"{loaded.format} files are not read yet"))
         objects += (each for each in loaded.accepted if not _is_for_persons(each, path, aside))
         aside += (Aside(path.name, each.object, each.code, each.reason) for each in loaded.set_aside)
-    return ReadFiles(tuple(objects), tuple(aside))
+    return ReadFiles(tuple(files), tuple(objects), tuple(aside), tuple(unread))
 
 
 def _is_for_persons(each: RawObject, path: Path, aside: list[Aside]) -> bool:
@@ -135,20 +140,19 @@ def read_bounded(path: Path) -> bytes:
 
 def compose(
     flags: Flags,
-    files: Sequence[Path],
+    read: ReadFiles,
     *,
     author: Author,
     handle: str,
     now: int,
     new_uuid: Callable[[], uuid.UUID],
 ) -> Composed:
-    """The message that flags and files describe; `now` in ms. The same arguments and ids give the same bytes.
+    """The message that flags and read files describe; `now` in ms. The same arguments and ids give the same bytes.
 
-    Raises: Refused cli.bad-file, `message.*`, `incident.*`, `tlp.*`, `json.*`; when nothing is left to send, the code
+    Raises: Refused `message.*`, `incident.*`, `tlp.*`, `json.*`; when nothing is left to send, the code
     of `nothing_left` with the fact `set_aside`.
     """
-    read = read_files(files)
-    if files and not read.objects:
+    if read.files and not read.objects:
         raise nothing_left(read.set_aside)
     base = labels.parse(flags.tlp) if flags.tlp else labels.DEFAULT
     label = labels.strictest([base, *(each.tlp for each in read.objects if each.tlp is not None)])
@@ -159,7 +163,7 @@ def compose(
         case_id=flags.case or new_case(handle, now, message_id),
         urgency=_urgency(flags.urgency),
         tlp=label,
-        subject=flags.subject or flags.name or _subject(files),
+        subject=flags.subject or flags.name or _subject(read.files),
         created=now,
         lang=flags.lang,
         text=flags.text,
@@ -172,7 +176,7 @@ def compose(
         reason=flags.reason,
     )
     own = _incident(flags, author=author.id, tlp=label, now=now, new_uuid=new_uuid)
-    return Composed(join(draft, author, [*own, *read.objects]), read.set_aside)
+    return Composed(join(draft, author, [*own, *read.objects]), read.set_aside, len(read.files))
 
 
 def new_case(handle: str, now: int, message_id: uuid.UUID) -> str:

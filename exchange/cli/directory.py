@@ -25,7 +25,7 @@ def members(call: Call) -> None:
     from exchange.cli.node_home import opened
 
     with opened(call) as home:
-        directory = home.directory()
+        directory = home.directory
     rows = [_row(directory, one) for _, one in sorted(directory.members.items())]
     cells = [
         (row["member"], row["country"] or "-", row["class"], row["status"], utc(row["since"])) for row in rows
@@ -39,7 +39,7 @@ def show(call: Call, member: Annotated[str, typer.Argument(help="Handle of the m
     from exchange.cli.node_home import opened
 
     with opened(call) as home:
-        directory = home.directory()
+        directory = home.directory
     row = _row(directory, directory.member(member))
     facts = [
         ("member", row["member"]),

@@ -11,6 +11,7 @@ import getpass
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from exchange.canonical import Json
@@ -37,8 +38,9 @@ class Opened:
     store: Store
     desk: Desk
 
+    @cached_property
     def directory(self) -> Directory:
-        """The network as this node last saw it. Raises Refused node.not-joined."""
+        """The network as this node had seen it when this was first asked. Raises Refused node.not-joined."""
         return asyncio.run(self.replica()).directory
 
     async def replica(self) -> Replica:

@@ -17,7 +17,7 @@ from exchange.cli.output import safe
 from exchange.errors import Refused, Unavailable
 
 if TYPE_CHECKING:
-    from exchange.cli.compose import Aside, Composed, Flags
+    from exchange.cli.compose import Aside, Composed, Flags, ReadFiles
     from exchange.cli.node_home import Opened
 
 CONTENT_LIFE_MS: Final = (
@@ -76,7 +76,7 @@ def send(
     first_seen: Annotated[str | None, Text(help="Incident: when it began.")] = None,
 ) -> None:
     """Send a message. Done once it is safely in the outbox; --wait waits until everybody has it."""
-    from exchange.cli.compose import Flags
+    from exchange.cli.compose import Flags, read_files
     from exchange.cli.node_home import opened, wake
 
     flags = Flags(
@@ -106,8 +106,8 @@ def send(
     with opened(call) as home:
         if not home.is_member():
             wake(call, home.home)  # it may have been admitted while no server ran
-        composed = _composed(call, home, flags, file or [], recipients)
-        submit(home, composed, recipients, separate=separate, files=len(file or []))
+        composed = _composed(call, home, flags, read_files(file or []), recipients)
+        submit(home, composed, recipients, separate=separate)
         if wait is None:
             wake(call, home.home)
         else:
@@ -122,7 +122,7 @@ def words(given: Sequence[str] | None) -> list[str]:
 
 
 def compose_for(
-    home: Opened, flags: Flags, files: Sequence[Path], recipients: Sequence[str], *, now: int
+    home: Opened, flags: Flags, read: ReadFiles, recipients: Sequence[str], *, now: int
 ) -> Composed:
     """The message, with everything that only this home knows filled in, and allowed by policy.
 
@@ -132,7 +132,7 @@ def compose_for(
     from exchange.cli.compose import compose, with_case
     from exchange.message import Author, member_identity_id
 
-    directory = home.directory()
+    directory = home.directory
     identity = home.home.identity()
     if identity.address not in directory.members:
         raise Refused("policy.sender-status", f"{identity.address} is not admitted yet")
@@ -145,7 +145,7 @@ def compose_for(
         name=identity.address,
         created=directory.member(identity.address).since,
     )
-    composed = compose(flags, files, author=author, handle=identity.address, now=now, new_uuid=uuid.uuid4)
+    composed = compose(flags, read, author=author, handle=identity.address, now=now, new_uuid=uuid.uuid4)
     policy.check_send(
         tlp=composed.message.tlp,
         sender=identity.address,
@@ -156,9 +156,7 @@ def compose_for(
     return composed
 
 
-def submit(
-    home: Opened, composed: Composed, recipients: Sequence[str], *, separate: bool, files: int
-) -> None:
+def submit(home: Opened, composed: Composed, recipients: Sequence[str], *, separate: bool) -> None:
     """Put the message into the outbox, durably."""
     from exchange.node.store_outbox import Outgoing
 
@@ -172,16 +170,14 @@ def submit(
         payload=message.bundle,
         separate=separate,
         # Compression tells by its length how alike two parts are: only where one hand wrote them all (§4.2).
-        compress=files == 0 or (files == 1 and not message.text),
+        compress=composed.files == 0 or (composed.files == 1 and not message.text),
     )
     home.desk.submit(outgoing, recipients)
 
 
-def _composed(
-    call: Call, home: Opened, flags: Flags, files: Sequence[Path], recipients: Sequence[str]
-) -> Composed:
+def _composed(call: Call, home: Opened, flags: Flags, read: ReadFiles, recipients: Sequence[str]) -> Composed:
     try:
-        composed = compose_for(home, flags, files, recipients, now=now_ms())
+        composed = compose_for(home, flags, read, recipients, now=now_ms())
     except Refused as refusal:
         _say_aside(call, refusal.facts.get("set_aside", ()))
         raise

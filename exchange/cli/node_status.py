@@ -79,6 +79,6 @@ def condition_lines(value: dict[str, Any]) -> list[str]:
 
 def _directory(home: Opened) -> Directory | None:
     try:
-        return home.directory()
+        return home.directory
     except Refused:
         return None
