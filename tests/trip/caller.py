@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import io
 import os
+import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -23,6 +24,7 @@ from exchange.canonical import sha256
 from exchange.keys import PrivateKeys
 from exchange.protocol import MEMBER_SCHEME
 from exchange.token import make_token
+from tests.trip.processes import until
 
 
 def now() -> int:
@@ -106,10 +108,20 @@ class Caller:
 async def calling(
     origin: str, tls: ssl.SSLContext, *, net: bytes, issuer: str, keys: PrivateKeys
 ) -> AsyncIterator[Caller]:
-    """A caller with connections of its own."""
-    connector = aiohttp.TCPConnector(ssl=tls)
+    """A caller with connections of its own, all of them closed at the end."""
+    sockets: list[socket.socket] = []
+
+    def make_socket(info: aiohttp.AddrInfoType) -> socket.socket:
+        made = socket.socket(*info[:3])
+        made.setblocking(False)
+        sockets.append(made)
+        return made
+
+    connector = aiohttp.TCPConnector(ssl=tls, socket_factory=make_socket)
     async with aiohttp.ClientSession(connector=connector) as session:
         yield Caller(session, origin, net, issuer, keys)
+    # one that the hub wants closed says goodbye in TLS first, and aiohttp doesn't wait for that
+    await until(lambda: all(one.fileno() < 0 for one in sockets), "the caller's connections are closed")
 
 
 @dataclass
@@ -150,3 +162,5 @@ async def raw(origin: str, tls: ssl.SSLContext | None) -> AsyncIterator[RawConne
         yield RawConnection(reader, writer)
     finally:
         writer.transport.abort()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()

@@ -141,27 +141,37 @@ async def test_expired_invitation_opens_nothing(served: Network) -> None:
         assert (answer.status, answer.code) == (401, "auth.invitation-expired")
 
 
-async def test_invitation_of_somebody_admitted_opens_nothing(served: Network) -> None:
-    used = served["pe-csirt"].home.keystore.get(INVITATION)
+async def test_invitation_of_somebody_admitted_opens_no_mail_and_admits_nobody_again(served: Network) -> None:
+    """It still shows the newcomer that it was admitted."""
+    keys = keys_of_nobody()
     async with served.calling("pe-csirt") as caller:
-        answer = await caller.call("GET", CHECKPOINT, authorization=f"{INVITATION_SCHEME} {b64(used)}")
-        assert (answer.status, answer.code) == (401, "auth.bad-invitation")
+        used = f"{INVITATION_SCHEME} {b64(served['pe-csirt'].home.keystore.get(INVITATION))}"
+        statement = orjson.dumps(application(caller.net, "pe-csirt", "PE", keys).to_json())
+        answer = await caller.call("POST", APPLICATIONS, statement, authorization=used)
+        assert (answer.status, answer.code) == (409, "directory.handle-taken")
+        for target in (PAGE, STATE):
+            answer = await caller.call("GET", target, authorization=used)
+            assert (answer.status, answer.code) == (403, "auth.forbidden")
+
+
+def application(net: bytes, handle: str, country: str, keys: PrivateKeys) -> Statement:
+    """An add statement with the newcomer's own signature."""
+    member = Member(
+        handle=handle,
+        member_class="national_csirt",
+        country=country,
+        keys=keys.public,
+        revoke=keys_of_nobody().public.signing,
+        next=keys_of_nobody().public.next_commitment(net),
+    )
+    body = build_add(net=net, member=member, not_after=now() + DAY_MS)
+    return Statement(body).with_signature(handle, keys)
 
 
 @pytest.mark.parametrize(("handle", "country"), [("ar-csirt", "UY"), (STRANGER, "AR")])
 async def test_invitation_of_one_is_no_good_for_another(served: Network, handle: str, country: str) -> None:
     invitation = Invitation.from_line(served.homes.invitation)
-    keys = keys_of_nobody()
-    member = Member(
-        handle=handle,
-        member_class=invitation.member_class,
-        country=country,
-        keys=keys.public,
-        revoke=keys_of_nobody().public.signing,
-        next=keys_of_nobody().public.next_commitment(invitation.net),
-    )
-    body = build_add(net=invitation.net, member=member, not_after=now() + DAY_MS)
-    statement = orjson.dumps(Statement(body).with_signature(handle, keys).to_json())
+    statement = orjson.dumps(application(invitation.net, handle, country, keys_of_nobody()).to_json())
     async with served.calling("pe-csirt") as caller:
         token = f"{INVITATION_SCHEME} {b64(invitation.token)}"
         answer = await caller.call("POST", APPLICATIONS, statement, authorization=token)
