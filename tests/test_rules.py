@@ -251,7 +251,7 @@ RULES: dict[str, tuple[Find, tuple[str, ...], dict[str, int]]] = {
         {"exchange/directory/onboarding.py": ANY_NUMBER, "exchange/policy.py": ANY_NUMBER},
     ),
     "status moves": (status_moves, PRODUCT, {"exchange/directory/onboarding.py": ANY_NUMBER}),
-    # the client's one table says which of our errors an answer of the hub becomes; the command only catches urllib's class
+    # the client has one table of which of our errors an answer becomes; the command only catches urllib's class
     "HTTP": (
         http_codes,
         PRODUCT,
