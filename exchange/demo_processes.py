@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import select
 import socket
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -52,6 +53,7 @@ class Server:
         self.process.terminate()
         self.process.join(STOP_SECONDS)
         if self.process.is_alive():
+            sys.stderr.write(f"{self.name} did not end on SIGTERM and is killed; its log: {self.log}\n")
             self.process.kill()
             self.process.join()
 
