@@ -44,7 +44,7 @@ from exchange.receipt import Leaf, make_batch
 from exchange.storage.keystore import Keystore
 from exchange.token import socket_message
 from tests.trip.caller import now
-from tests.trip.founding import STRANGER, Homes, invite
+from tests.trip.founding import STRANGER, Homes, invite, quiet_port
 from tests.trip.insider import Insider
 from tests.trip.network import Network, running
 from tests.trip.processes import until
@@ -279,10 +279,9 @@ async def test_node_says_nothing_to_a_hub_with_a_wrong_certificate(
         else certificate(homes.hub / "keystore", homes, tmp_path / "tls", "https://hub.example")
     )
     with running(homes, tmp_path / "network") as network:
-        port = network.homes.port
         pe = network["pe-csirt"]
         # the public port belongs to the hub of this file's other tests: this network has one of its own
-        network_port = port + 1
+        network_port = quiet_port()
         pe.reconfigure(hub=f"https://127.0.0.1:{network_port}")
         async with pretending(network_port, tls) as heard:
             async with node_app.running(pe.home, node_app.real_sources()) as node:
