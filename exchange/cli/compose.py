@@ -34,7 +34,7 @@ class Flags:
 
     kind: str
     tlp: str | None = None
-    urgency: str = Urgency.ROUTINE.value
+    urgency: str | None = None  # that of what is answered, else routine
     case: str | None = None
     reply_to: str | None = None  # a whole id
     subject: str = ""
@@ -102,21 +102,28 @@ def read_files(files: Sequence[Path]) -> ReadFiles:
         if loaded.unread:
             unread.append(loaded.format)
             aside.append(Aside(path.name, "*", "format.unknown", f"{loaded.format} files are not read yet"))
-        objects += (each for each in loaded.accepted if not _is_for_persons(each, path, aside))
+        refusal_of_all = _for_persons(loaded.accepted)
+        if refusal_of_all is None:
+            objects += loaded.accepted
+        else:
+            code, reason = refusal_of_all.code, refusal_of_all.detail
+            aside += (Aside(path.name, each.id, code, reason) for each in loaded.accepted)
         aside += (Aside(path.name, each.object, each.code, each.reason) for each in loaded.set_aside)
     return ReadFiles(tuple(files), tuple(objects), tuple(aside), tuple(unread))
 
 
-def _is_for_persons(each: RawObject, path: Path, aside: list[Aside]) -> bool:
-    """Whether an object's label keeps it from being sealed to nodes; then it is noted in `aside`."""
-    if each.tlp is None:
-        return False
+def _for_persons(objects: Sequence[RawObject]) -> Refused | None:
+    """Why a file can't be sealed to nodes: one of its objects is labelled for persons.
+
+    The whole file stays then: what such an object refers to is mostly unmarked, and would leave without its label.
+    """
     try:
-        policy.check_tlp_to_node(each.tlp, anchor_confirmed=True)
+        for each in objects:
+            if each.tlp is not None:
+                policy.check_tlp_to_node(each.tlp, anchor_confirmed=True)
     except Refused as refusal:
-        aside.append(Aside(path.name, each.id, refusal.code, refusal.detail))
-        return True
-    return False
+        return refusal
+    return None
 
 
 def nothing_left(set_aside: tuple[Aside, ...]) -> Refused:
@@ -161,7 +168,7 @@ def compose(
         id=str(message_id),
         kind=flags.kind,
         case_id=flags.case or new_case(handle, now, message_id),
-        urgency=_urgency(flags.urgency),
+        urgency=_urgency(flags.urgency or Urgency.ROUTINE.value),
         tlp=label,
         subject=flags.subject or flags.name or _subject(read.files),
         created=now,
@@ -185,9 +192,9 @@ def new_case(handle: str, now: int, message_id: uuid.UUID) -> str:
     return f"{handle}-{day}-{message_id.hex[:8]}"
 
 
-def with_case(flags: Flags, *, reply_to: str, case: str) -> Flags:
-    """The flags of an answer: the whole id of what it answers, and its case unless another was given."""
-    return replace(flags, reply_to=reply_to, case=flags.case or case)
+def with_thread(flags: Flags, *, reply_to: str, case: str, urgency: str) -> Flags:
+    """The flags of an answer: the whole id of what it answers, and its case and urgency unless others were given."""
+    return replace(flags, reply_to=reply_to, case=flags.case or case, urgency=flags.urgency or urgency)
 
 
 def _incident(

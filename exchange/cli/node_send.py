@@ -45,7 +45,10 @@ def send(
     tlp: Annotated[
         str | None, Text(help="Label of what carries none: clear, green, amber, amber+strict.")
     ] = None,
-    urgency: Annotated[str, Text(help="flash, immediate, priority or routine.")] = "routine",
+    urgency: Annotated[
+        str | None,
+        Text(help="flash, immediate, priority or routine; unsaid: that of what is answered, else routine."),
+    ] = None,
     case: Annotated[str | None, Text(help="Case id; else that of --reply-to, or a new one.")] = None,
     reply_to: Annotated[str | None, Text(help="Message that this one answers.")] = None,
     separate: Annotated[
@@ -129,7 +132,7 @@ def compose_for(
     Raises Refused as `compose` and `policy.check_send` do.
     """
     from exchange import policy
-    from exchange.cli.compose import compose, with_case
+    from exchange.cli.compose import compose, with_thread
     from exchange.message import Author, member_identity_id
 
     directory = home.directory
@@ -138,7 +141,8 @@ def compose_for(
         raise Refused("policy.sender-status", f"{identity.address} is not admitted yet")
     if flags.reply_to:
         whole = home.whole_id(flags.reply_to)
-        flags = with_case(flags, reply_to=whole, case=_case_of(home, whole))
+        case, urgency = _thread_of(home, whole)
+        flags = with_thread(flags, reply_to=whole, case=case, urgency=urgency)
     network = uuid.UUID(bytes=identity.net[:16])
     author = Author(
         id=member_identity_id(network, identity.address),
@@ -192,15 +196,16 @@ def _say_aside(call: Call, set_aside: Sequence[Aside]) -> None:
         call.out.note(f"set aside: {safe(one.file)} {safe(one.object)}: {one.code}: {safe(one.reason)}")
 
 
-def _case_of(home: Opened, message_id: str) -> str:
-    """The case of a message that came or went; this needs no opening in a person's name."""
+def _thread_of(home: Opened, message_id: str) -> tuple[str, str]:
+    """Case and urgency of a message that came or went; this needs no opening in a person's name."""
     from exchange.formats.cover import read_message
 
     try:
-        summary = home.desk.find(message_id)[-1].summary
-        return str(summary.get("case", ""))
+        received = home.desk.find(message_id)[-1]
+        return str(received.summary.get("case", "")), received.lane
     except Refused:
-        return read_message(home.desk.sent(message_id).message.payload).case_id
+        sent = read_message(home.desk.sent(message_id).message.payload)
+        return sent.case_id, sent.urgency
 
 
 def _wait(call: Call, home: Opened, message_id: str, seconds: float) -> None:
