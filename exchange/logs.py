@@ -15,6 +15,8 @@ import structlog
 
 OURS: Final = "exchange"
 _MAX_VALUE: Final = 200  # characters of one fact
+# what every record has; the rest came as `extra`
+_STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "_logger", "_name"}
 
 
 def configure(*, level: str = "info", stream: TextIO | None = None) -> None:
@@ -78,7 +80,7 @@ def _bounded(_logger: object, _name: str, event: MutableMapping[str, Any]) -> Mu
 def _without_content(
     _logger: object, _name: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
-    """What passes of a library's event."""
+    """What passes of a library's event; of our own services', which log by the standard library, text and facts."""
     record = event.get("_record")
     event["event"] = "library"
     event["at"] = structlog.processors.TimeStamper(fmt="iso", utc=True, key="at")(None, "", {})["at"]
@@ -89,4 +91,8 @@ def _without_content(
         record.exc_info, record.exc_text, record.stack_info = None, None, None
     event.pop("exc_info", None)
     event.pop("positional_args", None)
+    if isinstance(record, logging.LogRecord) and record.name.startswith(f"{OURS}."):
+        event["event"] = str(record.msg)
+        facts = {name: value for name, value in vars(record).items() if name not in _STANDARD}
+        event.update(_bounded(_logger, _name, facts))
     return event
