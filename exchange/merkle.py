@@ -6,7 +6,7 @@ Used by the directory log and by receipt batches. Does not parse leaves.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 def leaf_hash(leaf: bytes) -> bytes:
@@ -40,22 +40,43 @@ def root(leaves: Sequence[bytes]) -> bytes:
     return root_of_hashes([leaf_hash(leaf) for leaf in leaves])
 
 
-def path(hashes: Sequence[bytes], index: int) -> list[bytes]:
-    """Inclusion path of leaf `index`, from the leaf up (RFC 9162 §2.1.3.1). Raises IndexError outside the tree."""
-    if not 0 <= index < len(hashes):
-        raise IndexError(index)
-    steps: list[bytes] = []
-    low, high = 0, len(hashes)
-    while high - low > 1:
-        split = low + (1 << (high - low - 1).bit_length() - 1)
-        if index < split:
-            steps.append(root_of_hashes(hashes[split:high]))
-            high = split
-        else:
-            steps.append(root_of_hashes(hashes[low:split]))
-            low = split
-    steps.reverse()
-    return steps
+def paths(hashes: Sequence[bytes], indexes: Iterable[int]) -> list[list[bytes]]:
+    """Inclusion paths of these leaves, each from the leaf up (RFC 9162 §2.1.3.1); no subtree is hashed twice.
+
+    Raises IndexError outside the tree.
+    """
+    roots: dict[tuple[int, int], bytes] = {}
+
+    def subtree(low: int, high: int) -> bytes:
+        if high - low == 1:
+            return hashes[low]
+        if (low, high) not in roots:
+            split = _split(low, high)
+            roots[low, high] = _node(subtree(low, split), subtree(split, high))
+        return roots[low, high]
+
+    def path(index: int) -> list[bytes]:
+        if not 0 <= index < len(hashes):
+            raise IndexError(index)
+        steps: list[bytes] = []
+        low, high = 0, len(hashes)
+        while high - low > 1:
+            split = _split(low, high)
+            if index < split:
+                steps.append(subtree(split, high))
+                high = split
+            else:
+                steps.append(subtree(low, split))
+                low = split
+        steps.reverse()
+        return steps
+
+    return [path(index) for index in indexes]
+
+
+def _split(low: int, high: int) -> int:
+    """Where the left subtree ends: the largest power of two below the number of leaves."""
+    return low + (1 << (high - low - 1).bit_length() - 1)
 
 
 def root_from_path(leaf: bytes, index: int, size: int, steps: Sequence[bytes]) -> bytes | None:

@@ -114,8 +114,8 @@ class Batch:
         """JSON form to a sender: only these leaves, each with its path."""
         digests = [merkle.leaf_hash(leaf) for leaf in self.leaves]
         rows = [
-            [index, b64(self.leaves[index]), [b64(step) for step in merkle.path(digests, index)]]
-            for index in indexes
+            [index, b64(self.leaves[index]), [b64(step) for step in path]]
+            for index, path in zip(indexes, merkle.paths(digests, indexes), strict=True)
         ]
         return {"body": b64(self.body), "leaves": rows, "signatures": b64(self.signatures)}
 

@@ -53,8 +53,7 @@ def test_paths_are_those_of_the_rfc_and_lead_to_the_root(size: int) -> None:
     data = leaves(size)
     hashes = [merkle.leaf_hash(leaf) for leaf in data]
     root = mth(data)
-    for index in range(size):
-        steps = merkle.path(hashes, index)
+    for index, steps in enumerate(merkle.paths(hashes, range(size))):
         assert steps == audit_path(index, data)
         assert merkle.root_from_path(data[index], index, size, steps) == root
 
@@ -65,7 +64,7 @@ def test_a_path_proves_nothing_else(size: int) -> None:
     hashes = [merkle.leaf_hash(leaf) for leaf in data]
     root = mth(data)
     for index in {0, size // 2, size - 1}:
-        steps = merkle.path(hashes, index)
+        (steps,) = merkle.paths(hashes, [index])
         for other in range(size):
             if other != index:
                 assert merkle.root_from_path(data[index], other, size, steps) != root
@@ -80,7 +79,7 @@ def test_a_path_proves_nothing_else(size: int) -> None:
 @pytest.mark.parametrize(("index", "size"), [(-1, 3), (3, 3), (0, 0)])
 def test_no_path_outside_the_tree(index: int, size: int) -> None:
     with pytest.raises(IndexError):
-        merkle.path([merkle.leaf_hash(leaf) for leaf in leaves(size)], index)
+        merkle.paths([merkle.leaf_hash(leaf) for leaf in leaves(size)], [index])
     assert merkle.root_from_path(b"x", index, size, []) is None
 
 
