@@ -172,6 +172,10 @@ class PrekeyPublic:
         except ValueError:  # e.g. an X25519 point of small order
             raise Rejected("directory.bad-prekeys", "this prekey can't be used") from None
 
+    def check_usable(self) -> None:
+        """Can anything be sealed to it? Raises Rejected directory.bad-prekeys."""
+        self.wrap(b"", b"")
+
 
 class PrekeySecret:
     """The private half: ML-KEM-768 seed (64 bytes) || X25519 (32 bytes). The hybrid key itself has no serialiser."""

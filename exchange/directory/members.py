@@ -26,7 +26,6 @@ MEMBER_CLASSES: Final = (
 MAX_CA: Final = 4_096  # bytes of DER
 
 
-
 class Status(Enum):
     """How a member stands; all but ACTIVE wait for statements of a later version."""
 

@@ -22,6 +22,7 @@ EPOCHS_AHEAD: Final = 8  # how many epochs are normally published
 MAX_REFS: Final = 16  # in one statement
 _MAX_USE_MS: Final = 8 * DAY_MS
 _MAX_GRACE_MS: Final = 15 * DAY_MS
+_MAX_AHEAD_MS: Final = 120 * DAY_MS  # 16 epochs of 7 days, and some
 _LAST_USE_MS: Final = 2 * DAY_MS  # a lapsed prekey is a sender's last resort until this long before destroy
 
 
@@ -93,13 +94,14 @@ class PrekeyRecord:
 
 
 def verified_record(data: bytes, *, net: bytes, address: str, ref: PrekeyRef) -> PrekeyRecord:
-    """The record that `ref`, published by `address`, stands for. Raises Rejected directory.bad-prekeys.
+    """The record that `ref`, published by `address`, stands for, fit to seal to. Raises Rejected directory.bad-prekeys.
 
     The hub hands out records but vouches for none: kid, owner and times must all be those of the signed statement.
     """
     record = PrekeyRecord.from_bytes(data, net)
     if record.address != address or record.ref(net) != ref:
         raise Rejected("directory.bad-prekeys", f"the record isn't the one {address} published")
+    record.public.check_usable()  # else one member's bad key would stop the sealing to all the others
     return record
 
 
@@ -113,9 +115,14 @@ def read_refs(fields: Fields, name: str) -> tuple[PrekeyRef, ...]:
     return tuple(refs)
 
 
-def check_times(refs: Sequence[PrekeyRef]) -> None:
-    """The rules of docs/protocol.md §9.5 on one statement's prekeys. Raises Rejected directory.bad-prekeys."""
+def check_times(refs: Sequence[PrekeyRef], at: int) -> None:
+    """The rules of docs/protocol.md §9.5 on the prekeys of a statement logged at `at` (UTC ms).
+
+    Raises Rejected directory.bad-prekeys.
+    """
     for ref in refs:
+        if ref.start > at + _MAX_AHEAD_MS:  # the hub keeps mail and records as long as a prekey allows
+            raise Rejected("directory.bad-prekeys", "a prekey is used from more than 120 days ahead")
         if not ref.start < ref.until <= ref.start + _MAX_USE_MS:
             raise Rejected("directory.bad-prekeys", "a prekey is used for more than 8 days, or for none")
         if not ref.until < ref.destroy <= ref.until + _MAX_GRACE_MS:

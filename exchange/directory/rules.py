@@ -78,7 +78,7 @@ def _check_prekeys(network: Network, body: Prekeys, signers: frozenset[str], at:
     address = body.head.subject[0]
     if signers != {address}:
         raise Rejected("directory.not-own")
-    check_times(body.refs)
+    check_times(body.refs, at)
     times = network.prekey_times.get(member_of(address), deque())
     if len(times) == PREKEYS_A_DAY and times[0] > at - DAY_MS:
         raise Rejected("directory.too-often", retry_after=(times[0] + DAY_MS - at) // 1000 + 1)

@@ -33,6 +33,7 @@ from exchange.directory.statements import (
     parse_body,
 )
 from exchange.errors import Hold, Refused, Rejected
+from exchange.keys import PrekeyPublic
 from exchange.limits import DAY_MS, MAX_STATEMENT
 
 EVERYBODY = ("hub", "recovery", "officer/alba", "officer/bruno")
@@ -252,6 +253,9 @@ def test_record_is_the_one_that_was_published() -> None:
     ):
         with pytest.raises(Rejected, match=r"directory.bad-prekeys"):
             verified_record(data, net=world.net, address=address, ref=ref_)
+    weak = replace(other, public=PrekeyPublic(other.public.mlkem768, bytes(32)))
+    with pytest.raises(Rejected, match=r"directory.bad-prekeys"):
+        verified_record(weak.to_bytes(world.net), net=world.net, address="pe-csirt", ref=weak.ref(world.net))
     with pytest.raises(Rejected, match=r"directory.bad-prekeys"):
         verified_record(record, net=bytes(32), address="pe-csirt", ref=published)
 

@@ -145,6 +145,9 @@ BAD_TIMES = {
     "used for more than 8 days": [PrekeyRef(KID, 0, 8 * DAY_MS + 1, 9 * DAY_MS)],
     "destroyed while used": [PrekeyRef(KID, 0, 10, 10)],
     "kept for more than 15 days": [PrekeyRef(KID, 0, 10, 11 + 15 * DAY_MS)],
+    "more than 120 days ahead": [
+        PrekeyRef(KID, NOW + 120 * DAY_MS + 1, NOW + 121 * DAY_MS, NOW + 122 * DAY_MS)
+    ],
     "not in order": [PrekeyRef(KID, 10, 20, 30), PrekeyRef(bytes(32), 5, 20, 30)],
     "two that start at once": [PrekeyRef(KID, 10, 20, 30), PrekeyRef(bytes(32), 10, 20, 30)],
     "one of them twice": [PrekeyRef(KID, 10, 20, 30), PrekeyRef(KID, 11, 20, 30)],
@@ -159,6 +162,8 @@ def test_prekeys_with_bad_times_have_no_effect(world: World, name: str) -> None:
 
 def test_prekeys_at_the_limits_of_their_times_take_effect(world: World) -> None:
     refs = [PrekeyRef(KID, 0, 8 * DAY_MS, 23 * DAY_MS), PrekeyRef(bytes(32), 1, 2, 3)]
+    last = NOW + 120 * DAY_MS
+    refs.append(PrekeyRef(bytes(31) + b"1", last, last + DAY_MS, last + 2 * DAY_MS))
     assert world.append(world.prekeys_statement("pe-csirt", refs)).effective
     assert world.directory.prekeys("pe-csirt") == tuple(refs)
 

@@ -269,6 +269,11 @@ def _against_rules() -> Iterator[Case]:
         ("kept_long", "kept more than 15 days after use", [[kid, start, until, until + 15 * DAY + 1]]),
         ("kept_never", "destroyed at until", [[kid, start, until, until]]),
         ("unordered", "not in order of from", [rows[1], rows[0]]),
+        (
+            "far_ahead",
+            "used from 120 days and 1 ms after the leaf",
+            [[kid, AT + 120 * DAY + 1, AT + 121 * DAY, AT + 122 * DAY]],
+        ),
         ("twice", "a kid twice", [rows[0], [rows[0][0], *rows[1][1:]]]),
     ):
         value = prekeys("pe", after_prekeys("pe"), changed)

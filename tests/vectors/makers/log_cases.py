@@ -267,8 +267,10 @@ def record_cases() -> Iterator[Case]:
     """Prekey records beside the log: is this the one that the signed row names?"""
     one = PREKEYS["co"][0]
 
-    def case(name: str, why: str, record: bytes, expect: str = "directory.bad-prekeys") -> Case:
-        given = {"address": "co", "row": one.row(), "record": b64(record)}
+    def case(
+        name: str, why: str, record: bytes, expect: str = "directory.bad-prekeys", row: Any = None
+    ) -> Case:
+        given = {"address": "co", "row": row or one.row(), "record": b64(record)}
         return steady(
             "prekey_record", name, why, given, expect=expect, outcome="" if expect == "ok" else "rejected"
         )
@@ -283,3 +285,9 @@ def record_cases() -> Iterator[Case]:
     yield case("mlkem_short", "1,183 bytes of ML-KEM key", jcs(one.record_json(mlkem768=b64(bytes(1_183)))))
     yield case("with_space", "white space between members", one.record.replace(b",", b", "))
     yield case("unknown_member", "one member too many", jcs(one.record_json(note="x")))
+    for name, why, changed in (
+        ("x25519_small_order", "nothing can be sealed to X25519 key 0", {"x25519": b64(bytes(32))}),
+        ("mlkem_no_key", "nothing can be sealed to 1,184 bytes of 255", {"mlkem768": b64(b"\xff" * 1_184)}),
+    ):
+        record = jcs(one.record_json(**changed))
+        yield case(name, why, record, row=[b64(h(NET, "prekey", record)), *one.row()[1:]])
