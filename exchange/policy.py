@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from exchange.directory.members import Status
+from exchange.directory.prekeys import PrekeyRef
 from exchange.directory.state import Directory
 from exchange.errors import Hold, Refused, Rejected
 from exchange.header import Header
@@ -62,10 +63,7 @@ def check_tlp_to_node(tlp: Tlp, *, anchor_confirmed: bool) -> None:
 
 def check_accept(header: Header, *, issuer: str, directory: Directory, now: int) -> None:
     """Steps 3-7 of docs/protocol.md §4.4: may the hub take this envelope? `now` in ms. Raises Rejected."""
-    if header.net != directory.net:  # 3
-        raise Rejected("envelope.other-network")
-    if header.sender != issuer:  # 4
-        raise Rejected("envelope.not-sender")
+    check_origin(header, issuer=issuer, directory=directory)
     sender = directory.members.get(header.sender)  # 5
     if sender is None:
         raise Rejected("envelope.unknown-sender")
@@ -75,15 +73,25 @@ def check_accept(header: Header, *, issuer: str, directory: Directory, now: int)
         raise Rejected("envelope.unknown-key") from fault
     if sender.status not in _MAY_SEND:
         raise Rejected("policy.sender-status", f"{header.sender} is {sender.status.value}")
-    for address, kid in header.to:  # 6, and the prekeys' part of 7
-        _check_recipient(directory, address, kid, header)
+    prekeys = [(address, _recipients_prekey(directory, address, kid)) for address, kid in header.to]  # 6
     if header.iat > now + IAT_AHEAD_MS:  # 7
         raise Rejected("envelope.future", now=now)
     if header.exp <= now:
         raise Rejected("envelope.expired", now=now)
+    for address, prekey in prekeys:
+        if header.exp > prekey.destroy - PREKEY_MARGIN_MS:
+            raise Rejected("envelope.outlives-prekey", address=address)
 
 
-def _check_recipient(directory: Directory, address: str, kid: bytes, header: Header) -> None:
+def check_origin(header: Header, *, issuer: str, directory: Directory) -> None:
+    """Steps 3 and 4 of docs/protocol.md §4.4: is it of this network, and by whoever brings it? Raises Rejected."""
+    if header.net != directory.net:
+        raise Rejected("envelope.other-network")
+    if header.sender != issuer:
+        raise Rejected("envelope.not-sender")
+
+
+def _recipients_prekey(directory: Directory, address: str, kid: bytes) -> PrekeyRef:
     member = directory.members.get(address)
     if member is None:
         raise Rejected("envelope.unknown-recipient", f"{address} is not a member", address=address)
@@ -92,8 +100,7 @@ def _check_recipient(directory: Directory, address: str, kid: bytes, header: Hea
     prekey = directory.find_prekey(address, kid)
     if prekey is None:
         raise Rejected("envelope.unknown-prekey", f"not in {address}'s newest prekeys", address=address)
-    if header.exp > prekey.destroy - PREKEY_MARGIN_MS:
-        raise Rejected("envelope.outlives-prekey", address=address)
+    return prekey
 
 
 def check_open(*, urgency: str, lane: str) -> None:

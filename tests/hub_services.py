@@ -101,11 +101,12 @@ def sealed(
     kids: dict[str, bytes] | None = None,
     net: bytes | None = None,
     signer: str | None = None,
+    type_: str = "status",
 ) -> Sealed:
     """An envelope from `sender`, valid unless an argument makes it otherwise."""
     now = world.now
     content = pack_content(
-        Meta(type="status", id=_uuid(), lane=lane, created=now, expires=now + DAY_MS, reseal_of=None), payload
+        Meta(type=type_, id=_uuid(), lane=lane, created=now, expires=now + DAY_MS, reseal_of=None), payload
     )
     recipients = []
     for address in sorted(to):

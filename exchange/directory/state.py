@@ -283,6 +283,10 @@ class Directory:
         """The prekeys of its newest statement, in order of start; none for an address that published none."""
         return self._network.prekeys.get(address, ())
 
+    def published_kids(self) -> frozenset[bytes]:
+        """The prekeys of every address's newest statement."""
+        return frozenset(ref.kid for refs in self._network.prekeys.values() for ref in refs)
+
     def prekey_for(self, address: str, now: int) -> PrekeyRef:
         """The prekey to seal to at `now` (UTC ms). Raises Refused directory.unknown-member, directory.no-prekey."""
         self.member(member_of(address))

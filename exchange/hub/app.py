@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import shutil
 import signal
 import time
@@ -37,15 +38,16 @@ from exchange.hub.registrar import Registrar
 from exchange.hub.store import HubStore
 from exchange.hub.tls import ServerTls
 from exchange.keys import PrivateKeys
-from exchange.limits import MAX_HEAD
+from exchange.limits import CALLER_BYTES, MAX_HEAD
 from exchange.settings import HubSettings
 from exchange.storage.files import HomeLock
 from exchange.storage.keystore import Keystore
 
 EPOCH_BYTES: Final = 9
-BODIES_BYTES: Final = 256 * 1024 * 1024  # of requests being read at once
+ROOM_BYTES: Final = 256 * 1024 * 1024  # of requests in work, and as much of answers on their way
 LINGER_SECONDS: Final = 5  # for what a refused caller still sends, so that it reads why
 BACKLOG: Final = 512
+SPARE_FILES: Final = 256  # beside connections: database, log, libraries
 TLS_SECONDS: Final = 24 * 3600
 
 _log = logs.logger("hub")
@@ -68,8 +70,19 @@ def run(
     home: Path, settings: HubSettings, keystore: Keystore, *, ready: Callable[[Listening], None] | None = None
 ) -> None:
     """`serve` in an event loop of its own, until SIGTERM or SIGINT."""
+    _allow_files(settings.limits.connections + SPARE_FILES)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(home, settings, keystore, ready=ready))
+
+
+def _allow_files(wanted: int) -> None:
+    """Raise this process's limit of open files: each connection is one, and shells often give 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft < wanted:
+        _log.warning("too few open files allowed", allowed=soft, wanted=wanted)
 
 
 async def serve(
@@ -170,7 +183,8 @@ async def _context(
         strangers=Rate(
             per_second=limits.strangers_per_second, burst=4 * limits.strangers_per_second, seconds=seconds
         ),
-        bodies=Room(BODIES_BYTES),
+        bodies=Room(ROOM_BYTES, share=CALLER_BYTES),
+        answers=Room(ROOM_BYTES, share=CALLER_BYTES),
     )
 
 

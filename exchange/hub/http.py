@@ -13,10 +13,11 @@ from exchange.errors import ExchangeError, Unavailable
 from exchange.hub import http_directory as directory
 from exchange.hub import http_health as health
 from exchange.hub import http_mail as mail
+from exchange.hub.http_auth import PAGE, RESERVED
 from exchange.hub.http_context import CONTEXT, Context
 from exchange.hub.http_problems import foreign, is_fault, problem
 from exchange.hub.http_socket import socket
-from exchange.limits import MAX_BATCH_BYTES
+from exchange.limits import BODY_RATE, MAX_BATCH_BYTES
 from exchange.protocol import (
     APPLICATIONS,
     CHECKPOINT,
@@ -31,6 +32,8 @@ from exchange.protocol import (
     STATE,
     STATEMENTS,
 )
+
+PIECE: Final = 65_536 + 1  # bytes: one more than aiohttp writes without waiting
 
 _log = logs.logger("hub.http")
 
@@ -92,11 +95,43 @@ async def _answers(request: web.Request, handler: Handler) -> web.StreamResponse
         # never the message or the traceback: they may quote what was sent
         _log.error("unexpected", error=type(error).__name__, route=_route(request))
         response = _refusal(context, request, Unavailable("internal.error"))
+    finally:
+        if RESERVED in request:
+            context.bodies.give_back(*request[RESERVED])
     if not request.content.is_eof():
         response.force_close()  # what is left of the body would be read as the next head
-    elif context.connections is not None:
+    if isinstance(response, web.WebSocketResponse):
+        return response  # it has had its say
+    await _deliver(context, request, response)
+    if request.content.is_eof() and context.connections is not None:
         context.connections.answered(request.transport)
     return response
+
+
+async def _deliver(context: Context, request: web.Request, response: web.StreamResponse) -> None:
+    """Send the answer, in the time that a body has, and wait until it has gone.
+
+    aiohttp would take the next request at once: a caller that asks on and reads nothing fills the memory.
+    """
+    caller, page = request.get(PAGE, ("", b""))
+    seconds = context.settings.limits.body_seconds + (response.content_length or 0) / BODY_RATE
+    try:
+        async with asyncio.timeout(seconds):
+            writer = await response.prepare(request)
+            # in pieces: TLS takes in at once whatever it is given, and only then says that it is full
+            for start in range(0, len(page), PIECE):
+                await response.write(page[start : start + PIECE])
+            await response.write_eof()
+            if writer is not None:
+                await writer.drain()
+    except TimeoutError:
+        if request.transport is not None:
+            request.transport.abort()
+    except ConnectionError:
+        pass  # it went without its answer
+    finally:
+        if page:
+            context.answers.give_back(caller, len(page))
 
 
 def _refusal(context: Context, request: web.Request, error: ExchangeError) -> web.Response:

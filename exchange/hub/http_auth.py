@@ -21,11 +21,15 @@ from exchange.hub.store_directory import Invited
 from exchange.invitation import TOKEN_BYTES
 from exchange.keys import PublicKeys
 from exchange.limits import BODY_RATE, MAX_JSON_REQUEST
-from exchange.protocol import INVITATION_SCHEME, MEMBER_SCHEME
+from exchange.protocol import BINARY, INVITATION_SCHEME, MEMBER_SCHEME, MORE
 from exchange.receipt import HUB
 from exchange.token import EMPTY, Token, check_token
 
 OFFICER: Final = "officer/"
+# room taken for the request's body: whose, how much
+RESERVED: Final = web.RequestKey("reserved", tuple[str, int])
+# a page that is the answer's body: who asked for it, its bytes
+PAGE: Final = web.RequestKey("page", tuple[str, bytes])
 _LOOSE_DEPTH: Final = 16  # levels of nesting in JSON that isn't signed
 
 
@@ -46,6 +50,11 @@ class Caller:
     token: Token | None
     invited: Invited | None = None
 
+    @property
+    def account(self) -> str:
+        """Under which name its use of the hub is counted: an invitee's never as the member's of that handle."""
+        return f"invited {self.address}" if self.who is Who.INVITED else self.address
+
 
 async def authenticate(request: web.Request, allow: Who) -> Caller:
     """Who makes this request, if it is one of `allow`. The body is not read yet.
@@ -64,7 +73,7 @@ async def authenticate(request: web.Request, allow: Who) -> Caller:
     except Rejected:
         stranger(request)
         raise
-    context.members.take(caller.address)
+    context.members.take(caller.account)
     if not caller.who & allow:
         raise Rejected("auth.forbidden")
     if caller.who is Who.MEMBER:
@@ -115,7 +124,7 @@ async def no_body(request: web.Request, caller: Caller) -> None:
 
 
 async def read_body(request: web.Request, caller: Caller, *, most: int) -> bytes:
-    """The body, at most `most` bytes, once it is all there and the one the token names.
+    """The body, at most `most` bytes, once it is all there and the one the token names. Read at most once.
 
     Raises Rejected request.length-required, request.too-large, request.timeout, request.bad, auth.body-mismatch;
     Unavailable storage.busy.
@@ -128,7 +137,9 @@ async def read_body(request: web.Request, caller: Caller, *, most: int) -> bytes
         raise Rejected("request.too-large", f"{length} bytes, at most {most}")
     if "Content-Encoding" in request.headers:
         raise Rejected("request.bad", "a body is sent as it is")
-    context.bodies.take(length)
+    context.bodies.take(caller.account, length)
+    # given back with the answer: until then the bytes are in memory
+    request[RESERVED] = (caller.account, length)
     try:
         if request.headers.get("Expect", "").lower() == "100-continue":
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -137,14 +148,25 @@ async def read_body(request: web.Request, caller: Caller, *, most: int) -> bytes
             parts = [part async for part in request.content.iter_any()]
     except TimeoutError:
         raise Rejected("request.timeout") from None
-    finally:
-        context.bodies.give_back(length)
     data = b"".join(parts)
     if len(data) != length:
         raise Rejected("request.bad", "the body ends early")
     if caller.token is not None:
         caller.token.check_body(sha256(data))
     return data
+
+
+def page(request: web.Request, caller: Caller, body: bytes, *, more: bool = False) -> web.StreamResponse:
+    """An answer that may be large; its bytes count as the caller's until it has read them (http.py sends them).
+
+    Raises Unavailable storage.busy when it reads too many at once.
+    """
+    request.app[CONTEXT].answers.take(caller.account, len(body))
+    request[PAGE] = (caller.account, body)
+    response = web.StreamResponse(headers={MORE: "1"} if more else {})
+    response.content_type = BINARY
+    response.content_length = len(body)
+    return response
 
 
 async def read_json(request: web.Request, caller: Caller, names: tuple[str, ...]) -> dict[str, Any]:

@@ -33,7 +33,8 @@ class Context:
     free_bytes: Callable[[], int]
     members: Rate
     strangers: Rate
-    bodies: Room
+    bodies: Room  # requests', from the first byte to the answer
+    answers: Room  # pages', until the caller has read them
     stopping: bool = False
     sockets: dict[str, int] = field(default_factory=dict)  # open WebSockets by member
     connections: Connections | None = None  # set once the server listens

@@ -10,15 +10,14 @@ from aiohttp import web
 
 from exchange.canonical import Fields, Json, b64, framed, unb64
 from exchange.directory.checkpoint import SignedCheckpoint
-from exchange.directory.log import Leaf
 from exchange.directory.prekeys import MAX_REFS
 from exchange.directory.statements import Statement, read_signatures, signatures_json
 from exchange.errors import Rejected
-from exchange.hub.http_auth import Caller, Who, authenticate, no_body, read_body, read_json, stranger
+from exchange.hub.http_auth import Caller, Who, authenticate, no_body, page, read_body, read_json, stranger
 from exchange.hub.http_context import CONTEXT
 from exchange.hub.http_mail import answer_json
 from exchange.limits import MAX_BATCH_BYTES, MAX_PREKEY_RECORD
-from exchange.protocol import BINARY, JSON
+from exchange.protocol import JSON
 
 MAX_KIDS: Final = 256
 EVERYBODY: Final = Who.MEMBER | Who.OFFICER | Who.INVITED
@@ -29,8 +28,7 @@ async def get_genesis(request: web.Request) -> web.Response:
     """GET /v1/genesis: open to all; whoever asks compares its hash with what a person told it."""
     stranger(request)
     registrar = request.app[CONTEXT].registrar
-    (first, *_) = await registrar.leaves(0)
-    return answer_json(Leaf.from_bytes(first, registrar.net).statement.to_json())
+    return answer_json((await registrar.genesis()).to_json())
 
 
 async def get_checkpoint(request: web.Request) -> web.Response:
@@ -39,14 +37,15 @@ async def get_checkpoint(request: web.Request) -> web.Response:
     return answer_json(request.app[CONTEXT].registrar.checkpoint.to_json())
 
 
-async def get_leaves(request: web.Request) -> web.Response:
+async def get_leaves(request: web.Request) -> web.StreamResponse:
     """GET /v1/directory/leaves?from=N"""
-    await no_body(request, await authenticate(request, EVERYBODY))
+    caller = await authenticate(request, EVERYBODY)
+    await no_body(request, caller)
     start = request.query.get("from", "")
     if list(request.query) != ["from"] or not _INDEX.match(start):
         raise Rejected("request.bad", "the query is from=N")
     leaves = await request.app[CONTEXT].registrar.leaves(int(start))
-    return web.Response(body=framed(leaves), content_type=BINARY)
+    return page(request, caller, framed(leaves))
 
 
 async def post_checkpoint(request: web.Request) -> web.Response:
@@ -66,16 +65,14 @@ async def post_leaves(request: web.Request) -> web.Response:
     return answer_json({"size": await request.app[CONTEXT].registrar.take_leaves(data)})
 
 
-async def query_prekeys(request: web.Request) -> web.Response:
+async def query_prekeys(request: web.Request) -> web.StreamResponse:
     """POST /v1/prekeys/query"""
     caller = await authenticate(request, Who.MEMBER)
     kids = (await read_json(request, caller, ("kids",)))["kids"]
     if type(kids) is not list or len(kids) > MAX_KIDS:
         raise Rejected("json.bad-schema", f"kids: a list of at most {MAX_KIDS}")
     wanted = [unb64(kid, size=32, field="kids") for kid in kids]
-    return web.Response(
-        body=framed(await request.app[CONTEXT].registrar.records(wanted)), content_type=BINARY
-    )
+    return page(request, caller, framed(await request.app[CONTEXT].registrar.records(wanted)))
 
 
 async def post_statement(request: web.Request) -> web.Response:

@@ -20,7 +20,7 @@ async def healthz(request: web.Request) -> web.Response:
 
 
 async def readyz(request: web.Request) -> web.Response:
-    """Mail can be taken: a transaction becomes durable, the disk has room. Else a problem with its code.
+    """Mail can be taken: the store's writer takes turns, the disk has room. Else a problem with its code.
 
     A log that takes no statements yet is shown, and no reason to send traffic away: mail flows.
     """

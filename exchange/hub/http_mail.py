@@ -10,7 +10,7 @@ from aiohttp import web
 
 from exchange.canonical import Json, b64, unb64, unframed
 from exchange.errors import Refused, Rejected
-from exchange.hub.http_auth import Who, authenticate, no_body, read_body, read_json
+from exchange.hub.http_auth import Who, authenticate, no_body, page, read_body, read_json
 from exchange.hub.http_context import CONTEXT, Context
 from exchange.hub.mailboxes import Answer
 from exchange.limits import (
@@ -22,7 +22,7 @@ from exchange.limits import (
     PAGE_BYTES,
     POLL_SECONDS,
 )
-from exchange.protocol import BINARY, JSON, MORE
+from exchange.protocol import JSON
 
 MIN_PAGE_BYTES: Final = 65_536
 _NUMBER = re.compile(r"[0-9]{1,9}\Z")
@@ -77,7 +77,7 @@ def _count(context: Context, answer: Answer) -> None:
             (context.metrics.accepted if result.new else context.metrics.repeated).inc()
 
 
-async def get_mailbox(request: web.Request) -> web.Response:
+async def get_mailbox(request: web.Request) -> web.StreamResponse:
     """GET /v1/mailbox: one page after a cursor, by long poll."""
     caller = await authenticate(request, Who.MEMBER)
     await no_body(request, caller)
@@ -85,13 +85,11 @@ async def get_mailbox(request: web.Request) -> web.Response:
     wait = _number(query, "wait", least=0, most=POLL_SECONDS, default=0)
     most = _number(query, "max", least=MIN_PAGE_BYTES, most=MAX_PAGE_BYTES, default=PAGE_BYTES)
     context = request.app[CONTEXT]
-    page = await context.mailboxes.page(caller.address, query.get("after", ""), wait_seconds=wait, most=most)
-    if not page.items:
+    found = await context.mailboxes.page(caller.address, query.get("after", ""), wait_seconds=wait, most=most)
+    if not found.items:
         return web.Response(status=204)
-    headers = {MORE: "1"} if page.more else {}
-    return web.Response(
-        body=b"".join(item.to_bytes() for item in page.items), content_type=BINARY, headers=headers
-    )
+    body = b"".join(item.to_bytes() for item in found.items)
+    return page(request, caller, body, more=found.more)
 
 
 async def post_receipts(request: web.Request) -> web.Response:

@@ -1,8 +1,8 @@
-"""Owns how many requests one caller may make: a token bucket a caller, a bounded number of callers remembered."""
+"""Owns what one caller may take of the hub: so many requests a second, so many bytes of memory at once."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -44,17 +44,26 @@ class Rate:
 
 
 class Room:
-    """Memory for request bodies being read, in bytes: so many at once, whoever sends them."""
+    """Memory in bytes that requests in work share: `most` in all, `share` of it for one caller.
 
-    def __init__(self, most: int) -> None:
+    Without the share, one member that sends slowly what it announced would keep all others' mail out for hours.
+    """
+
+    def __init__(self, most: int, *, share: int) -> None:
         self._left = most
+        self._share = share
+        self._taken: Counter[str] = Counter()
 
-    def take(self, size: int) -> None:
+    def take(self, caller: str, size: int) -> None:
         """Reserve. Raises Unavailable storage.busy."""
-        if size > self._left:
+        if size > self._left or self._taken[caller] + size > self._share:
             raise Unavailable("storage.busy", retry_after=2)
         self._left -= size
+        self._taken[caller] += size
 
-    def give_back(self, size: int) -> None:
+    def give_back(self, caller: str, size: int) -> None:
         """Release what `take` reserved."""
         self._left += size
+        self._taken[caller] -= size
+        if not self._taken[caller]:
+            del self._taken[caller]

@@ -99,20 +99,15 @@ class Mailboxes:
     async def _answer(self, checked: Sequence[_Checked]) -> Answer:
         waiting: list[asyncio.Future[Kept] | None] = []
         for one in checked:
-            # the same envelope again has its receipts, whatever the checks would say now
-            known = one.fault is not None and one.new is not None and await self._store.is_known(one.new.env)
-            usable = one.new is not None and (one.fault is None or known)
+            usable = one.new is not None and one.fault is None
             waiting.append(self._enqueue(one.new) if usable and one.new is not None else None)
         results: list[Result] = []
         proofs: dict[int, bytes] = {}
         fresh: dict[Batch, set[int]] = {}
         for one, future in zip(checked, waiting, strict=True):
             env = one.new.env if one.new else b""
-            if future is None:
-                results.append(Result(env, False, one.fault))
-                continue
             try:
-                kept = await future
+                kept = await (future or self._repeated(one))
             except ExchangeError as fault:
                 results.append(Result(env, False, fault))
                 continue
@@ -125,15 +120,28 @@ class Mailboxes:
         new = [orjson.dumps(batch.proof(sorted(indexes))) for batch, indexes in fresh.items()]
         return Answer(tuple(results), (*(proofs[n] for n in sorted(proofs)), *new))
 
+    async def _repeated(self, one: _Checked) -> Kept:
+        """What is kept of an envelope that fails the checks: the same one again has its receipts all the same.
+
+        Nothing is stored of it, also when the envelope was forgotten meanwhile. Raises its fault if it isn't known.
+        """
+        fault = one.fault or Unavailable("internal.error")
+        if one.new is None or not await self._store.is_known(one.new.env):
+            raise fault
+        kept = await self._store.repeat(one.new.env, one.new.sender)
+        if kept is None:
+            raise fault
+        return kept
+
     def _check(self, issuer: str, data: bytes, env: bytes | None) -> _Checked:
-        """Steps 1-10 of docs/protocol.md §4.4. A fault after step 2 keeps the envelope: it may be known."""
+        """Steps 1-10 of docs/protocol.md §4.4. A fault after step 4 keeps the envelope: it may be known."""
         new = None
         try:
             upload, header = read_upload(data)  # 1, 2
             if env is not None and header.env != env:
                 raise Rejected("envelope.wrong-id")
-            if header.sender != issuer:  # 4 first of all: nobody learns the receipts of another's envelope
-                raise Rejected("envelope.not-sender")
+            # 3, 4 before it may be known: nobody learns the receipts of another's envelope
+            policy.check_origin(header, issuer=issuer, directory=self._registrar.directory)
             new = NewEnvelope(
                 env=header.env,
                 sender=header.sender,
@@ -226,14 +234,19 @@ class Mailboxes:
     # out
 
     async def page(self, address: str, after: str, *, wait_seconds: float, most: int) -> Page:
-        """The next items for `address`; when there are none, those that come within `wait_seconds`."""
+        """The next items for `address`; when there are none, those that come within `wait_seconds`.
+
+        Of many that wait for one address the newest go on; the others come back with nothing (Bells.place).
+        """
         cursor = Cursor.read(after, self.epoch)
         await self.stored(address, cursor)
         bell = self.bell(address)
         page = await self.look(address, cursor, most=most)
-        with contextlib.suppress(TimeoutError):
+        if page.items or not wait_seconds:
+            return page
+        with contextlib.suppress(TimeoutError), self._bells.place(address) as place:
             async with asyncio.timeout(wait_seconds):
-                while not page.items and wait_seconds > 0 and not self._stopping:
+                while not page.items and not place.lost and not self._stopping:
                     await bell.wait()
                     bell = self.bell(address)
                     page = await self.look(address, cursor, most=most)
@@ -307,7 +320,8 @@ class Mailboxes:
             self._bells.ring(done.senders | done.recipients)
             count += done.envelopes
             more = done.more
-        while await self._store.prune(now=self._clock()):
+        published = self._registrar.directory.published_kids()
+        while await self._store.prune(now=self._clock(), published=published):
             pass
         return count
 

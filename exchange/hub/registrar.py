@@ -110,6 +110,11 @@ class Registrar:
             raise Rejected("request.bad", "from: not an index")
         return await self._store.leaves_from(start, end=self.dir_ref.size, most=PAGE_BYTES)
 
+    async def genesis(self) -> Statement:
+        """The statement of leaf 0."""
+        (first,) = await self._store.leaves_from(0, end=1, most=PAGE_BYTES)
+        return Leaf.from_bytes(first, self.net).statement
+
     async def records(self, kids: Sequence[bytes]) -> list[bytes]:
         """Those of the prekey records that are here."""
         return await self._store.records(kids)
@@ -237,6 +242,7 @@ class Registrar:
             kid = record.kid(self.net)
             if record.address != body.head.subject[0] or refs.pop(kid, None) != record.ref(self.net):
                 raise Rejected("directory.bad-prekeys", "a record isn't one of the statement's")
+            record.public.check_usable()
             stored.append(StoredRecord(kid, data, record.destroy))
         if any(self.directory.find_prekey(body.head.subject[0], kid) is None for kid in refs):
             raise Rejected("directory.bad-prekeys", "a new prekey comes without its record")

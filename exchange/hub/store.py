@@ -5,7 +5,7 @@ Owns how a service call becomes a transaction. Judges nothing; rows leave as dat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final, Self
@@ -13,7 +13,7 @@ from typing import Final, Self
 from exchange.errors import ExchangeError
 from exchange.header import DirRef
 from exchange.hub import store_directory as d
-from exchange.hub.store_accept import Kept, NewEnvelope, Quota, Sign, accept_group, is_known
+from exchange.hub.store_accept import Kept, NewEnvelope, Quota, Sign, accept_group, is_known, repeat
 from exchange.hub.store_cursor import Cursor
 from exchange.hub.store_page import Announcement, Page, RecentEnvelopes, Shared, read_page
 from exchange.hub.store_receipts import drop_fed, highest_batch
@@ -75,6 +75,10 @@ class HubStore:
         """Whether this envelope was accepted before."""
         return await self._db.read(partial(is_known, env=env))
 
+    async def repeat(self, env: bytes, sender: str) -> Kept | None:
+        """The receipts of an envelope that was accepted before (store_accept.repeat)."""
+        return await self._db.write(partial(repeat, env=env, sender=sender))
+
     async def page(self, address: str, after: Cursor, *, most: int, announced: Announcement) -> Page:
         """The next items of a mailbox (store_page.read_page)."""
         recent = self._recent
@@ -94,9 +98,9 @@ class HubStore:
         """One round of expiry (store_release.expire)."""
         return await self._db.write(partial(expire, now=now, sign=sign))
 
-    async def prune(self, *, now: int) -> int:
+    async def prune(self, *, now: int, published: Collection[bytes]) -> bool:
         """One round of forgetting (store_release.prune), also of what lies beside the log."""
-        await self._db.write(partial(d.drop_old_records, now=now))
+        await self._db.write(partial(d.drop_old_records, now=now, published=published))
         return await self._db.write(partial(prune, now=now))
 
     async def highest_batch(self, signer: str) -> int:
@@ -172,5 +176,5 @@ class HubStore:
         return await self._db.read(lambda c: d.invitation(c, token_hash))
 
     async def check_writable(self) -> None:
-        """An empty transaction that must become durable; raises what the disk says."""
+        """The writer works and gets its lock; an empty transaction touches no disk. Raises as Database.write."""
         await self._db.write(lambda _: None)

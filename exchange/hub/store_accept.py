@@ -97,6 +97,12 @@ def is_known(connection: Connection, env: bytes) -> bool:
     return bool(_known(connection, [env]))
 
 
+def repeat(connection: Connection, env: bytes, sender: str) -> Kept | None:
+    """What a known envelope's sender gets for sending it again; None if it isn't remembered any more."""
+    n = _known(connection, [env]).get(env)
+    return None if n is None else Kept(n, proofs=proofs_of(connection, n, sender))
+
+
 # Built once: putting a statement together costs more than running it.
 _FIND = select(envelopes.c.env, envelopes.c.n).where(envelopes.c.env.in_(bindparam("envs", expanding=True)))
 _ADD_ENVELOPE = insert(envelopes)

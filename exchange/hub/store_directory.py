@@ -5,12 +5,12 @@ Owns these tables' queries. Judges nothing: registrar.py and applications.py do.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import orjson
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, bindparam, delete, func, insert, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from exchange.canonical import b64, unb64
@@ -21,6 +21,10 @@ from exchange.limits import DAY_MS
 
 # so that a late newcomer is told that the invitation is over, not that there was none
 _REMEMBERED_MS: Final = 30 * DAY_MS
+
+
+_OLD_RECORDS = select(prekey_records.c.kid).where(prekey_records.c.destroy <= bindparam("now"))
+_DROP_RECORD = delete(prekey_records).where(prekey_records.c.kid == bindparam("which"))
 
 
 @dataclass(frozen=True)
@@ -135,9 +139,15 @@ def records(connection: Connection, kids: Sequence[bytes]) -> list[bytes]:
     return list(found.scalars())
 
 
-def drop_old_records(connection: Connection, now: int) -> None:
-    """Forget records whose private half is destroyed, applications and invitations that are over."""
-    connection.execute(delete(prekey_records).where(prekey_records.c.destroy <= now))
+def drop_old_records(connection: Connection, now: int, published: Collection[bytes]) -> None:
+    """Forget records whose private half is destroyed, applications and invitations that are over.
+
+    Not the `published` kids, those of newest statements: their owners never send them again, so this clock, once far
+    ahead, would leave the network without keys to seal to.
+    """
+    old = set(connection.execute(_OLD_RECORDS, {"now": now}).scalars()).difference(published)
+    if old:
+        connection.execute(_DROP_RECORD, [{"which": kid} for kid in old])
     connection.execute(delete(applications).where(applications.c.until <= now))
     connection.execute(delete(invitations).where(invitations.c.expires <= now - _REMEMBERED_MS))
 

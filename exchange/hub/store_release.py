@@ -35,6 +35,7 @@ class _Copy:
     sender: str
     slot: bytes
     expired: bool
+    held: bool
     size: int
     exp: int
 
@@ -66,6 +67,7 @@ _FIND = (
         envelopes.c.sender,
         mailbox.c.slot,
         mailbox.c.expired,
+        mailbox.c.held,
         envelopes.c.size,
         envelopes.c.exp,
         envelopes.c.env,
@@ -76,6 +78,7 @@ _FIND = (
         mailbox.c.recipient == bindparam("recipient_is"),
     )
 )
+_HOLD = update(mailbox).where(mailbox.c.n == bindparam("copy")).values(held=1)
 _DROP_COPY = delete(mailbox).where(mailbox.c.n == bindparam("copy"))
 _LESS_ROWS = (
     update(senders)
@@ -97,18 +100,24 @@ _GIVE_BACK = (
 
 
 def apply_receipts(connection: Connection, verified: VerifiedBatch) -> Released:
-    """Delete the rows that the leaves name by (from, env, lc); give each sender a proof of its own leaves."""
+    """Delete the rows that the leaves name by (from, env, lc); give each sender a proof of its own leaves.
+
+    A row that is `held` stays, and its sender hears so once: a repeat would fill its feed at no cost.
+    """
     remember_batch(connection, verified.signer, verified.number)
     copies = _copies_of(connection, verified.signer, [leaf.env for leaf in verified.leaves])
     news: dict[str, list[tuple[int, _Copy]]] = defaultdict(list)
     gone: list[_Copy] = []
+    held: list[_Copy] = []
     for index, leaf in enumerate(verified.leaves):
         copy = copies.get(leaf.env)
-        if copy is None or copy.slot[-LC_BYTES:] != leaf.lc:
+        if copy is None or copy.slot[-LC_BYTES:] != leaf.lc or (leaf.status == HELD and copy.held):
             continue
         news[copy.sender].append((index, copy))
-        if leaf.status != HELD:
-            gone.append(copies.pop(leaf.env))  # a second leaf for the same copy matches nothing
+        del copies[leaf.env]  # a second leaf for the same copy matches nothing
+        (held if leaf.status == HELD else gone).append(copy)
+    if held:
+        connection.execute(_HOLD, [{"copy": copy.n} for copy in held])
     if gone:
         _delete(connection, gone)
     for sender, pairs in news.items():
@@ -124,7 +133,9 @@ def _copies_of(connection: Connection, recipient: str, envs: Sequence[bytes]) ->
     """This recipient's rows for these envelopes, by env."""
     found = connection.execute(_FIND, {"envs": envs, "recipient_is": recipient})
     return {
-        row.env: _Copy(row.n, row.envelope, row.sender, row.slot, bool(row.expired), row.size, row.exp)
+        row.env: _Copy(
+            row.n, row.envelope, row.sender, row.slot, bool(row.expired), bool(row.held), row.size, row.exp
+        )
         for row in found
     }
 
@@ -187,8 +198,8 @@ def expire(connection: Connection, *, now: int, sign: SignExpired) -> ExpiredRou
     return ExpiredRound(len(due), told, frozenset(recipients), len(due) == EXPIRE_ENVELOPES)
 
 
-def prune(connection: Connection, *, now: int) -> int:
-    """Forget up to PRUNE_ENVELOPES envelopes, and receipts, RETENTION_MS past their `exp`; how many envelopes."""
+def prune(connection: Connection, *, now: int) -> bool:
+    """Forget up to PRUNE_ENVELOPES envelopes, and receipts, RETENTION_MS past their `exp`; whether there was any."""
     old = connection.execute(
         select(envelopes.c.n, envelopes.c.sender)
         .where(and_(envelopes.c.exp <= now - RETENTION_MS, envelopes.c.waiting == 0))
@@ -203,8 +214,8 @@ def prune(connection: Connection, *, now: int) -> int:
             )
     connection.execute(delete(envelopes).where(envelopes.c.n.in_([envelope.n for envelope in old])))
     stale = select(proofs.c.n).where(proofs.c.keep_until <= now).limit(PRUNE_ENVELOPES)
-    connection.execute(delete(proofs).where(proofs.c.n.in_(stale)))
-    return len(old)
+    receipts = connection.execute(delete(proofs).where(proofs.c.n.in_(stale))).rowcount
+    return bool(old or receipts)
 
 
 @dataclass(frozen=True)

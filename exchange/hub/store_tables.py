@@ -4,7 +4,8 @@ envelopes     one row an accepted envelope: metadata and signed header, kept 30 
               `size` is the upload's, for the quota, `delivery` that of one recipient's share, both in bytes;
               `waiting`: mailbox rows that still need the body; at 0 the body goes and the quota is given back
 bodies        each body once, deleted with the last row that waits for it
-mailbox       one row a recipient that has not receipted its copy. `n` rises over the whole hub: a cursor's number
+mailbox       one row a recipient that has not receipted its copy. `n` rises over the whole hub: a cursor's number;
+              `held`: its sender has a receipt that says so
 senders       what each sender has waiting (quota), kept with every change so that nothing is ever counted over
 signers       the highest receipt batch number of each signer, the hub's own included
 counters      the last number given of `envelopes` and `mailbox`: none is given twice after rows are gone
@@ -51,6 +52,7 @@ mailbox = table(
     column("envelope"),
     column("slot"),
     column("expired"),
+    column("held"),
 )
 senders = table("senders", column("address"), column("envelopes"), column("bytes"), column("rows"))
 signers = table("signers", column("address"), column("batch"))

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from exchange.errors import Refused
-from exchange.storage.files import write_private
+from exchange.storage.files import disk_fault, write_private
 from exchange.storage.keystore import Keystore
 
 CA_KEY: Final = "tls/ca-key"
@@ -135,7 +135,10 @@ class ServerTls:
         private = serialization.load_der_private_key(key, password=None).private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        descriptor = os.memfd_create("tls", os.MFD_CLOEXEC)
+        try:
+            descriptor = os.memfd_create("tls", os.MFD_CLOEXEC)
+        except OSError as error:  # no file descriptors left
+            raise disk_fault(error) from error
         try:
             os.write(descriptor, pem + private)
             self._load(f"/proc/self/fd/{descriptor}", None)

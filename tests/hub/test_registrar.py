@@ -8,15 +8,17 @@ import pytest
 
 from exchange.canonical import framed
 from exchange.directory.checkpoint import SignedCheckpoint
+from exchange.directory.prekeys import PrekeyRecord
 from exchange.directory.state import Directory
 from exchange.directory.statements import Statement
 from exchange.directory.submission import LOGGED, PENDING, SUPERSEDED, SignedSubmission
 from exchange.errors import ExchangeError
 from exchange.hub.applications import create_invitation
-from exchange.limits import HOUR_MS, SECOND_MS
+from exchange.keys import PrekeyPublic
+from exchange.limits import DAY_MS, HOUR_MS, SECOND_MS
 from exchange.settings import HubLimits
 from tests.hub_services import Services, chance, services
-from tests.worlds import World, make_world, signed
+from tests.worlds import World, make_world, prekey_secret, signed
 
 SETTLING = HubLimits(settle_seconds=30)
 
@@ -73,6 +75,36 @@ def _foreign(world: World) -> bytes:
     """A record of another member."""
     (ref,) = world.refs("co-csirt", start=world.now - 2 * HOUR_MS, epochs=1)
     return world.records[ref.kid]
+
+
+async def test_prekey_nothing_can_be_sealed_to_is_refused(world: World, tmp_path: Path) -> None:
+    async with services(world, tmp_path) as hub:
+        begin, until = world.now, world.now + DAY_MS
+        good = prekey_secret("pe-csirt", begin).public
+        for public in (PrekeyPublic(good.mlkem768, bytes(32)), PrekeyPublic(b"\xff" * 1_184, good.x25519)):
+            record = PrekeyRecord("pe-csirt", begin, until, until + DAY_MS, public)
+            statement = world.prekeys_statement("pe-csirt", [record.ref(world.net)])
+            sent = hub.registrar.submit(statement, [record.to_bytes(world.net)])
+            assert await code_of(sent) == "directory.bad-prekeys"
+
+
+async def test_published_prekeys_outlive_a_clock_far_ahead(world: World, tmp_path: Path) -> None:
+    async with services(world, tmp_path) as hub:
+        published = []
+        for start in (world.now - HOUR_MS, world.now):
+            statement, records = new_prekeys(world, "pe-csirt", start=start)
+            await hub.registrar.submit(statement, records)
+            world.append(statement)
+            published.append([(hash_of(world, record), record) for record in records])
+        world.advance(400 * DAY_MS)
+        await hub.mailboxes.expire_due()
+        kids = [kid for statement in published for kid, _ in statement]
+        # the second statement replaced the first
+        assert sorted(await hub.registrar.records(kids)) == sorted(record for _, record in published[1])
+
+
+def hash_of(world: World, record: bytes) -> bytes:
+    return PrekeyRecord.from_bytes(record, world.net).kid(world.net)
 
 
 async def test_loser_of_two_statements_learns_by_whom(world: World, tmp_path: Path) -> None:

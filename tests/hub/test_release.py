@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
 from exchange.errors import Rejected
+from exchange.hub.store_receipts import add_proof
 from exchange.hub.store_tables import RETENTION_MS
 from exchange.limits import DAY_MS
 from exchange.protocol import ITEM_EXPIRED, ITEM_RECEIPTS
@@ -161,15 +163,14 @@ async def test_too_long_a_list_of_proofs_goes_through_the_feed(world: World, tmp
         dir_ref = hub.registrar.dir_ref
         made = sealed(world, dir_ref)
         await put(hub, made)
-        number = 0
-        while True:
-            number += 1
-            held = receipts(
-                world, dir_ref, "co-csirt", copies(made, "co-csirt"), number=number, status="held"
-            )
-            await hub.mailboxes.receipts("co-csirt", held)
-            if number == 250:
-                break
+        number = 250
+        envelope, until = 1, world.now + DAY_MS
+
+        def keep_many(connection: Connection) -> None:
+            for _ in range(number):
+                add_proof(connection, bytes(6_000), [envelope], keep_until=until)
+
+        await hub.store._db.write(keep_many)
         page = await hub.mailboxes.page("pe-csirt", "", wait_seconds=0, most=64 * MANY)
         while page.more:
             page = await hub.mailboxes.page("pe-csirt", str(page.cursor), wait_seconds=0, most=64 * MANY)

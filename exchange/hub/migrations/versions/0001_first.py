@@ -31,7 +31,8 @@ _TABLES = (
         lane INTEGER NOT NULL,
         envelope INTEGER NOT NULL REFERENCES envelopes (n),
         slot BLOB NOT NULL,
-        expired INTEGER NOT NULL DEFAULT 0
+        expired INTEGER NOT NULL DEFAULT 0,
+        held INTEGER NOT NULL DEFAULT 0
     )""",
     "CREATE INDEX mailbox_feed ON mailbox (recipient, lane, n)",
     "CREATE INDEX mailbox_envelope ON mailbox (envelope, recipient)",
