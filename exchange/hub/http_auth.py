@@ -148,6 +148,8 @@ async def read_body(request: web.Request, caller: Caller, *, most: int) -> bytes
             parts = [part async for part in request.content.iter_any()]
     except TimeoutError:
         raise Rejected("request.timeout") from None
+    except ConnectionError:  # a link that broke is no fault of this program
+        raise Rejected("request.bad", "the body ends early") from None
     data = b"".join(parts)
     if len(data) != length:
         raise Rejected("request.bad", "the body ends early")

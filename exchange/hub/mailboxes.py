@@ -193,8 +193,8 @@ class Mailboxes:
                 for (_, future), one in zip(group, kept, strict=True):
                     if not future.done():
                         future.set_result(one)
-        finally:
-            self._committing = None
+        finally:  # also after a fault of one group: the others wait
+            self._committing = asyncio.create_task(self._commit_groups()) if self._queue else None
 
     def _take_group(self) -> list[tuple[NewEnvelope, asyncio.Future[Kept]]]:
         # urgent lanes first; within a lane the order of arrival is a sender's chain and stays

@@ -62,12 +62,6 @@ def all_leaves(connection: Connection) -> list[bytes]:
     return list(connection.execute(select(leaves.c.leaf).order_by(leaves.c.position)).scalars())
 
 
-def leaf_count(connection: Connection) -> int:
-    """The log's size on disk."""
-    last = connection.execute(select(func.max(leaves.c.position))).scalar_one()
-    return 0 if last is None else int(last) + 1
-
-
 def leaves_from(connection: Connection, start: int, *, end: int, most: int) -> list[bytes]:
     """Leaves `start`..`end` - 1, at least one if there is any, else as many as fit in `most` bytes."""
     found = connection.execute(

@@ -14,8 +14,8 @@ from exchange.hub.store_accept import NewEnvelope
 from exchange.limits import DAY_MS, HOUR_MS
 from exchange.settings import HubLimits
 from exchange.wire import Delivery
-from tests.hub.mail import codes, copies, mail, put, verified
-from tests.hub_services import receipts, sealed, services
+from tests.hub.mail import MANY, codes, copies, mail, put, verified
+from tests.hub_services import chance, receipts, sealed, services
 from tests.worlds import World, make_world
 
 
@@ -49,6 +49,25 @@ async def test_repeat_gets_the_same_receipt_also_after_restart_and_expiry(
         assert codes(late) == [""]
         assert late.proofs == first.proofs
         assert codes(await put(hub, made, issuer="co-csirt")) == ["envelope.not-sender"]
+
+
+async def test_fault_of_one_group_leaves_the_next_its_turn(world: World, tmp_path: Path) -> None:
+    async with services(world, tmp_path) as hub:
+        dir_ref = hub.registrar.dir_ref
+        both = [sealed(world, dir_ref, type_="stix", payload=bytes(800_000)) for _ in range(2)]
+        chances = iter([RuntimeError("no randomness")])
+
+        def random(size: int) -> bytes:
+            for fault in chances:
+                raise fault
+            return chance(size)
+
+        last = (await hub.mailboxes.page("co-csirt", "", wait_seconds=0, most=MANY)).items[-1].cursor
+        hub.mailboxes._random = random
+        with pytest.raises(RuntimeError):
+            await hub.mailboxes.accept("pe-csirt", [made.upload.to_bytes() for made in both])
+        page = await hub.mailboxes.page("co-csirt", last, wait_seconds=20, most=MANY)
+        assert [Delivery.from_bytes(item.payload).header for item in page.items] == [both[1].header.raw]
 
 
 async def test_many_at_once_share_batches_and_lose_nothing(world: World, tmp_path: Path) -> None:

@@ -115,6 +115,20 @@ async def answer_to(hub: Hub, data: bytes) -> tuple[int, str]:
     return status, code
 
 
+async def test_body_cut_off_is_no_fault_of_the_hub(world: World, tmp_path: Path) -> None:
+    async with running_hub(world, tmp_path / "hub") as hub:
+        _, writer = await hub.connect()
+        writer.write(head(hub, b"", length=100_000) + bytes(70_000))
+        await writer.drain()
+        writer.transport.abort()
+        async with asyncio.timeout(PATIENCE):
+            numbers = b""
+            while b'_refused_total{code="' not in numbers:  # the hub has seen the end
+                numbers = (await hub.call("GET", "/metrics")).body
+        assert b'_refused_total{code="request.bad"} 1.0' in numbers
+        assert b"internal.error" not in numbers
+
+
 async def test_body_of_50_mb_is_refused_before_it_is_read(world: World, tmp_path: Path) -> None:
     async with running_hub(world, tmp_path / "hub") as hub:
         assert await answer_to(hub, head(hub, b"", length=50_000_000)) == (413, "request.too-large")
