@@ -14,7 +14,7 @@ from exchange.demo_story import Sending, Told
 from exchange.errors import Rejected
 from exchange.formats.cover import read_message
 from exchange.header import parse_header
-from exchange.node import store_inbox, store_links
+from exchange.node import store_links
 from exchange.node.store_inbox import Received
 from exchange.wire import SLOT_BYTES
 
@@ -68,9 +68,7 @@ def _held(network: DemoNetwork, member: str, sending: Sending) -> tuple[Received
         rows = [one for one in home.desk.inbox(limit=1_000) if one.message_id == sending.message.id]
         if rows:
             return rows[0], _fault(rows[0], sending)
-        held = home.store.db.read_sync(lambda c: store_inbox.held(c, limit=100))
-        codes = [one.code for one in home.desk.quarantined()]
-        codes += [one.code for one in home.desk.damaged()] + [one.code for one in held]
+        codes = [one.code for one in home.set_aside()]
     return None, codes[0] if codes else "cli.timeout"
 
 

@@ -24,7 +24,6 @@ from exchange.demo_proof import Seen, look
 from exchange.demo_sabotage import Sabotage
 from exchange.demo_text import Teller
 from exchange.message import Message
-from exchange.node import store_inbox
 from exchange.node.desk import Desk
 from exchange.node.store_outbox import ENDED
 
@@ -140,12 +139,7 @@ class Story:
             self._wait(f"{BB} has the alert", BB, alert)
             return
         with bb.opened() as home:
-
-            def noticed() -> bool:
-                held = home.store.db.read_sync(lambda c: store_inbox.held(c, limit=1))
-                return bool(held or home.desk.damaged() or home.desk.quarantined())
-
-            until(f"{BB} has noticed the damage", noticed)
+            until(f"{BB} has noticed the damage", lambda: bool(home.set_aside()))
 
     def _acknowledge(self, node: DemoNode, sending: Sending, person: str) -> None:
         with node.opened() as home:

@@ -172,12 +172,8 @@ def quarantine(
 
     with opened(call) as home:
         rows: list[dict[str, Any]] = [
-            {"id": one.env.hex(), "what": "rejected", "from": one.sender, "code": one.code, "at": one.at}
-            for one in home.desk.quarantined()
-        ]
-        rows += [
-            {"id": one.key.hex(), "what": "damaged", "from": "", "code": one.code, "at": one.since}
-            for one in home.desk.damaged()
+            {"id": one.id.hex(), "what": one.what, "from": one.sender, "code": one.code, "at": one.at}
+            for one in home.set_aside()
         ]
     if item is not None:
         rows = [row for row in rows if row["id"].startswith(item.lower())]

@@ -26,7 +26,9 @@ from exchange.node.home import Home, open_home
 from exchange.node.hub_client import HubClient
 from exchange.node.membership import Membership, anchor_confirmed
 from exchange.node.store import Store
+from exchange.node.store_aside import SetAside, set_aside
 
+MOST_ASIDE: Final = 1_000
 MIN_BEGINNING: Final = 4  # characters of an id
 
 
@@ -58,6 +60,10 @@ class Opened:
     def anchor_confirmed(self) -> bool:
         """Whether somebody has compared the network's digits."""
         return anchor_confirmed(self.store)
+
+    def set_aside(self) -> list[SetAside]:
+        """What came and was not taken into the inbox, newest first."""
+        return self.store.db.read_sync(lambda c: set_aside(c, limit=MOST_ASIDE))
 
     def whole_id(self, typed: str) -> str:
         """The one message id that begins as typed. Raises Refused cli.unknown-id, cli.ambiguous-id, cli.usage."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from exchange.canonical import Json
@@ -37,8 +38,7 @@ def condition(home: Opened, server: Json | None) -> dict[str, Any]:
         "unopened": len(home.desk.inbox(unopened=True)),
         "undelivered": len(waiting),
         "overdue": len(home.desk.outbox(overdue=True)),
-        "quarantined": len(home.desk.quarantined()),
-        "damaged": len(home.desk.damaged()),
+        "set_aside": dict(Counter(one.what for one in home.set_aside())),
         "alarms": [{"at": one.at, "code": one.code, "subject": one.subject} for one in home.desk.alarms()],
     }
 
@@ -67,7 +67,7 @@ def condition_lines(value: dict[str, Any]) -> list[str]:
             ("directory", f"{value['directory_size']} entries {value['directory_problem']}".rstrip()),
             ("inbox", f"{value['unopened']} unopened"),
             ("outbox", f"{value['undelivered']} not delivered yet, {value['overdue']} overdue"),
-            ("set aside", str(value["quarantined"] + value["damaged"] or "")),
+            ("set aside", ", ".join(f"{count} {what}" for what, count in value["set_aside"].items())),
         ]
     )
     lines += (
