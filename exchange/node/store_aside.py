@@ -14,7 +14,7 @@ from exchange.node.store import Transaction, sql
 class SetAside:
     """One item. `what`: rejected (its sender's fault), damaged (asked for again), held (waits for the directory).
 
-    `id`: the envelope's where it could be read, else a hash of the item; `sender`: "" where nobody is proved; `at` in ms.
+    `id`: the envelope's, else a hash of the item. `sender`: "" where nobody is proved. `at` in ms.
     """
 
     id: bytes
