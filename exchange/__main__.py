@@ -7,10 +7,10 @@ import sys
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    from exchange import demo  # noqa: PLC0415 - so that importing this module costs nothing
     from exchange.cli.app import run  # noqa: PLC0415 - same
+    from exchange.demo import command  # noqa: PLC0415 - so that importing this module costs nothing
 
-    sys.exit(run(sys.argv[1:], [demo.register]))
+    sys.exit(run(sys.argv[1:], [command.register]))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from exchange.demo_proof import look
+from exchange.demo.proof import look
 
 WORD = "canary-weasel-7f3a"
 

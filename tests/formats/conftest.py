@@ -12,7 +12,7 @@ from exchange.message import Author, Draft, Kind, Urgency
 from exchange.tlp import Tlp
 
 NOW = 1_793_000_000_000
-DEMO = Path(__file__).resolve().parents[2] / "exchange" / "demo_data" / "ransomware.json"
+DEMO = Path(__file__).resolve().parents[2] / "exchange" / "demo" / "data" / "ransomware.json"
 
 
 @pytest.fixture

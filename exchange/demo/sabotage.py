@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
-from exchange.demo_network import DemoNetwork, DemoNode
+from exchange.demo.network import DemoNetwork, DemoNode
 from exchange.errors import Unavailable
 from exchange.hub.store import FILE
 

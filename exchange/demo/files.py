@@ -16,8 +16,8 @@ from exchange.cli.command import now_ms
 from exchange.cli.compose import Flags, ReadFiles, read_files
 from exchange.cli.node_home import Opened
 from exchange.cli.node_send import compose_for, submit
-from exchange.demo_network import BB, CO, PE, DemoNetwork
-from exchange.demo_processes import until
+from exchange.demo.network import BB, CO, PE, DemoNetwork
+from exchange.demo.processes import until
 from exchange.errors import Refused
 from exchange.formats.cover import carried_objects, read_message
 from exchange.node.store_outbox import ENDED

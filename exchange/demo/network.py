@@ -20,7 +20,7 @@ from exchange.cli.command import now_ms
 from exchange.cli.node_home import Opened, membership
 from exchange.cli.officer_home import OfficerHome, read_genesis, write_public
 from exchange.cli.officer_view import viewing
-from exchange.demo_processes import Server, Servers, free_port, until
+from exchange.demo.processes import Server, Servers, free_port, until
 from exchange.errors import Unavailable
 from exchange.hub import home as hub_home
 from exchange.hub.applications import create_invitation

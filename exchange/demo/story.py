@@ -18,11 +18,11 @@ import orjson
 from exchange.cli.command import now_ms
 from exchange.cli.compose import Flags, read_files
 from exchange.cli.node_send import compose_for, submit
-from exchange.demo_network import BB, CO, PE, DemoNetwork, DemoNode
-from exchange.demo_processes import until
-from exchange.demo_proof import Seen, look
-from exchange.demo_sabotage import Sabotage
-from exchange.demo_text import Teller
+from exchange.demo.network import BB, CO, PE, DemoNetwork, DemoNode
+from exchange.demo.processes import until
+from exchange.demo.proof import Seen, look
+from exchange.demo.sabotage import Sabotage
+from exchange.demo.text import Teller
 from exchange.message import Message
 from exchange.node.desk import Desk
 from exchange.node.store_outbox import ENDED
@@ -91,7 +91,7 @@ class Story:
             case=f"pe-2026-{self._canary}",
             subject=f"Ransomware at a cooperative bank ({self._canary})",
         )
-        with as_file(files("exchange") / "demo_data" / INCIDENT) as path:
+        with as_file(files("exchange") / "demo" / "data" / INCIDENT) as path:
             sending = self._send(pe, flags, [path], (CO, BB))
         self._wait(f"{CO} has the report", CO, sending)
         return sending
@@ -179,7 +179,7 @@ class Story:
 
     def _words(self) -> list[str]:
         """What must not be seen: the canary of subject and case, the file's name, every longer text of the incident."""
-        data = orjson.loads((files("exchange") / "demo_data" / INCIDENT).read_bytes())
+        data = orjson.loads((files("exchange") / "demo" / "data" / INCIDENT).read_bytes())
         texts = [value for each in data["objects"] for value in each.values() if isinstance(value, str)]
         prose = [
             text for text in texts if " " in text and len(text) >= LONG_WORD and not text.startswith("TLP")

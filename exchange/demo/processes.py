@@ -24,7 +24,7 @@ from exchange.errors import Unavailable
 READY_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 20.0
 LOOK_SECONDS: Final = 0.01
-_CHILD: Final = "exchange.demo_child"
+_CHILD: Final = "exchange.demo.child"
 
 
 @dataclass
@@ -81,12 +81,12 @@ class Servers:
 
     def start(self, name: str, arguments: Sequence[str]) -> Server:
         """Start `exchange ARGUMENTS`."""
-        from exchange import demo_child
+        from exchange.demo import child
 
         reader, writer = self._context.Pipe(duplex=False)
         log = self._logs / f"{name}.log"
         process = self._context.Process(
-            target=demo_child.serve, args=(tuple(arguments), writer, log), name=name, daemon=True
+            target=child.serve, args=(tuple(arguments), writer, log), name=name, daemon=True
         )
         process.start()
         writer.close()

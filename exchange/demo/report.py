@@ -9,8 +9,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, Final
 
-from exchange.demo_network import MEMBERS, DemoNetwork
-from exchange.demo_story import Sending, Told
+from exchange.demo.network import MEMBERS, DemoNetwork
+from exchange.demo.story import Sending, Told
 from exchange.errors import Rejected
 from exchange.formats.cover import read_message
 from exchange.header import parse_header

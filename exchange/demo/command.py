@@ -23,7 +23,7 @@ from exchange.cli.errors import FAILED, NOT_GENUINE, OK
 from exchange.errors import Refused
 
 if TYPE_CHECKING:
-    from exchange.demo_processes import Servers
+    from exchange.demo.processes import Servers
 
 PRIVATE: Final = 0o700
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
@@ -49,7 +49,7 @@ def demo(
 ) -> None:
     """Watch three national nodes exchange an incident through a hub that can't read it."""
     with _ending_on_signals(), _folder(homes) as root:
-        from exchange.demo_processes import Servers
+        from exchange.demo.processes import Servers
 
         logs = root / "logs"
         logs.mkdir(mode=PRIVATE)
@@ -66,11 +66,11 @@ def demo(
 def _run(
     root: Path, servers: Servers, *, json: bool, quiet: bool, sabotage: int | None, data: Path | None
 ) -> dict[str, Any]:
-    from exchange.demo_files import files_of, send_files
-    from exchange.demo_network import DemoNetwork
-    from exchange.demo_report import report
-    from exchange.demo_story import Story
-    from exchange.demo_text import Teller
+    from exchange.demo.files import files_of, send_files
+    from exchange.demo.network import DemoNetwork
+    from exchange.demo.report import report
+    from exchange.demo.story import Story
+    from exchange.demo.text import Teller
 
     if data is not None:
         next(files_of(data), None)  # a wrong path is told before anything starts
