@@ -67,6 +67,7 @@ LAYERS: dict[str, str] = {
     """,
     "services": """
         exchange.node.identity
+        exchange.node.budget
         exchange.node.hub_api
         exchange.node.directory_sync
         exchange.node.prekeys
@@ -74,6 +75,7 @@ LAYERS: dict[str, str] = {
         exchange.node.proofs
         exchange.node.uploads
         exchange.node.answers
+        exchange.node.control_messages
         exchange.node.questions
         exchange.node.receipts
         exchange.node.restore

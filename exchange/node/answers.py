@@ -7,21 +7,28 @@ from typing import Final
 from exchange.canonical import ZERO32
 from exchange.content import Missing, Numbered, Restored
 from exchange.header import LANES
+from exchange.limits import HOUR_MS
 from exchange.node import store_outbox as rows
 from exchange.node import store_sealings as sealings
+from exchange.node.budget import spend
 from exchange.node.identity import Sources
 from exchange.node.outbox import Outbox
 from exchange.node.store import Store, Transaction
 from exchange.node.store_sealings import SealedLink
 
-MAX_NUMBERS: Final = 1_000  # answered per question; the rest is asked for again
-MAX_UNKNOWN: Final = 32  # of which unknown here: a peer that invents numbers mustn't cost much
-MAX_RESTORED: Final = 10_000  # sealings looked at per lane
-_WORTH_SEALING_AGAIN: Final = ("stix", "status")
+MAX_NUMBERS: Final = 1_000  # looked at per question; the rest is asked for again
+MAX_UNKNOWN: Final = 32  # voided per question because this home never sealed them
+ANSWERS_A_DAY: Final = 128  # numbers sealed again or voided for one peer
+RESTORES_A_DAY: Final = 4  # answered to one peer
+_PATIENCE_MS: Final = 12 * HOUR_MS  # peers ask once a day (§6.3): sooner, the answer may be on its way
 
 
 class Answers:
-    """Answers peers out of the outbox, inside the transaction that takes their question."""
+    """Answers peers out of the outbox, inside the transaction that takes their question.
+
+    Same bytes cost nothing; what has to be sealed has a bound by the day, so that a peer that asks without end, or for
+    numbers that never were, uses up neither this node's time nor its quota at the hub.
+    """
 
     def __init__(self, store: Store, outbox: Outbox, sources: Sources) -> None:
         self._store = store
@@ -30,82 +37,76 @@ class Answers:
 
     def missing(self, connection: Transaction, peer: str, question: Missing) -> None:
         """For each number: the same bytes, then a re-seal, or a `void` for what can't come any more."""
-        budget = MAX_NUMBERS
-        for gap in question.gaps:
-            budget -= self._gap(connection, peer, question.lane, gap=gap, budget=budget)
-            if budget <= 0:
-                return
+        numbers, unknown = MAX_NUMBERS, MAX_UNKNOWN
+        for chain, first, last in question.gaps:
+            after = sealings.link_at(connection, peer, question.lane, chain, last + 1)
+            env = after.link.prev if after else ZERO32
+            for number in range(last, first - 1, -1):
+                if numbers == 0 or unknown == 0:
+                    return
+                numbers -= 1
+                link = self._find(connection, peer, question.lane, number, env)
+                if link is None:
+                    unknown -= 1
+                    self._void(
+                        connection, peer, question.lane, Numbered(env, chain, number), "sender.restored"
+                    )
+                    env = ZERO32
+                else:
+                    self._number(connection, link)
+                    env = link.link.prev
 
-    def _gap(
-        self,
-        connection: Transaction,
-        peer: str,
-        lane: str,
-        *,
-        gap: tuple[bytes, int, int],
-        budget: int,
-    ) -> int:
-        """Follow prev backwards from the link after the gap; how many numbers were answered."""
-        chain, first, last = gap
-        after = sealings.link_at(connection, peer, lane, chain, last + 1)
-        env = after.link.prev if after else ZERO32
-        answered = unknown = 0
-        for number in range(last, max(first, last - budget + 1) - 1, -1):
-            link = sealings.link_of(connection, env, peer)
-            if link is None or link.link.seq != number:
-                unknown += 1
-                if unknown > MAX_UNKNOWN:
-                    break
-                # Sealed by a run this home no longer knows of: it was restored, and can only close the number.
-                self._outbox.announce_void(
-                    connection, peer, lane, Numbered(env, chain, number), "sender.restored"
-                )
-                env = ZERO32
-            else:
-                self._number(connection, link)
-                env = link.link.prev
-            answered += 1
-        return answered
+    def _find(
+        self, connection: Transaction, peer: str, lane: str, number: int, env: bytes
+    ) -> SealedLink | None:
+        """The link with that number: the one the higher neighbour names, else the newest.
+
+        None: sealed by a run this home no longer knows of, because it was restored, or never.
+        """
+        link = sealings.link_of(connection, env, peer)
+        if link is not None and link.link.seq == number:
+            return link
+        return sealings.newest_at(connection, peer, lane, number)
 
     def _number(self, connection: Transaction, link: SealedLink) -> None:
+        now = self._sources.clock()
+        if link.asked_at is not None and 0 <= now - link.asked_at < _PATIENCE_MS:
+            return
         sealing = sealings.get(connection, link.env)
         copy = (
             rows.addressee(connection, self._store.cipher, sealing.message_n, link.recipient)
             if sealing
             else None
         )
-        sealings.count_question(connection, link.env, link.recipient)
         if sealing is None or copy is None:
             return
-        still_valid = sealing.state in ("sealed", "accepted") and sealing.exp > self._sources.clock()
-        if link.state == sealings.OPEN and still_valid and link.asked == 0:
-            sealings.offer_again(connection, [link.env])
+        sealings.set_asked(connection, link.env, link.recipient, now=now)
+        still_valid = sealing.state in ("sealed", "accepted") and sealing.exp > now
+        if link.state == sealings.OPEN and still_valid and link.asked_at is None:
+            sealings.offer_missed(connection, link.env)
         elif copy.env == link.env and copy.state in (rows.SEALED, rows.ACCEPTED):
-            self._outbox.seal_again(connection, link, "missing")
-            sealings.set_link(connection, link.env, link.recipient, "replaced")
+            if self._may_answer(connection, link.recipient):
+                self._outbox.seal_again(connection, link, "missing")
+                sealings.set_link(connection, link.env, link.recipient, "replaced")
         elif copy.state != rows.QUEUED or copy.replaces != link.numbered:
-            self._outbox.announce_void(
-                connection, link.recipient, link.lane, link.numbered, copy.code or "replaced"
-            )
+            self._void(connection, link.recipient, link.lane, link.numbered, copy.code or "replaced")
+
+    def _void(self, connection: Transaction, peer: str, lane: str, sealing: Numbered, why: str) -> None:
+        if self._may_answer(connection, peer):
+            self._outbox.announce_void(connection, peer, lane, sealing, why)
+
+    def _may_answer(self, connection: Transaction, peer: str) -> bool:
+        return spend(connection, "answers", peer, now=self._sources.clock(), most=ANSWERS_A_DAY)
 
     def restored(self, connection: Transaction, peer: str, note: Restored) -> None:
         """Seal again what the peer's old copy of its home lacks, with the same message ids."""
+        now = self._sources.clock()
+        if not spend(connection, "restored", peer, now=now, most=RESTORES_A_DAY):
+            return
         positions = dict(note.positions)
         for lane in LANES:
             held = positions.get(lane)
             after = held.env if held else None
-            seen: set[int] = set()
-            for link in reversed(
-                sealings.links_after(connection, peer, lane, after, limit=MAX_RESTORED)
-            ):  # the newest sealing of a message stands for the older ones
-                sealing = sealings.get(connection, link.env)
-                if sealing is not None and sealing.message_n not in seen:
-                    seen.add(sealing.message_n)
-                    self._again(connection, peer, sealing.message_n, link)
-
-    def _again(self, connection: Transaction, peer: str, message_n: int, link: SealedLink) -> None:
-        message = rows.get(connection, self._store.cipher, message_n)
-        if message.type not in _WORTH_SEALING_AGAIN or message.expires <= self._sources.clock():
-            return
-        rows.reopen(connection, message_n, peer)
-        rows.requeue(connection, message_n, peer, replaces=link.numbered, code="recipient.restored")
+            for message_n, link in sealings.messages_after(connection, peer, lane, after, alive=now):
+                rows.reopen(connection, message_n, peer)
+                rows.requeue(connection, message_n, peer, replaces=link.numbered, code="recipient.restored")

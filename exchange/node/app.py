@@ -22,6 +22,7 @@ from exchange.canonical import Json
 from exchange.errors import ExchangeError, Refused
 from exchange.node import control
 from exchange.node.answers import Answers
+from exchange.node.control_messages import ControlMessages
 from exchange.node.desk import Desk
 from exchange.node.directory_sync import Replica
 from exchange.node.home import INVITATION, Home
@@ -98,7 +99,7 @@ def build(*, store: Store, prekeys: Keystore, identity: Identity, hub: HubApi, s
         opening=Opening(identity, replica, held, sources),
         outbox=outbox,
         proofs=proofs,
-        answers=Answers(store, outbox, sources),
+        controls=ControlMessages(store, Answers(store, outbox, sources), sources),
         sources=sources,
     )
     parts = Parts(

@@ -91,19 +91,19 @@ class Desk:
 
         def read(connection: Transaction) -> list[Sent]:
             cipher = self._store.cipher
-            listed = store_outbox.listed(connection, cipher, type_="stix", before=before, limit=limit)
+            if overdue:
+                listed = store_outbox.listed_undelivered(
+                    connection, cipher, type_="stix", before=before, queued_before=queued_before, limit=limit
+                )
+            else:
+                listed = store_outbox.listed(connection, cipher, type_="stix", before=before, limit=limit)
             return [
                 Sent(message, tuple(store_outbox.addressees(connection, cipher, n))) for n, message in listed
             ]
 
-        sent = self._store.db.read_sync(read)
-        if not overdue:
-            return sent
-        return [
-            one
-            for one in sent
-            if any((lack := self.lacking(copy)) is not None and lack.overdue for copy in one.addressees)
-        ]
+        now = self._sources.clock()
+        queued_before = {lane: now - patience for lane, patience in PATIENCE_MS.items()}
+        return self._store.db.read_sync(read)
 
     def lacking(self, copy: Addressee) -> Missing | None:
         """What an addressee's copy lacks next, None when people have acknowledged it. An end counts as overdue."""

@@ -165,7 +165,7 @@ class Replica:
             checkpoint = await self._checked(hub, offered)
             if checkpoint is None:
                 return False
-            grew = await self._extend(hub, checkpoint)
+            grew = await self._extend(hub, checkpoint, offered)
             await self._take(offered, checkpoint)
             await self._read_notes()
             return grew
@@ -214,12 +214,14 @@ class Replica:
         await hub.post_checkpoint(signed.to_json())
         return signed.ref(self._net).size
 
-    async def _extend(self, hub: HubApi, checkpoint: Checkpoint) -> bool:
+    async def _extend(self, hub: HubApi, checkpoint: Checkpoint, offered: SignedCheckpoint) -> bool:
         directory = self.directory
         start = directory.size
         fresh = await self._fetch(hub, start, checkpoint.size)
         if directory.root_with(fresh) != checkpoint.root:
-            raise Damaged("directory.bad-leaf", "the leaves don't lead to the checkpoint's root")
+            fault = Damaged("directory.bad-leaf", "the leaves don't lead to the checkpoint's root")
+            await self._alarm_over(fault, offered)
+            raise fault
         outcomes: list[Outcome] = []
         problem: Hold | None = None
         for leaf in fresh:
@@ -273,7 +275,7 @@ class Replica:
         sponsored = outcome.subject is not None and outcome.subject[0] != self._me
         if not own or (sponsored and not outcome.effective):
             return
-        if not rows_of.is_own_statement(connection, outcome.statement_hash):
+        if not rows_of.take_for_own(connection, outcome.statement_hash, outcome.type):
             raise_alarm(
                 connection,
                 key=f"own-name/{outcome.index}",
@@ -325,7 +327,9 @@ class Replica:
         for peer, note in notes:
             await self.compare_with_peer(peer, note)
 
-    async def _alarm_over(self, fault: Rejected, offered: SignedCheckpoint, subject: str = "hub") -> None:
+    async def _alarm_over(
+        self, fault: ExchangeError, offered: SignedCheckpoint, subject: str = "hub"
+    ) -> None:
         held = self._newest.to_json() if self._newest else {}
         evidence = dumps({"held": held, "offered": offered.to_json()})
         key = f"{fault.code}/{b64(offered.hash(self._net))}"

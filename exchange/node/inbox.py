@@ -1,35 +1,37 @@
 """Owns the way of an item in: each verdict of opening.py becomes rows and a receipt owed, in one transaction (§4.5).
 
 Takes a page of the feed at a time: all of it and the cursor are stored, or nothing is. Receipts are signed by
-receipts.py, answers to peers' questions come from answers.py, what people do with mail from desk.py.
+receipts.py, what peers' control messages change is control_messages.py's, what people do with mail desk.py's business.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from exchange import receipt
-from exchange.canonical import ZERO32, b64, sha256, unb64
-from exchange.content import CheckpointNote, Control, Missing, Restored, Status, Void
+from exchange.canonical import ZERO32, b64, sha256
+from exchange.content import CheckpointNote, Status
 from exchange.directory.checkpoint import SignedCheckpoint
-from exchange.errors import Hold, Rejected
+from exchange.errors import Hold
 from exchange.header import Header
 from exchange.limits import DAY_MS, MINUTE_MS, SECOND_MS
 from exchange.message import Message
 from exchange.node import store_inbox as rows
 from exchange.node import store_links as links
-from exchange.node import store_outbox, store_receipts
-from exchange.node import store_sealings as sealings
-from exchange.node.answers import Answers
+from exchange.node import store_receipts
+from exchange.node.budget import spend
+from exchange.node.control_messages import ControlMessages
 from exchange.node.directory_sync import Replica
 from exchange.node.identity import Identity, Sources
 from exchange.node.opening import Bad, Good, Hurt, Later, Opening, Over, Verdict
 from exchange.node.outbox import Outbox
 from exchange.node.proofs import Proofs
-from exchange.node.store import Store, Transaction, number, raise_alarm, set_fact
-from exchange.node.store_inbox import Quarantined, Received
+from exchange.node.store import Store, Transaction, raise_alarm, set_fact
+from exchange.node.store_inbox import HeldItem, Quarantined, Received
 from exchange.node.store_links import Evidence
 from exchange.node.store_receipts import Owed
 from exchange.protocol import ITEM_CHECKPOINT, ITEM_DELIVERY, ITEM_EXPIRED, ITEM_RECEIPTS, Item
@@ -43,10 +45,11 @@ RETRY_MS: Final = (
     10 * MINUTE_MS,
 )  # until a hurt item is asked for again
 HELD_ALARM_MS: Final = DAY_MS
-HELD_PAGE: Final = 256
-REJECTIONS_A_DAY: Final = (
-    16  # told sealed to one sender: two nodes must not reject each other's rejections for ever
-)
+HELD_PAGE: Final = 16
+MOST_HELD: Final = 256 * 1024 * 1024  # bytes kept; what is more the hub still has, and is asked for again
+MOST_DAMAGED: Final = 1_000
+REJECTIONS_A_DAY: Final = 16  # told sealed to one sender: two nodes mustn't reject each other's for ever
+VIEWS_A_DAY: Final = 4  # of the log, shown to one sender that has another: it may answer with its own
 NIL_ID: Final = "00000000-0000-0000-0000-000000000000"  # `of` a rejected message whose id could not be read
 
 Step = Callable[[Transaction], None]
@@ -74,7 +77,7 @@ class Inbox:
         opening: Opening,
         outbox: Outbox,
         proofs: Proofs,
-        answers: Answers,
+        controls: ControlMessages,
         sources: Sources,
     ) -> None:
         self._store = store
@@ -83,7 +86,7 @@ class Inbox:
         self._opening = opening
         self._outbox = outbox
         self._proofs = proofs
-        self._answers = answers
+        self._controls = controls
         self._sources = sources
 
     async def take(self, items: Sequence[Item], *, cursor: str | None) -> Taken:
@@ -91,7 +94,10 @@ class Inbox:
 
         Raises Unavailable `storage.full` and the like: then nothing of the page is stored, and nothing receipted.
         """
-        verdicts = [self._judge(item) for item in items]
+        verdicts = []
+        for item in items:
+            verdicts.append(self._judge(item))
+            await asyncio.sleep(0)  # a long message may take 200 ms: what is urgent goes out in between
         steps = [step for _, step in verdicts]
 
         def write(connection: Transaction) -> None:
@@ -112,22 +118,29 @@ class Inbox:
 
     async def retry_held(self) -> Taken:
         """Judge again what waited for a longer directory; what still waits for more than 24 h alarms."""
-        held = await self._store.db.read(lambda c: rows.held(c, limit=HELD_PAGE))
+        last, verdicts = 0, list[Verdict | None]()
+        while held := await self._store.db.read(partial(rows.held, after=last, limit=HELD_PAGE)):
+            last = held[-1].n
+            verdicts += await self._retry(held)
+        notes = tuple(note for verdict in verdicts if (note := _note(verdict)) is not None)
+        receipts = any(isinstance(one, Good | Over | Bad) for one in verdicts)
+        return Taken(receipts, log_grew=False, damaged=False, notes=notes)
+
+    async def _retry(self, held: Sequence[HeldItem]) -> list[Verdict | None]:
         steps: list[Step] = []
-        verdicts = []
+        verdicts: list[Verdict | None] = []
         for one in held:
             verdict, step = self._judge(Item(one.type, "", one.payload))
-            verdicts.append(verdict)
+            await asyncio.sleep(0)
+            verdicts.append(None if isinstance(verdict, Later) else verdict)
             if isinstance(verdict, Later):
                 if one.since + HELD_ALARM_MS < self._sources.clock():
-                    steps.append(self._alarm(f"held/{one.n}", verdict.code, "hub"))
+                    steps.append(self._alarm("held", verdict.code, "hub"))
             else:
                 steps += [step, _releasing(one.payload)]
         if steps:
             await self._store.db.write(lambda c: [step(c) for step in steps])
-        notes = tuple(note for verdict in verdicts if (note := _note(verdict)) is not None)
-        receipts = any(isinstance(one, Good | Over | Bad) for one in verdicts)
-        return Taken(receipts, log_grew=False, damaged=False, notes=notes)
+        return verdicts
 
     def _judge(self, item: Item) -> tuple[Verdict | None, Step]:
         if item.type in (ITEM_DELIVERY, ITEM_EXPIRED):
@@ -150,8 +163,11 @@ class Inbox:
         elif isinstance(verdict, Bad):
             self._bad(connection, verdict, now)
         elif isinstance(verdict, Later):
-            key = sha256(verdict.item.payload)
-            rows.hold(connection, key, verdict.item.type, verdict.item.payload, verdict.code, now=now)
+            key, payload = sha256(verdict.item.payload), verdict.item.payload
+            if rows.held_bytes(connection) + len(payload) > MOST_HELD:
+                self._hurt(connection, Hurt(key, verdict.code, "too much waits for a longer directory"), now)
+            else:
+                rows.hold(connection, key, verdict.item.type, payload, verdict.code, now=now)
         else:
             self._hurt(connection, verdict, now)
 
@@ -168,7 +184,7 @@ class Inbox:
         if self._contradicts(connection, header):
             marks |= {"directory"}
         if good.control is not None:
-            self._control(connection, header, good.control)
+            self._controls.take(connection, header.sender, good.control)
         else:
             self._mail(connection, good, marks, now)
         self._owe(connection, header.env, opened.lc, receipt.STORED, "")
@@ -202,7 +218,7 @@ class Inbox:
         rows.add(connection, self._store.cipher, received, payload_hash)
         if known:
             subject = f"{header.sender} {meta.id}"
-            self._alarm(f"conflict/{b64(header.env)}", "message.conflict", subject)(connection)
+            self._alarm(f"conflict/{header.sender}", "message.conflict", subject)(connection)
 
     def _over(self, connection: Transaction, over: Over, now: int) -> None:
         header = over.expired.header
@@ -224,8 +240,8 @@ class Inbox:
                 header, bad.signatures, opened.link, opened.nonce, opened.salt, opened.lc, opened.wrap_hash
             )
             self._place(connection, header, evidence, now)
-        row = Quarantined(header.env, header.sender, bad.code, now, bad.payload)
-        rows.quarantine(connection, row)
+        row = Quarantined(header.env, header.sender, bad.code, now)
+        rows.quarantine(connection, row, bad.payload)
         coarse = "expired" if bad.expired else receipt.coarse(bad.code)
         self._owe(connection, header.env, bad.lc, receipt.REJECTED, coarse)
         self._tell(connection, bad, now)
@@ -235,20 +251,19 @@ class Inbox:
         if bad.opened is not None and bad.opened.meta.type == Status.type:
             return
         sender = bad.header.sender
-        name = f"rejections/{sender}/{now // DAY_MS}"
-        told = number(connection, name)
-        if told >= REJECTIONS_A_DAY:
+        if not spend(connection, "rejections", sender, now=now, most=REJECTIONS_A_DAY):
             return
-        set_fact(connection, name, told + 1)
         of = bad.opened.meta.id if bad.opened else NIL_ID
         status = Status(of, "rejected", "", b64(bad.header.env), bad.code, now)
         self._outbox.send(connection, status.to_payload(), Status.type, bad.header.lane, [sender])
 
     def _hurt(self, connection: Transaction, hurt: Hurt, now: int) -> None:
+        if rows.count_all_damaged(connection) >= MOST_DAMAGED:
+            return  # un-receipted: the hub has it, and shows it again
         tries = rows.count_damaged(connection, hurt.key, hurt.code, hurt.detail, now=now, retry_at=now)
         rows.set_retry(connection, hurt.key, now + RETRY_MS[min(tries, len(RETRY_MS)) - 1])
         if tries == DAMAGED_ALARM:
-            self._alarm(f"damaged/{b64(hurt.key)}", hurt.code, b64(hurt.key))(connection)
+            self._alarm(f"damaged/{hurt.code}", hurt.code, b64(hurt.key))(connection)
 
     # -- parts --------------------------------------------------------------------------------------------------
 
@@ -270,7 +285,7 @@ class Inbox:
             proof = header.raw + evidence.signatures + b"".join(other or ())
             raise_alarm(
                 connection,
-                key=f"fork/{b64(header.env)}",
+                key=f"fork/{header.sender}/{now // DAY_MS}",  # the link of each further one is kept all the same
                 at=now,
                 code="chain.fork",
                 subject=header.sender,
@@ -282,56 +297,21 @@ class Inbox:
         """A sender that knows another log: show it the hub's signature on ours; only two of those alarm (§9.6)."""
         if not self._replica.contradicts(header.dir):
             return False
-        newest = self._replica.newest
-        note = CheckpointNote(newest.body, newest.signature)
-        self._outbox.send(connection, note.to_payload(), note.type, "priority", [header.sender])
+        now = self._sources.clock()
+        if spend(connection, "views", header.sender, now=now, most=VIEWS_A_DAY):
+            newest = self._replica.newest
+            note = CheckpointNote(newest.body, newest.signature)
+            self._outbox.send(connection, note.to_payload(), note.type, "priority", [header.sender])
         return True
 
     def _owe(self, connection: Transaction, env: bytes, lc: bytes, status: str, code: str) -> None:
         salt = self._sources.random(receipt.SALT_BYTES)
         store_receipts.owe(connection, Owed(env, lc, status, code, salt))
 
-    def _control(self, connection: Transaction, header: Header, control: Control) -> None:
-        if isinstance(control, Status):
-            self._status(connection, header.sender, control)
-        elif isinstance(control, Missing):
-            self._answers.missing(connection, header.sender, control)
-        elif isinstance(control, Restored):
-            self._answers.restored(connection, header.sender, control)
-        elif isinstance(control, Void):
-            links.close_number(connection, header.sender, control.lane, control.sealing.seq)
-            links.add_void(connection, header.sender, control.sealing.env, control.why)
-
-    def _status(self, connection: Transaction, sender: str, status: Status) -> None:
-        if status.level == "rejected":
-            self._reason(connection, sender, status)
-            return
-        found = store_outbox.find(connection, self._store.cipher, status.of)
-        if found is None or found[1].type != "stix":
-            return  # of no message of ours, or of one that earns no status
-        store_outbox.set_human(
-            connection,
-            self._store.cipher,
-            found[0],
-            sender,
-            status.level,
-            person=status.person,
-            note=status.note,
-            at=status.at,
-        )
-
-    def _reason(self, connection: Transaction, sender: str, status: Status) -> None:
-        """A rejection names the envelope, since its reader may not have come as far as the message's id (§5)."""
-        try:
-            env = unb64(status.note, size=32, field="note")
-        except Rejected:
-            return
-        sealing = sealings.get(connection, env)
-        if sealing is not None and sealings.link_of(connection, env, sender) is not None:
-            store_outbox.set_reason(connection, sealing.message_n, sender, status.code)
-
     def _alarm(self, key: str, code: str, subject: str) -> Step:
+        """Once a day for a key: whoever can cause one can cause thousands, and people must see the others."""
         now = self._sources.clock()
+        key = f"{key}/{now // DAY_MS}"
 
         def step(connection: Transaction) -> None:
             raise_alarm(connection, key=key, at=now, code=code, subject=subject)

@@ -15,7 +15,7 @@ from exchange.content import Meta, Numbered, Void, pack_content
 from exchange.envelope import Recipient
 from exchange.errors import Refused, Rejected
 from exchange.header import LANES, DirRef
-from exchange.limits import DAY_MS, MINUTE_MS, PREKEY_MARGIN_MS
+from exchange.limits import DAY_MS, MINUTE_MS, PREKEY_MARGIN_MS, QUOTA_ENVELOPES
 from exchange.link import CHAIN_BYTES, Link
 from exchange.node import store_outbox as rows
 from exchange.node import store_sealings as sealings
@@ -26,9 +26,13 @@ from exchange.node.store import Store, Transaction, raise_alarm
 from exchange.node.store_outbox import LOST, QUEUED, Addressee, Outgoing
 from exchange.node.store_sealings import SealedLink
 
+FLASH_LANE: Final = "flash"
 WINDOW: Final = 64  # envelopes sealed and not yet accepted: sealing far ahead only makes them lapse
 DISPATCH: Final = 16  # messages sealed between two looks at the urgent lanes
 MAX_TRIES: Final = 3  # sealings of one copy that were refused or not readable
+# Envelopes for one peer without its receipt: one that stays away, or asks without end, mustn't use up the quota at
+# the hub (§12) that mail for the others needs. Flash has no such bound.
+PEER_WINDOW: Final = QUOTA_ENVELOPES // 10
 CONTROL_LIFE_MS: Final = 14 * DAY_MS
 LEAST_LIFE_MS: Final = MINUTE_MS  # a sealing that would expire sooner isn't worth its way
 SWEEP: Final = 256
@@ -50,6 +54,10 @@ class Outbox:
         if not recipients:
             return 0
         ready, waiting = await self._replica.ready(hub, recipients)
+        if FLASH_LANE not in lanes:
+            full = await self._store.db.read(partial(_full, recipients=list(ready)))
+            waiting |= dict.fromkeys(full, "quota.exceeded")
+            ready = {address: one for address, one in ready.items() if address not in full}
         for recipient, code in waiting.items():
             await self._store.db.write(partial(rows.set_waiting, recipient=recipient, code=code))
 
@@ -177,8 +185,8 @@ class Outbox:
     def announce_void(
         self, connection: Transaction, recipient: str, lane: str, sealing: Numbered, why: str
     ) -> None:
-        """Tell the recipient that a number will not be filled."""
-        self.send(connection, Void(lane, sealing, why).to_payload(), Void.type, lane, [recipient])
+        """Tell the recipient that a number will not be filled: no news that any mail should wait for."""
+        self.send(connection, Void(lane, sealing, why).to_payload(), Void.type, LANES[-1], [recipient])
 
     def send(
         self, connection: Transaction, payload: bytes, type_: str, lane: str, recipients: Iterable[str]
@@ -200,15 +208,21 @@ class Outbox:
             overdue = sealings.overdue_links(connection, now=now, limit=SWEEP)
             for link in overdue:
                 self.expire(connection, link)
-            unreadable = rows.in_state(connection, self._store.cipher, rows.REJECTED, limit=SWEEP)
-            retried = [copy for copy in unreadable if self._retry_unreadable(connection, copy, kids)]
-            return len(overdue) + len(retried)
+            retried = sum(
+                self._retry_unreadable(connection, recipient, kid) for recipient, kid in kids.items()
+            )
+            return len(overdue) + retried
 
         return await self._store.db.write(write)
 
     def expire(self, connection: Transaction, link: SealedLink) -> None:
-        """The sealing's time is over without `stored` (§8.4): seal again until the content's own end."""
-        if link.state != sealings.OPEN:
+        """The sealing's time is over without `stored` (§8.4): seal again until the content's own end.
+
+        Whoever says so before this node's clock does isn't believed: a recipient, or the hub, could make it seal
+        without end. `sweep` comes to it in time.
+        """
+        sealing = sealings.get(connection, link.env)
+        if link.state != sealings.OPEN or sealing is None or sealing.exp > self._sources.clock():
             return
         self.seal_again(connection, link, "envelope.expired")
         sealings.set_link(connection, link.env, link.recipient, "expired")
@@ -222,14 +236,22 @@ class Outbox:
                 continue  # without a usable prekey nothing can be sealed to it now
         return kids
 
-    def _retry_unreadable(self, connection: Transaction, copy: Addressee, kids: dict[str, bytes]) -> bool:
-        if copy.coarse != "unreadable" or copy.tries >= MAX_TRIES or copy.env is None:
-            return False
-        link = sealings.link_of(connection, copy.env, copy.recipient)
-        if link is None or kids.get(copy.recipient, link.kid) == link.kid:
-            return False  # the same prekey would not be readable either
-        self.seal_again(connection, link, copy.coarse)
-        return True
+    def _retry_unreadable(self, connection: Transaction, recipient: str, kid: bytes) -> int:
+        """Seal again, to the prekey `kid`, what wasn't readable with another one; how many copies."""
+        envs = rows.unreadable(connection, recipient, but=kid, tries=MAX_TRIES - 1, limit=SWEEP)
+        for env in envs:
+            link, sealing = sealings.link_of(connection, env, recipient), sealings.get(connection, env)
+            if link is not None and sealing is not None:
+                rows.count_try(connection, sealing.message_n, recipient)
+                self.seal_again(connection, link, "unreadable")
+        return len(envs)
+
+
+def _full(connection: Transaction, recipients: Sequence[str]) -> list[str]:
+    """To whom no more goes out before receipts come back."""
+    return [
+        one for one in recipients if sealings.count_open(connection, one, most=PEER_WINDOW) == PEER_WINDOW
+    ]
 
 
 def _groups(message: Outgoing, waiting: Sequence[Addressee]) -> list[list[Addressee]]:

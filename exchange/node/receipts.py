@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from functools import partial
 
-from exchange.limits import MAX_RECEIPT_LEAVES
+from exchange.errors import Refused, Rejected
+from exchange.limits import DAY_MS, MAX_RECEIPT_LEAVES
 from exchange.node import store_receipts as rows
 from exchange.node.directory_sync import Replica
 from exchange.node.hub_api import HubApi
 from exchange.node.identity import Identity, Sources
-from exchange.node.store import Store, Transaction
+from exchange.node.store import Store, Transaction, raise_alarm
 from exchange.receipt import Leaf, make_batch
 
 _UPLOADS = 16
@@ -47,14 +48,24 @@ class Receipts:
         return len(owed)
 
     async def upload(self, hub: HubApi) -> int:
-        """Sign and upload everything that is owed; how many batches the hub answered. Repeats are harmless."""
-        count = 0
+        """Sign and upload everything that is owed; how many batches the hub took. Repeats are harmless.
+
+        One that it refuses alarms, stays, and keeps nothing else from going.
+        """
+        count = last = 0
         while True:
             await self.sign()
-            unsent = await self._store.db.read(partial(rows.unsent, limit=_UPLOADS))
+            unsent = await self._store.db.read(partial(rows.unsent, after=last, limit=_UPLOADS))
             if not unsent:
                 return count
             for number, batch in unsent:
-                await hub.post_receipts(batch.upload())
-                await self._store.db.write(partial(rows.set_sent, number_=number, now=self._sources.clock()))
-                count += 1
+                last, now = number, self._sources.clock()
+                try:
+                    await hub.post_receipts(batch.upload())
+                except (Refused, Rejected) as fault:
+                    key = f"receipts/{fault.code}/{now // DAY_MS}"
+                    alarm = partial(raise_alarm, key=key, at=now, code=fault.code, subject="hub")
+                    await self._store.db.write(alarm)
+                else:
+                    await self._store.db.write(partial(rows.set_sent, number_=number, now=now))
+                    count += 1

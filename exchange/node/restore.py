@@ -10,9 +10,11 @@ from typing import Final
 
 from exchange.canonical import ZERO32
 from exchange.content import Restored
+from exchange.errors import Rejected
 from exchange.node import store_directory as directory_rows
 from exchange.node import store_links as links
 from exchange.node import store_receipts
+from exchange.node.budget import spend
 from exchange.node.directory_sync import Replica
 from exchange.node.hub_api import HubApi, HubState
 from exchange.node.identity import Identity, Sources
@@ -22,6 +24,8 @@ from exchange.node.store import Store, Transaction, number, raise_alarm, set_fac
 
 PENDING: Final = "restore.pending"
 PREKEYS_DONE: Final = 2
+MOST_LOST: Final = 2**32  # receipt batches no lost run can have signed: numbers must not be used up by a lie
+ROUNDS_A_DAY: Final = 4  # of new prekeys and `restored` to everybody, whatever the hub says
 
 
 class Restore:
@@ -47,17 +51,25 @@ class Restore:
     async def note(self, state: HubState) -> bool:
         """Compare with what the hub remembers of us; whether this home is behind. To be called before a refresh.
 
-        Marks the foreign-looking prekeys statement as ours: after a restore it is not a thief's.
+        Marks the foreign-looking prekeys statements up to that one as ours: after a restore they are not a thief's.
+
+        Raises Rejected request.bad for a number that can't be true.
         """
 
         def write(connection: Transaction) -> bool:
-            behind = state.receipts_batch > number(connection, store_receipts.HIGHEST)
+            highest = number(connection, store_receipts.HIGHEST)
+            if not 0 <= state.receipts_batch <= highest + MOST_LOST:
+                raise Rejected(
+                    "request.bad", "the hub's state: no such number of receipts can have been given"
+                )
+            behind = state.receipts_batch > highest
             if state.prekeys != ZERO32 and not directory_rows.is_own_statement(connection, state.prekeys):
                 behind = True
             if behind:
                 now = self._sources.clock()
                 store_receipts.jump(connection, state.receipts_batch)
-                directory_rows.add_own_statement(connection, state.prekeys, "prekeys", now=now)
+                directory_rows.add_own_statement(connection, state.prekeys, directory_rows.RESTORED, now=now)
+                set_fact(connection, directory_rows.RESTORED, state.prekeys)
                 set_fact(connection, PENDING, 1)
                 key = f"restored/{state.receipts_batch}/{state.prekeys.hex()}"
                 raise_alarm(connection, key=key, at=now, code="node.restored", subject=self._identity.address)
@@ -71,6 +83,8 @@ class Restore:
         if stage == 0 or not self._replica.is_member():
             return False
         if stage < PREKEYS_DONE:
+            if not await self._store.db.write(self._may_begin):
+                return False
             if not await self._prekeys.publish(hub, afresh=True):
                 return False  # superseded by a statement of the lost run: the next pass makes it on the newest state
             await self._store.db.write(lambda c: set_fact(c, PENDING, PREKEYS_DONE))
@@ -84,3 +98,7 @@ class Restore:
 
         await self._store.db.write(write)
         return True
+
+    def _may_begin(self, connection: Transaction) -> bool:
+        now = self._sources.clock()
+        return spend(connection, "restore", self._identity.address, now=now, most=ROUNDS_A_DAY)

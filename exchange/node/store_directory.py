@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from sqlalchemy import Connection
 
-from exchange.node.store import sql
+from exchange.node.store import fact, set_fact, sql
+
+RESTORED: Final = "restored"
 
 
 @dataclass(frozen=True)
@@ -104,11 +107,27 @@ def add_own_statement(connection: Connection, digest: bytes, class_: str, *, now
 
 
 def is_own_statement(connection: Connection, digest: bytes) -> bool:
-    """Whether this node made the statement with that hash."""
+    """Whether this node, or a run of it that was lost, made the statement with that hash."""
     return (
         sql(connection, "SELECT 1 FROM own_statements WHERE hash = :digest", digest=digest).first()
         is not None
     )
+
+
+def take_for_own(connection: Connection, digest: bytes, type_: str) -> bool:
+    """Whether a statement of that type in this node's name, now in the log, is no stranger's.
+
+    After a restore the prekeys of the lost run aren't, up to the statement the hub named (§6.4): `RESTORED`.
+    """
+    row = sql(connection, "SELECT class FROM own_statements WHERE hash = :digest", digest=digest).first()
+    if row is not None and row[0] != RESTORED:
+        return True
+    if type_ != "prekeys":
+        return False
+    if row is not None:
+        set_fact(connection, RESTORED, b"")  # what comes after it is of no lost run
+        return True
+    return bool(fact(connection, RESTORED))
 
 
 def add_record(connection: Connection, kid: bytes, destroy: int, record: bytes) -> None:

@@ -5,8 +5,9 @@ Which of them an item becomes is inbox.py's business; links and gaps are store_l
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from sqlalchemy import Connection
@@ -14,6 +15,8 @@ from sqlalchemy import Connection
 from exchange.header import LANES
 from exchange.node.store import sql
 from exchange.storage.local_cipher import LocalCipher
+
+MAX_FOUND: Final = 4  # messages of one sender under one id
 
 
 @dataclass(frozen=True)
@@ -66,13 +69,12 @@ class DamagedItem:
 
 @dataclass(frozen=True)
 class Quarantined:
-    """Bytes whose sender made a fault under its signature."""
+    """An envelope set aside: its sender made a fault under its signature. Its bytes stay in the table, as evidence."""
 
     env: bytes
     sender: str
     code: str
     at: int
-    payload: bytes
 
 
 def known_hashes(connection: Connection, sender: str, message_id: str) -> list[tuple[int, bytes]]:
@@ -115,8 +117,17 @@ def add(connection: Connection, cipher: LocalCipher, message: Received, payload_
 
 
 def find(connection: Connection, cipher: LocalCipher, message_id: str) -> list[Received]:
-    """Everything received under that id, whoever sent it, oldest first; more than one is a conflict or two senders."""
-    rows = sql(connection, "SELECT * FROM inbox WHERE message_id = :id ORDER BY n", id=message_id)
+    """What was received under that id, whoever sent it, oldest first; more than one is a conflict or two senders.
+
+    Of each sender the first MAX_FOUND: a message may have 10 MB, and whoever likes can send more under one id.
+    """
+    rows = sql(
+        connection,
+        "SELECT * FROM inbox WHERE n IN (SELECT n FROM (SELECT n, row_number() OVER (PARTITION BY sender ORDER BY n)"
+        " AS place FROM inbox WHERE message_id = :id) WHERE place <= :limit) ORDER BY n",
+        id=message_id,
+        limit=MAX_FOUND,
+    )
     return [_received(row, cipher) for row in rows]
 
 
@@ -154,14 +165,6 @@ def set_answered(connection: Connection, n: int, level: str, *, at: int) -> None
     )
 
 
-def add_mark(connection: Connection, env: bytes, mark: str) -> None:
-    """Add a mark to the message that came in `env`, if it did."""
-    row = sql(connection, "SELECT n, marks FROM inbox WHERE env = :env", env=env).first()
-    if row is not None:
-        marks = " ".join(sorted({*row.marks.split(), mark}))
-        sql(connection, "UPDATE inbox SET marks = :marks WHERE n = :n", marks=marks, n=row.n)
-
-
 def hold(connection: Connection, key: bytes, type_: int, payload: bytes, code: str, *, now: int) -> None:
     """Keep an item until the directory knows more."""
     sql(
@@ -176,9 +179,16 @@ def hold(connection: Connection, key: bytes, type_: int, payload: bytes, code: s
     )
 
 
-def held(connection: Connection, *, limit: int) -> list[HeldItem]:
-    """Items that wait, oldest first."""
-    rows = sql(connection, "SELECT * FROM held ORDER BY n LIMIT :limit", limit=limit)
+def held_bytes(connection: Connection) -> int:
+    """How much waits."""
+    return int(sql(connection, "SELECT coalesce(sum(length(payload)), 0) AS total FROM held").one().total)
+
+
+def held(connection: Connection, *, after: int, limit: int) -> list[HeldItem]:
+    """Items that wait, oldest first, of rows past `after`."""
+    rows = sql(
+        connection, "SELECT * FROM held WHERE n > :after ORDER BY n LIMIT :limit", after=after, limit=limit
+    )
     return [HeldItem(row.n, row.type, bytes(row.payload), row.code, row.since) for row in rows]
 
 
@@ -218,13 +228,29 @@ def heal(connection: Connection, key: bytes) -> None:
     sql(connection, "DELETE FROM damaged WHERE key = :key", key=key)
 
 
+def forget_damaged(connection: Connection, seen: Iterable[DamagedItem]) -> None:
+    """Those of `seen` that have not come hurt once more since: the hub has them no longer under that name."""
+    for one in seen:
+        sql(
+            connection,
+            "DELETE FROM damaged WHERE key = :key AND tries = :tries",
+            key=one.key,
+            tries=one.tries,
+        )
+
+
+def count_all_damaged(connection: Connection) -> int:
+    """How many items have come hurt and not yet whole."""
+    return int(sql(connection, "SELECT count(*) AS total FROM damaged").one().total)
+
+
 def damaged(connection: Connection) -> list[DamagedItem]:
     """What came hurt and not yet whole, oldest first."""
     rows = sql(connection, "SELECT * FROM damaged ORDER BY since LIMIT 1000")
     return [DamagedItem(bytes(row.key), row.code, row.tries, row.since, row.retry_at) for row in rows]
 
 
-def quarantine(connection: Connection, row: Quarantined) -> None:
+def quarantine(connection: Connection, row: Quarantined, payload: bytes) -> None:
     """Set bytes aside; once per envelope."""
     sql(
         connection,
@@ -233,14 +259,16 @@ def quarantine(connection: Connection, row: Quarantined) -> None:
         sender=row.sender,
         code=row.code,
         at=row.at,
-        payload=row.payload,
+        payload=payload,
     )
 
 
 def quarantined(connection: Connection, *, limit: int = 1_000) -> list[Quarantined]:
     """What was set aside, newest first."""
-    rows = sql(connection, "SELECT * FROM quarantine ORDER BY at DESC LIMIT :limit", limit=limit)
-    return [Quarantined(bytes(row.env), row.sender, row.code, row.at, bytes(row.payload)) for row in rows]
+    rows = sql(
+        connection, "SELECT env, sender, code, at FROM quarantine ORDER BY at DESC LIMIT :limit", limit=limit
+    )
+    return [Quarantined(bytes(row.env), row.sender, row.code, row.at) for row in rows]
 
 
 def _received(row: Any, cipher: LocalCipher) -> Received:  # noqa: ANN401 - a row of any columns

@@ -92,31 +92,32 @@ def record(connection: Connection, evidence: Evidence, *, now: int) -> Placement
 def close_number(connection: Connection, sender: str, lane: str, seq: int) -> None:
     """Number `seq` is no longer missing: filled, sealed again, voided or rejected."""
     index = LANES.index(lane)
-    row = sql(
+    # More than one gap where a restarted sender's numbers went back and on over those missing before.
+    rows = sql(
         connection,
         "SELECT * FROM gaps_in WHERE sender = :sender AND lane = :lane AND first <= :seq AND last >= :seq",
         sender=sender,
         lane=index,
         seq=seq,
-    ).first()
-    if row is None:
-        return
-    sql(
-        connection,
-        "DELETE FROM gaps_in WHERE sender = :sender AND lane = :lane AND first = :first",
-        sender=sender,
-        lane=index,
-        first=row.first,
-    )
-    for gap in close([Gap(row.first, row.last, bytes(row.chain))], seq):
-        _add_gap(connection, sender, index, gap, seen_at=row.seen_at, asked_at=row.asked_at)
+    ).all()
+    for row in rows:
+        sql(
+            connection,
+            "DELETE FROM gaps_in WHERE sender = :sender AND lane = :lane AND first = :first",
+            sender=sender,
+            lane=index,
+            first=row.first,
+        )
+    for row in rows:
+        for gap in close([Gap(row.first, row.last, bytes(row.chain))], seq):
+            _add_gap(connection, sender, index, gap, seen_at=row.seen_at, asked_at=row.asked_at)
 
 
 def add_void(connection: Connection, sender: str, env: bytes, why: str) -> None:
     """The sender has declared `env` void."""
     sql(
         connection,
-        "INSERT INTO voids_in VALUES (:env, :sender, :why) ON CONFLICT (env) DO NOTHING",
+        "INSERT INTO voids_in VALUES (:env, :sender, :why) ON CONFLICT (env, sender) DO NOTHING",
         env=env,
         sender=sender,
         why=why,

@@ -46,7 +46,7 @@ class Addressee:
     """One addressee of a message and how far its copy has come; each time in ms, None while it hasn't happened.
 
     `code` says why it was rejected, lost or waits, as fine as the addressee told; `coarse` as the receipt has it.
-    `replaces` is the sealing whose number the next one closes.
+    `replaces` is the sealing whose number the next one closes, `tries` how many were refused or not readable.
     """
 
     message_n: int
@@ -133,6 +133,31 @@ def listed(
     return [(row.n, _outgoing(row, cipher)) for row in rows]
 
 
+def listed_undelivered(
+    connection: Connection,
+    cipher: LocalCipher,
+    *,
+    type_: str,
+    before: int | None,
+    queued_before: dict[str, int],
+    limit: int,
+) -> list[tuple[int, Outgoing]]:
+    """As `listed`, those an addressee lacks: it was rejected or lost, or queued before its lane's time (ms) in vain."""
+    rows = sql(
+        connection,
+        "SELECT * FROM messages m WHERE type = :type AND (:before IS NULL OR n < :before) AND EXISTS (SELECT 1"
+        " FROM addressees a WHERE a.message_n = m.n AND a.state <> 'stored' AND a.acknowledged_at IS NULL"
+        " AND a.working_at IS NULL AND a.declined_at IS NULL AND (a.state IN ('rejected', 'lost')"
+        " OR a.queued_at < CASE a.lane WHEN 0 THEN :lane0 WHEN 1 THEN :lane1 WHEN 2 THEN :lane2 ELSE :lane3 END))"
+        " ORDER BY n DESC LIMIT :limit",
+        type=type_,
+        before=before,
+        limit=limit,
+        **{f"lane{LANES.index(lane)}": at for lane, at in queued_before.items()},
+    )
+    return [(row.n, _outgoing(row, cipher)) for row in rows]
+
+
 def waiting_recipients(connection: Connection) -> list[str]:
     """Everybody for whom something is queued."""
     rows = sql(connection, "SELECT DISTINCT recipient FROM addressees WHERE state = 'queued'")
@@ -172,22 +197,40 @@ def addressee(
     return None if row is None else _addressee(row, cipher)
 
 
-def in_state(connection: Connection, cipher: LocalCipher, state: str, *, limit: int) -> list[Addressee]:
-    """Up to `limit` addressees in a state, oldest message first."""
+def unreadable(connection: Connection, recipient: str, *, but: bytes, tries: int, limit: int) -> list[bytes]:
+    """Envelopes that `recipient` couldn't read, sealed to another prekey than `but`, after fewer than `tries` tries."""
     rows = sql(
         connection,
-        "SELECT * FROM addressees WHERE state = :state ORDER BY message_n LIMIT :limit",
-        state=state,
+        "SELECT a.env FROM addressees a INDEXED BY addressees_unreadable"
+        " JOIN links_out l ON l.env = a.env AND l.recipient = a.recipient WHERE a.recipient = :recipient"
+        " AND a.state = 'rejected' AND a.code = 'unreadable' AND a.tries < :tries AND l.kid <> :but LIMIT :limit",
+        recipient=recipient,
+        but=but,
+        tries=tries,
         limit=limit,
     )
-    return [_addressee(row, cipher) for row in rows]
+    return [bytes(row.env) for row in rows]
+
+
+def count_try(connection: Connection, message_n: int, recipient: str) -> int:
+    """One more sealing of this copy was refused or not readable; how many by now."""
+    return int(
+        sql(
+            connection,
+            "UPDATE addressees SET tries = tries + 1 WHERE message_n = :n AND recipient = :recipient RETURNING tries",
+            n=message_n,
+            recipient=recipient,
+        )
+        .one()
+        .tries
+    )
 
 
 def set_sealed(connection: Connection, message_n: int, recipient: str, env: bytes, *, now: int) -> None:
     """Its newest sealing is `env`."""
     sql(
         connection,
-        "UPDATE addressees SET state = 'sealed', env = :env, sealed_at = :now, tries = tries + 1,"
+        "UPDATE addressees SET state = 'sealed', env = :env, sealed_at = :now,"
         " code = '', reason = '', old_env = NULL, old_chain = NULL, old_seq = NULL"
         " WHERE message_n = :n AND recipient = :recipient",
         env=env,

@@ -91,11 +91,13 @@ def add_batch(connection: Connection, number_: int, batch: Batch, envs: list[byt
         sql(connection, "UPDATE owed SET batch = :number WHERE env = :env", number=number_, env=env)
 
 
-def unsent(connection: Connection, *, limit: int) -> list[tuple[int, Batch]]:
-    """Batches the hub has not answered, oldest first."""
+def unsent(connection: Connection, *, after: int, limit: int) -> list[tuple[int, Batch]]:
+    """Batches past number `after` that the hub has not taken, oldest first."""
     rows = sql(
         connection,
-        "SELECT * FROM batches_out INDEXED BY batches_unsent WHERE sent_at IS NULL ORDER BY number LIMIT :limit",
+        "SELECT * FROM batches_out INDEXED BY batches_unsent WHERE sent_at IS NULL"
+        " AND number > :after ORDER BY number LIMIT :limit",
+        after=after,
         limit=limit,
     )
     return [

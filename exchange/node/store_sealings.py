@@ -24,7 +24,10 @@ OPEN = "open"
 
 @dataclass(frozen=True)
 class SealedLink:
-    """One recipient's link of an envelope. `until`: its prekey's, ms. `state` open until a receipt or the end."""
+    """One recipient's link of an envelope. `until`: its prekey's, `asked_at`: when it was last asked for, ms.
+
+    `state`: open until a receipt or the end.
+    """
 
     env: bytes
     recipient: str
@@ -34,7 +37,7 @@ class SealedLink:
     until: int
     lc: bytes
     state: str
-    asked: int
+    asked_at: int | None
 
     @property
     def numbered(self) -> Numbered:
@@ -120,14 +123,26 @@ def add(connection: Connection, sealed: Sealed, message_n: int, links: Sequence[
 
 _WAITING = text(
     "SELECT n, env, message_n, lane, exp, state, attempts, size, header FROM sealings INDEXED BY sealings_waiting"
-    " WHERE state = 'sealed' AND lane IN :lanes AND n > :after ORDER BY lane, n LIMIT :limit"
+    " WHERE state = 'sealed' AND lane IN :lanes AND asked = 0 ORDER BY lane, n LIMIT :limit"
+).bindparams(bindparam("lanes", expanding=True))
+_ASKED = text(
+    "SELECT n, env, message_n, lane, exp, state, attempts, size, header FROM sealings INDEXED BY sealings_asked"
+    " WHERE state = 'sealed' AND lane IN :lanes AND asked = 1 ORDER BY lane, n DESC LIMIT :limit"
 ).bindparams(bindparam("lanes", expanding=True))
 
 
-def waiting(connection: Connection, *, lanes: Iterable[str], limit: int, after: int = 0) -> list[Sealing]:
-    """Envelopes the hub has not accepted, urgent lanes first, in link order within a lane, of rows past `after`."""
-    values = {"lanes": [LANES.index(lane) for lane in lanes], "limit": limit, "after": after}
-    return [_sealing(row) for row in connection.execute(_WAITING, values)]
+def waiting(connection: Connection, *, lanes: Iterable[str], limit: int) -> list[Sealing]:
+    """Envelopes the hub has not accepted, urgent lanes first; within a lane those a recipient misses, then the others.
+
+    What is missed goes from the highest number down (docs/protocol.md §6.3), the rest in link order.
+    """
+    values = {"lanes": [LANES.index(lane) for lane in lanes], "limit": limit}
+    found = [
+        *(_sealing(row) for row in connection.execute(_ASKED, values)),
+        *(_sealing(row) for row in connection.execute(_WAITING, values)),
+    ]
+    found.sort(key=lambda one: LANES.index(one.lane))  # stable: the order within a lane stays
+    return found[:limit]
 
 
 def get(connection: Connection, env: bytes) -> Sealing | None:
@@ -183,20 +198,47 @@ def link_at(connection: Connection, recipient: str, lane: str, chain: bytes, seq
     return None if row is None else _link(row)
 
 
-def links_after(
-    connection: Connection, recipient: str, lane: str, env: bytes | None, *, limit: int
-) -> list[SealedLink]:
-    """What was sealed for `recipient` in `lane` after `env` (None, or unknown here: everything), oldest first."""
+def newest_at(connection: Connection, recipient: str, lane: str, seq: int) -> SealedLink | None:
+    """The newest link with that number, in whatever chain."""
+    row = sql(
+        connection,
+        "SELECT l.* FROM links_out l JOIN sealings s ON s.env = l.env WHERE l.recipient = :recipient"
+        " AND l.lane = :lane AND l.seq = :seq ORDER BY s.n DESC LIMIT 1",
+        recipient=recipient,
+        lane=LANES.index(lane),
+        seq=seq,
+    ).first()
+    return None if row is None else _link(row)
+
+
+def messages_after(
+    connection: Connection, recipient: str, lane: str, env: bytes | None, *, alive: int
+) -> list[tuple[int, SealedLink]]:
+    """What was sealed for `recipient` in `lane` after `env` (None, or unknown here: everything), oldest first.
+
+    Row numbers of mail and of people's answers that have not expired at `alive` (ms), each with its newest link.
+    """
     rows = sql(
         connection,
-        "SELECT l.* FROM links_out l JOIN sealings s ON s.env = l.env WHERE l.recipient = :recipient AND l.lane = :lane"
-        " AND s.n > coalesce((SELECT n FROM sealings WHERE env = :env), 0) ORDER BY s.n LIMIT :limit",
+        "SELECT max(s.n) AS newest, s.message_n, l.* FROM links_out l JOIN sealings s ON s.env = l.env"
+        " JOIN messages m ON m.n = s.message_n WHERE l.recipient = :recipient AND l.lane = :lane"
+        " AND s.n > coalesce((SELECT n FROM sealings WHERE env = :env), 0)"
+        " AND m.type IN ('stix', 'status') AND m.expires > :alive GROUP BY s.message_n ORDER BY newest",
         recipient=recipient,
         lane=LANES.index(lane),
         env=env,
-        limit=limit,
+        alive=alive,
     )
-    return [_link(row) for row in rows]
+    return [(row.message_n, _link(row)) for row in rows]
+
+
+def count_open(connection: Connection, recipient: str, *, most: int) -> int:
+    """How many envelopes for `recipient` have no receipt, counted up to `most`."""
+    statement = (
+        "SELECT count(*) AS total FROM (SELECT 1 FROM links_out INDEXED BY links_out_open"
+        " WHERE recipient = :recipient AND state = 'open' LIMIT :most)"
+    )
+    return int(sql(connection, statement, recipient=recipient, most=most).one().total)
 
 
 def overdue_links(connection: Connection, *, now: int, limit: int) -> list[SealedLink]:
@@ -213,7 +255,11 @@ def overdue_links(connection: Connection, *, now: int, limit: int) -> list[Seale
 
 def set_accepted(connection: Connection, env: bytes) -> None:
     """The hub has said, signed, that it has the envelope."""
-    sql(connection, "UPDATE sealings SET state = 'accepted' WHERE env = :env AND state = 'sealed'", env=env)
+    sql(
+        connection,
+        "UPDATE sealings SET state = 'accepted', asked = 0 WHERE env = :env AND state = 'sealed'",
+        env=env,
+    )
 
 
 def set_attempt(connection: Connection, env: bytes, code: str) -> None:
@@ -249,22 +295,32 @@ def set_link(connection: Connection, env: bytes, recipient: str, state: str) -> 
     )
 
 
-def count_question(connection: Connection, env: bytes, recipient: str) -> None:
+def set_asked(connection: Connection, env: bytes, recipient: str, *, now: int) -> None:
     """The recipient has asked for this number."""
     sql(
         connection,
-        "UPDATE links_out SET asked = asked + 1 WHERE env = :env AND recipient = :recipient",
+        "UPDATE links_out SET asked_at = :now WHERE env = :env AND recipient = :recipient",
         env=env,
         recipient=recipient,
+        now=now,
     )
 
 
-def offer_again(connection: Connection, envs: Iterable[bytes] | None = None) -> int:
-    """Put envelopes without `stored` back in line, all of them or `envs`: the hub may have forgotten them."""
-    statement = "UPDATE sealings SET state = 'sealed' WHERE state = 'accepted' AND body IS NOT NULL"
-    if envs is None:
-        return sql(connection, statement).rowcount
-    return sum(sql(connection, f"{statement} AND env = :env", env=env).rowcount for env in envs)
+def offer_again(connection: Connection) -> int:
+    """Put every envelope without `stored` back in line: the hub may have forgotten them. How many."""
+    return sql(
+        connection, "UPDATE sealings SET state = 'sealed' WHERE state = 'accepted' AND body IS NOT NULL"
+    ).rowcount
+
+
+def offer_missed(connection: Connection, env: bytes) -> None:
+    """Put an envelope that a recipient misses back in line, before those nobody has asked for."""
+    sql(
+        connection,
+        "UPDATE sealings SET state = 'sealed', asked = 1 WHERE env = :env AND state IN ('sealed', 'accepted')"
+        " AND body IS NOT NULL",
+        env=env,
+    )
 
 
 def add_proof(
@@ -333,5 +389,5 @@ def _link(row: Any) -> SealedLink:  # noqa: ANN401 - a row of any columns
         row.until,
         bytes(row.lc),
         row.state,
-        row.asked,
+        row.asked_at,
     )

@@ -13,8 +13,8 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
-from exchange.errors import ExchangeError, Hold, Refused, Rejected, Unavailable
-from exchange.limits import HOUR_MS, MAX_PAGE_BYTES, PAGE_BYTES, POLL_SECONDS
+from exchange.errors import Damaged, ExchangeError, Hold, Refused, Rejected, Unavailable
+from exchange.limits import HOUR_MS, MAX_PAGE_BYTES, PAGE_BYTES, POLL_SECONDS, SECOND_MS
 from exchange.node import store_inbox
 from exchange.node.directory_sync import Replica
 from exchange.node.hub_api import Feed, HubApi
@@ -35,10 +35,12 @@ FLASH: Final = ("flash",)
 BULK: Final = ("immediate", "priority", "routine")
 LEAST_DELAY: Final = 1.0  # seconds before a connection is tried again, doubled up to the most, with jitter
 MOST_DELAY: Final = 60.0
+MOST_WAIT: Final = 600.0  # seconds that a hub may ask for before an upload is tried again
 ADMISSION_DELAY: Final = 5.0  # at most, while waiting to be admitted
 PUSH_LOOK: Final = 30.0  # seconds: how often the outbox is looked at without being told to
 UPKEEP: Final = 30.0
 RECEIPT_DELAY: Final = 0.2  # seconds a receipt waits for company while more mail is coming in
+AGAIN_PAGES: Final = 4_096  # of PAGE_BYTES: more than any honest mailbox
 CHUNK: Final = 32  # items judged and stored in one transaction
 NOT_ADMITTED: Final = frozenset({"auth.unknown-issuer", "auth.forbidden"})
 # The hub answers, but can't do this now: the connection is kept.
@@ -131,7 +133,7 @@ class Sync:
         while True:
             page = await self._hub.mailbox(await self._cursor(), 0, MAX_PAGE_BYTES)
             await self._take(page.items)
-            if not page.more:
+            if not page.more or not page.items:
                 break
         self.condition.drained = True
         await self._parts.receipts.upload(self._hub)
@@ -175,7 +177,7 @@ class Sync:
                 raise Refused("node.not-joined")
             await parts.replica.refresh(self._hub)
             self.condition.directory_problem = ""
-        except (Rejected, Hold) as fault:
+        except (Rejected, Hold, Damaged) as fault:
             self.condition.directory_problem = fault.code
         await self._after(await parts.inbox.retry_held())
 
@@ -239,15 +241,18 @@ class Sync:
     async def _ask_again_for_damaged(self, now: int) -> None:
         """The un-receipted rows *are* the mailbox: reading it from the beginning brings what came hurt once more."""
         damaged = await self._parts.store.db.read(store_inbox.damaged)
-        if not any(one.retry_at <= now for one in damaged):
+        due = [one for one in damaged if one.retry_at <= now]
+        if not due:
             return
         cursor = ""
-        while True:
+        for _ in range(AGAIN_PAGES):
             page = await self._hub.mailbox(cursor, 0, PAGE_BYTES)
             await self._take(page.items, again=True)
             if not page.more or not page.items:
-                return
+                break
             cursor = page.items[-1].cursor
+        # What didn't come is not there under that name: hurt in its header, it came whole under its own.
+        await self._parts.store.db.write(lambda c: store_inbox.forget_damaged(c, due))
 
     # -- the live loop ------------------------------------------------------------------------------------------
 
@@ -256,23 +261,25 @@ class Sync:
         failures = 0
         while True:
             self._retry_now.clear()
-            heard = self.condition.heard_at
+            began = self._parts.sources.monotonic()
             try:
                 await self._session()
             except ExchangeError as error:
-                self._trouble(error.code)
+                self._trouble(error.code, error.detail)
             except Exception as error:  # noqa: BLE001 - the top of the loop: no peer and no bug may end it
                 LOG.error("fault in the sync loop", extra={"type": type(error).__name__})
                 self._trouble("internal.error")
-            failures = 1 if self.condition.heard_at != heard else failures + 1
+            # Only a session that lasted begins the delays anew: one that dies young would be tried for ever at once.
+            lasted = self._parts.sources.monotonic() - began >= MOST_DELAY * SECOND_MS
+            failures = 1 if lasted else failures + 1
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._delay(failures)):
                     await self._retry_now.wait()
 
-    def _trouble(self, code: str) -> None:
+    def _trouble(self, code: str, detail: str = "") -> None:
         self.condition.connected = False
         self.condition.problem = code
-        LOG.info("no session with the hub", extra={"code": code})
+        LOG.info("no session with the hub", extra={"code": code, "detail": detail})
         self.changed.ring()
 
     def _delay(self, failures: int) -> float:
@@ -317,7 +324,7 @@ class Sync:
                 if error.code not in _PATIENT:
                     raise
                 self.condition.problem = error.code
-                seconds = float(error.facts.get("retry_after", LEAST_DELAY))
+                seconds = min(max(error.facts.get("retry_after", 0), LEAST_DELAY), MOST_WAIT)
                 event.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):

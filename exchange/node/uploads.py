@@ -190,7 +190,9 @@ class Uploads:
         sealings.set_attempt(connection, sealing.env, result.code)
         for link in sealings.links(connection, sealing.env):
             copy = rows.addressee(connection, self._store.cipher, sealing.message_n, link.recipient)
-            if copy is not None and copy.env == sealing.env and copy.tries >= MAX_TRIES:
+            if copy is None or copy.env != sealing.env:
+                continue
+            if rows.count_try(connection, sealing.message_n, link.recipient) >= MAX_TRIES:
                 message = rows.get(connection, self._store.cipher, sealing.message_n)
                 self._outbox.lose(connection, message, copy, result.code)
                 self._outbox.announce_void(connection, link.recipient, link.lane, link.numbered, result.code)

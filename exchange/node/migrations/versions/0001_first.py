@@ -31,7 +31,8 @@ TABLES = (
     """CREATE TABLE messages (n INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, type TEXT NOT NULL,
         lane INTEGER NOT NULL, created INTEGER NOT NULL, expires INTEGER NOT NULL, separate INTEGER NOT NULL,
         compress INTEGER NOT NULL, payload BLOB NOT NULL, submitted_at INTEGER NOT NULL)""",
-    # A message's copy for one addressee, and how far it has come. reason: the fine code the addressee gave, sealed. env: its newest sealing. old_*: the sealing that
+    # A message's copy for one addressee, and how far it has come. reason: the fine code the addressee gave, sealed. env: its newest sealing. tries: sealings that were
+    # refused or not readable. old_*: the sealing that
     # the next one replaces. person, note: sealed.
     """CREATE TABLE addressees (message_n INTEGER NOT NULL REFERENCES messages (n), recipient TEXT NOT NULL,
         lane INTEGER NOT NULL, state TEXT NOT NULL, code TEXT NOT NULL DEFAULT '', reason TEXT NOT NULL DEFAULT '', env BLOB, tries INTEGER NOT NULL DEFAULT 0,
@@ -40,19 +41,24 @@ TABLES = (
         acknowledged_at INTEGER, working_at INTEGER, declined_at INTEGER, person BLOB, note BLOB,
         PRIMARY KEY (message_n, recipient))""",
     "CREATE INDEX addressees_queued ON addressees (lane, message_n) WHERE state = 'queued'",
+    "CREATE INDEX addressees_unreadable ON addressees (recipient) WHERE state = 'rejected' AND code = 'unreadable'",
     # One envelope: what is uploaded, and the evidence kept with the content. body is dropped when nobody waits for it.
+    # asked: a recipient misses it, so that it is offered once more.
     """CREATE TABLE sealings (n INTEGER PRIMARY KEY AUTOINCREMENT, env BLOB NOT NULL UNIQUE,
         message_n INTEGER NOT NULL REFERENCES messages (n), lane INTEGER NOT NULL, iat INTEGER NOT NULL,
         exp INTEGER NOT NULL, state TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, code TEXT NOT NULL DEFAULT '',
-        size INTEGER NOT NULL, salt BLOB NOT NULL, header BLOB NOT NULL, signatures BLOB NOT NULL, body BLOB)""",
+        size INTEGER NOT NULL, asked INTEGER NOT NULL DEFAULT 0, salt BLOB NOT NULL, header BLOB NOT NULL,
+        signatures BLOB NOT NULL, body BLOB)""",
     "CREATE INDEX sealings_waiting ON sealings (lane, n) WHERE state = 'sealed'",
+    "CREATE INDEX sealings_asked ON sealings (lane, n) WHERE state = 'sealed' AND asked = 1",
     "CREATE INDEX sealings_open ON sealings (exp) WHERE state IN ('sealed', 'accepted')",
     # An envelope's link in one recipient's chain, with that recipient's slot.
     """CREATE TABLE links_out (env BLOB NOT NULL REFERENCES sealings (env), recipient TEXT NOT NULL, lane INTEGER NOT NULL,
         chain BLOB NOT NULL, seq INTEGER NOT NULL, prev BLOB NOT NULL, nonce BLOB NOT NULL, kid BLOB NOT NULL,
-        until INTEGER NOT NULL, lc BLOB NOT NULL, slot BLOB NOT NULL, state TEXT NOT NULL, asked INTEGER NOT NULL DEFAULT 0,
+        until INTEGER NOT NULL, lc BLOB NOT NULL, slot BLOB NOT NULL, state TEXT NOT NULL, asked_at INTEGER,
         PRIMARY KEY (env, recipient))""",
     "CREATE INDEX links_out_place ON links_out (recipient, lane, seq)",
+    "CREATE INDEX links_out_open ON links_out (recipient) WHERE state = 'open'",
     # Where each chain stands: the number and envelope the next link follows.
     """CREATE TABLE chains_out (lane INTEGER NOT NULL, recipient TEXT NOT NULL, seq INTEGER NOT NULL, prev BLOB NOT NULL,
         PRIMARY KEY (lane, recipient)) WITHOUT ROWID""",
@@ -81,7 +87,7 @@ TABLES = (
     """CREATE TABLE gaps_in (sender TEXT NOT NULL, lane INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
         chain BLOB NOT NULL, seen_at INTEGER NOT NULL, asked_at INTEGER, PRIMARY KEY (sender, lane, first)) WITHOUT ROWID""",
     # Envelopes their sender has declared void.
-    "CREATE TABLE voids_in (env BLOB PRIMARY KEY, sender TEXT NOT NULL, why TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE voids_in (env BLOB, sender TEXT NOT NULL, why TEXT NOT NULL, PRIMARY KEY (env, sender)) WITHOUT ROWID",
     # Items that wait for a longer directory (docs/protocol.md §4.5, hold).
     """CREATE TABLE held (n INTEGER PRIMARY KEY AUTOINCREMENT, key BLOB NOT NULL UNIQUE, type INTEGER NOT NULL,
         payload BLOB NOT NULL, code TEXT NOT NULL, since INTEGER NOT NULL)""",

@@ -1,0 +1,65 @@
+"""Owns what a peer's control messages change here (docs/protocol.md §5): statuses, voids; questions go to answers.py.
+
+A peer has a say over its own copies of our mail and over the numbers of its own chains, and over nothing else.
+"""
+
+from __future__ import annotations
+
+from exchange.canonical import unb64
+from exchange.content import Control, Missing, Restored, Status, Void
+from exchange.errors import Rejected
+from exchange.node import store_links as links
+from exchange.node import store_outbox
+from exchange.node import store_sealings as sealings
+from exchange.node.answers import Answers
+from exchange.node.identity import Sources
+from exchange.node.store import Store, Transaction
+
+
+class ControlMessages:
+    """Takes control messages, inside the transaction that takes the envelope."""
+
+    def __init__(self, store: Store, answers: Answers, sources: Sources) -> None:
+        self._store = store
+        self._answers = answers
+        self._sources = sources
+
+    def take(self, connection: Transaction, sender: str, control: Control) -> None:
+        """Do what `sender` says or asks, as far as it concerns its own mail, or ours to it."""
+        if isinstance(control, Status):
+            self._status(connection, sender, control)
+        elif isinstance(control, Missing):
+            self._answers.missing(connection, sender, control)
+        elif isinstance(control, Restored):
+            self._answers.restored(connection, sender, control)
+        elif isinstance(control, Void):
+            links.close_number(connection, sender, control.lane, control.sealing.seq)
+            links.add_void(connection, sender, control.sealing.env, control.why)
+
+    def _status(self, connection: Transaction, sender: str, status: Status) -> None:
+        if status.level == "rejected":
+            self._reason(connection, sender, status)
+            return
+        found = store_outbox.find(connection, self._store.cipher, status.of)
+        if found is None or found[1].type != "stix":
+            return  # of no message of ours, or of one that earns no status
+        store_outbox.set_human(
+            connection,
+            self._store.cipher,
+            found[0],
+            sender,
+            status.level,
+            person=status.person,
+            note=status.note,
+            at=min(status.at, self._sources.clock()),  # a peer may write what it likes
+        )
+
+    def _reason(self, connection: Transaction, sender: str, status: Status) -> None:
+        """A rejection names the envelope, since its reader may not have come as far as the message's id (§5)."""
+        try:
+            env = unb64(status.note, size=32, field="note")
+        except Rejected:
+            return
+        sealing = sealings.get(connection, env)
+        if sealing is not None and sealings.link_of(connection, env, sender) is not None:
+            store_outbox.set_reason(connection, sealing.message_n, sender, status.code)
