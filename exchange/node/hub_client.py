@@ -45,7 +45,7 @@ _MAX_DETAIL: Final = 300
 # Where the hub, or a proxy on the way, can't answer now. One table for what a status alone means to a node.
 _TRY_LATER: Final = frozenset({407, 408, 425, 429, 500, 502, 503, 504})
 _NOTHING_CAME: Final = 204
-_FIRST_REFUSAL: Final = 400
+_GOOD: Final = frozenset({200, 201, 202, _NOTHING_CAME})
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,11 @@ class HubClient:
 
     async def __aenter__(self) -> HubClient:
         connector = aiohttp.TCPConnector(ssl=self._route.tls, limit=CONNECTIONS)
-        self._session = aiohttp.ClientSession(connector=connector, auto_decompress=False)
+        trace = aiohttp.TraceConfig()
+        trace.on_request_redirect.append(_refuse_redirect)
+        self._session = aiohttp.ClientSession(
+            connector=connector, auto_decompress=False, trace_configs=[trace]
+        )
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -182,7 +186,7 @@ class HubClient:
     async def feed(self, after: str) -> AsyncIterator[Feed]:
         """By WebSocket; where something on the way kills those, by long poll for the rest of this run."""
         if self._websocket:
-            began = self._sources.monotonic()
+            began, cut = self._sources.monotonic(), True
             try:
                 async with open_socket(
                     self._open_session(),
@@ -191,13 +195,16 @@ class HubClient:
                     proxy=self._route.proxy or None,
                     proxy_headers=self._login(),
                 ) as feed:
-                    yield feed
+                    try:
+                        yield feed
+                    finally:
+                        cut = feed.is_closed
                     return
             except SocketUnusable:
                 self._websocket = False
             except Unavailable:
                 # Some proxies let the upgrade through and then cut: twice in a row is such a proxy.
-                quick = self._sources.monotonic() - began < QUICK_DEATH_MS
+                quick = cut and self._sources.monotonic() - began < QUICK_DEATH_MS
                 self._quick_deaths = self._quick_deaths + 1 if quick else 0
                 self._websocket = self._quick_deaths < QUICK_DEATHS
                 raise
@@ -246,7 +253,7 @@ class HubClient:
                 allow_redirects=False,
             ) as response:
                 data = await _bounded(response)
-                if response.status >= _FIRST_REFUSAL:
+                if response.status not in _GOOD:
                     raise _problem(response.status, data)
                 return _Answer(data, response.status, response.headers.get(protocol.MORE) == "1")
         except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError) as error:
@@ -279,6 +286,11 @@ class HubClient:
         if self._route.login is None:
             return None
         return {"Proxy-Authorization": aiohttp.encode_basic_auth(*self._route.login)}
+
+
+async def _refuse_redirect(*_: object) -> None:
+    """The hub is where the settings say. aiohttp would follow a WebSocket's redirect to anywhere, without TLS too."""
+    raise aiohttp.ClientConnectionError("redirected")
 
 
 async def _bounded(response: aiohttp.ClientResponse) -> bytes:

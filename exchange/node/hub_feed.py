@@ -12,7 +12,7 @@ import orjson
 
 from exchange.canonical import Json, b64, unb64
 from exchange.errors import Rejected, Unavailable
-from exchange.limits import MAX_PAGE_BYTES, MAX_UPLOAD, PAGE_BYTES, SOCKET_ITEMS
+from exchange.limits import MAX_PAGE_BYTES, MAX_UPLOAD, PAGE_BYTES, SOCKET_BYTES, SOCKET_ITEMS
 from exchange.node.hub_api import Page
 from exchange.node.identity import Identity
 from exchange.protocol import SOCKET, Item, items
@@ -49,6 +49,13 @@ class SocketFeed:
         self._origin = origin
         self._identity = identity
         self._come: asyncio.Queue[Item | None] = asyncio.Queue(SOCKET_ITEMS)
+        self._waiting = 0  # bytes of items read and not asked for yet
+        self._room = asyncio.Event()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the connection is over."""
+        return self._socket.closed
 
     async def authenticate(self) -> None:
         """Answer the first challenge. Raises SocketUnusable when none comes."""
@@ -61,13 +68,17 @@ class SocketFeed:
         await self._answer(message.data)
 
     async def read(self) -> None:
-        """Bring in what the hub sends until the connection ends."""
+        """Bring in what the hub sends, no further ahead than it may be (§11.8), until the connection ends."""
         try:
             async for message in self._socket:
                 if message.type is aiohttp.WSMsgType.TEXT:
                     await self._answer(message.data)
                 elif message.type is aiohttp.WSMsgType.BINARY:
                     for item in items(message.data):
+                        while self._waiting and self._waiting + len(item.payload) > SOCKET_BYTES:
+                            self._room.clear()
+                            await self._room.wait()
+                        self._waiting += len(item.payload)
                         await self._come.put(item)
         finally:
             while self._come.full():
@@ -83,6 +94,8 @@ class SocketFeed:
         come = [first]
         while not self._come.empty() and len(come) < SOCKET_ITEMS:
             come.append(self._come.get_nowait())
+        self._waiting -= sum(len(item.payload) for item in come if item is not None)
+        self._room.set()
         if None in come:
             raise Unavailable("hub.unreachable", f"the socket closed ({self._socket.close_code})")
         return Page(tuple(item for item in come if item is not None), more=not self._come.empty())

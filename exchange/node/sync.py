@@ -35,6 +35,7 @@ FLASH: Final = ("flash",)
 BULK: Final = ("immediate", "priority", "routine")
 LEAST_DELAY: Final = 1.0  # seconds before a connection is tried again, doubled up to the most, with jitter
 MOST_DELAY: Final = 60.0
+SETTLED: Final = 10.0  # seconds a session lasts that got on
 MOST_WAIT: Final = 600.0  # seconds that a hub may ask for before an upload is tried again
 ADMISSION_DELAY: Final = 5.0  # at most, while waiting to be admitted
 PUSH_LOOK: Final = 30.0  # seconds: how often the outbox is looked at without being told to
@@ -269,8 +270,8 @@ class Sync:
             except Exception as error:  # noqa: BLE001 - the top of the loop: no peer and no bug may end it
                 LOG.error("fault in the sync loop", extra={"type": type(error).__name__})
                 self._trouble("internal.error")
-            # Only a session that lasted begins the delays anew: one that dies young would be tried for ever at once.
-            lasted = self._parts.sources.monotonic() - began >= MOST_DELAY * SECOND_MS
+            # Only a session that lasted begins the delays anew: what fails at once would be tried for ever at once.
+            lasted = self._parts.sources.monotonic() - began >= SETTLED * SECOND_MS
             failures = 1 if lasted else failures + 1
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._delay(failures)):

@@ -1,0 +1,155 @@
+"""What a hub, or a proxy on the way, may do to the connection itself: cut, redirect, send more than it may."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from exchange.errors import Unavailable
+from exchange.hub.home import KEYSTORE
+from exchange.hub.tls import ServerTls
+from exchange.limits import SOCKET_BYTES
+from exchange.node.hub_client import QUICK_DEATHS, HubClient, Route
+from exchange.node.hub_feed import PollFeed, SocketFeed
+from exchange.node.identity import Identity
+from exchange.protocol import ITEM_CHECKPOINT, Item
+from exchange.storage.keystore import Keystore
+from tests.hub_server import running_hub, unlock
+from tests.node.test_hub_client import live, over, until_stored
+from tests.simulator import Simulation
+from tests.trip.connect_proxy import ConnectProxy
+from tests.trip.faulty_proxy import CHUNK
+from tests.trip.tls_tap import TlsTap
+from tests.worlds import keys, make_world
+
+
+class CuttingTap(TlsTap):
+    """Lets a WebSocket through, and cuts it as soon as the node has proved itself in it."""
+
+    async def _up(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        upgraded = False
+        while data := await reader.read(CHUNK):
+            writer.write(data)
+            await writer.drain()
+            if upgraded:
+                self.killed += 1
+                return
+            upgraded = b"upgrade: websocket" in data.lower()
+
+
+async def test_sockets_cut_twice_after_the_upgrade_mean_long_poll_for_the_rest_of_the_run(
+    tmp_path: Path,
+) -> None:
+    async with running_hub(make_world(), tmp_path / "hub") as hub:
+        tls = ServerTls(Keystore.open(hub.home / KEYSTORE, unlock(hub.home)), [hub.origin])
+        tls.refresh(now=hub.world.now)
+        async with (
+            CuttingTap(hub.port, server=tls.context, client=hub.context) as tap,
+            ConnectProxy("ana", "x", goes_to=tap.port) as proxy,
+            over(hub, tmp_path) as sim,
+        ):
+            # The tap stands behind a proxy, because tokens and certificate name the hub's own address.
+            pe = await sim.node(hub, "pe-csirt")
+            co = await sim.node(hub, "co-csirt", proxy=f"http://127.0.0.1:{proxy.port}", login=("ana", "x"))
+            async with live(pe, co):
+                sent = pe.send("co-csirt")
+                pe.up.sync.poke()
+                await until_stored(pe, sent, "co-csirt")
+                async with asyncio.timeout(30):
+                    while tap.killed < QUICK_DEATHS:
+                        await co.up.sync.changed.wait(0.5)
+                again = pe.send("co-csirt")
+                pe.up.sync.poke()
+                await until_stored(pe, again, "co-csirt")
+            assert co.received() == [sent, again]
+            async with co.hub.feed("") as feed:
+                assert isinstance(feed, PollFeed)
+            assert tap.killed == QUICK_DEATHS
+
+
+def a_client(origin: str, tmp_path: Path) -> HubClient:
+    world = make_world()
+    sources = Simulation(world, tmp_path).site("pe-csirt").sources()
+    route = Route(origin, ssl.create_default_context())
+    return HubClient(route, Identity(world.net, "pe-csirt", keys("pe-csirt")), sources)
+
+
+@asynccontextmanager
+async def answering(status: int, headers: dict[str, str]) -> AsyncIterator[tuple[str, list[str]]]:
+    """A server that answers everything so; its origin and what it was asked."""
+    asked: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        return web.Response(status=status, headers=headers)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}", asked
+    finally:
+        await runner.cleanup()
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_redirect_is_followed_by_no_call_and_no_socket(tmp_path: Path, status: int) -> None:
+    async with (
+        answering(200, {}) as (elsewhere, reached),
+        answering(status, {"Location": elsewhere + "/secret"}) as (origin, asked),
+        a_client(origin, tmp_path) as pe,
+    ):
+        with pytest.raises(Unavailable, match=r"hub\.unreachable"):
+            await pe.mailbox("", 0, 1_000)
+        async with pe.feed("") as feed:
+            assert isinstance(feed, PollFeed)
+        assert len(asked) == 2
+        assert reached == []
+
+
+class Flood:
+    """A socket that always has one more item of 1 MiB."""
+
+    closed = False
+    close_code = None
+
+    def __init__(self) -> None:
+        self.sent = 0
+
+    def __aiter__(self) -> Flood:
+        return self
+
+    async def __anext__(self) -> aiohttp.WSMessage:
+        self.sent += 1
+        item = Item(ITEM_CHECKPOINT, "", bytes(1024 * 1024)).to_bytes()
+        return aiohttp.WSMessage(aiohttp.WSMsgType.BINARY, item, None)
+
+
+async def test_socket_is_read_no_further_than_its_bytes_in_flight() -> None:
+    flood: Any = Flood()
+    world = make_world()
+    feed = SocketFeed(flood, "https://hub", Identity(world.net, "pe-csirt", keys("pe-csirt")))
+    reading = asyncio.create_task(feed.read())
+    most = SOCKET_BYTES // (1024 * 1024)
+    try:
+        for _ in range(100):
+            await asyncio.sleep(0)  # one step of the reader
+        assert flood.sent == most + 1  # the last one waits for room
+        for _ in range(20):
+            page = await feed.next(5)
+            assert 1 <= len(page.items) <= most
+            await asyncio.sleep(0)
+    finally:
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
