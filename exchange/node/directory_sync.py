@@ -162,26 +162,34 @@ class Replica:
         async with self._turn:
             if self._newest == offered:
                 return False
-            checkpoint = await self._checked(hub, offered)
-            if checkpoint is None:
+            found = await self._checked(hub, offered)
+            if found is None:
                 return False
+            offered, checkpoint = found
             grew = await self._extend(hub, checkpoint, offered)
             await self._take(offered, checkpoint)
             await self._read_notes()
             return grew
 
-    async def _checked(self, hub: HubApi, offered: SignedCheckpoint) -> Checkpoint | None:
-        """The offered checkpoint if it may follow the held one; None when the hub is behind and has been helped."""
+    async def _checked(
+        self, hub: HubApi, offered: SignedCheckpoint, *, again: bool = False
+    ) -> tuple[SignedCheckpoint, Checkpoint] | None:
+        """A checkpoint of the hub that may follow the held one; None when the hub is behind and has been helped."""
         directory = self.directory
         try:
             checkpoint = offered.verify(self._net, directory.hub.keys.signing)
             compare(self._newest, offered, directory, self._net)
         except Rejected as fault:
-            if fault.code == "directory.rollback" and await self._help(hub):
-                return None
+            if fault.code == "directory.rollback" and not again:
+                if await self._help(hub):
+                    return None
+                # Another member may have helped since the hub gave this one: one that rolls back shows it once more.
+                return await self._checked(
+                    hub, SignedCheckpoint.from_json(await hub.checkpoint()), again=True
+                )
             await self._alarm_over(fault, offered)
             raise
-        return checkpoint
+        return offered, checkpoint
 
     async def _help(self, hub: HubApi) -> bool:
         """A hub restored from an old copy gets back what it lost (§11.4); whether it lacked anything."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from exchange.canonical import sha256
+from exchange.canonical import Json, sha256
 from exchange.directory.checkpoint import Checkpoint, SignedCheckpoint
 from exchange.directory.prekeys import EPOCH_MS, GRACE_MS
 from exchange.directory.submission import LOGGED, PENDING
@@ -113,9 +113,25 @@ async def test_statement_in_own_name_by_somebody_else_alarms(sim: Simulation, pe
 async def test_shorter_log_without_a_restore_is_a_rollback(sim: Simulation, pe: Site) -> None:
     old = Checkpoint(sim.world.net, 0, 3, pe.up.replica.directory.root(3), sim.world.now)
     offered = SignedCheckpoint.sign(old, sim.world.hub_keys)
+
+    async def checkpoint() -> Json:
+        return offered.to_json()
+
+    pe.hub.checkpoint = checkpoint  # type: ignore[method-assign]  # and goes on showing it
     with pytest.raises(Rejected, match=r"directory\.rollback"):
         await pe.up.replica.follow(pe.hub, offered)
     assert pe.alarm_codes() == ["directory.rollback"]
+
+
+async def test_checkpoint_from_before_another_member_helped_is_no_rollback(
+    sim: Simulation, pe: Site, co: Site
+) -> None:
+    """A restored hub has shown its old checkpoint, and got the leaves back from pe before co could offer them."""
+    old = sim.running_hub.registrar.checkpoint
+    assert await co.up.prekeys.publish(co.hub, afresh=True)
+    assert not await co.up.replica.follow(co.hub, old)
+    assert co.alarm_codes() == []
+    assert co.up.replica.newest == sim.running_hub.registrar.checkpoint
 
 
 async def test_second_log_of_the_hub_is_a_split(sim: Simulation, pe: Site) -> None:
