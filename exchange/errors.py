@@ -244,7 +244,8 @@ CODES: dict[str, str] = {
     "cli.other-home": "the folder is not a home of this kind",
     "node.not-joined": "this node hasn't joined a network; use `exchange node join INVITATION`",
     "node.wrong-digits": "these aren't the network's digits; compare them again, and don't go on if they differ",
-    "node.restored": "this home is an older copy; new prekeys were made and the members asked to send again",
+    "node.restored": "this home looks like an older copy: new prekeys were made and the members asked to send again; "
+    "if nobody restored it, somebody else holds its keys: tell an officer",
     "node.not-running": "no serving process answers at this home",
     "directory.own-name": "the log has a statement in this member's name that this node didn't make",
     "outbox.lost": "a message could not be delivered before its end",

@@ -5,7 +5,7 @@ Facts come as arguments: the directory, the clock, what the caller parsed. TLP's
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from exchange.directory.members import Status
 from exchange.directory.prekeys import PrekeyRef
@@ -109,10 +109,13 @@ def check_open(*, urgency: str, lane: str) -> None:
         raise Rejected("message.urgency-mismatch", f"urgency {urgency} came in lane {lane}")
 
 
-def check_release(*, tlp: Tlp, who: str, record: Callable[[str, str], None]) -> None:
-    """May opened content leave to a person at this node (show, export)? Logs the decision through `record`.
+def check_release(*, tlp: Tlp, export: bool) -> None:
+    """May opened content be shown at this node, or leave it as a copy (`export`)? The caller logs what it lets out.
 
-    Every door out gets its own rule with the issue that builds it; a person at the recipient's own node may see all
-    that was sealed to the node. RED never gets here: it is refused at sending until persons have keys.
+    Who reads at the node of a recipient may see what was sealed to the node. RED is for named persons: a peer that
+    sealed it to a node all the same is read there, and no copy leaves. Raises Refused tlp.red-needs-persons.
     """
-    record(who, tlp.label)
+    if export and tlp is Tlp.RED:
+        raise Refused(
+            "tlp.red-needs-persons", "TLP:RED is for the persons it names: no copy of it leaves the node"
+        )

@@ -144,6 +144,7 @@ class Site:
         message_id: str | None = None,
         separate: bool = False,
         text: str = "",
+        tlp: Tlp = Tlp.AMBER,
     ) -> str:
         """Queue an alert; its message id."""
         message_id = message_id or self.up.sources.new_id()
@@ -156,7 +157,7 @@ class Site:
             kind="alert",
             case_id="case-1",
             urgency=urgency,
-            tlp=Tlp.AMBER,
+            tlp=tlp,
             subject=subject,
             text=text,
             created=now,

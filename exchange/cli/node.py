@@ -80,8 +80,7 @@ def join(
     from exchange.node.home import Home, open_home
 
     invited = Invitation.from_line(_invitation(call, invitation))
-    if invited.expires <= now_ms():
-        raise Refused("invitation.expired")
+    invited.check_time(now_ms())
     home = open_home(call.home, call.unlock()).tie(invited)
     call.out.note(f"applying at {invited.hub}")
 

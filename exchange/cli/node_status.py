@@ -35,7 +35,7 @@ def condition(home: Opened, server: Json | None) -> dict[str, Any]:
         "problem": server["problem"] if server else "",
         "directory_problem": server["directory_problem"] if server else "",
         "clock_offset_ms": server["clock_offset_ms"] if server else 0,
-        "unopened": len(home.desk.inbox(unopened=True)),
+        "unopened": home.desk.unopened(),
         "undelivered": len(waiting),
         "overdue": len(home.desk.outbox(overdue=True)),
         "set_aside": dict(Counter(one.what for one in home.set_aside())),

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from exchange import policy
+from exchange import tlp as labels
 from exchange.content import Status
 from exchange.errors import Refused
 from exchange.limits import DAY_MS, HOUR_MS, MAX_STIX, MINUTE_MS
@@ -30,6 +32,7 @@ PATIENCE_MS: Final = {
     "priority": 4 * HOUR_MS,
     "routine": DAY_MS,
 }
+EXPORT: Final = "export"
 ANSWERS: Final = ("acknowledged", "working", "declined")
 
 
@@ -134,6 +137,10 @@ class Desk:
             lambda c: store_inbox.listed(c, self._store.cipher, before=before, limit=limit, unopened=unopened)
         )
 
+    def unopened(self) -> int:
+        """How many messages nobody has opened."""
+        return self._store.db.read_sync(store_inbox.count_unopened)
+
     def find(self, message_id: str) -> list[Received]:
         """What came under an id, without opening it: for threads and checks. Raises Refused message.unknown."""
         found = self._store.db.read_sync(lambda c: store_inbox.find(c, self._store.cipher, message_id))
@@ -149,8 +156,8 @@ class Desk:
         return self._seen(message_id, "open")
 
     def export(self, message_id: str) -> list[Received]:
-        """As `open`, for a copy that leaves the node."""
-        return self._seen(message_id, "export")
+        """As `open`, for a copy that leaves the node. Raises Refused also as policy.check_release does."""
+        return self._seen(message_id, EXPORT)
 
     def _seen(self, message_id: str, action: str) -> list[Received]:
         now = self._sources.clock()
@@ -160,6 +167,9 @@ class Desk:
             if not found:
                 raise Refused("message.unknown")
             for one in found:
+                label = one.summary.get("tlp")
+                tlp = labels.parse(label) if label else labels.DEFAULT
+                policy.check_release(tlp=tlp, export=action == EXPORT)
                 what = f"{one.sender} {one.message_id}"
                 store_access.append(connection, at=now, who=self._who, action=action, what=what)
                 if store_inbox.set_opened(connection, one.n, at=now) and one.type == "stix":

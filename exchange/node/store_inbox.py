@@ -146,6 +146,12 @@ def listed(
     return [_received(row, cipher) for row in rows]
 
 
+def count_unopened(connection: Connection) -> int:
+    """Messages nobody has opened."""
+    row = sql(connection, "SELECT count(*) AS unopened FROM inbox WHERE opened_at IS NULL").one()
+    return int(row.unopened)
+
+
 def set_opened(connection: Connection, n: int, *, at: int) -> bool:
     """A person has seen it; whether for the first time."""
     changed = sql(

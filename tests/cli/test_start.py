@@ -8,8 +8,8 @@ from pathlib import Path
 
 import typer
 
-from exchange import demo
 from exchange.cli.app import build
+from exchange.demo import command as demo
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "cli.md"
 HEAVY = ("stix2", "aiohttp", "sqlalchemy", "alembic", "jsonschema_rs", "cryptography", "rich", "uvloop")
@@ -17,8 +17,8 @@ HEAVY = ("stix2", "aiohttp", "sqlalchemy", "alembic", "jsonschema_rs", "cryptogr
 
 def test_help_imports_nothing_heavy() -> None:
     script = (
-        "import sys; from exchange import demo; from exchange.cli.app import run;"
-        "code = run(['--help'], [demo.register]);"
+        "import sys; from exchange.demo import command; from exchange.cli.app import run;"
+        "code = run(['--help'], [command.register]);"
         f"print(code, [name for name in {HEAVY!r} if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

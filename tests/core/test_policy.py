@@ -184,7 +184,10 @@ def test_the_urgency_told_is_the_lane_it_came_in() -> None:
         policy.check_open(urgency="flash", lane="routine")
 
 
-def test_every_release_is_written_down() -> None:
-    seen: list[tuple[str, str]] = []
-    policy.check_release(tlp=Tlp.AMBER, who="ana", record=lambda who, label: seen.append((who, label)))
-    assert seen == [("ana", Tlp.AMBER.label)]
+def test_red_may_be_read_where_it_came_and_leaves_in_no_copy() -> None:
+    for tlp in Tlp:
+        policy.check_release(tlp=tlp, export=False)
+        if tlp is not Tlp.RED:
+            policy.check_release(tlp=tlp, export=True)
+    with pytest.raises(Refused, match=r"tlp\.red-needs-persons"):
+        policy.check_release(tlp=Tlp.RED, export=True)

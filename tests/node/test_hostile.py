@@ -14,11 +14,13 @@ from exchange.canonical import b64, dumps
 from exchange.content import CheckpointNote, Meta, pack_content
 from exchange.directory.checkpoint import Checkpoint, SignedCheckpoint
 from exchange.envelope import Recipient, Sealed
+from exchange.errors import Refused
 from exchange.limits import DAY_MS
 from exchange.link import Link
 from exchange.message import Urgency
 from exchange.node.store_outbox import Outgoing
 from exchange.protocol import ITEM_CHECKPOINT, ITEM_RECEIPTS, Item
+from exchange.tlp import Tlp
 from tests.simulator import Simulation, Site, uuid_of
 from tests.worlds import keys
 
@@ -295,3 +297,17 @@ async def test_rejected_envelope_is_named_where_no_id_could_be_read(
     await sim.rounds(4)
     copy = pe.copy(sent, "co-csirt")
     assert (copy.state, copy.coarse, copy.code) == ("rejected", "unreadable", "envelope.unknown-prekey")
+
+
+async def test_red_sealed_to_a_node_is_read_there_and_leaves_in_no_copy(
+    sim: Simulation, pe: Site, co: Site
+) -> None:
+    """Only a peer of another make sends RED to nodes: our own policy refuses it, so this goes past the policy."""
+    message_id = pe.send("co-csirt", tlp=Tlp.RED)
+    await sim.rounds()
+    (got,) = co.desk.open(message_id)
+    assert got.summary["tlp"] == Tlp.RED.label
+    with pytest.raises(Refused, match=r"tlp\.red-needs-persons"):
+        co.desk.export(message_id)
+    assert [row.action for row in co.desk.access_log()] == ["open"]
+    assert co.desk.unopened() == 0
