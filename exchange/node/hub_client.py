@@ -6,6 +6,7 @@ signed in an answer is verified by whoever asked for it.
 
 from __future__ import annotations
 
+import io
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -245,7 +246,7 @@ class HubClient:
             async with self._open_session().request(
                 method,
                 self._route.origin + target,
-                data=body or None,
+                data=io.BytesIO(body) if body else None,  # raw bytes over 1 MiB would be sent in one piece
                 headers=headers,
                 timeout=timeout,
                 proxy=self._route.proxy or None,

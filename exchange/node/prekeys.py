@@ -44,6 +44,9 @@ class Prekeys:
         self._swept_at = sources.monotonic()
         self._asked_in = ""  # the hub's epoch in which it was asked for our records
         self._hub_lacks = False
+        self._replacing: list[
+            OwnPrekey
+        ] = []  # made afresh, and not yet taken by the log: a retry offers them again
 
     async def load(self) -> None:
         """Read which prekeys are held: those whose private halves are in the keystore."""
@@ -99,8 +102,10 @@ class Prekeys:
         answer = SignedSubmission.from_json(await hub.post_statement(statement.to_json(), records))
         submission = answer.verify(identity.net, directory.hub.keys.signing, statement=digest)
         await self._replica.refresh(hub)
-        self._hub_lacks = self._hub_lacks and submission.outcome != LOGGED
-        return submission.outcome == LOGGED
+        logged = submission.outcome == LOGGED
+        if logged:
+            self._hub_lacks, self._replacing = False, []
+        return logged
 
     def _is_due(self) -> bool:
         directory = self._replica.directory
@@ -110,7 +115,7 @@ class Prekeys:
     async def _made(self, *, afresh: bool) -> Sequence[PrekeyRef]:
         """The epochs to publish: those held and not over, and new ones up to 8 weeks ahead, durable on return."""
         now = self._sources.clock()
-        kept = [] if afresh else self._kept(now)
+        kept = [one for one in self._replacing if one.until > now] if afresh else self._kept(now)
         start = max(kept[-1].until if kept else 0, now - START_BEFORE_MS)
         fresh: list[OwnPrekey] = []
         secrets: dict[str, bytes] = {}
@@ -128,6 +133,8 @@ class Prekeys:
             self._keystore.update(secrets)
             await self._store.db.write(write)
             await self.load()
+        if afresh:
+            self._replacing = kept + fresh
         return [PrekeyRef(prekey.kid, prekey.start, prekey.until, prekey.destroy) for prekey in kept + fresh]
 
     def _kept(self, now: int) -> list[OwnPrekey]:

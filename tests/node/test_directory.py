@@ -10,7 +10,7 @@ from exchange.canonical import Json, sha256
 from exchange.directory.checkpoint import Checkpoint, SignedCheckpoint
 from exchange.directory.prekeys import EPOCH_MS, GRACE_MS
 from exchange.directory.submission import LOGGED, PENDING
-from exchange.errors import ExchangeError, Refused, Rejected
+from exchange.errors import ExchangeError, Refused, Rejected, Unavailable
 from exchange.hub.applications import create_invitation
 from exchange.keys import digits, member_digits
 from exchange.limits import DAY_MS, HOUR_MS
@@ -253,3 +253,25 @@ async def test_anchor_is_confirmed_by_the_right_digits_only(sim: Simulation, pe:
     spoken = digits(sim.world.net).replace(" ", "  ")
     confirm_anchor(pe.up.store, sim.world.net, spoken, now=sim.world.now)
     assert anchor_confirmed(pe.up.store)
+
+
+async def test_prekeys_the_log_would_not_take_are_offered_again_and_not_made_anew(
+    sim: Simulation, co: Site
+) -> None:
+    def refuse(name: str, _value: Any) -> None:
+        if name == "post_statement":
+            raise Unavailable("directory.read-only")
+
+    held = set(co.up.prekeys._keystore.names())
+    co.hub.wire.before = refuse
+    made = []
+    for _ in range(3):
+        with pytest.raises(Unavailable, match=r"directory\.read-only"):
+            await co.up.prekeys.publish(co.hub, afresh=True)
+        made.append(set(co.up.prekeys._keystore.names()) - held)
+    co.hub.wire.before = lambda _name, _value: None
+    assert await co.up.prekeys.publish(co.hub, afresh=True)
+    made.append(set(co.up.prekeys._keystore.names()) - held)
+    assert made[0]
+    assert made == [made[0]] * 4
+    assert {ref.kid.hex() for ref in co.up.replica.directory.prekeys("co-csirt")} == made[0]
