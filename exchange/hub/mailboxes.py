@@ -18,7 +18,7 @@ from exchange import policy
 from exchange.canonical import Json
 from exchange.envelope import check_upload, read_upload
 from exchange.errors import ExchangeError, Hold, Refused, Rejected, Unavailable
-from exchange.header import LANES
+from exchange.header import LANES, DirRef
 from exchange.hub.bells import Bells
 from exchange.hub.registrar import Registrar
 from exchange.hub.store import HubStore
@@ -213,16 +213,7 @@ class Mailboxes:
         salts = {new.env: self._random(SALT_BYTES) for new in group}
 
         def sign(number: int, envs: Sequence[bytes]) -> Batch:
-            leaves = [accepted(env, salts[env]) for env in envs]
-            return make_batch(
-                net=self._registrar.net,
-                signer=HUB,
-                keys=self._keys,
-                number=number,
-                dir_ref=dir_ref,
-                at=now,
-                leaves=leaves,
-            )
+            return self._batch(number, now, dir_ref, [accepted(env, salts[env]) for env in envs])
 
         quota = Quota(self._limits.quota_envelopes, self._limits.quota_bytes)
         kept = await self._store.accept(group, at=now, quota=quota, sign=sign)
@@ -230,6 +221,17 @@ class Mailboxes:
             if one.new:
                 self._bells.ring(new.recipients)
         return kept
+
+    def _batch(self, number: int, at: int, dir_ref: DirRef, leaves: Sequence[Leaf]) -> Batch:
+        return make_batch(
+            net=self._registrar.net,
+            signer=HUB,
+            keys=self._keys,
+            number=number,
+            dir_ref=dir_ref,
+            at=at,
+            leaves=leaves,
+        )
 
     # out
 
@@ -306,15 +308,7 @@ class Mailboxes:
                     Leaf(recipient, env, lc, EXPIRED, "", self._random(SALT_BYTES))
                     for recipient, env, lc in copies
                 ]
-                return make_batch(
-                    net=self._registrar.net,
-                    signer=HUB,
-                    keys=self._keys,
-                    number=number,
-                    dir_ref=dir_ref,
-                    at=at,
-                    leaves=leaves,
-                )
+                return self._batch(number, at, dir_ref, leaves)
 
             done = await self._store.expire(now=now, sign=sign)
             self._bells.ring(done.senders | done.recipients)
