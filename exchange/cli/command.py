@@ -24,6 +24,7 @@ from exchange.errors import Refused
 if TYPE_CHECKING:
     from exchange.storage.unlock import Unlock
 
+KEY_FILE_NOTE = "key-file"  # in a home: where its key file lies
 CREDENTIAL = "exchange-key"  # the name a systemd unit gives it: LoadCredential=exchange-key:/path
 
 HomeOption = Annotated[
@@ -55,7 +56,7 @@ class Call:
     key_file: Path | None = None
 
     def unlock(self, *, new: bool = False) -> Unlock:
-        """What opens the keystore, first found: an option or its variable, a systemd credential, a typed passphrase.
+        """What opens the keystore, first found: an option, its variable, the home's note, a credential, typing.
 
         `new`: a keystore is about to be made, so a typed passphrase is asked for twice, and a key file that isn't
         there yet is made. Raises Refused cli.no-unlock, cli.usage (both given), keystore.*.
@@ -91,7 +92,16 @@ class Call:
             )
         if all(given):
             raise Refused("cli.usage", "give a passphrase file or a key file, not both")
+        note = self.home / KEY_FILE_NOTE
+        if not any(given) and note.exists():
+            return None, Path(note.read_text(encoding="utf-8"))
         return given
+
+    def remember(self) -> None:
+        """Note in a home just made which key file opens it, so that nobody must say it again at 3 a.m."""
+        _, key_file = self._files()
+        if key_file:
+            remember_key_file(self.home, key_file)
 
     def confirm(self, question: str) -> None:
         """Go on only if a person says yes, or said --yes. Raises Refused cli.unconfirmed."""
@@ -151,6 +161,13 @@ def command(
         return function
 
     return register
+
+
+def remember_key_file(home: Path, key_file: Path) -> None:
+    """Write down in `home` where its key file lies: a path, no secret."""
+    from exchange.storage.files import write_private
+
+    write_private(home / KEY_FILE_NOTE, str(key_file.resolve()).encode("utf-8"))
 
 
 def now_ms() -> int:

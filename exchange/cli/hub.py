@@ -89,6 +89,7 @@ def init(
         port=port,
         public_certificate=public_certificate,
     )
+    call.remember()
     _drafted(call, draft)
 
 

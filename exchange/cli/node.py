@@ -50,6 +50,7 @@ def init(
         return
     handle = call.ask("Handle of this member, e.g. pe-csirt", member, "--member")
     seeds = create(call.home, handle, call.unlock(new=True), real_sources())
+    call.remember()
     value = {
         "member": handle,
         "home": str(call.home),

@@ -45,6 +45,7 @@ def init(call: Call, name: Annotated[str | None, typer.Option(help="Name of the 
     else:
         chosen = call.ask("Name of this officer, e.g. ana", name, "--name")
         home = OfficerHome.create(call.home, chosen, call.unlock(new=True), os.urandom)
+        call.remember()
         said = f"made the home of officer {home.name} at {call.home}"
     value = {
         "officer": home.name,

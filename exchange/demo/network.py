@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from exchange.cli.command import now_ms
+from exchange.cli.command import now_ms, remember_key_file
 from exchange.cli.node_home import Opened, membership
 from exchange.cli.officer_home import OfficerHome, read_genesis, write_public
 from exchange.cli.officer_view import viewing
@@ -101,6 +101,8 @@ class DemoNetwork:
             OfficerHome.create(self._root / f"officer-{name}", name, self._unlock(name), os.urandom)
             for name in OFFICERS
         ]
+        for name in OFFICERS:
+            remember_key_file(self._root / f"officer-{name}", self._keys / name)
         self._begin(officers)
         self.start_hub()
         asyncio.run(self._admit_all(officers))
@@ -160,6 +162,7 @@ class DemoNetwork:
             random=os.urandom,
             port=self.port,
         )
+        remember_key_file(self.hub_path, self._keys / "hub")
         round_trip = self._root / "genesis.json"
         write_public(round_trip, hub_home.read_genesis(self.hub_path))
         for officer in officers:
@@ -201,6 +204,7 @@ class DemoNetwork:
 
     async def _apply(self, node: DemoNode, invitation: Invitation) -> None:
         create(node.path, node.member, Unlock.key_file(node.key), real_sources())
+        remember_key_file(node.path, node.key)
         tied = node.home().tie(invitation)
         async with running(tied, real_sources(), as_invitee=True) as service:
             await service.membership.apply(
