@@ -81,9 +81,6 @@ class SimulatedHub:
             raise Unavailable("hub.unreachable")
         return await self.wire.carry(name, value, call)
 
-    async def genesis(self) -> Json:
-        raise NotImplementedError("nodes take it as leaf 0")
-
     async def checkpoint(self) -> Json:
         async def call() -> Json:
             return self._hub.registrar.checkpoint.to_json()

@@ -11,6 +11,8 @@ from typing import Any
 import orjson
 import pytest
 
+from tests.stix_samples import SOMEBODY, bundle_of
+
 MEMBERS = ["pe-csirt", "co-csirt", "bb-csirt"]
 SECONDS = 120
 
@@ -92,17 +94,8 @@ def test_real_files_arrive_byte_for_byte(data_dir: Path) -> None:
 
 
 def test_a_single_file_can_be_sent_and_a_bad_object_does_not_make_the_run_fail(tmp_path: Path) -> None:
-    identity = {
-        "type": "identity",
-        "spec_version": "2.1",
-        "id": "identity--cf8b0cc2-b8fc-4f13-8fd9-1a0244e0722a",
-        "created": "2026-11-03T06:40:00.000Z",
-        "modified": "2026-11-03T06:40:00.000Z",
-        "name": "Somebody",
-    }
-    bundle = {"type": "bundle", "id": "bundle--24f585ab-fdde-4ee9-871b-15fca2063a19"}
     path = tmp_path / "two.json"
-    path.write_bytes(orjson.dumps(bundle | {"objects": [identity, {"type": "nothing"}]}))
+    path.write_bytes(bundle_of(SOMEBODY, {"type": "nothing"}))
     code, value, told = run("--data", str(path))
     assert code == 0, told
     assert (value["data"]["files"], value["data"]["sent"], value["data"]["objects_sent"]) == (1, 1, 1)

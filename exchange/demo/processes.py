@@ -111,4 +111,6 @@ def until(what: str, is_so: Callable[[], bool], *, seconds: float = READY_SECOND
     while not is_so():
         if time.monotonic() > end:
             raise Unavailable("cli.timeout", f"{what}: not within {seconds:g} s")
-        time.sleep(LOOK_SECONDS)
+        time.sleep(
+            LOOK_SECONDS
+        )  # other processes' files tell of nothing by themselves: look, up to the deadline

@@ -245,7 +245,7 @@ async def _listening(context: Context, tls: ServerTls | None) -> AsyncIterator[L
 def _signals(stop: asyncio.Event) -> Iterator[None]:
     """SIGTERM and SIGINT end the hub in order, where this thread may say so (not in a test's)."""
     loop, taken = asyncio.get_running_loop(), []
-    with suppress(NotImplementedError, RuntimeError, ValueError):
+    with suppress(RuntimeError, ValueError):  # both mean: not the main thread
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
             taken.append(number)

@@ -69,8 +69,6 @@ class HubApi(Protocol):
     def clock_offset(self) -> int:
         """What is added to this node's clock for tokens, because the hub's is that far ahead, ms."""
 
-    async def genesis(self) -> Json: ...
-
     async def checkpoint(self) -> Json: ...
 
     async def leaves(self, start: int) -> list[bytes]:

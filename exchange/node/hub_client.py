@@ -102,9 +102,6 @@ class HubClient:
 
     # -- the directory ------------------------------------------------------------------------------------------
 
-    async def genesis(self) -> Json:
-        return _json(await self._get(protocol.GENESIS))
-
     async def checkpoint(self) -> Json:
         return _json(await self._get(protocol.CHECKPOINT))
 

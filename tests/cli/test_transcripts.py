@@ -7,11 +7,11 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-import orjson
 import pytest
 
 from exchange.tlp import Tlp
 from tests.cli.transcript import Story, story
+from tests.stix_samples import SOMEBODY, bundle_of
 
 HERE = Path(__file__).parent
 
@@ -47,16 +47,7 @@ def _write_files(folder: Path) -> None:
     for name, data in files.items():
         (folder / name).write_bytes(data)
         (folder / name).chmod(0o600)
-    identity = {
-        "type": "identity",
-        "spec_version": "2.1",
-        "id": "identity--cf8b0cc2-b8fc-4f13-8fd9-1a0244e0722a",
-        "created": "2026-11-03T06:40:00.000Z",
-        "modified": "2026-11-03T06:40:00.000Z",
-        "name": "Somebody",
-    }
-    bundle = {"type": "bundle", "id": "bundle--24f585ab-fdde-4ee9-871b-15fca2063a19"}
-    red = identity | {"object_marking_refs": [Tlp.RED.marking_id]}
-    (folder / "red.json").write_bytes(orjson.dumps(bundle | {"objects": [red]}))
-    (folder / "mixed.json").write_bytes(orjson.dumps(bundle | {"objects": [identity, {"type": "nothing"}]}))
+    red = SOMEBODY | {"object_marking_refs": [Tlp.RED.marking_id]}
+    (folder / "red.json").write_bytes(bundle_of(red))
+    (folder / "mixed.json").write_bytes(bundle_of(SOMEBODY, {"type": "nothing"}))
     (folder / "bad.json").write_bytes(b"{")
