@@ -162,6 +162,10 @@ class Fields:
     def binary(self, name: str, size: int | None = None) -> bytes:
         return unb64(self._value[name], size=size, field=f"{self._what}.{name}")
 
+    def hash_or_none(self, name: str) -> bytes:
+        """32 bytes, or none at all for `""`."""
+        return b"" if self._value[name] == "" else self.binary(name, 32)
+
     def human(self, name: str, *, most: int) -> str:
         return b64_text(self._value[name], most=most, field=f"{self._what}.{name}")
 

@@ -27,10 +27,17 @@ LAYERS: dict[str, str] = {
         exchange.directory.members
         exchange.directory.prekeys
         exchange.directory.statements
+        exchange.directory.contacts
+        exchange.directory.bodies_base
+        exchange.directory.bodies_members
+        exchange.directory.bodies_network
+        exchange.directory.bodies_contacts
+        exchange.directory.bodies
         exchange.directory.onboarding
         exchange.directory.checkpoint
         exchange.directory.log
         exchange.directory.network
+        exchange.directory.rule
         exchange.directory.rules
         exchange.directory.state
         exchange.directory.submission

@@ -10,7 +10,7 @@ import pytest
 
 from exchange import limits
 from exchange.canonical import b64, h, unb64
-from exchange.directory.statements import MAX_NAME, MAX_OFFICERS, MAX_SPONSORS
+from exchange.directory.bodies_base import MAX_NAME, MAX_OFFICERS, MAX_SPONSORS
 from exchange.errors import CODES
 from exchange.formats import json_spans
 from exchange.header import LANES, parse_header

@@ -13,18 +13,13 @@ from functools import cache
 import pytest
 
 from exchange.canonical import b64, dumps, sha256
+from exchange.directory.bodies_base import build_add, build_genesis, build_prekeys
 from exchange.directory.checkpoint import Checkpoint, SignedCheckpoint
 from exchange.directory.log import Leaf
 from exchange.directory.members import HubIdentity, Member, Officer
 from exchange.directory.prekeys import EPOCH_MS, GRACE_MS, PrekeyRecord, PrekeyRef
 from exchange.directory.state import Directory, Outcome
-from exchange.directory.statements import (
-    Statement,
-    build_add,
-    build_genesis,
-    build_prekeys,
-    network_id,
-)
+from exchange.directory.statements import Statement, network_id
 from exchange.errors import Rejected
 from exchange.header import DirRef
 from exchange.keys import PrekeySecret, PrivateKeys

@@ -17,8 +17,10 @@ from typing import Final, Self
 import orjson
 
 from exchange.canonical import HANDLE, ZERO32, Fields, Json, b64, dumps, loads
+from exchange.directory.bodies import parse_body
+from exchange.directory.bodies_base import Genesis
 from exchange.directory.members import Officer
-from exchange.directory.statements import Genesis, Statement, network_id, parse_body
+from exchange.directory.statements import Statement, network_id
 from exchange.errors import Refused, Rejected
 from exchange.keys import SEED_BYTES, PrivateKeys, digits
 from exchange.limits import MAX_JSON_REQUEST, MAX_STATEMENT

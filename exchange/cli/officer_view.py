@@ -12,10 +12,12 @@ from dataclasses import dataclass
 
 from exchange.canonical import Fields, Json
 from exchange.cli.officer_home import OfficerHome
+from exchange.directory.bodies import parse_body
+from exchange.directory.bodies_base import Add
 from exchange.directory.checkpoint import SignedCheckpoint
 from exchange.directory.members import Member
 from exchange.directory.state import Directory
-from exchange.directory.statements import Add, Statement, parse_body, read_signatures, signatures_json
+from exchange.directory.statements import Statement, read_signatures, signatures_json
 from exchange.directory.submission import SignedSubmission, Submission
 from exchange.errors import Refused, Rejected
 from exchange.keys import member_digits

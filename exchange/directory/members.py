@@ -27,17 +27,54 @@ MAX_CA: Final = 4_096  # bytes of DER
 
 
 class Status(Enum):
-    """How a member stands; all but ACTIVE wait for statements of a later version."""
+    """How a member stands; what each permits is `policy`'s business (docs/protocol.md §9.8)."""
 
+    PROVISIONAL = "provisional"
     ACTIVE = "active"
     RESTRICTED = "restricted"
     SUSPENDED = "suspended"
+    OFFBOARDING = "offboarding"
     REMOVED = "removed"
+
+
+ADMITTED_AS: Final = (Status.ACTIVE.value, Status.PROVISIONAL.value)
+
+
+@dataclass(frozen=True)
+class Suspension:
+    """Why and until when (UTC ms) a member is suspended; `confirm_by` is 0 once the officers' threshold signed.
+
+    `named` is the hash of the suspend statement, which reinstating and confirming name.
+    """
+
+    named: bytes
+    ground: str
+    document: bytes
+    since: int
+    until: int
+    confirm_by: int
+    officers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """New keys that become a member's at `due` (UTC ms) unless vetoed; `named` is the recover statement's hash."""
+
+    named: bytes
+    keys: PublicKeys
+    next: bytes
+    revoke: PublicKey
+    due: int
+    next_only: bool  # only the committed next key can veto it
 
 
 @dataclass(frozen=True)
 class Member:
-    """A member: its keys, what it committed to for later, and its standing `since` (leaf time, UTC ms)."""
+    """A member: its keys, what it committed to for later, and its standing `since` (leaf time, UTC ms).
+
+    `before` is the status that lifting a restriction or suspension leads back to, `lifts` the statement to name for
+    it; `until` the end of an offboarding; `rotations` how often it rotated; `vetoes` how many recoveries it vetoed.
+    """
 
     handle: str
     member_class: str
@@ -47,10 +84,22 @@ class Member:
     next: bytes
     status: Status = Status.ACTIVE
     since: int = 0
+    agreement: bytes = b""  # SHA-256 of the accession agreement
+    application: bytes = b""  # salted hash of the application document
+    sponsors: tuple[str, ...] = ()
+    before: Status = Status.ACTIVE
+    lifts: bytes = b""
+    until: int = 0
+    suspension: Suspension | None = None
+    recovery: Recovery | None = None
+    rotations: int = 0
+    vetoes: int = 0
 
     def to_json(self) -> Json:
-        """The `member` of an add body; `since` comes from the leaf."""
+        """The `member` of an add body; the rest comes from the leaves."""
         return {
+            "agreement": b64(self.agreement),
+            "application": b64(self.application),
             "class": self.member_class,
             "country": self.country,
             "handle": self.handle,
@@ -63,9 +112,18 @@ class Member:
     @classmethod
     def from_json(cls, value: Json) -> Member:
         """Inverse of `to_json`. Raises Rejected json.bad-schema."""
-        names = ("class", "country", "handle", "keys", "next", "revoke", "status")
+        names = (
+            "agreement",
+            "application",
+            "class",
+            "country",
+            "handle",
+            "keys",
+            "next",
+            "revoke",
+            "status",
+        )
         fields = Fields(value, names, what="member")
-        fields.exactly("status", Status.ACTIVE.value)  # members are admitted as active in this version
         handle = fields.matching("handle", HANDLE)
         if not is_member_handle(handle):
             raise Rejected("json.bad-schema", f"member.handle: {handle} is reserved")
@@ -76,7 +134,24 @@ class Member:
             keys=PublicKeys.from_json(fields.raw("keys"), what="member.keys"),
             revoke=PublicKey.from_json(fields.raw("revoke"), what="member.revoke"),
             next=fields.binary("next", 32),
+            status=Status(fields.one_of("status", ADMITTED_AS)),
+            agreement=fields.hash_or_none("agreement"),
+            application=fields.hash_or_none("application"),
         )
+
+
+@dataclass(frozen=True)
+class Unit:
+    """An address `member/unit` with keys of its own; `kind` is `unit` or `person`, `since` the leaf's time (UTC ms)."""
+
+    address: str
+    kind: str
+    keys: PublicKeys
+    since: int
+
+    @property
+    def member(self) -> str:
+        return self.address.partition("/")[0]
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ _MAY_SPONSOR: Final = frozenset({Status.ACTIVE})
 _COUNTS: Final = frozenset({Status.ACTIVE, Status.RESTRICTED, Status.SUSPENDED})
 
 # type of statement -> from which status (None: no such handle yet) to which
-TRANSITIONS: Final[Mapping[str, tuple[Status | None, Status]]] = {
-    "add": (None, Status.ACTIVE),
+TRANSITIONS: Final[Mapping[str, tuple[Status | None, Status | None]]] = {
+    "add": (None, None),  # as the statement says: active for founders, else provisional
 }
 
 
@@ -37,7 +37,7 @@ def moved(statement_type: str, before: Member | None, after: Member, *, at: int)
     start, end = TRANSITIONS[statement_type]
     if (before.status if before else None) is not start:
         raise Rejected("directory.handle-taken", f"{after.handle} was used before")
-    return replace(after, status=end, since=at)
+    return replace(after, status=end or after.status, since=at)
 
 
 def sponsors_needed(country: str, members: Iterable[Member], threshold: int) -> int:

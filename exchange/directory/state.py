@@ -12,25 +12,15 @@ from types import MappingProxyType
 from typing import Final
 
 from exchange.canonical import ZERO32
+from exchange.directory.bodies import Body, Unknown, parse_body, parse_type
+from exchange.directory.bodies_base import Genesis
+from exchange.directory.contacts import Constituency, Contact, Record, named_parts
 from exchange.directory.log import Leaf, Tree, read_leaf
-from exchange.directory.members import HubIdentity, Member, Officer
-from exchange.directory.network import Network, member_of
+from exchange.directory.members import HubIdentity, Member, Officer, Unit
+from exchange.directory.network import Network, Policy, member_of
 from exchange.directory.prekeys import PrekeyRef, choose
 from exchange.directory.rules import RULES
-from exchange.directory.statements import (
-    HUB,
-    RECOVERY,
-    Body,
-    Genesis,
-    Head,
-    Statement,
-    Subject,
-    Unknown,
-    network_id,
-    parse_body,
-    parse_head,
-    parse_type,
-)
+from exchange.directory.statements import HUB, RECOVERY, Head, Statement, Subject, network_id, parse_head
 from exchange.errors import Damaged, Hold, Refused, Rejected
 from exchange.keys import STATEMENT, PublicKey, PublicKeys
 from exchange.limits import LEAF_AHEAD_MS
@@ -132,7 +122,9 @@ class Directory:
             self._limited = self._limited or code == _LIMITED
         else:
             head = body.head
-            RULES[head.type].take(self._network, body, parsed.at)
+            RULES[head.type].take(
+                self._network, body, parsed.at, statement_hash, frozenset(statement.signers)
+            )
             self._mark(head, statement_hash)
         self._log(leaf, parsed.at)
         return Outcome(
@@ -162,9 +154,9 @@ class Directory:
             raise Rejected(self._code_beyond_this_version(statement))
         if head.not_after < at:
             raise Rejected("directory.lapsed")
-        if head.after != self.last_hash(*head.subject):
-            raise Rejected("directory.stale")
         rule = RULES[head.type]
+        if head.after != (ZERO32 if rule.outruns else self.last_hash(*head.subject)):
+            raise Rejected("directory.stale")
         _verify(statement, lambda signer: rule.key(self._network, body, signer))
         rule.check(self._network, body, frozenset(statement.signers), at)
         return body
@@ -209,7 +201,7 @@ class Directory:
 
     @property
     def hub(self) -> HubIdentity:
-        return self._network.genesis.hub
+        return self._network.hubs[-1]
 
     @property
     def officers(self) -> Mapping[str, Officer]:
@@ -222,12 +214,47 @@ class Directory:
         return MappingProxyType(self._network.members)
 
     @property
+    def term(self) -> int:
+        """Of the hub: 0 for the genesis', one more with each hub-change."""
+        return len(self._network.hubs) - 1
+
+    @property
+    def policy(self) -> Policy:
+        """What the network has agreed on."""
+        return self._network.policy
+
+    @property
+    def units(self) -> Mapping[str, Unit]:
+        """By address."""
+        return MappingProxyType(self._network.units)
+
+    @property
+    def contacts(self) -> Mapping[str, Contact]:
+        """By address, ended ones among them."""
+        return MappingProxyType(self._network.contacts)
+
+    @property
+    def records(self) -> Mapping[str, Record]:
+        """What members say of themselves, by handle."""
+        return MappingProxyType(self._network.records)
+
+    @property
+    def constituencies(self) -> Mapping[str, Constituency]:
+        """Approved networks and domains, by handle."""
+        return MappingProxyType(self._network.constituencies)
+
+    def named_parts(self) -> frozenset[bytes]:
+        """The hash of every part beside the log that is to be kept."""
+        network = self._network
+        return named_parts(network.records, network.constituencies, network.contacts.values())
+
+    @property
     def officers_threshold(self) -> int:
-        return self._network.genesis.officers_threshold
+        return self._network.policy.officers
 
     @property
     def sponsors_threshold(self) -> int:
-        return self._network.genesis.sponsors_threshold
+        return self._network.policy.sponsors
 
     @property
     def size(self) -> int:

@@ -1,48 +1,39 @@
-"""Statements: the signed facts of the directory log, from bytes to values and back (docs/protocol.md §9.1, §9.3-9.5).
+"""Statements: the signed facts of the directory log, from bytes to values and back (docs/protocol.md §9.1).
 
-Owns the wire form, the members every body has, and the closed schema of each type: one parser per type in `PARSERS`.
-Whether a statement takes effect is `state`'s business; nothing here verifies a signature.
+Owns the wire form and the members every body has; the closed schema of each type is `bodies`' business, whether a
+statement takes effect `state`'s. Nothing here verifies a signature.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, TypeAlias
 
 from exchange.canonical import (
     ADDRESS,
-    ZERO32,
     Fields,
     Json,
     b64,
     dumps,
     h,
-    is_member_handle,
     loads,
     sha256,
-    text_b64,
     unb64,
 )
-from exchange.directory.members import HubIdentity, Member, Officer
-from exchange.directory.prekeys import PrekeyRef, read_refs
 from exchange.errors import Refused, Rejected
-from exchange.header import SUITE
-from exchange.keys import SIGNATURE_BYTES, STATEMENT, PrivateKeys, PublicKey
+from exchange.keys import SIGNATURE_BYTES, STATEMENT, PrivateKeys
 from exchange.limits import MAX_STATEMENT, MAX_STATEMENT_SIGNATURES
 
 HUB: Final = "hub"
 RECOVERY: Final = "recovery"
 NETWORK: Final = "network"
-MAX_OFFICERS: Final = 16  # so that a genesis with all their keys stays within MAX_STATEMENT
-MAX_SPONSORS: Final = 32
-MAX_NAME: Final = 256  # bytes of UTF-8
 
 Subject: TypeAlias = tuple[str, str]  # address or `network`, class
 
-_HEAD: Final = ("after", "net", "not_after", "subject", "type", "v")
+HEAD: Final = ("after", "net", "not_after", "subject", "type", "v")
 # as open as an address: a type or class that only later versions know must still be read as what it is
 _WORD = re.compile(r"[a-z0-9-]{2,32}\Z")
 
@@ -111,44 +102,10 @@ class Head:
 
 
 @dataclass(frozen=True)
-class Genesis:
-    """The network's beginning (§9.3)."""
-
-    head: Head
-    nonce: bytes
-    name: str
-    hub: HubIdentity
-    officers: tuple[Officer, ...]
-    officers_threshold: int
-    sponsors_threshold: int
-    recovery: PublicKey
-    at: int
-
-
-@dataclass(frozen=True)
-class Add:
-    """A new member (§9.4)."""
-
-    head: Head
-    member: Member
-
-
-@dataclass(frozen=True)
-class Prekeys:
-    """An address's prekeys from now on (§9.5)."""
-
-    head: Head
-    refs: tuple[PrekeyRef, ...]
-
-
-@dataclass(frozen=True)
 class Unknown:
     """A type that this version doesn't know; its further members are anybody's guess."""
 
     head: Head
-
-
-Body: TypeAlias = Genesis | Add | Prekeys | Unknown
 
 
 def network_id(genesis_body: bytes) -> bytes:
@@ -163,8 +120,8 @@ def parse_head(body: bytes, net: bytes) -> tuple[Head, Json]:
     """
     try:
         value = loads(body, most=MAX_STATEMENT, field="statement")
-        common = {name: value[name] for name in _HEAD if name in value} if isinstance(value, dict) else None
-        fields = Fields(common, _HEAD, what="statement")
+        common = {name: value[name] for name in HEAD if name in value} if isinstance(value, dict) else None
+        fields = Fields(common, HEAD, what="statement")
         fields.exactly("v", 1)
         fields.exactly("net", b64(net))
         address, word = fields.items("subject", least=2, most=2)
@@ -181,66 +138,6 @@ def parse_head(body: bytes, net: bytes) -> tuple[Head, Json]:
     except Rejected as fault:
         raise Rejected("directory.bad-statement", fault.detail) from None
     return head, value
-
-
-def parse_type(head: Head, value: Json) -> Body:
-    """The rest of a body by the closed schema of its type. Raises Rejected directory.bad-statement."""
-    parser = PARSERS.get(head.type)
-    if parser is None:
-        return Unknown(head)
-    try:
-        return parser(head, value)
-    except Rejected as fault:
-        raise Rejected("directory.bad-statement", fault.detail) from None
-
-
-def parse_body(body: bytes, net: bytes) -> Body:
-    """A body's value. Raises Rejected directory.bad-statement; an unknown type is no fault here."""
-    return parse_type(*parse_head(body, net))
-
-
-def build_genesis(
-    *,
-    nonce: bytes,
-    name: str,
-    hub: HubIdentity,
-    officers: Sequence[Officer],
-    officers_threshold: int,
-    sponsors_threshold: int,
-    recovery: PublicKey,
-    at: int,
-    not_after: int,
-) -> bytes:
-    """Body of leaf 0; `nonce` is 32 random bytes, times in UTC ms. Raises Refused directory.bad-statement."""
-    rest = {
-        "at": at,
-        "hub": hub.to_json(),
-        "min_suite": SUITE,
-        "name": text_b64(name),
-        "nonce": b64(nonce),
-        "officers": [officer.to_json() for officer in sorted(officers, key=lambda officer: officer.name)],
-        "officers_threshold": officers_threshold,
-        "recovery": recovery.to_json(),
-        "sponsors_threshold": sponsors_threshold,
-    }
-    return _built(ZERO32, Head("genesis", (NETWORK, "identity"), ZERO32, not_after), rest)
-
-
-def build_add(*, net: bytes, member: Member, not_after: int) -> bytes:
-    """Body that admits `member`. Raises Refused directory.bad-statement."""
-    head = Head("add", (member.handle, "identity"), ZERO32, not_after)
-    return _built(net, head, {"member": member.to_json()})
-
-
-def build_prekeys(
-    *, net: bytes, address: str, refs: Sequence[PrekeyRef], after: bytes, not_after: int
-) -> bytes:
-    """Body that replaces the prekeys of `address`; `after` is `Directory.last_hash(address, "prekeys")`.
-
-    Raises Refused directory.bad-statement.
-    """
-    head = Head("prekeys", (address, "prekeys"), after, not_after)
-    return _built(net, head, {"prekeys": [ref.to_json() for ref in refs]})
 
 
 def read_signatures(fields: Fields) -> tuple[tuple[str, bytes], ...]:
@@ -262,7 +159,10 @@ def _sorted(pairs: Iterable[tuple[str, bytes]]) -> tuple[tuple[str, bytes], ...]
     return tuple(sorted(pairs, key=lambda pair: pair[0]))
 
 
-def _built(net: bytes, head: Head, rest: Mapping[str, Json]) -> bytes:
+def write_body(
+    net: bytes, head: Head, rest: Mapping[str, Json], parser: Callable[[Head, Json], object]
+) -> bytes:
+    """Body of a statement from its parts; `parser` is its type's. Raises Refused directory.bad-statement."""
     body = dumps(
         {
             "after": b64(head.after),
@@ -275,69 +175,18 @@ def _built(net: bytes, head: Head, rest: Mapping[str, Json]) -> bytes:
         }
     )
     try:
-        parse_body(body, net)  # nothing leaves here that a reader would refuse
+        parser(*parse_head(body, net))  # nothing leaves here that a reader would refuse
     except Rejected as fault:
-        raise Refused(fault.code, fault.detail) from None
+        raise Refused("directory.bad-statement", fault.detail) from None
     return body
 
 
-def _subject(head: Head, address: str, word: str) -> None:
+def check_subject(head: Head, address: str, word: str) -> None:
+    """The subject is the one that the type demands. Raises Rejected json.bad-schema."""
     if head.subject != (address, word):
         raise Rejected("json.bad-schema", f"{head.type}: the subject must be {address}, {word}")
 
 
-def _genesis(head: Head, value: Json) -> Genesis:
-    names = (
-        "at",
-        "hub",
-        "min_suite",
-        "name",
-        "nonce",
-        "officers",
-        "officers_threshold",
-        "recovery",
-        "sponsors_threshold",
-    )
-    fields = Fields(value, (*_HEAD, *names), what="genesis")
-    fields.exactly("net", b64(ZERO32))  # so that no later leaf can be one
-    fields.exactly("after", b64(ZERO32))
-    fields.exactly("min_suite", SUITE)
-    _subject(head, NETWORK, "identity")
-    rows = fields.items("officers", least=1, most=MAX_OFFICERS)
-    officers = tuple(Officer.from_json(row) for row in rows)
-    if any(first.name >= second.name for first, second in pairwise(officers)):
-        raise Rejected("json.bad-schema", "genesis.officers: not sorted by name, each once")
-    return Genesis(
-        head=head,
-        nonce=fields.binary("nonce", 32),
-        name=fields.human("name", most=MAX_NAME),
-        hub=HubIdentity.from_json(fields.raw("hub")),
-        officers=officers,
-        officers_threshold=fields.integer("officers_threshold", least=1, most=len(officers)),
-        sponsors_threshold=fields.integer("sponsors_threshold", least=1, most=MAX_SPONSORS),
-        recovery=PublicKey.from_json(fields.raw("recovery"), what="genesis.recovery"),
-        at=fields.integer("at"),
-    )
-
-
-def _add(head: Head, value: Json) -> Add:
-    fields = Fields(value, (*_HEAD, "member"), what="add")
-    member = Member.from_json(fields.raw("member"))
-    _subject(head, member.handle, "identity")
-    return Add(head, member)
-
-
-def _prekeys(head: Head, value: Json) -> Prekeys:
-    fields = Fields(value, (*_HEAD, "prekeys"), what="prekeys")
-    if not is_member_handle(head.subject[0].partition("/")[0]):
-        raise Rejected("json.bad-schema", "prekeys: only addresses of members have them")
-    _subject(head, head.subject[0], "prekeys")
-    return Prekeys(head, read_refs(fields, "prekeys"))
-
-
-# One row per type of statement: its closed schema (docs/protocol.md §9.3-9.5).
-PARSERS: Final[Mapping[str, Callable[[Head, Json], Body]]] = {
-    "genesis": _genesis,
-    "add": _add,
-    "prekeys": _prekeys,
-}
+def closed(head: Head, value: Json, *names: str) -> Fields:
+    """The value as a closed object of the common members and `names`. Raises Rejected json.bad-schema."""
+    return Fields(value, (*HEAD, *names), what=head.type)

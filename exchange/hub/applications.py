@@ -11,9 +11,11 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from exchange.canonical import COUNTRY, is_member_handle, sha256
+from exchange.directory.bodies import parse_body
+from exchange.directory.bodies_base import Add
 from exchange.directory.members import MEMBER_CLASSES
 from exchange.directory.state import Directory
-from exchange.directory.statements import Add, Statement, parse_body
+from exchange.directory.statements import Statement
 from exchange.directory.submission import LOGGED, SignedSubmission
 from exchange.errors import Refused, Rejected
 from exchange.hub.registrar import Registrar

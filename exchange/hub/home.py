@@ -16,18 +16,12 @@ from typing import Final
 import orjson
 
 from exchange.canonical import ZERO32
+from exchange.directory.bodies import parse_body
+from exchange.directory.bodies_base import Genesis, build_genesis
 from exchange.directory.log import Leaf
 from exchange.directory.members import HubIdentity, Officer
 from exchange.directory.state import Directory
-from exchange.directory.statements import (
-    HUB,
-    RECOVERY,
-    Genesis,
-    Statement,
-    build_genesis,
-    network_id,
-    parse_body,
-)
+from exchange.directory.statements import HUB, RECOVERY, Statement, network_id
 from exchange.errors import Refused
 from exchange.hub.store import FILE, HubStore
 from exchange.hub.tls import create_authority

@@ -14,11 +14,13 @@ import orjson
 
 from exchange import policy
 from exchange.canonical import MAX_INT, unframed
+from exchange.directory.bodies import Body
+from exchange.directory.bodies_base import Prekeys
 from exchange.directory.checkpoint import Checkpoint, SignedCheckpoint, check_consistent
 from exchange.directory.log import Leaf
 from exchange.directory.prekeys import PrekeyRecord
 from exchange.directory.state import Directory
-from exchange.directory.statements import Body, Prekeys, Statement, parse_head
+from exchange.directory.statements import Statement, parse_head
 from exchange.directory.submission import LOGGED, PENDING, SUPERSEDED, SignedSubmission, Submission
 from exchange.errors import Refused, Rejected, Unavailable
 from exchange.header import DirRef

@@ -6,15 +6,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from exchange.canonical import Fields, Json
+from exchange.directory.bodies import parse_body
+from exchange.directory.bodies_base import Add, build_add
 from exchange.directory.members import Member
-from exchange.directory.statements import (
-    Add,
-    Statement,
-    build_add,
-    parse_body,
-    read_signatures,
-    signatures_json,
-)
+from exchange.directory.statements import Statement, read_signatures, signatures_json
 from exchange.directory.submission import SignedSubmission, Submission
 from exchange.errors import Refused, Rejected
 from exchange.invitation import Invitation

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from exchange.directory.bodies_base import build_prekeys
 from exchange.directory.prekeys import EPOCH_MS, EPOCHS_AHEAD, GRACE_MS, MAX_REFS, PrekeyRecord, PrekeyRef
-from exchange.directory.statements import Statement, build_prekeys
+from exchange.directory.statements import Statement
 from exchange.directory.submission import LOGGED, SignedSubmission
 from exchange.envelope import HeldPrekey
 from exchange.keys import PREKEY_SECRET_BYTES, PrekeySecret

@@ -15,8 +15,9 @@ import orjson
 import pytest
 
 from exchange.canonical import b64, unb64
+from exchange.directory.bodies_base import build_add
 from exchange.directory.members import Member
-from exchange.directory.statements import Statement, build_add
+from exchange.directory.statements import Statement
 from exchange.errors import Unavailable
 from exchange.header import parse_header
 from exchange.hub.tls import ServerTls

@@ -19,19 +19,13 @@ from worlds import (
 )
 
 from exchange.canonical import b64, dumps, loads, text_b64
+from exchange.directory.bodies import parse_body
+from exchange.directory.bodies_base import MAX_OFFICERS, Genesis, build_genesis, build_prekeys
 from exchange.directory.log import Leaf
 from exchange.directory.members import HubIdentity, Officer
 from exchange.directory.prekeys import PrekeyRecord, PrekeyRef, choose, verified_record
 from exchange.directory.state import Directory
-from exchange.directory.statements import (
-    MAX_OFFICERS,
-    Genesis,
-    Statement,
-    build_genesis,
-    build_prekeys,
-    network_id,
-    parse_body,
-)
+from exchange.directory.statements import Statement, network_id
 from exchange.errors import Hold, Refused, Rejected
 from exchange.keys import PrekeyPublic
 from exchange.limits import DAY_MS, MAX_STATEMENT

@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 from worlds import MEMBERS, NOW, a_member, keys, make_world, prekey_secret, signed
 
 from exchange.canonical import dumps, loads
+from exchange.directory.bodies import parse_body
+from exchange.directory.bodies_base import build_add, build_prekeys
 from exchange.directory.checkpoint import Checkpoint, SignedCheckpoint
 from exchange.directory.log import Leaf
 from exchange.directory.members import HubIdentity, Member, Officer
 from exchange.directory.prekeys import PrekeyRecord
 from exchange.directory.state import Directory
-from exchange.directory.statements import Statement, build_add, build_prekeys, parse_body
+from exchange.directory.statements import Statement
 from exchange.directory.submission import LOGGED, SignedSubmission, Submission
 from exchange.errors import ExchangeError
 from exchange.limits import MAX_STATEMENT

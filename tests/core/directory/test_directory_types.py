@@ -18,8 +18,8 @@ from worlds import (
 )
 
 from exchange.canonical import b64, dumps, loads
+from exchange.directory.bodies_base import MAX_SPONSORS, build_prekeys
 from exchange.directory.prekeys import PrekeyRef
-from exchange.directory.statements import MAX_SPONSORS, build_prekeys
 from exchange.errors import Rejected
 from exchange.limits import DAY_MS, MAX_STATEMENT, MINUTE_MS
 
