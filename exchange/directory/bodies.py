@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 from exchange.canonical import Json
 from exchange.directory.bodies_base import read_add, read_genesis, read_prekeys
+from exchange.directory.bodies_members import MEMBER_PARSERS
 from exchange.directory.statements import Head, parse_head
 from exchange.errors import Rejected
 
@@ -47,4 +48,5 @@ PARSERS: Final[Mapping[str, Callable[[Head, Json], Body]]] = {
     "genesis": read_genesis,
     "add": read_add,
     "prekeys": read_prekeys,
+    **MEMBER_PARSERS,
 }

@@ -37,6 +37,18 @@ class Status(Enum):
     REMOVED = "removed"
 
 
+class Move(Enum):
+    """What a `status` statement does; who may make it from where is `onboarding`'s business (docs/protocol.md §9.8)."""
+
+    ACTIVATE = "activate"
+    RESTRICT = "restrict"
+    CONFIRM = "confirm"
+    REINSTATE = "reinstate"
+    LEAVE = "leave"
+    OFFBOARD = "offboard"
+    REMOVE = "remove"
+
+
 ADMITTED_AS: Final = (Status.ACTIVE.value, Status.PROVISIONAL.value)
 
 
