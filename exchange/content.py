@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 from exchange.canonical import Fields, Json, b64, dumps, loads, text_b64, u32, unb64
 from exchange.errors import Refused, Rejected
 from exchange.header import LANES
-from exchange.limits import MAX_CONTENT, MAX_CONTROL, MAX_META, MAX_STIX
+from exchange.limits import MAX_CONTENT, MAX_CONTROL, MAX_META, MAX_STATEMENT_SIGNATURES, MAX_STIX
 
 STIX: Final = "stix"
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
@@ -24,6 +24,7 @@ LEVELS: Final = ("opened", "acknowledged", "working", "declined", "rejected")
 MAX_GAPS: Final = 1_000
 MAX_NOTE: Final = 4_096  # bytes of UTF-8
 MAX_PERSON: Final = 256
+SEALED_LEVELS: Final = ("holders", "owner")  # of a part: what never touches the hub
 
 
 @dataclass(frozen=True)
@@ -249,8 +250,66 @@ class CheckpointNote:
         return cls(fields.binary("body"), fields.binary("signature"))
 
 
-Control: TypeAlias = Status | Missing | Void | Restored | CheckpointNote
-_READERS: Final = {kind.type: kind for kind in (Status, Missing, Void, Restored, CheckpointNote)}
+@dataclass(frozen=True)
+class PartNote:
+    """A part of a record that never touches the hub (docs/protocol.md §9.13); its reader compares it with the log."""
+
+    address: str
+    level: str
+    salt: bytes
+    body: bytes
+
+    type = "part"
+
+    def to_payload(self) -> bytes:
+        return dumps(
+            {
+                "address": self.address,
+                "bytes": b64(self.body),
+                "level": self.level,
+                "salt": b64(self.salt),
+                "v": 1,
+            }
+        )
+
+    @classmethod
+    def read(cls, value: Json) -> PartNote:
+        fields = Fields(value, ("address", "bytes", "level", "salt", "v"), what="part")
+        fields.exactly("v", 1)
+        level = fields.one_of("level", SEALED_LEVELS)
+        return cls(fields.address("address"), level, fields.binary("salt", 16), fields.binary("bytes"))
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A statement that takes trust away, handed on by a peer (docs/protocol.md §9.17): node/notices verifies it."""
+
+    body: bytes
+    signatures: tuple[tuple[str, bytes], ...]
+
+    type = "notice"
+
+    def to_payload(self) -> bytes:
+        pairs: list[Json] = [[signer, b64(signature)] for signer, signature in self.signatures]
+        return dumps({"statement": {"body": b64(self.body), "signatures": pairs}, "v": 1})
+
+    @classmethod
+    def read(cls, value: Json) -> Notice:
+        fields = Fields(value, ("statement", "v"), what="notice")
+        fields.exactly("v", 1)
+        statement = Fields(fields.raw("statement"), ("body", "signatures"), what="notice.statement")
+        pairs = []
+        for signer, signature in statement.rows("signatures", 2, most=MAX_STATEMENT_SIGNATURES):
+            if type(signer) is not str:
+                raise Rejected("json.bad-schema", "notice.signatures: a signer is a text")
+            pairs.append((signer, unb64(signature, field="notice.signatures")))
+        return cls(statement.binary("body"), tuple(pairs))
+
+
+Control: TypeAlias = Status | Missing | Void | Restored | CheckpointNote | PartNote | Notice
+_READERS: Final = {
+    kind.type: kind for kind in (Status, Missing, Void, Restored, CheckpointNote, PartNote, Notice)
+}
 CONTROL_TYPES: Final = frozenset(_READERS)
 
 

@@ -47,6 +47,20 @@ CONTROLS = st.one_of(
     st.builds(c.Void, LANE, SEALINGS, CODES),
     st.builds(c.Restored, st.dictionaries(LANE, SEALINGS).map(lambda rows: tuple(rows.items()))),
     st.builds(c.CheckpointNote, st.binary(max_size=50), st.binary(max_size=50)),
+    st.builds(
+        c.PartNote,
+        st.sampled_from(("pe-csirt", "pe-csirt/tracing")),
+        st.sampled_from(c.SEALED_LEVELS),
+        CHAINS,
+        st.binary(max_size=50),
+    ),
+    st.builds(
+        c.Notice,
+        st.binary(max_size=50),
+        st.lists(st.tuples(st.sampled_from(("pe", "officer/alba")), st.binary(max_size=9)), max_size=3).map(
+            tuple
+        ),
+    ),
 )
 VALUES = st.recursive(
     st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=8) | st.integers(0, MAX_INT),

@@ -86,7 +86,7 @@ def check_body(given: Any) -> Any:
 def check_content(given: Any) -> Any:
     meta, payload = read_content(unb64(given["content"]))
     found = {"meta": meta, "payload": b64(payload)}
-    known = ("status", "missing", "void", "restored", "checkpoint")
+    known = ("status", "missing", "void", "restored", "checkpoint", "part", "notice")
     return {**found, "control": signed_json(payload)} if meta["type"] in known else found
 
 

@@ -186,6 +186,10 @@ def _contents() -> Iterator[Case]:
     yield meta("reseal_chain_short", "15 bytes of chain", reseal_of=[b64(ENV), b64(CHAIN[:15]), 1])
 
 
+def _signed_by(count: int) -> dict[str, Any]:
+    return {"body": b64(b"{}"), "signatures": [[f"m{number:02}", b64(b"")] for number in range(count)]}
+
+
 def _payloads() -> Iterator[Case]:
     sealing = {"env": b64(ENV), "chain": b64(CHAIN), "link_seq": 3}
     bases: dict[str, dict[str, Any]] = {
@@ -202,6 +206,14 @@ def _payloads() -> Iterator[Case]:
         "void": {"v": 1, "lane": "routine", **sealing, "why": "envelope.expired"},
         "restored": {"v": 1, "positions": [["flash", b64(CHAIN), 3, b64(ENV)]]},
         "checkpoint": {"v": 1, "body": b64(b"{}"), "signature": b64(bytes(8))},
+        "part": {
+            "v": 1,
+            "address": "co/tracing",
+            "level": "holders",
+            "salt": b64(CHAIN),
+            "bytes": b64(b"{}"),
+        },
+        "notice": {"v": 1, "statement": {"body": b64(b"{}"), "signatures": [["co", b64(bytes(8))]]}},
     }
 
     def payload(kind: str, data: bytes) -> dict[str, str]:
@@ -242,6 +254,11 @@ def _payloads() -> Iterator[Case]:
         ("restored", "lane_twice", "a lane twice", {"positions": bases["restored"]["positions"] * 2}),
         ("restored", "lane_unknown", "no such lane", {"positions": [["bulk", b64(CHAIN), 3, b64(ENV)]]}),
         ("checkpoint", "body_number", "the body isn't a text", {"body": 1}),
+        ("part", "level_public", "a level that the hub hands out", {"level": "public"}),
+        ("part", "salt_short", "15 bytes of salt", {"salt": b64(CHAIN[:15])}),
+        ("part", "address_capital", "no address", {"address": "CO"}),
+        ("notice", "not_a_statement", "a statement without signatures", {"statement": {"body": ""}}),
+        ("notice", "many_signatures", "65 signatures", {"statement": _signed_by(65)}),
     ):
         yield bad(kind, name, why, jcs({**bases[kind], **changed}))
 
