@@ -28,6 +28,11 @@ LAYERS: dict[str, str] = {
         exchange.directory.prekeys
         exchange.directory.statements
         exchange.directory.contacts
+        exchange.directory.vocabulary
+        exchange.directory.assets
+        exchange.directory.records
+        exchange.directory.hours
+        exchange.directory.record_rules
         exchange.directory.bodies_base
         exchange.directory.bodies_members
         exchange.directory.bodies_network
@@ -40,6 +45,8 @@ LAYERS: dict[str, str] = {
         exchange.directory.rule
         exchange.directory.rules
         exchange.directory.state
+        exchange.directory.succession
+        exchange.directory.snapshot
         exchange.directory.submission
         exchange.policy
         exchange.protocol
