@@ -26,12 +26,12 @@ TEST_KINDS: Final = ("call", "ping")
 TEST_RESULTS: Final = ("late", "none", "ok")
 MAX_TOPICS: Final = 32
 MAX_INSTRUMENTS: Final = 32
-MAX_ENTRIES: Final = 10_000  # of a constituency
+MAX_ENTRIES: Final = 262_144  # of a constituency
 MAX_MINUTES: Final = 7 * 24 * 60
 
 # Open lists: functions, topics and instruments grow, and an older node must still read what newer ones state.
 _WORD = re.compile(r"[a-z0-9_-]{2,32}\Z")
-_PERSON = re.compile(r"p-[a-z2-7]{10}\Z")
+PERSON_HANDLE = re.compile(r"p-[a-z2-7]{10}\Z")
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class RecordParts:
 
 @dataclass(frozen=True)
 class ConstituencyClaim:
-    """The networks and domains that a member answers for: how many, and the hash of the part that lists them (§9.13)."""
+    """The networks and domains a member answers for: how many, and the hash of the part that lists them (§9.13)."""
 
     head: Head
     entries: int
@@ -106,7 +106,7 @@ def read_unit(head: Head, value: Json) -> UnitKeys:
     fields = closed(head, value, "keys", "kind")
     handle = _check_owned(head, "unit")
     kind = fields.one_of("kind", UNIT_KINDS)
-    if (kind == PERSON) != bool(_PERSON.match(handle)):
+    if (kind == PERSON) != bool(PERSON_HANDLE.match(handle)):
         raise Rejected("json.bad-schema", "unit: a person's handle is `p-` and 10 of a-z2-7, a unit's isn't")
     return UnitKeys(head, kind, PublicKeys.from_json(fields.raw("keys"), what="unit.keys"))
 
