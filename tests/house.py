@@ -42,12 +42,19 @@ LAYERS: dict[str, str] = {
         exchange.directory.checkpoint
         exchange.directory.log
         exchange.directory.network
+        exchange.directory.due
         exchange.directory.rule
+        exchange.directory.rules_network
+        exchange.directory.rules_members
+        exchange.directory.rules_contacts
         exchange.directory.rules
+        exchange.directory.lookups
         exchange.directory.state
+        exchange.directory.addressing
         exchange.directory.succession
         exchange.directory.snapshot
         exchange.directory.submission
+        exchange.directory.waiting
         exchange.policy
         exchange.protocol
         exchange.settings
@@ -96,16 +103,20 @@ LAYERS: dict[str, str] = {
         exchange.node.opening
         exchange.node.inbox
         exchange.node.desk
+        exchange.node.checklist
         exchange.node.membership
         exchange.node.sync
         exchange.hub.bells
+        exchange.hub.beside
         exchange.hub.registrar
         exchange.hub.applications
+        exchange.hub.pending
         exchange.hub.mailboxes
     """,
     "edges": """
         exchange.logs
         exchange.node.home
+        exchange.node.units
         exchange.node.hub_feed
         exchange.node.hub_client
         exchange.node.control

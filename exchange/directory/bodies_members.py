@@ -20,6 +20,7 @@ PRINTED: Final = "printed"
 BY_NETWORK: Final = "network"
 REVOKED_BY: Final = (OWN, PRINTED, BY_NETWORK)
 
+_STATUS_MOVES: Final = tuple(move.value for move in Move if move is not Move.SUSPEND)
 _NAMING: Final = frozenset({Move.CONFIRM, Move.REINSTATE})
 _ENDING: Final = frozenset({Move.LEAVE, Move.OFFBOARD})
 
@@ -93,7 +94,7 @@ def read_status(head: Head, value: Json) -> StatusMove:
     """The schema of §9.8. Raises Rejected json.bad-schema."""
     fields = closed(head, value, "document", "ground", "move", "names", "until")
     _check_member_subject(head, "status")
-    move = Move(fields.one_of("move", [each.value for each in Move]))
+    move = Move(fields.one_of("move", _STATUS_MOVES))
     names = fields.hash_or_none("names")
     if bool(names) != (move in _NAMING):
         raise Rejected("json.bad-schema", "status.names: what confirm and reinstate mean, and only they")

@@ -38,10 +38,14 @@ class Status(Enum):
 
 
 class Move(Enum):
-    """What a `status` statement does; who may make it from where is `onboarding`'s business (docs/protocol.md §9.8)."""
+    """What changes a member's standing: SUSPEND is a statement of its own, the others are those of `status` (§9.8).
+
+    Who may make which from where is `onboarding`'s business.
+    """
 
     ACTIVATE = "activate"
     RESTRICT = "restrict"
+    SUSPEND = "suspend"
     CONFIRM = "confirm"
     REINSTATE = "reinstate"
     LEAVE = "leave"
@@ -56,10 +60,12 @@ ADMITTED_AS: Final = (Status.ACTIVE.value, Status.PROVISIONAL.value)
 class Suspension:
     """Why and until when (UTC ms) a member is suspended; `confirm_by` is 0 once the officers' threshold signed.
 
-    `named` is the hash of the suspend statement, which reinstating and confirming name.
+    `named` is the hash of the suspend statement, which reinstating and confirming name; `before` the status that the
+    end of the suspension leads back to; `officers` the addresses that signed it.
     """
 
     named: bytes
+    before: Status
     ground: str
     document: bytes
     since: int
@@ -70,12 +76,16 @@ class Suspension:
 
 @dataclass(frozen=True)
 class Recovery:
-    """New keys that become a member's at `due` (UTC ms) unless vetoed; `named` is the recover statement's hash."""
+    """New keys, asked for at `since`, that become a member's at `due` (leaf times, UTC ms) unless vetoed.
+
+    `named` is the recover statement's hash.
+    """
 
     named: bytes
     keys: PublicKeys
     next: bytes
     revoke: PublicKey
+    since: int
     due: int
     next_only: bool  # only the committed next key can veto it
 
@@ -84,8 +94,9 @@ class Recovery:
 class Member:
     """A member: its keys, what it committed to for later, and its standing `since` (leaf time, UTC ms).
 
-    `before` is the status that lifting a restriction or suspension leads back to, `lifts` the statement to name for
-    it; `until` the end of an offboarding; `rotations` how often it rotated; `vetoes` how many recoveries it vetoed.
+    `before` is the status that lifting a restriction leads back to, `lifts` the statement to name for it; `until` the
+    end of an offboarding, 0 for none; `rotations` how often it rotated; `vetoes` how many recoveries of the keys it
+    has now it vetoed.
     """
 
     handle: str
@@ -106,6 +117,18 @@ class Member:
     recovery: Recovery | None = None
     rotations: int = 0
     vetoes: int = 0
+
+    @property
+    def deadline(self) -> int | None:
+        """When the next thing falls due for it by itself (UTC ms): see `due`."""
+        times = [self.recovery.due] if self.recovery else []
+        if self.suspension:
+            times.append(self.suspension.until)
+            if self.suspension.confirm_by:
+                times.append(self.suspension.confirm_by)
+        if self.until:
+            times.append(self.until)
+        return min(times, default=None)
 
     def to_json(self) -> Json:
         """The `member` of an add body; the rest comes from the leaves."""

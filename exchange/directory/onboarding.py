@@ -1,27 +1,132 @@
-"""How a member's standing comes about: the table of moves, and the officers and sponsors that a move takes (§9.4).
+"""How a member's standing comes about: the table of moves, and who signs for a move (docs/protocol.md §9.4, §9.8).
 
-The one place that says which statement moves a member from which status to which, and who sponsors. What a status
+The one place that says which statement moves a member from which status to which, and who signs for it. What a status
 permits beyond that is `policy`'s business.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
-from exchange.directory.members import Member, Status
+from exchange.directory.members import Member, Move, Status, Suspension
 from exchange.errors import Rejected
+from exchange.limits import DAY_MS
 
-# whose signature helps a new member in; and who counts when the threshold is computed, so that it can't be lowered by
-# suspending the possible sponsors (the statuses beyond ACTIVE are reached by statements of a later version)
+MAX_PERIOD_MS: Final = 366 * DAY_MS  # of a suspension, and of the notice of an offboarding
+FOUNDING_MS: Final = 90 * DAY_MS  # after the genesis, in which members are admitted as active at once
+EMERGENCY_MS: Final = (
+    DAY_MS  # how long one officer's suspension holds unconfirmed, and how often it may make one
+)
+
+# whose signature helps a new member in; and who counts when a threshold is computed, so that it can't be lowered by
+# suspending the possible sponsors
 _MAY_SPONSOR: Final = frozenset({Status.ACTIVE})
 _COUNTS: Final = frozenset({Status.ACTIVE, Status.RESTRICTED, Status.SUSPENDED})
+_NEWCOMERS: Final = frozenset({Status.PROVISIONAL, Status.ACTIVE})
 
-# type of statement -> from which status (None: no such handle yet) to which
-TRANSITIONS: Final[Mapping[str, tuple[Status | None, Status | None]]] = {
-    "add": (None, None),  # as the statement says: active for founders, else provisional
+
+@dataclass(frozen=True)
+class Transition:
+    """A row of the table: from where to where (None: back to what it was), and who may sign.
+
+    `officers`: their threshold; `sponsor`: one of the member's sponsors besides; `member`: its own key and no other.
+    `document`: a document's hash must say why.
+    """
+
+    start: frozenset[Status]
+    end: Status | None
+    officers: bool = True
+    sponsor: bool = False
+    member: bool = False
+    document: bool = True
+
+
+_IN_SERVICE: Final = frozenset({Status.PROVISIONAL, Status.ACTIVE, Status.RESTRICTED})
+_EVERYBODY: Final = frozenset(Status) - {Status.REMOVED}
+
+# An `add` isn't a move: it makes a member where there was none.
+TRANSITIONS: Final[Mapping[Move, Transition]] = {
+    Move.ACTIVATE: Transition(frozenset({Status.PROVISIONAL}), Status.ACTIVE, sponsor=True),
+    Move.RESTRICT: Transition(_NEWCOMERS, Status.RESTRICTED),
+    Move.SUSPEND: Transition(_IN_SERVICE | {Status.OFFBOARDING}, Status.SUSPENDED),
+    Move.CONFIRM: Transition(frozenset({Status.SUSPENDED}), Status.SUSPENDED, document=False),
+    Move.REINSTATE: Transition(frozenset({Status.RESTRICTED, Status.SUSPENDED}), None, document=False),
+    Move.LEAVE: Transition(
+        _IN_SERVICE | {Status.SUSPENDED}, Status.OFFBOARDING, officers=False, member=True, document=False
+    ),
+    Move.OFFBOARD: Transition(_IN_SERVICE | {Status.SUSPENDED}, Status.OFFBOARDING),
+    Move.REMOVE: Transition(_EVERYBODY, Status.REMOVED),
 }
+
+
+def check_move(move: Move, member: Member) -> None:
+    """Does the table have this move from where the member stands? Raises Rejected directory.wrong-status."""
+    leaving_already = member.until and TRANSITIONS[move].end is Status.OFFBOARDING
+    if member.status not in TRANSITIONS[move].start or leaving_already:
+        raise Rejected("directory.wrong-status", f"{move.value}: {member.handle} is {member.status.value}")
+
+
+def named_by(move: Move, member: Member) -> bytes:
+    """The hash of the statement that `confirm` and `reinstate` must name; empty for the other moves.
+
+    Raises Rejected directory.wrong-status for a confirm of what isn't an unconfirmed emergency.
+    """
+    suspension = member.suspension
+    if move is Move.CONFIRM:
+        if suspension is None or not suspension.confirm_by:
+            raise Rejected("directory.wrong-status", f"{member.handle} isn't suspended in an emergency")
+        return suspension.named
+    if move is Move.REINSTATE:
+        return suspension.named if suspension else member.lifts
+    return b""
+
+
+def moved(move: Move, member: Member, *, at: int, named: bytes, until: int) -> Member:
+    """`member` after a move that was checked, by the statement with hash `named`, logged at `at` (UTC ms)."""
+    if move is Move.CONFIRM and member.suspension:
+        return replace(member, suspension=replace(member.suspension, confirm_by=0))
+    if move is Move.REINSTATE:
+        lifted = replace(member, status=member.before, since=at, lifts=b"")
+        return unsuspended(member, at=at) if member.suspension else lifted
+    if move is Move.REMOVE:
+        return removed(member, at=at)
+    if until and member.suspension:
+        # it stays suspended: leaving must not give back what the suspension took
+        ending = replace(member.suspension, before=Status.OFFBOARDING)
+        return replace(member, suspension=ending, until=until)
+    changed = replace(member, status=TRANSITIONS[move].end or member.status, since=at, until=until)
+    return replace(changed, before=member.status, lifts=named) if move is Move.RESTRICT else changed
+
+
+def suspended(member: Member, suspension: Suspension) -> Member:
+    """`member` under a suspension that was checked."""
+    return replace(member, status=Status.SUSPENDED, since=suspension.since, suspension=suspension)
+
+
+def unsuspended(member: Member, *, at: int) -> Member:
+    """`member` as it stood before its suspension; without one, unchanged."""
+    if member.suspension is None:
+        return member
+    return replace(member, status=member.suspension.before, since=at, suspension=None)
+
+
+def removed(member: Member, *, at: int) -> Member:
+    """`member` as a name that is never used again; its keys stay, so that old messages resolve."""
+    return replace(
+        member, status=Status.REMOVED, since=at, suspension=None, recovery=None, until=0, lifts=b""
+    )
+
+
+def is_removed(member: Member) -> bool:
+    """Nothing moves any more, nor do its keys."""
+    return member.status is Status.REMOVED
+
+
+def is_founding(member: Member) -> bool:
+    """Is it admitted as active at once?"""
+    return member.status is Status.ACTIVE
 
 
 def may_sponsor(member: Member) -> bool:
@@ -29,29 +134,24 @@ def may_sponsor(member: Member) -> bool:
     return member.status in _MAY_SPONSOR and member.country != ""
 
 
-def moved(statement_type: str, before: Member | None, after: Member, *, at: int) -> Member:
-    """`after` with the status that a statement of this type gives, since `at`.
-
-    Raises Rejected directory.handle-taken when `before` doesn't stand where the table wants it.
-    """
-    start, end = TRANSITIONS[statement_type]
-    if (before.status if before else None) is not start:
-        raise Rejected("directory.handle-taken", f"{after.handle} was used before")
-    return replace(after, status=end or after.status, since=at)
+def counts(member: Member) -> bool:
+    """Is it one of those whose number thresholds and majorities are computed from?"""
+    return member.status in _COUNTS
 
 
 def sponsors_needed(country: str, members: Iterable[Member], threshold: int) -> int:
-    """How many sponsors of distinct other countries a new member of `country` needs.
+    """How many sponsors of distinct other countries a member of `country` needs.
 
     The network's threshold, or as many as there are other countries; 0 only when there is none.
     """
-    others = {m.country for m in members if m.country not in ("", country) and m.status in _COUNTS}
+    others = {m.country for m in members if m.country not in ("", country) and counts(m)}
     return min(threshold, len(others))
 
 
-def sponsor_countries(country: str, sponsors: Iterable[Member]) -> frozenset[str]:
-    """The countries that count for a new member of `country`, of the members that signed for it."""
-    return frozenset(m.country for m in sponsors if may_sponsor(m) and m.country != country)
+def sponsors_among(country: str, members: Iterable[Member]) -> tuple[Member, ...]:
+    """Those of `members` whose signature counts for a member of `country`, in order of handle."""
+    fit = (m for m in members if may_sponsor(m) and m.country != country)
+    return tuple(sorted(fit, key=lambda m: m.handle))
 
 
 def check_signatures(*, officers: tuple[int, int], sponsors: tuple[int, int]) -> None:

@@ -6,23 +6,21 @@ views of the log are compared in `checkpoint`; nothing here stores leaves or fet
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Final
 
 from exchange.canonical import ZERO32
 from exchange.directory.bodies import Body, Unknown, parse_body, parse_type
 from exchange.directory.bodies_base import Genesis
-from exchange.directory.contacts import Constituency, Contact, Record, named_parts
-from exchange.directory.log import Leaf, Tree, read_leaf
-from exchange.directory.members import HubIdentity, Member, Officer, Unit
-from exchange.directory.network import Network, Policy, member_of
-from exchange.directory.prekeys import PrekeyRef, choose
+from exchange.directory.due import settle, settled
+from exchange.directory.log import Leaf, read_leaf
+from exchange.directory.lookups import LookUps
+from exchange.directory.network import Network
 from exchange.directory.rules import RULES
 from exchange.directory.statements import HUB, RECOVERY, Head, Statement, Subject, network_id, parse_head
-from exchange.errors import Damaged, Hold, Refused, Rejected
-from exchange.keys import STATEMENT, PublicKey, PublicKeys
+from exchange.errors import Damaged, Hold, Rejected
+from exchange.keys import STATEMENT, PublicKey
 from exchange.limits import LEAF_AHEAD_MS
 
 _LIMITED: Final = "directory.limited"
@@ -57,13 +55,13 @@ class Outcome:
     signers: tuple[str, ...]
 
 
-class Directory:
+class Directory(LookUps):
     """The network as of one leaf. Begin with `from_genesis`, go on with `apply`; only these change anything."""
 
     def __init__(self, network: Network) -> None:
         """Not to be called directly: `from_genesis` verifies first."""
-        self._network = network
-        self._tree = Tree()
+        super().__init__(network)
+        self._tree = network.log
         self._at = 0
         self._limited = False
         self._last: dict[Subject, bytes] = {}  # hash of a subject's last effective statement
@@ -100,6 +98,21 @@ class Directory:
             directory.apply(leaf, now=now)
         return directory
 
+    @classmethod
+    def resume(cls, rows: Iterable[tuple[bytes, str]]) -> Directory:
+        """The directory after leaves that this side judged before, each with the code of its Outcome.
+
+        Equal to `replay` of them, without verifying any signature but the genesis' again: for what comes from the own
+        store, and nothing else. Leaves without effect are taken at their word; an upgrade of a `limited` node must
+        replay. Raises as `from_genesis`, Damaged directory.bad-leaf, directory.bad-order.
+        """
+        rest = iter(rows)
+        first, _ = next(rest, (b"", ""))
+        directory = cls.from_genesis(first)
+        for leaf, code in rest:
+            directory.take_back(leaf, code)
+        return directory
+
     # -- the log ------------------------------------------------------------------------------------------------
 
     def apply(self, leaf: bytes, *, now: int | None) -> Outcome:
@@ -108,24 +121,20 @@ class Directory:
         Raises, having changed nothing: Damaged directory.bad-leaf, directory.bad-order (the page is refused), Hold
         directory.leaf-ahead. Whatever else is wrong with a leaf is its Outcome, and the log goes on.
         """
-        parsed = Leaf.from_bytes(leaf, self.net)
-        if parsed.index != self.size or parsed.at < self._at:
-            raise Damaged("directory.bad-order", f"leaf {self.size} expected, not before the last one's time")
+        parsed = self._in_order(leaf)
         if now is not None and parsed.at > now + LEAF_AHEAD_MS:
             raise Hold("directory.leaf-ahead", at=parsed.at)
         statement, code = parsed.statement, ""
         statement_hash = statement.hash(self.net)
+        settle(self._network, parsed.at)
         try:
-            body = self.judge(statement, parsed.at)
+            body = self._judge(self._network, statement, parsed.at)
         except Rejected as fault:
             code, head = fault.code, self._readable_head(statement)
             self._limited = self._limited or code == _LIMITED
         else:
             head = body.head
-            RULES[head.type].take(
-                self._network, body, parsed.at, statement_hash, frozenset(statement.signers)
-            )
-            self._mark(head, statement_hash)
+            self._take(body, parsed)
         self._log(leaf, parsed.at)
         return Outcome(
             index=parsed.index,
@@ -139,12 +148,31 @@ class Directory:
             signers=statement.signers,
         )
 
+    def take_back(self, leaf: bytes, code: str) -> None:
+        """Take in the next leaf as it was judged before, with that code of its Outcome: see `resume`."""
+        parsed = self._in_order(leaf)
+        settle(self._network, parsed.at)
+        if not code:
+            self._take(parse_body(parsed.statement.body, self.net), parsed)
+        self._limited = self._limited or code == _LIMITED
+        self._log(leaf, parsed.at)
+
+    def _in_order(self, leaf: bytes) -> Leaf:
+        parsed = Leaf.from_bytes(leaf, self.net)
+        if parsed.index != self.size or parsed.at < self._at:
+            raise Damaged("directory.bad-order", f"leaf {self.size} expected, not before the last one's time")
+        return parsed
+
     def judge(self, statement: Statement, at: int) -> Body:
         """Would `statement` take effect as the next leaf, at `at` (UTC ms)? Its value; changes nothing.
 
         Raises Rejected with the code of the first rule of docs/protocol.md §9.2 against it. When only signatures are
         missing that is directory.too-few-officers or -sponsors, with the counts of both as facts.
         """
+        return self._judge(settled(self._network, at), statement, at)
+
+    def _judge(self, network: Network, statement: Statement, at: int) -> Body:
+        """As `judge`, on a network that is settled at `at`."""
         statement.check_form()
         head, value = parse_head(statement.body, self.net)
         if statement.hash(self.net) in self._effective:
@@ -157,9 +185,15 @@ class Directory:
         rule = RULES[head.type]
         if head.after != (ZERO32 if rule.outruns else self.last_hash(*head.subject)):
             raise Rejected("directory.stale")
-        _verify(statement, lambda signer: rule.key(self._network, body, signer))
-        rule.check(self._network, body, frozenset(statement.signers), at)
+        _verify(statement, lambda signer: rule.key(network, body, signer))
+        rule.check(network, body, frozenset(statement.signers), at)
         return body
+
+    def _take(self, body: Body, leaf: Leaf) -> None:
+        statement_hash = leaf.statement.hash(self.net)
+        signers = frozenset(leaf.statement.signers)
+        RULES[body.head.type].take(self._network, body, leaf.at, statement_hash, signers)
+        self._mark(body.head, statement_hash)
 
     def _code_beyond_this_version(self, statement: Statement) -> str:
         """Once limited, always: what the unknown statement changed (officers, say) decides about all that follow."""
@@ -170,6 +204,13 @@ class Directory:
             key = self._network.key_of(signer) if signer.startswith("officer/") else None
             officers += key is not None and _holds(key, statement.body, signature)
         return _LIMITED if officers >= self.officers_threshold else "directory.unknown-type"
+
+    def signers_of(self, statement: Statement) -> frozenset[str]:
+        """Those of its signers whose signatures hold by the keys they have now; the others are no fault here."""
+        found = ((one, signature, self._network.key_of(one)) for one, signature in statement.signatures)
+        return frozenset(
+            one for one, signature, key in found if key and _holds(key, statement.body, signature)
+        )
 
     def read_head(self, statement: Statement) -> Head:
         """What every body says, whatever its type. Raises Rejected directory.bad-statement."""
@@ -192,71 +233,6 @@ class Directory:
     # -- look-ups -----------------------------------------------------------------------------------------------
 
     @property
-    def net(self) -> bytes:
-        return self._network.net
-
-    @property
-    def name(self) -> str:
-        return self._network.genesis.name
-
-    @property
-    def hub(self) -> HubIdentity:
-        return self._network.hubs[-1]
-
-    @property
-    def officers(self) -> Mapping[str, Officer]:
-        """By name."""
-        return MappingProxyType(self._network.officers)
-
-    @property
-    def members(self) -> Mapping[str, Member]:
-        """By handle."""
-        return MappingProxyType(self._network.members)
-
-    @property
-    def term(self) -> int:
-        """Of the hub: 0 for the genesis', one more with each hub-change."""
-        return len(self._network.hubs) - 1
-
-    @property
-    def policy(self) -> Policy:
-        """What the network has agreed on."""
-        return self._network.policy
-
-    @property
-    def units(self) -> Mapping[str, Unit]:
-        """By address."""
-        return MappingProxyType(self._network.units)
-
-    @property
-    def contacts(self) -> Mapping[str, Contact]:
-        """By address, ended ones among them."""
-        return MappingProxyType(self._network.contacts)
-
-    @property
-    def records(self) -> Mapping[str, Record]:
-        """What members say of themselves, by handle."""
-        return MappingProxyType(self._network.records)
-
-    @property
-    def constituencies(self) -> Mapping[str, Constituency]:
-        """Approved networks and domains, by handle."""
-        return MappingProxyType(self._network.constituencies)
-
-    def named_parts(self) -> frozenset[bytes]:
-        """The hash of every part beside the log that is to be kept."""
-        network = self._network
-        return named_parts(network.records, network.constituencies, network.contacts.values())
-
-    @property
-    def officers_threshold(self) -> int:
-        return self._network.policy.officers
-
-    @property
-    def sponsors_threshold(self) -> int:
-        return self._network.policy.sponsors
-
-    @property
     def size(self) -> int:
         """How many leaves were taken in."""
         return self._tree.size
@@ -265,6 +241,10 @@ class Directory:
     def at(self) -> int:
         """The newest leaf's time, UTC ms."""
         return self._at
+
+    def took_effect(self, statement_hash: bytes) -> bool:
+        """Has the log taken in the statement with this hash, with effect?"""
+        return statement_hash in self._effective
 
     @property
     def limited(self) -> bool:
@@ -283,45 +263,15 @@ class Directory:
         """`after` for the next statement on this subject: its last effective one's hash, or 32 zero bytes."""
         return self._last.get((address, word), ZERO32)
 
-    def member(self, handle: str) -> Member:
-        """Raises Refused directory.unknown-member."""
-        try:
-            return self._network.members[handle]
-        except KeyError:
-            raise Refused("directory.unknown-member", f"{handle[:32]} isn't a member") from None
-
-    def identity(self, signer: str) -> PublicKeys:
-        """The keys of a member, `officer/NAME` or `hub`. Raises Rejected auth.unknown-issuer."""
-        keys = self._network.keys_of(signer)
-        if keys is None:
-            raise Rejected("auth.unknown-issuer")
-        return keys
-
     def signing_key(self, address: str, skid: bytes) -> PublicKey:
-        """The key that mail from this address is signed with. Raises Hold hold.unknown-sender, hold.unknown-key."""
-        member = self._network.members.get(address)
-        if member is None:
-            raise Hold("hold.unknown-sender")
-        if member.keys.signing.skid(self.net) != skid:
-            raise Hold("hold.unknown-key")
-        return member.keys.signing
+        """The key that mail from this address is signed with: current, or rotated out in the last 14 days of the log.
 
-    def prekeys(self, address: str) -> tuple[PrekeyRef, ...]:
-        """The prekeys of its newest statement, in order of start; none for an address that published none."""
-        return self._network.prekeys.get(address, ())
-
-    def published_kids(self) -> frozenset[bytes]:
-        """The prekeys of every address's newest statement."""
-        return frozenset(ref.kid for refs in self._network.prekeys.values() for ref in refs)
-
-    def prekey_for(self, address: str, now: int) -> PrekeyRef:
-        """The prekey to seal to at `now` (UTC ms). Raises Refused directory.unknown-member, directory.no-prekey."""
-        self.member(member_of(address))
-        return choose(self.prekeys(address), now)
-
-    def find_prekey(self, address: str, kid: bytes) -> PrekeyRef | None:
-        """A prekey of its newest statement, by kid."""
-        return next((ref for ref in self.prekeys(address) if ref.kid == kid), None)
+        Raises Hold hold.unknown-sender, hold.unknown-key.
+        """
+        standing = self.key_standing(address, skid)
+        if not standing.counts(self._at):
+            raise Hold("hold.unknown-key", f"the key is {standing.state}")
+        return standing.key
 
 
 def _genesis(statement: Statement, at: int) -> Genesis:
