@@ -124,6 +124,7 @@ CODES: dict[str, str] = {
     "directory.not-next": "these aren't the next keys that were committed to",
     "directory.no-veto": "this key can't veto this recovery",
     "directory.unknown-key": "no such key of this address",
+    "directory.unknown-contact": "no such contact point stands: it never did, or it has ended",
     "directory.not-due": "nothing is due that the time has to be told for",
     "directory.wrong-from": "the change of hub doesn't follow the log where it says",
     "directory.not-nominated": "the nominating authority of a topic hasn't signed",

@@ -6,15 +6,16 @@ parts say is `records`' business, how a statement changes them `rules_contacts`'
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from exchange.canonical import h
 from exchange.limits import DAY_MS
 
-LEVELS: Final = ("holders", "members", "owner", "public")  # in order, as the log lists them
-REPLICATED: Final = frozenset({"public", "members"})  # what the hub hands out; the others travel sealed
+PUBLIC: Final = "public"
+LEVELS: Final = ("holders", "members", "owner", PUBLIC)  # in order, as the log lists them
+REPLICATED: Final = frozenset({PUBLIC, "members"})  # what the hub hands out; the others travel sealed
 NPC: Final = "npc"
 ROUND_THE_CLOCK: Final = frozenset({"technical_24x7", "law_enforcement_24x7"})
 SALT_BYTES: Final = 16
@@ -123,10 +124,22 @@ class Contact:
 
 
 def named_parts(
-    records: dict[str, Record], constituencies: dict[str, Constituency], contacts: Iterable[Contact]
+    records: Mapping[str, Record],
+    constituencies: Mapping[str, Constituency],
+    contacts: Iterable[Contact],
+    *,
+    removed: frozenset[str],
 ) -> frozenset[bytes]:
-    """The hash of every part that the log names now: all others are to be deleted wherever they lie."""
-    hashes = {digest for record in records.values() for digest in record.parts.values()}
-    hashes |= {one.part for one in constituencies.values()}
-    hashes |= {digest for one in contacts if not one.ended for digest in one.parts.values()}
+    """The hash of every part that the log names now: all others are to be deleted wherever they lie.
+
+    Of the members `removed` only the public part of their records stays, so that old messages resolve.
+    """
+    hashes = {
+        digest
+        for handle, record in records.items()
+        for level, digest in record.parts.items()
+        if handle not in removed or level == PUBLIC
+    }
+    hashes |= {one.part for handle, one in constituencies.items() if handle not in removed}
+    hashes |= {digest for one in contacts if one.member not in removed for digest in one.parts.values()}
     return frozenset(hashes)

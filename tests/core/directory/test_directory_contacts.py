@@ -1,0 +1,558 @@
+"""Units, records and contact points: who may state and change what (docs/protocol.md §9.12-9.14), one test per rule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+from worlds import NOW, World, a_member, assert_no_effect, keys, make_world, signed
+
+from exchange.canonical import b64, dumps, loads, sha256
+from exchange.directory.bodies_contacts import (
+    build_confirm,
+    build_constituency,
+    build_contact,
+    build_contact_end,
+    build_record,
+    build_test,
+    build_unit,
+)
+from exchange.directory.bodies_members import build_status, build_suspend
+from exchange.directory.bodies_network import build_policy
+from exchange.directory.contacts import Contact, Part
+from exchange.directory.members import Move
+from exchange.directory.state import Directory, Outcome
+from exchange.errors import Refused
+from exchange.limits import DAY_MS, MAX_STATEMENT
+
+BOTH = ("officer/alba", "officer/bruno")
+NOTE = sha256(b"note verbale 7")
+NPC = "pe-csirt/npc"
+TRACING = "pe-csirt/tracing"
+PARTS = {"members": sha256(b"who is who"), "holders": sha256(b"the mobile numbers")}
+
+
+@dataclass
+class Country:
+    """A world in which Peru has a nominating authority for firearms and ransomware, with keys of its own."""
+
+    world: World
+
+    @property
+    def directory(self) -> Directory:
+        return self.world.directory
+
+    def after(self, address: str, word: str = "contact") -> bytes:
+        return self.directory.last_hash(address, word)
+
+    def common(self, address: str, word: str = "contact") -> dict[str, object]:
+        return {
+            "net": self.world.net,
+            "address": address,
+            "after": self.after(address, word),
+            "not_after": self.world.now + DAY_MS,
+        }
+
+    def unit_body(self, address: str, *, kind: str = "unit", name: str | None = None) -> bytes:
+        return build_unit(kind=kind, keys=keys(name or address).public, **self.common(address, "unit"))
+
+    def unit(self, address: str) -> None:
+        """Give it keys, signed as a first unit must be."""
+        self.log(self.unit_body(address), address, address.partition("/")[0])
+
+    def skid(self, address: str) -> bytes:
+        return keys(address).public.signing.skid(self.world.net)
+
+    def contact_body(self, address: str, **changed: object) -> bytes:
+        fields: dict[str, object] = {
+            "function": "operational_tracing",
+            "community": "police",
+            "topics": ["firearms"],
+            "instruments": ["cifta"],
+            "parts": PARTS,
+        }
+        return build_contact(**self.common(address), **{**fields, **changed})
+
+    def npc_body(self, address: str = NPC, **changed: object) -> bytes:
+        fields: dict[str, object] = {
+            "function": "npc",
+            "community": "government",
+            "topics": ["firearms", "ransomware"],
+            "instruments": [],
+            "unit": self.skid(address),
+            "nomination": NOTE,
+        }
+        return self.contact_body(address, **{**fields, **changed})
+
+    def npc(self, address: str = NPC, **changed: object) -> None:
+        self.unit(address)
+        self.log(self.npc_body(address, **changed), address, *BOTH)
+
+    def log(self, body: bytes, *signers: str) -> Outcome:
+        """Log what must take effect."""
+        outcome = self.world.append(signed(body, *signers))
+        assert outcome.effective, outcome.code
+        return outcome
+
+    def refused(self, body: bytes, signers: tuple[str, ...], code: str) -> None:
+        """Logged without effect, and nothing of the contacts, units and records has changed."""
+        state = (dict(self.directory.contacts), dict(self.directory.units), dict(self.directory.records))
+        assert_no_effect(self.world, signed(body, *signers), f"directory.{code}", alarm=True)
+        assert state == (
+            dict(self.directory.contacts),
+            dict(self.directory.units),
+            dict(self.directory.records),
+        )
+
+    def contact(self, address: str = TRACING) -> Contact:
+        return self.directory.contacts[address]
+
+
+@pytest.fixture
+def bare() -> Country:
+    """Nobody nominates yet."""
+    return Country(make_world())
+
+
+@pytest.fixture
+def peru(bare: Country) -> Country:
+    bare.npc()
+    return bare
+
+
+@pytest.fixture
+def tracing(peru: Country) -> Country:
+    """And a tracing contact whose mail is answered by the member's node."""
+    peru.log(peru.contact_body(TRACING), NPC, "pe-csirt")
+    return peru
+
+
+# -- units --------------------------------------------------------------------------------------------------------
+
+
+def test_unit_gets_keys_and_prekeys_of_its_own(bare: Country) -> None:
+    bare.unit(TRACING)
+    unit = bare.directory.units[TRACING]
+    assert (unit.kind, unit.keys, unit.since, unit.member) == ("unit", keys(TRACING).public, NOW, "pe-csirt")
+    assert bare.directory.identity(TRACING) == keys(TRACING).public
+    bare.world.append(bare.world.prekeys_statement(TRACING))
+    assert bare.directory.prekey_for(TRACING, NOW)
+
+
+def test_unit_needs_its_own_signature_and_at_first_its_members(bare: Country) -> None:
+    body = bare.unit_body(TRACING)
+    bare.refused(body, ("pe-csirt",), "no-possession")
+    bare.refused(body, (TRACING, "co-csirt"), "not-own")
+    bare.refused(body, (TRACING, *BOTH), "not-own")
+    bare.log(body, TRACING, "pe-csirt")
+
+
+def test_host_cannot_put_itself_in_the_units_place(bare: Country) -> None:
+    bare.unit(TRACING)
+    bare.world.append(bare.world.prekeys_statement(TRACING))
+    host = bare.unit_body(TRACING, name="the host's own")
+    statement = signed(host, "pe-csirt").with_signature(TRACING, keys("the host's own"))
+    assert_no_effect(bare.world, statement, "directory.too-few-officers", alarm=True)
+    with_one = statement.with_signature(BOTH[0], keys(BOTH[0]))
+    assert_no_effect(bare.world, with_one, "directory.too-few-officers", alarm=True)
+    new = signed(bare.unit_body(TRACING, name="new keys"), *BOTH).with_signature(TRACING, keys("new keys"))
+    assert bare.world.append(new).effective
+    assert bare.directory.units[TRACING].keys == keys("new keys").public
+    assert bare.directory.prekeys(TRACING) == ()
+    assert bare.directory.key_standing(TRACING, bare.skid(TRACING)).state == "retired"
+
+
+def test_unit_takes_no_key_that_was_used(bare: Country) -> None:
+    statement = signed(bare.unit_body(TRACING, name="co-csirt"), "pe-csirt").with_signature(
+        TRACING, keys("co-csirt")
+    )
+    assert_no_effect(bare.world, statement, "directory.key-reused", alarm=True)
+
+
+@pytest.mark.parametrize(
+    ("address", "kind"),
+    [
+        ("pe-csirt", "unit"),
+        ("hub/tracing", "unit"),
+        ("pe-csirt/ana-lopez", "person"),
+        ("pe-csirt/p-abcdefghij", "unit"),
+        ("pe-csirt/tracing", "team"),
+    ],
+)
+def test_unit_has_an_address_that_tells_no_name(bare: Country, address: str, kind: str) -> None:
+    with pytest.raises(Refused, match=r"directory\.bad-statement"):
+        bare.unit_body(address, kind=kind)
+
+
+def test_person_and_reserved_words_are_addresses(bare: Country) -> None:
+    for address, kind in (("pe-csirt/p-abcdefghij", "person"), ("pe-csirt/hub", "unit")):
+        bare.log(bare.unit_body(address, kind=kind), address, "pe-csirt")
+        assert bare.directory.units[address].kind == kind
+
+
+def test_unit_of_nobody_is_refused(bare: Country) -> None:
+    bare.refused(bare.unit_body("xx-csirt/tracing"), ("xx-csirt/tracing",), "unknown-member")
+
+
+def test_silenced_member_states_nothing(tracing: Country) -> None:
+    world = tracing.world
+    tracing.log(
+        build_suspend(
+            net=world.net,
+            handle="pe-csirt",
+            ground="breach",
+            document=NOTE,
+            until=NOW + 30 * DAY_MS,
+            not_after=NOW + DAY_MS,
+        ),
+        *BOTH,
+    )
+    tracing.refused(tracing.unit_body("pe-csirt/lab"), ("pe-csirt", "pe-csirt/lab"), "wrong-status")
+    tracing.refused(record_body(tracing), ("pe-csirt",), "wrong-status")
+    tracing.refused(build_confirm(**tracing.common(TRACING)), ("pe-csirt",), "wrong-status")
+    assert tracing.directory.nominating("PE", "firearms") is None
+    assert tracing.contact().validated == NOW
+
+
+# -- record, constituency -----------------------------------------------------------------------------------------
+
+
+def record_body(country: Country, parts: dict[str, bytes] | None = None) -> bytes:
+    common = country.common("pe-csirt", "record")
+    handle = common.pop("address")
+    return build_record(handle=handle, parts=PARTS if parts is None else parts, **common)
+
+
+def constituency_body(country: Country) -> bytes:
+    common = country.common("pe-csirt", "constituency")
+    handle = common.pop("address")
+    return build_constituency(handle=handle, entries=3, part=sha256(b"networks"), **common)
+
+
+def test_record_is_the_members_own(bare: Country) -> None:
+    body = record_body(bare)
+    bare.refused(body, ("co-csirt",), "not-own")
+    bare.refused(body, ("officer/alba", "pe-csirt"), "not-own")
+    bare.log(body, "pe-csirt")
+    assert bare.directory.records["pe-csirt"].parts == PARTS
+    assert bare.directory.named_parts() == set(PARTS.values())
+    bare.log(record_body(bare, {}), "pe-csirt")
+    assert bare.directory.named_parts() == frozenset()
+
+
+def test_constituency_is_approved_by_officers(bare: Country) -> None:
+    body = constituency_body(bare)
+    bare.refused(body, BOTH, "not-own")
+    bare.refused(body, ("officer/alba", "pe-csirt"), "too-few-officers")
+    bare.log(body, "pe-csirt", *BOTH)
+    assert bare.directory.constituencies["pe-csirt"].entries == 3
+    assert bare.directory.named_parts() == {sha256(b"networks")}
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [["public", b64(NOTE)], ["members", b64(NOTE)]],
+        [["members", b64(NOTE)], ["members", b64(NOTE)]],
+        [["everybody", b64(NOTE)]],
+        [["members", b64(b"short")]],
+        [["members"]],
+    ],
+    ids=["unsorted", "twice", "unknown level", "short hash", "no hash"],
+)
+def test_parts_have_one_spelling(bare: Country, parts: object) -> None:
+    body = dumps({**loads(record_body(bare), most=MAX_STATEMENT), "parts": parts})
+    bare.refused(body, ("pe-csirt",), "bad-statement")
+
+
+def test_removed_member_is_forgotten_but_for_its_public_part(tracing: Country) -> None:
+    public = {"public": sha256(b"who we are"), "owner": sha256(b"the nomination")}
+    tracing.log(record_body(tracing, public), "pe-csirt")
+    tracing.log(constituency_body(tracing), "pe-csirt", *BOTH)
+    tracing.log(
+        build_status(
+            net=tracing.world.net,
+            handle="pe-csirt",
+            move=Move.REMOVE,
+            ground="left",
+            document=NOTE,
+            after=tracing.after("pe-csirt", "status"),
+            not_after=NOW + DAY_MS,
+        ),
+        *BOTH,
+    )
+    assert tracing.directory.named_parts() == {public["public"]}
+
+
+def test_part_is_bound_to_network_owner_and_level() -> None:
+    part = Part("pe-csirt", "members", bytes(16), b"{}")
+    others = (
+        Part("co-csirt", "members", bytes(16), b"{}"),
+        Part("pe-csirt", "public", bytes(16), b"{}"),
+        Part("pe-csirt", "members", bytes([1] * 16), b"{}"),
+        Part("pe-csirt", "members", bytes(16), b"[]"),
+    )
+    assert len({part.hash(bytes(32)), part.hash(NOTE), *(other.hash(bytes(32)) for other in others)}) == 6
+
+
+# -- nomination -----------------------------------------------------------------------------------------------------
+
+
+def test_npc_is_put_in_place_by_officers_on_a_note(bare: Country) -> None:
+    bare.unit(NPC)
+    bare.refused(bare.npc_body(nomination=b""), (NPC, *BOTH), "no-document")
+    bare.refused(bare.npc_body(), (NPC, "officer/alba"), "too-few-officers")
+    bare.refused(bare.npc_body(), BOTH, "not-own")
+    bare.log(bare.npc_body(), NPC, *BOTH)
+    assert bare.directory.nominating("PE", "firearms") == NPC
+    assert bare.directory.nominating("PE", "drugs") is None
+    assert bare.directory.nominating("CO", "firearms") is None
+
+
+def test_contact_needs_the_nominating_authority_of_its_topic(peru: Country) -> None:
+    body = peru.contact_body(TRACING)
+    peru.refused(body, ("pe-csirt",), "not-nominated")
+    peru.refused(body, ("pe-csirt", *BOTH), "not-nominated")
+    peru.refused(body, (NPC,), "not-own")
+    peru.log(body, NPC, "pe-csirt")
+    contact = peru.contact()
+    assert (contact.version, contact.since, contact.validated, contact.ended) == (1, NOW, NOW, 0)
+    assert contact.parts == PARTS
+    assert set(PARTS.values()) <= peru.directory.named_parts()
+
+
+def test_another_countrys_npc_nominates_nobody_here(peru: Country) -> None:
+    peru.npc("co-csirt/npc")
+    assert peru.directory.nominating("CO", "firearms") == "co-csirt/npc"
+    peru.refused(peru.contact_body(TRACING), ("co-csirt/npc", "pe-csirt"), "not-nominated")
+
+
+def test_where_nobody_nominates_officers_do_on_a_note(bare: Country) -> None:
+    bare.refused(bare.contact_body(TRACING), ("pe-csirt", *BOTH), "no-document")
+    body = bare.contact_body(TRACING, nomination=NOTE)
+    bare.refused(body, ("officer/alba", "pe-csirt"), "too-few-officers")
+    bare.log(body, "pe-csirt", *BOTH)
+
+
+def test_topics_of_two_authorities_need_both(peru: Country) -> None:
+    peru.npc("pe-csirt/npc2", topics=["drugs"])
+    body = peru.contact_body(TRACING, topics=["drugs", "firearms"])
+    peru.refused(body, (NPC, "pe-csirt"), "not-nominated")
+    peru.log(body, NPC, "pe-csirt", "pe-csirt/npc2")
+
+
+def test_npc_without_keys_nominates_nobody(bare: Country) -> None:
+    bare.log(bare.npc_body(unit=b""), "pe-csirt", *BOTH)
+    assert bare.directory.nominating("PE", "firearms") is None
+
+
+def test_npc_whose_unit_got_other_keys_waits_for_a_new_nomination(peru: Country) -> None:
+    new = signed(peru.unit_body(NPC, name="new keys"), *BOTH).with_signature(NPC, keys("new keys"))
+    assert peru.world.append(new).effective
+    assert peru.directory.nominating("PE", "firearms") is None
+    again = signed(peru.npc_body(unit=keys("new keys").public.signing.skid(peru.world.net)), *BOTH)
+    assert peru.world.append(again).effective
+    assert peru.directory.nominating("PE", "firearms") == NPC
+
+
+def test_member_without_a_country_is_nominated_by_officers(peru: Country) -> None:
+    peru.world.join("int-org", member=a_member("int-org", country=""))
+    peru.npc("int-org/npc")
+    assert peru.directory.nominating("", "firearms") is None
+    body = peru.contact_body("int-org/liaison", function="liaison")
+    peru.refused(body, ("int-org", "int-org/npc"), "no-document")
+
+
+# -- changes ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"function": "spoc"},
+        {"community": "csirt"},
+        {"topics": ["firearms", "ransomware"]},
+        {"instruments": []},
+        {"nomination": NOTE},
+    ],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_contact_cannot_give_itself_a_function_or_topic(tracing: Country, changed: dict[str, object]) -> None:
+    body = tracing.contact_body(TRACING, **changed)
+    tracing.refused(body, ("pe-csirt",), "not-nominated")
+    tracing.log(body, NPC)
+    assert (tracing.contact().version, tracing.contact().since) == (2, NOW)
+
+
+def test_contact_cannot_shed_a_topic_behind_its_authority(peru: Country) -> None:
+    peru.npc("pe-csirt/npc2", topics=["drugs"])
+    peru.log(peru.contact_body(TRACING, topics=["drugs", "firearms"]), NPC, "pe-csirt", "pe-csirt/npc2")
+    peru.refused(peru.contact_body(TRACING, topics=["drugs"]), ("pe-csirt", "pe-csirt/npc2"), "not-nominated")
+
+
+def test_parts_are_the_contacts_own(tracing: Country) -> None:
+    tracing.world.advance(DAY_MS)
+    body = tracing.contact_body(TRACING, parts={"members": NOTE})
+    tracing.refused(body, ("co-csirt",), "not-own")
+    tracing.refused(body, BOTH, "not-own")
+    tracing.log(body, "pe-csirt")
+    contact = tracing.contact()
+    assert (contact.parts, contact.version, contact.validated) == ({"members": NOTE}, 2, NOW + DAY_MS)
+    tracing.log(tracing.npc_body(parts={}), NPC)
+    assert tracing.directory.named_parts() == {NOTE}
+
+
+def test_contact_with_keys_is_changed_by_them_and_not_by_its_host(peru: Country) -> None:
+    peru.unit(TRACING)
+    peru.refused(peru.contact_body(TRACING, unit=peru.skid(TRACING)), (NPC, "pe-csirt"), "not-own")
+    peru.log(peru.contact_body(TRACING, unit=peru.skid(TRACING)), NPC, TRACING)
+    body = peru.contact_body(TRACING, unit=peru.skid(TRACING), parts={})
+    peru.refused(body, ("pe-csirt",), "not-own")
+    peru.log(body, TRACING)
+    peru.log(peru.contact_body(TRACING, unit=peru.skid(TRACING), parts=PARTS), NPC)
+
+
+@pytest.mark.parametrize("name", ["no unit there", "co-csirt"])
+def test_contact_names_the_key_of_its_own_unit(peru: Country, name: str) -> None:
+    peru.refused(peru.contact_body(TRACING, unit=peru.skid(name)), (NPC, "pe-csirt"), "unknown-key")
+
+
+def test_newer_npc_replaces_the_topic_in_the_older_and_what_it_nominated_stays(tracing: Country) -> None:
+    tracing.npc("pe-csirt/npc2", topics=["firearms"])
+    assert tracing.directory.nominating("PE", "firearms") == "pe-csirt/npc2"
+    assert tracing.directory.nominating("PE", "ransomware") == NPC
+    assert tracing.contact(NPC).topics == ("ransomware",)
+    assert not tracing.contact().ended
+    assert tracing.contact().standing(NOW) == "validated"
+    tracing.refused(tracing.contact_body(TRACING, function="spoc"), (NPC,), "not-nominated")
+    tracing.log(tracing.contact_body(TRACING, function="spoc"), "pe-csirt/npc2")
+    tracing.npc("pe-csirt/npc3", topics=["ransomware"])
+    assert tracing.contact(NPC).ended == NOW
+
+
+def test_npc_changes_its_own_parts_but_not_its_own_topics(peru: Country) -> None:
+    peru.log(peru.npc_body(parts={}), NPC)
+    more = peru.npc_body(topics=["drugs", "firearms", "ransomware"])
+    peru.refused(more, (NPC,), "too-few-officers")
+    peru.refused(peru.npc_body(function="spoc"), (NPC,), "too-few-officers")
+
+
+# -- confirm, contact-end, test ----------------------------------------------------------------------------------
+
+
+def test_confirm_counts_as_an_edit(tracing: Country) -> None:
+    tracing.world.advance(DAY_MS)
+    body = build_confirm(**tracing.common(TRACING))
+    tracing.refused(body, ("co-csirt",), "not-own")
+    tracing.log(body, "pe-csirt")
+    assert (tracing.contact().validated, tracing.contact().version) == (NOW + DAY_MS, 1)
+    tracing.world.advance(DAY_MS)
+    tracing.log(build_confirm(**tracing.common(TRACING)), NPC)
+    assert tracing.contact().validated == NOW + 2 * DAY_MS
+
+
+def test_ended_contact_leaves_a_tombstone_and_begins_anew(tracing: Country) -> None:
+    tracing.world.advance(DAY_MS)
+    tracing.refused(build_contact_end(**tracing.common(TRACING)), ("co-csirt",), "not-own")
+    tracing.log(build_contact_end(**tracing.common(TRACING)), "pe-csirt")
+    contact = tracing.contact()
+    assert (contact.ended, contact.since, contact.parts) == (NOW + DAY_MS, NOW, {})
+    for build in (build_confirm, build_contact_end):
+        tracing.refused(build(**tracing.common(TRACING)), ("pe-csirt",), "unknown-contact")
+    tracing.refused(tracing.contact_body(TRACING), ("pe-csirt",), "not-nominated")
+    tracing.log(tracing.contact_body(TRACING), NPC, "pe-csirt")
+    again = tracing.contact()
+    assert (again.version, again.since, again.ended) == (2, NOW + DAY_MS, 0)
+
+
+def test_stranger_to_the_directory_is_unknown(bare: Country) -> None:
+    bare.refused(build_confirm(**bare.common(TRACING)), ("pe-csirt",), "unknown-contact")
+
+
+def test_tests_are_logged_by_the_secretariat_or_one_officer(tracing: Country) -> None:
+    def body(result: str = "ok") -> bytes:
+        return build_test(kind="ping", minutes=7, result=result, **tracing.common(TRACING, "test"))
+
+    tracing.refused(body(), ("pe-csirt",), "not-own")
+    tracing.refused(body(), ("co-csirt",), "not-own")
+    tracing.refused(body(), BOTH, "not-own")
+    tracing.log(body(), "officer/alba")
+    policy = build_policy(
+        net=tracing.world.net,
+        officers=2,
+        sponsors=2,
+        secretariat="co-csirt",
+        agreement=b"",
+        after=tracing.after("network", "policy"),
+        not_after=NOW + DAY_MS,
+    )
+    tracing.log(policy, *BOTH, "pe-csirt", "co-csirt")
+    tracing.log(body("none"), "co-csirt")
+    assert not tracing.contact().suspect
+    tracing.log(body("none"), "co-csirt")
+    assert tracing.contact().suspect
+    tracing.log(body("ok"), "co-csirt")
+    assert not tracing.contact().suspect
+    assert [one.result for one in tracing.contact().tests] == ["ok", "none", "none", "ok"]
+
+
+def test_only_the_last_tests_are_kept(tracing: Country) -> None:
+    for minutes in range(10):
+        common = tracing.common(TRACING, "test")
+        tracing.log(build_test(kind="call", minutes=minutes, result="ok", **common), "officer/alba")
+    assert [one.minutes for one in tracing.contact().tests] == list(range(2, 10))
+
+
+@pytest.mark.parametrize(
+    ("function", "days", "standing"),
+    [
+        ("operational_tracing", 304, "validated"),
+        ("operational_tracing", 305, "due"),
+        ("operational_tracing", 365, "overdue"),
+        ("operational_tracing", 395, "lapsed"),
+        ("operational_tracing", 575, "archived"),
+        ("technical_24x7", 119, "validated"),
+        ("technical_24x7", 120, "due"),
+        ("law_enforcement_24x7", 180, "overdue"),
+    ],
+)
+def test_standing_follows_from_the_last_word(peru: Country, function: str, days: int, standing: str) -> None:
+    peru.log(peru.contact_body(TRACING, function=function), NPC, "pe-csirt")
+    assert peru.contact().standing(NOW + days * DAY_MS) == standing
+    assert peru.contact().standing(NOW + days * DAY_MS - 1) in (
+        standing,
+        {"due": "validated", "overdue": "due", "lapsed": "overdue", "archived": "lapsed"}.get(standing),
+    )
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"topics": []},
+        {"topics": ["b1", "a1"]},
+        {"topics": ["aa", "aa"]},
+        {"topics": [f"topic-{number:02}" for number in range(33)]},
+        {"topics": ["Firearms"]},
+        {"topics": [1]},
+        {"instruments": ["x"]},
+        {"function": "a function"},
+        {"unit": "AA"},
+        {"more": 1},
+    ],
+)
+def test_contact_has_a_closed_form(peru: Country, changed: dict[str, object]) -> None:
+    value = loads(peru.contact_body(TRACING), most=MAX_STATEMENT)
+    value["contact"] = {**value["contact"], **changed}
+    peru.refused(dumps(value), (NPC, "pe-csirt"), "bad-statement")
+
+
+def test_words_of_later_versions_are_read(peru: Country) -> None:
+    body = peru.contact_body(TRACING, function="quantum_desk", community="academia", instruments=["new_1"])
+    peru.log(body, NPC, "pe-csirt")
+    assert peru.contact().function == "quantum_desk"
+
+
+def test_replay_says_the_same(tracing: Country) -> None:
+    replayed = Directory.replay(tracing.world.leaves, now=None)
+    assert dict(replayed.contacts) == dict(tracing.directory.contacts)
+    assert dict(replayed.units) == dict(tracing.directory.units)
