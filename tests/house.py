@@ -50,7 +50,12 @@ LAYERS: dict[str, str] = {
         exchange.directory.rules
         exchange.directory.lookups
         exchange.directory.state
+        exchange.directory.overlay
         exchange.directory.addressing
+        exchange.directory.book
+        exchange.directory.find
+        exchange.directory.owners
+        exchange.directory.search
         exchange.directory.succession
         exchange.directory.snapshot
         exchange.directory.submission
