@@ -45,7 +45,6 @@ WITHOUT_VECTOR = {
     "directory.read-only": SERVER,
     "directory.no-need": SERVER,
     "content.too-large": LOCAL,
-    "directory.unknown-member": LOCAL,
     "directory.no-prekey": LOCAL,
     "directory.stale-checkpoint": LOCAL,
     "directory.own-name": LOCAL,

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterator
 
 from tests.vectors.makers.case import FOLDER, Case, written
+from tests.vectors.makers.contact_cases import contact_cases
 from tests.vectors.makers.genesis_cases import genesis_cases, statement_cases
 from tests.vectors.makers.hashes import hashes_json
 from tests.vectors.makers.header_flaws import header_cases
@@ -55,6 +56,7 @@ AREAS = (
     statement_cases,
     genesis_cases,
     leaf_cases,
+    contact_cases,
     upload_cases,
     proof_cases,
     open_cases,

@@ -16,7 +16,8 @@ SIZE = 7  # leaves of log/good.json
 ZERO = bytes(32)
 MEMBERS = {"bb": "BB", "co": "CO", "pe": "PE"}
 OFFICERS = ("ann", "ben")
-NAMES = ("hub", "officer/ann", "officer/ben", "recovery", "bb", "co", "pe", "stranger", "newcomer")
+UNITS = ("co/npc", "pe/npc", "pe/npc2", "pe/tracing")
+NAMES = ("hub", "officer/ann", "officer/ben", "recovery", "bb", "co", "pe", "stranger", "newcomer", *UNITS)
 
 
 class Chance:
