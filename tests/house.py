@@ -44,12 +44,13 @@ LAYERS: dict[str, str] = {
         exchange.directory.network
         exchange.directory.due
         exchange.directory.rule
-        exchange.directory.rules_network
         exchange.directory.rules_members
+        exchange.directory.rules_network
         exchange.directory.rules_contacts
         exchange.directory.rules
         exchange.directory.lookups
         exchange.directory.state
+        exchange.directory.entitlement
         exchange.directory.overlay
         exchange.directory.addressing
         exchange.directory.book
@@ -96,8 +97,12 @@ LAYERS: dict[str, str] = {
         exchange.node.budget
         exchange.node.hub_api
         exchange.node.directory_sync
+        exchange.node.peer_prekeys
         exchange.node.prekeys
         exchange.node.outbox
+        exchange.node.parts
+        exchange.node.notices
+        exchange.node.registration
         exchange.node.proofs
         exchange.node.uploads
         exchange.node.answers

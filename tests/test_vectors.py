@@ -214,7 +214,7 @@ def statements(given: Given) -> Given:
 
 def checkpoints(given: Given) -> Given:
     signed = SignedCheckpoint.from_json(given)
-    checkpoint = signed.verify(directory().net, directory().hub.keys.signing)
+    checkpoint = signed.verify(directory().net, directory())
     assert signed.to_json() == given
     ref = signed.ref(directory().net)
     return {"size": ref.size, "root": b64(ref.root), "at": checkpoint.at, "hash": b64(ref.checkpoint)}
@@ -223,7 +223,7 @@ def checkpoints(given: Given) -> Given:
 def comparisons(given: Given) -> None:
     held, offered = (SignedCheckpoint.from_json(given[name]) for name in ("held", "offered"))
     for signed in (held, offered):
-        signed.verify(directory().net, directory().hub.keys.signing)
+        signed.verify(directory().net, directory())
     tree = Tree()
     for leaf in log():
         tree.append(leaf)

@@ -12,7 +12,7 @@ from functools import cache
 
 import pytest
 
-from exchange.canonical import b64, dumps, sha256
+from exchange.canonical import ZERO32, b64, dumps, sha256
 from exchange.directory.bodies_base import build_add, build_genesis, build_prekeys
 from exchange.directory.checkpoint import Checkpoint, SignedCheckpoint
 from exchange.directory.log import Leaf
@@ -44,15 +44,20 @@ def prekey_secret(address: str, start: int, salt: str = "") -> PrekeySecret:
     return PrekeySecret(b"".join(sha256(seed + bytes([part])) for part in range(3)))
 
 
-def a_member(handle: str, *, country: str | None = None, member_class: str = "national_csirt") -> Member:
-    """A member as an add body has it; the country is the handle's first two letters unless given."""
+def a_member(
+    handle: str, *, country: str | None = None, member_class: str = "national_csirt", net: bytes = ZERO32
+) -> Member:
+    """A member as an add body has it; the country is the handle's first two letters unless given.
+
+    Its next keys are those of `next/HANDLE`, committed to for the network `net`.
+    """
     return Member(
         handle=handle,
         member_class=member_class,
         country=handle[:2].upper() if country is None else country,
         keys=keys(handle).public,
         revoke=keys(f"revoke/{handle}").public.signing,
-        next=keys(f"next/{handle}").public.next_commitment(bytes(32)),
+        next=keys(f"next/{handle}").public.next_commitment(net),
     )
 
 
@@ -102,9 +107,8 @@ class World:
 
     def checkpoint_at(self, size: int, at: int | None = None) -> SignedCheckpoint:
         """What the hub signed, or would have, when the log had `size` leaves."""
-        body = Checkpoint(
-            self.net, 0, size, self.directory.root(size), self.directory.at if at is None else at
-        )
+        at = self.directory.at if at is None else at
+        body = Checkpoint(self.net, self.directory.term, size, self.directory.root(size), at)
         return SignedCheckpoint.sign(body, self.hub_keys)
 
     @property
@@ -127,7 +131,8 @@ class World:
         return outcome
 
     def add_body(self, handle: str, *, member: Member | None = None) -> bytes:
-        return build_add(net=self.net, member=member or a_member(handle), not_after=self.now + 30 * DAY_MS)
+        member = member or a_member(handle, net=self.net)
+        return build_add(net=self.net, member=member, not_after=self.now + 30 * DAY_MS)
 
     def add_statement(
         self, handle: str, *, sponsors: Iterable[str] = (), member: Member | None = None
@@ -204,8 +209,8 @@ def raw_body(net: bytes, **changes: object) -> bytes:
         "after": b64(bytes(32)),
         "net": b64(net),
         "not_after": NOW + DAY_MS,
-        "subject": ["network", "policy"],
-        "type": "policy",
+        "subject": ["network", "weather"],
+        "type": "weather",
         "v": 1,
     }
     return dumps({**common, **changes})

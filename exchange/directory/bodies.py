@@ -8,7 +8,9 @@ from typing import Final, Protocol
 
 from exchange.canonical import Json
 from exchange.directory.bodies_base import read_add, read_genesis, read_prekeys
+from exchange.directory.bodies_contacts import CONTACT_PARSERS
 from exchange.directory.bodies_members import MEMBER_PARSERS
+from exchange.directory.bodies_network import NETWORK_PARSERS
 from exchange.directory.statements import Head, parse_head
 from exchange.errors import Rejected
 
@@ -49,4 +51,6 @@ PARSERS: Final[Mapping[str, Callable[[Head, Json], Body]]] = {
     "add": read_add,
     "prekeys": read_prekeys,
     **MEMBER_PARSERS,
+    **NETWORK_PARSERS,
+    **CONTACT_PARSERS,
 }

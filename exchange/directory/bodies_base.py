@@ -72,10 +72,7 @@ def read_genesis(head: Head, value: Json) -> Genesis:
     fields.exactly("after", b64(ZERO32))
     fields.exactly("min_suite", SUITE)
     check_subject(head, NETWORK, "identity")
-    rows = fields.items("officers", least=1, most=MAX_OFFICERS)
-    officers = tuple(Officer.from_json(row) for row in rows)
-    if any(first.name >= second.name for first, second in pairwise(officers)):
-        raise Rejected("json.bad-schema", "genesis.officers: not sorted by name, each once")
+    officers = read_officers(fields)
     return Genesis(
         head=head,
         nonce=fields.binary("nonce", 32),
@@ -87,6 +84,15 @@ def read_genesis(head: Head, value: Json) -> Genesis:
         recovery=PublicKey.from_json(fields.raw("recovery"), what="genesis.recovery"),
         at=fields.integer("at"),
     )
+
+
+def read_officers(fields: Fields) -> tuple[Officer, ...]:
+    """The member `officers`: 1 to `MAX_OFFICERS`, sorted by name, each once. Raises Rejected json.bad-schema."""
+    rows = fields.items("officers", least=1, most=MAX_OFFICERS)
+    officers = tuple(Officer.from_json(row) for row in rows)
+    if any(first.name >= second.name for first, second in pairwise(officers)):
+        raise Rejected("json.bad-schema", "officers: not sorted by name, each once")
+    return officers
 
 
 def read_add(head: Head, value: Json) -> Add:

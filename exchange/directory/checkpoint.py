@@ -1,6 +1,6 @@
 """Checkpoints: what the hub signs of the log's size and root, and how two views of it are compared (§9.6).
 
-Owns their form, signature, age and comparison. Does not keep the high-water mark (node/store) nor fetch anything.
+Owns their form, signature, age and comparison. The high-water mark is node/store_directory's.
 """
 
 from __future__ import annotations
@@ -49,16 +49,22 @@ class Checkpoint:
             fields.exactly("v", 1)
             fields.exactly("net", b64(net))
             fields.exactly("accepts", [])
-            fields.exactly("term", 0)  # terms come with the hub-change statement of a later version
             return cls(
                 net=net,
-                term=0,
+                term=fields.integer("term"),
                 size=fields.integer("size", least=1),
                 root=fields.binary("root", 32),
                 at=fields.integer("at"),
             )
         except Rejected as fault:
             raise Rejected("checkpoint.bad-format", fault.detail) from None
+
+
+class Hubs(Protocol):
+    """What verifying asks of the log: the key of each term's hub."""
+
+    def hub_key(self, term: int) -> PublicKey:
+        """Raises Hold hold.directory-behind for a term that this log doesn't have yet."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +79,20 @@ class SignedCheckpoint:
         body = checkpoint.to_bytes()
         return cls(body, hub_keys.sign(CHECKPOINT, body))
 
-    def verify(self, net: bytes, hub_key: PublicKey) -> Checkpoint:
-        """What the hub signed. Raises Rejected checkpoint.bad-signature, checkpoint.bad-format."""
-        hub_key.verify(CHECKPOINT, self.body, self.signature, code="checkpoint.bad-signature")
+    def claim(self, net: bytes) -> Checkpoint:
+        """What it says, whoever signed it. Raises Rejected checkpoint.bad-format."""
         return Checkpoint.from_bytes(self.body, net)
+
+    def verify(self, net: bytes, hubs: Hubs) -> Checkpoint:
+        """What the hub of its term signed.
+
+        Raises Rejected checkpoint.bad-format, checkpoint.bad-signature; Hold hold.directory-behind for a term that
+        isn't known here yet.
+        """
+        checkpoint = self.claim(net)
+        key = hubs.hub_key(checkpoint.term)
+        key.verify(CHECKPOINT, self.body, self.signature, code="checkpoint.bad-signature")
+        return checkpoint
 
     def hash(self, net: bytes) -> bytes:
         """H("checkpoint", body, signature), 32 bytes: the last part of a `dir`."""
@@ -84,7 +100,7 @@ class SignedCheckpoint:
 
     def ref(self, net: bytes) -> DirRef:
         """The `dir` of whoever holds this as its newest. Raises Rejected checkpoint.bad-format."""
-        checkpoint = Checkpoint.from_bytes(self.body, net)
+        checkpoint = self.claim(net)
         return DirRef(checkpoint.size, checkpoint.root, self.hash(net))
 
     def to_json(self) -> dict[str, Json]:
@@ -115,10 +131,13 @@ def check_consistent(
     """Do two verified checkpoints and the log tell one story, whichever is older?
 
     `held` is the newest one of the own log. Beyond the log's size nothing can be said yet: fetch the leaves, compare
-    again. Raises Rejected directory.split with both as facts `held` and `offered`.
+    again. Nor does the hub of one term answer for what that of another signed. Raises Rejected directory.split with
+    both as facts `held` and `offered`.
     """
-    newer = Checkpoint.from_bytes(offered.body, net)
-    own = Checkpoint.from_bytes(held.body, net) if held else None
+    newer = offered.claim(net)
+    own = held.claim(net) if held else None
+    if own is not None and own.term != newer.term:
+        return
     same_size_differs = own is not None and own.size == newer.size and own.root != newer.root
     if same_size_differs or (newer.size <= log.size and log.root(newer.size) != newer.root):
         raise Rejected("directory.split", held=held, offered=offered)
@@ -127,11 +146,16 @@ def check_consistent(
 def compare(held: SignedCheckpoint | None, offered: SignedCheckpoint, log: Roots, net: bytes) -> None:
     """May the hub's newest checkpoint, verified, follow the highest one `held`? (docs/protocol.md §9.6)
 
-    Raises Rejected directory.split, or directory.rollback when it is shorter, with facts `held` and `offered`.
+    Raises Rejected directory.split, or directory.rollback when its term is older or it is shorter, with facts `held`
+    and `offered`.
     """
     check_consistent(held, offered, log, net)
-    if held and Checkpoint.from_bytes(offered.body, net).size < Checkpoint.from_bytes(held.body, net).size:
+    if held and _rank(offered.claim(net)) < _rank(held.claim(net)):
         raise Rejected("directory.rollback", held=held, offered=offered)
+
+
+def _rank(checkpoint: Checkpoint) -> tuple[int, int]:
+    return checkpoint.term, checkpoint.size
 
 
 def check_fresh(checkpoint: Checkpoint, now: int) -> None:

@@ -32,7 +32,7 @@ def forged(world: World, size: int) -> SignedCheckpoint:
 
 def test_hub_signed_checkpoint_says_what_the_log_is(world: World) -> None:
     signed = world.checkpoint
-    checkpoint = signed.verify(world.net, HUB)
+    checkpoint = signed.verify(world.net, world.directory)
     assert (checkpoint.size, checkpoint.root, checkpoint.at) == (7, world.directory.root(), NOW)
     ref = signed.ref(world.net)
     assert (ref.size, ref.root) == (7, world.directory.root())
@@ -43,14 +43,14 @@ def test_hub_signed_checkpoint_says_what_the_log_is(world: World) -> None:
 def test_checkpoint_by_anybody_else_is_rejected(world: World) -> None:
     signed = SignedCheckpoint.sign(Checkpoint(world.net, 0, 7, HASH, NOW), keys("pe-csirt"))
     with pytest.raises(Rejected, match=r"checkpoint.bad-signature"):
-        signed.verify(world.net, HUB)
+        signed.verify(world.net, world.directory)
 
 
 CHECKPOINT_FLAWS = {
     "v": 2,
     "net": b64(HASH),
     "accepts": ["x"],
-    "term": 1,
+    "term": "0",
     "size": 0,
     "root": b64(bytes(31)),
     "at": "now",
@@ -64,7 +64,7 @@ def test_checkpoint_of_a_wrong_form_is_rejected_though_signed(world: World, name
     body = dumps({**loads(good, most=1_024), name: CHECKPOINT_FLAWS[name]})
     signed = SignedCheckpoint(body, world.hub_keys.sign(CHECKPOINT, body))
     with pytest.raises(Rejected, match=r"checkpoint.bad-format"):
-        signed.verify(world.net, HUB)
+        signed.verify(world.net, world.directory)
 
 
 @pytest.mark.parametrize("value", [None, {}, {"body": "AA", "signature": "AA"}, {"body": 1, "signature": 2}])
@@ -112,7 +112,7 @@ def test_split_shows_before_the_leaves_are_here(world: World) -> None:
 
 
 def test_checkpoint_older_than_a_day_takes_no_new_keys(world: World) -> None:
-    checkpoint = world.checkpoint.verify(world.net, HUB)
+    checkpoint = world.checkpoint.verify(world.net, world.directory)
     check_fresh(checkpoint, NOW + DAY_MS)
     with pytest.raises(Unavailable, match=r"directory.stale-checkpoint"):
         check_fresh(checkpoint, NOW + DAY_MS + 1)
@@ -203,4 +203,4 @@ def test_signature_of_one_kind_is_none_of_another(world: World) -> None:
         SignedSubmission(signed.body, signed.signature).verify(world.net, HUB, statement=HASH)
     changed = replace(signed, signature=world.hub_keys.sign(SUBMISSION, signed.body))
     with pytest.raises(Rejected, match=r"checkpoint.bad-signature"):
-        changed.verify(world.net, HUB)
+        changed.verify(world.net, world.directory)
