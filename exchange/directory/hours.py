@@ -23,7 +23,7 @@ _MIDNIGHT_AFTER: Final = "24:00"
 
 @dataclass(frozen=True)
 class Answering:
-    """Does somebody answer? `why`: `always`, `open`, `closed`, `holiday`, or `unknown` where no hours are known.
+    """Does somebody answer? `why`: `always`, `open`, `closed`, `holiday`, or `hours-unknown` where none are known.
 
     `until` is when that changes (UTC ms), 0 where it can't be said; `local` the time there, `holiday` its name.
     """
@@ -35,7 +35,7 @@ class Answering:
     holiday: str = ""
 
 
-UNKNOWN: Final = Answering(now=False, why="unknown")
+UNKNOWN: Final = Answering(now=False, why="hours-unknown")
 
 
 def answering(hours: Hours | None, holidays: Holidays, at: int, zones: Zones) -> Answering:

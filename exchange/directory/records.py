@@ -19,7 +19,7 @@ from exchange.tlp import Tlp
 
 MAX_DEPTH: Final = 8
 MAX_DOCUMENT: Final = 65_536  # bytes of an application document
-MAX_CLAIMS: Final = 65_536  # entries of one list of a constituency
+MAX_CLAIMS: Final = 10_000  # entries of a constituency
 
 _PHONE = re.compile(r"\+[1-9][0-9]{6,14}\Z")
 _EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z0-9-]{2,63}\Z")
