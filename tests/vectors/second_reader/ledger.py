@@ -6,6 +6,7 @@ import hashlib
 import json
 from typing import Any
 
+from second_reader import contact_points
 from second_reader.base import (
     NET,
     PARTIES,
@@ -53,6 +54,7 @@ class Log:
         self._signed(value, body, set(self.keys))
         human(genesis["name"])
         self.genesis, self.members, self.prekeys = genesis, {}, {}
+        self.units, self.contacts = {}, {}
         self.last = {("network", "identity"): h(self.net, "statement", body)}
         self.leaves, self.at = [leaf], value["at"]
 
@@ -64,7 +66,11 @@ class Log:
         subject = tuple(said["subject"])
         need(said["net"] == b64(self.net) and said["not_after"] >= value["at"], "net, not_after")
         need(unb64(said["after"]) == self.last.get(subject, ZERO), "after")
-        {"add": self._add, "prekeys": self._prekeys}[said["type"]](value, body)
+        own = {"add": self._add, "prekeys": self._prekeys}
+        if said["type"] in own:
+            own[said["type"]](value, body)
+        else:
+            contact_points.HANDLERS[said["type"]](self, value, body)
         self.last[subject] = h(self.net, "statement", body)
         self.leaves.append(leaf)
         self.at = value["at"]
