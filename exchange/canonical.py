@@ -230,3 +230,8 @@ def unframed(data: bytes, *, most_items: int, most_bytes: int) -> Iterator[bytes
 def is_member_handle(text: str) -> bool:
     """A handle that a member may have (docs/protocol.md §1)."""
     return HANDLE.match(text) is not None and text not in RESERVED
+
+
+def is_node_address(text: str) -> bool:
+    """An address that may have a home and keys: a member's handle, or `member/unit` (docs/protocol.md §1)."""
+    return ADDRESS.match(text) is not None and is_member_handle(text.partition("/")[0])

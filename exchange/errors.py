@@ -226,7 +226,7 @@ CODES: dict[str, str] = {
     "hub.unreachable": "the hub can't be reached",
     "hub.certificate": "the hub's certificate isn't signed by the network's CA",
     "tlp.unknown": "not a TLP label; write clear, green, amber, amber+strict or red",
-    "tlp.red-needs-persons": "TLP:RED is for named persons, and persons have no keys yet",
+    "tlp.red-needs-persons": "TLP:RED goes to named persons only, at addresses of their own",
     "tlp.weaker-than-content": "the message would carry a weaker label than one of its objects",
     "message.bad-id": "a message id is a UUID in lower case with hyphens",
     "message.bad-case": "a case or exercise id is 1 to 64 letters, digits, dots, underscores or hyphens",

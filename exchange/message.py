@@ -97,6 +97,7 @@ class Draft:
     reason: str = ""
     legal_status: str = "informal"
     exercise_id: str | None = None
+    audience_function: str | None = None  # of the contact it is meant for, where its member's node answers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +116,7 @@ def member_identity_id(network: uuid.UUID, handle: str) -> str:
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_FUNCTION = re.compile(r"[a-z0-9_-]{2,32}")
 _LANG = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}")
 # Control characters could move a terminal's cursor; a subject also stays on one line.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -141,6 +143,8 @@ def _check_names(draft: Draft) -> None:
     for token in (draft.case_id, draft.exercise_id):
         if token is not None and not _TOKEN.fullmatch(token):
             raise Refused("message.bad-case")
+    if draft.audience_function is not None and not _FUNCTION.fullmatch(draft.audience_function):
+        raise Refused("message.bad-text", "audience_function isn't a word such as operational_tracing")
     if not _LANG.fullmatch(draft.lang):
         raise Refused("message.bad-lang")
     if draft.legal_status not in LEGAL_STATUSES:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from exchange.directory.addressing import is_person
 from exchange.directory.members import Member, Status
 from exchange.directory.network import RETIRED, REVOKED, member_of
 from exchange.directory.prekeys import PrekeyRef
@@ -65,7 +66,7 @@ def check_send(
         raise Refused("policy.no-recipient")
     if all(recipient == sender for recipient in recipients):
         raise Refused("policy.self-only")
-    to_persons = all(_is_person(directory, recipient) for recipient in recipients)
+    to_persons = all(is_person(directory, recipient) for recipient in recipients)
     check_tlp_to_node(tlp, anchor_confirmed=anchor_confirmed, to_persons=to_persons)
     own = directory.member(member_of(sender))
     addressees = [_addressee(directory, recipient) for recipient in recipients]
@@ -73,11 +74,6 @@ def check_send(
     for member in addressees:
         if member.handle != own.handle:
             _check_sent_to(member, tlp)
-
-
-def _is_person(directory: Directory, address: str) -> bool:
-    unit = directory.units.get(address)
-    return unit is not None and unit.kind == "person"
 
 
 def _addressee(directory: Directory, address: str) -> Member:

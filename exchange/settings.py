@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 from exchange import limits
-from exchange.canonical import ORIGIN, is_member_handle
+from exchange.canonical import ORIGIN, is_node_address
 from exchange.errors import Refused
 
 MIB = 1024 * 1024
@@ -97,7 +97,8 @@ class HubSettings:
 class NodeSettings:
     """config.toml of a node. `hub`, `net` and `ca` are written by `join`; the rest is the administrator's.
 
-    Paths are relative to the home. No secret stands here: the proxy's password lies in a 0600 file of its own.
+    `member` is the address whose home it is: `member/unit` in a unit's. Paths are relative to the home. No secret
+    stands here: the proxy's password lies in a 0600 file of its own.
     """
 
     member: str
@@ -116,8 +117,8 @@ class NodeSettings:
         for name in ("member", "hub", "net", "ca", "extra_ca", "proxy", "proxy_login"):
             _typed(values, name, str)
         _typed(values, "websocket", bool)
-        if not is_member_handle(values.get("member", "")):
-            raise Refused("settings.invalid", "member: a handle [a-z0-9-]{2,32}")
+        if not is_node_address(values.get("member", "")):
+            raise Refused("settings.invalid", "member: a handle [a-z0-9-]{2,32}, or member/unit")
         if values.get("hub") and not ORIGIN.match(values["hub"]):
             raise Refused("settings.invalid", "hub: https://host[:port] in lower case")
         if bool(values.get("hub")) != bool(values.get("net")):

@@ -149,9 +149,8 @@ class Site:
         """Queue an alert; its message id."""
         message_id = message_id or self.up.sources.new_id()
         now = self.up.sources.clock()
-        author = Author(
-            id=member_identity_id(self.simulation.network, self.member), name=self.member, created=NOW
-        )
+        handle = self.member.partition("/")[0]
+        author = Author(id=member_identity_id(self.simulation.network, handle), name=handle, created=NOW)
         draft = Draft(
             id=message_id,
             kind="alert",

@@ -12,7 +12,18 @@ from collections.abc import Callable, Sequence
 
 import typer
 
-from exchange.cli import directory, formats, hub, node, node_mail, node_send, officer
+from exchange.cli import (
+    directory,
+    formats,
+    hub,
+    node,
+    node_mail,
+    node_onboarding,
+    node_send,
+    node_units,
+    officer,
+    officer_moves,
+)
 from exchange.cli.errors import FAILED, INTERRUPTED, OK, USAGE
 from exchange.cli.output import Output
 from exchange.errors import ExchangeError, Refused
@@ -30,10 +41,14 @@ def build(further: Sequence[Register] = ()) -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     groups = (
-        ("node", "A member's node: send, read, answer.", (node, node_send, node_mail)),
+        (
+            "node",
+            "A member's node: send, read, answer.",
+            (node, node_onboarding, node_send, node_mail, node_units),
+        ),
         ("directory", "Who is in the network, as this node holds it.", (directory,)),
         ("hub", "The hub that routes, for its administrator.", (hub,)),
-        ("officer", "An officer, who admits members with keys of their own.", (officer,)),
+        ("officer", "An officer, who admits members with keys of their own.", (officer, officer_moves)),
     )
     for name, text, modules in groups:
         group = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help=text)

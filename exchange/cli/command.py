@@ -41,6 +41,12 @@ KeyFileOption = Annotated[
     Path | None,
     typer.Option(help="File of random bytes that opens the keystore; else EXCHANGE_KEY_FILE."),
 ]
+AsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--as", help="Work as this unit or person of the member, in its own home.", envvar="EXCHANGE_AS"
+    ),
+]
 _ALL = {"home": HomeOption, "json": JsonOption, "quiet": QuietOption, "yes": YesOption}
 _UNLOCKING = {"passphrase_file": PassphraseOption, "key_file": KeyFileOption}
 
@@ -54,6 +60,7 @@ class Call:
     yes: bool
     passphrase_file: Path | None = None
     key_file: Path | None = None
+    unit: str | None = None  # what --as said; `home` is the unit's then
 
     def unlock(self, *, new: bool = False) -> Unlock:
         """What opens the keystore, first found: an option, its variable, the home's note, a credential, typing.
@@ -84,6 +91,9 @@ class Call:
     def _files(self) -> tuple[Path | None, Path | None]:
         """The passphrase file or the key file: by option, else by variable. Raises Refused cli.usage for both."""
         given = (self.passphrase_file, self.key_file)
+        note = self.home / KEY_FILE_NOTE
+        if given == (None, None) and self.unit and note.exists():
+            return None, _noted(note)  # the variables are the surrounding home's, and would open nothing here
         if given == (None, None):
             variables = (os.environ.get("EXCHANGE_PASSPHRASE_FILE"), os.environ.get("EXCHANGE_KEY_FILE"))
             given = (
@@ -92,9 +102,8 @@ class Call:
             )
         if all(given):
             raise Refused("cli.usage", "give a passphrase file or a key file, not both")
-        note = self.home / KEY_FILE_NOTE
         if not any(given) and note.exists():
-            return None, Path(note.read_text(encoding="utf-8"))
+            return None, _noted(note)
         return given
 
     def remember(self) -> None:
@@ -109,10 +118,15 @@ class Call:
             return
         if not sys.stdin.isatty():
             raise Refused("cli.unconfirmed", f"{question} (there is no terminal to ask on)")
-        sys.stderr.write(f"{question} [y/N] ")
-        sys.stderr.flush()
-        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        if not _says_yes(question):
             raise Refused("cli.unconfirmed")
+
+    def insist(self, question: str, *, code: str, option: str) -> None:
+        """As `confirm`, for what --yes isn't enough for: only a person now, or `option` said before. Raises Refused."""
+        if not sys.stdin.isatty():
+            raise Refused(code, f"{question} Then add {option}")
+        if not _says_yes(question):
+            raise Refused(code)
 
     def ask(self, name: str, value: str | None, option: str) -> str:
         """`value`, or what a person types for it. Raises Refused cli.usage where there is nobody to ask."""
@@ -129,20 +143,25 @@ class Call:
 
 
 def command(
-    group: typer.Typer, name: str, *, role: str, unlocks: bool = False
+    group: typer.Typer, name: str, *, role: str, unlocks: bool = False, for_units: bool = True
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Register `function(call, ...)` as a command of `group` that also takes the options all commands have.
 
-    `role` names the default home (node, hub, officer); `unlocks` adds the options that open a keystore.
+    `role` names the default home (node, hub, officer); `unlocks` adds the options that open a keystore. A node's
+    commands take --as, but for those that only the member's own home has a use for (`for_units` false).
     """
     common = {**_ALL, **(_UNLOCKING if unlocks else {})}
+    if role == "node" and unlocks and for_units:
+        common["unit"] = AsOption
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         def run(**values: Any) -> None:
             given = {option: values.pop(option) for option in common}
             out = Output(json=given["json"], quiet=given["quiet"])
             secrets = {option: given[option] for option in _UNLOCKING if option in given}
-            function(Call(given["home"] or default_home(role), out, given["yes"], **secrets), **values)
+            unit = given.get("unit")
+            home = _unit_home(given["home"] or default_home(role), unit)
+            function(Call(home, out, given["yes"], **secrets, unit=unit), **values)
 
         own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
         taken = inspect.Parameter.KEYWORD_ONLY
@@ -180,6 +199,25 @@ def default_home(role: str) -> Path:
     import platformdirs
 
     return platformdirs.user_data_path("exchange") / role
+
+
+def _says_yes(question: str) -> bool:
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _unit_home(home: Path, unit: str | None) -> Path:
+    """Where the home of --as lies in `home`; `home` itself without one. Raises Refused settings.invalid."""
+    if unit is None:
+        return home
+    from exchange.node.home import Paths
+
+    return Paths(home).unit(unit).root
+
+
+def _noted(note: Path) -> Path:
+    return Path(note.read_text(encoding="utf-8"))
 
 
 def _first_line(path: Path) -> str:

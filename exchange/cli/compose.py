@@ -13,10 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from exchange import policy
 from exchange import tlp as labels
 from exchange.cli.when import parse_when
-from exchange.errors import Refused
+from exchange.errors import CODES, Refused
 from exchange.formats import registry
 from exchange.formats.cover import compose as join
 from exchange.formats.incident import IncidentFacts, build_incident
@@ -53,6 +52,9 @@ class Flags:
     detection: Sequence[str] = ()
     description: str = ""
     first_seen: str | None = None
+    audience_function: str | None = (
+        None  # whom it is meant for, where the addressee's node answers for a function
+    )
 
 
 @dataclass(frozen=True)
@@ -84,8 +86,11 @@ class ReadFiles:
     unread: tuple[str, ...] = ()
 
 
-def read_files(files: Sequence[Path]) -> ReadFiles:
-    """Read every file; a file or object that can't go is set aside with its reason. Raises Refused cli.bad-file."""
+def read_files(files: Sequence[Path], *, to_persons: bool = False) -> ReadFiles:
+    """Read every file; a file or object that can't go is set aside with its reason. Raises Refused cli.bad-file.
+
+    `to_persons`: every addressee is a named person, who alone may be sent what is labelled TLP:RED.
+    """
     if len(files) > MAX_FILES:
         raise Refused("cli.usage", f"more than {MAX_FILES} files")
     objects: list[RawObject] = []
@@ -102,28 +107,21 @@ def read_files(files: Sequence[Path]) -> ReadFiles:
         if loaded.unread:
             unread.append(loaded.format)
             aside.append(Aside(path.name, "*", "format.unknown", f"{loaded.format} files are not read yet"))
-        refusal_of_all = _for_persons(loaded.accepted)
-        if refusal_of_all is None:
+        if to_persons or not _is_for_persons(loaded.accepted):
             objects += loaded.accepted
         else:
-            code, reason = refusal_of_all.code, refusal_of_all.detail
-            aside += (Aside(path.name, each.id, code, reason) for each in loaded.accepted)
+            code = "tlp.red-needs-persons"
+            aside += (Aside(path.name, each.id, code, CODES[code]) for each in loaded.accepted)
         aside += (Aside(path.name, each.object, each.code, each.reason) for each in loaded.set_aside)
     return ReadFiles(tuple(files), tuple(objects), tuple(aside), tuple(unread))
 
 
-def _for_persons(objects: Sequence[RawObject]) -> Refused | None:
-    """Why a file can't be sealed to nodes: one of its objects is labelled for persons.
+def _is_for_persons(objects: Sequence[RawObject]) -> bool:
+    """Whether one of a file's objects is labelled for named persons.
 
     The whole file stays then: what such an object refers to is mostly unmarked, and would leave without its label.
     """
-    try:
-        for each in objects:
-            if each.tlp is not None:
-                policy.check_tlp_to_node(each.tlp, anchor_confirmed=True)
-    except Refused as refusal:
-        return refusal
-    return None
+    return any(each.tlp is Tlp.RED for each in objects)
 
 
 def nothing_left(set_aside: tuple[Aside, ...]) -> Refused:
@@ -181,6 +179,7 @@ def compose(
         outcome=flags.outcome,
         question=flags.question,
         reason=flags.reason,
+        audience_function=flags.audience_function,
     )
     own = _incident(flags, author=author.id, tlp=label, now=now, new_uuid=new_uuid)
     return Composed(join(draft, author, [*own, *read.objects]), read.set_aside, len(read.files))

@@ -36,6 +36,7 @@ EXITS: Final[dict[str, int]] = {
     "cli.unknown-id": REFUSED,
     "content.": NOT_GENUINE,
     "content.too-large": REFUSED,
+    "contact.": REFUSED,
     "directory.": REFUSED,
     "directory.bad-genesis": NOT_GENUINE,
     "directory.bad-leaf": NOT_GENUINE,
@@ -90,6 +91,7 @@ EXITS: Final[dict[str, int]] = {
     "storage.full": UNREACHABLE,
     "submission.": NOT_GENUINE,
     "tlp.": REFUSED,
+    "unit.": REFUSED,
 }
 
 # What to do about it; a code without a row has a sentence that says so itself.
@@ -132,7 +134,9 @@ HINTS: Final[dict[str, str]] = {
     "policy.anchor-unconfirmed": "compare the network's digits with a sponsor or officer, then `node confirm-anchor`",
     "policy.no-recipient": "--to HANDLE[,HANDLE...]",
     "storage.full": "free some space on this disk; nothing was lost",
-    "tlp.red-needs-persons": "send it by a channel agreed with the person, or label it amber+strict if that is right",
+    "tlp.red-needs-persons": "--to 'MEMBER/Name of the person', or label it amber+strict if that is right",
+    "contact.other-community": "add --cross-community if you mean it, or name another addressee",
+    "unit.unknown": "ask the member which units and persons of its have published keys",
     "tlp.unknown": "--tlp clear, green, amber, amber+strict or red",
     "tlp.weaker-than-content": "raise --tlp to the label of the strictest object, or leave --tlp out",
 }

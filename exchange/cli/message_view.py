@@ -65,6 +65,7 @@ def message_lines(message: Message, *, sender: str, received_at: int, marks: Seq
             ("reason", defang(message.reason)),
             ("question", defang(message.question)),
             ("exercise", message.exercise_id or ""),
+            ("for", message.audience_function or ""),
         ]
     )
     text = ["", *safe(defang(message.text)).split("\n")] if message.text else []
@@ -90,6 +91,7 @@ def message_json(message: Message) -> dict[str, Any]:
         "outcome": message.outcome,
         "question": defang(message.question),
         "reason": defang(message.reason),
+        "function": message.audience_function,
         "objects": message.object_count,
     }
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -22,7 +22,8 @@ from exchange.node import control, store_ids
 from exchange.node.app import real_sources, route, running, wait_for
 from exchange.node.desk import Desk
 from exchange.node.directory_sync import Replica
-from exchange.node.home import Home, open_home
+from exchange.node.home import INVITATION, Home, open_home
+from exchange.node.hub_api import HubApi
 from exchange.node.hub_client import HubClient
 from exchange.node.membership import Membership, anchor_confirmed
 from exchange.node.store import Store
@@ -88,18 +89,53 @@ def opened(call: Call) -> Iterator[Opened]:
         store.db.close_sync()
 
 
+@dataclass(frozen=True)
+class Connected:
+    """A home opened beside whoever owns it, with the directory as it is stored and a way to the hub."""
+
+    store: Store
+    replica: Replica
+    hub: HubClient
+
+
 @asynccontextmanager
-async def membership(home: Home) -> AsyncIterator[tuple[Membership, HubClient]]:
-    """What needs the hub but not the ownership of the home: sponsoring. Works beside a server."""
+async def connected(home: Home, *, as_invitee: bool = False) -> AsyncIterator[Connected]:
+    """What needs the hub but not the ownership of the home. Works beside a server.
+
+    `as_invitee`: talk to the hub with the invitation's token, before the member is admitted.
+    """
     sources, identity = real_sources(), home.identity()
+    invitation = home.keystore.get(INVITATION) if as_invitee else None
     store = home.open_store(owner=False)
     try:
         replica = Replica(store, net=identity.net, me=identity.address, clock=sources.clock)
         await replica.load()
-        async with HubClient(route(home), identity, sources) as hub:
-            yield Membership(store, identity, replica, sources), hub
+        async with HubClient(route(home), identity, sources, invitation=invitation) as hub:
+            yield Connected(store, replica, hub)
     finally:
         await store.db.close()
+
+
+@asynccontextmanager
+async def asking(home: Home, *, as_invitee: bool = False) -> AsyncIterator[tuple[Membership, HubClient]]:
+    """Questions about membership, beside whoever owns the home; `as_invitee`: by the invitation's token."""
+    async with connected(home, as_invitee=as_invitee) as to:
+        yield Membership(to.store, home.identity(), to.replica, real_sources()), to.hub
+
+
+@asynccontextmanager
+async def membership(home: Home) -> AsyncIterator[tuple[Membership, HubApi]]:
+    """Signing for others, through the hub: beside a server, which keeps the log; without one on the newest log."""
+    async with AsyncExitStack() as stack:
+        try:
+            node = await stack.enter_async_context(running(home, real_sources()))
+        except Refused as refusal:
+            if refusal.code != "home.locked":
+                raise
+            yield await stack.enter_async_context(asking(home))
+        else:
+            await node.replica.refresh(node.hub)
+            yield node.membership, node.hub
 
 
 def server_status(home: Home) -> Json | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -25,7 +26,12 @@ CONTENT_LIFE_MS: Final = (
 )  # of a message that names no end: so long it is sealed again if need be
 
 Files = Annotated[list[Path] | None, typer.Argument(help="STIX files; none where flags or text say it all.")]
-To = Annotated[list[str], typer.Option(help="Addressees: handles, separated by commas.")]
+To = Annotated[
+    list[str],
+    typer.Option(
+        help="Addressees: MEMBER, MEMBER/UNIT, 'MEMBER/Name of a person', CC:FUNCTION; commas between."
+    ),
+]
 Text = typer.Option
 
 
@@ -42,8 +48,13 @@ def send(
         str, Text(help="alert, incident-report, incident-update, request-information, response.")
     ],
     file: Files = None,
+    cross_community: Annotated[
+        bool,
+        typer.Option("--cross-community", help="Yes, also to police, prosecution or another community."),
+    ] = False,
     tlp: Annotated[
-        str | None, Text(help="Label of what carries none: clear, green, amber, amber+strict.")
+        str | None,
+        Text(help="Label of what carries none: clear, green, amber, amber+strict; red to persons only."),
     ] = None,
     urgency: Annotated[
         str | None,
@@ -79,8 +90,10 @@ def send(
     first_seen: Annotated[str | None, Text(help="Incident: when it began.")] = None,
 ) -> None:
     """Send a message. Done once it is safely in the outbox; --wait waits until everybody has it."""
+    from exchange.cli.addressees import audience_of, resolved
     from exchange.cli.compose import Flags, read_files
     from exchange.cli.node_home import opened, wake
+    from exchange.directory.addressing import is_person
 
     flags = Flags(
         kind=kind,
@@ -105,11 +118,14 @@ def send(
         description=description,
         first_seen=first_seen,
     )
-    recipients = words(to)
     with opened(call) as home:
         if not home.is_member():
             wake(call, home.home)  # it may have been admitted while no server ran
-        composed = _composed(call, home, flags, read_files(file or []), recipients)
+        targets = resolved(call, home, words(to), cross_community=cross_community)
+        recipients = list(dict.fromkeys(target.address for target in targets))
+        flags = replace(flags, audience_function=audience_of(targets))
+        read = read_files(file or [], to_persons=all(is_person(home.directory, one) for one in recipients))
+        composed = _composed(call, home, flags, read, recipients)
         submit(home, composed, recipients, separate=separate)
         if wait is None:
             wake(call, home.home)
@@ -133,25 +149,26 @@ def compose_for(
     """
     from exchange import policy
     from exchange.cli.compose import compose, with_thread
+    from exchange.directory.network import member_of
     from exchange.message import Author, member_identity_id
 
     directory = home.directory
     identity = home.home.identity()
-    if identity.address not in directory.members:
+    if identity.address not in directory.members and identity.address not in directory.units:
         raise Refused("policy.sender-status", f"{identity.address} is not admitted yet")
     if flags.reply_to:
         whole = home.whole_id(flags.reply_to)
         case, urgency = _thread_of(home, whole)
         flags = with_thread(flags, reply_to=whole, case=case, urgency=urgency)
     network = uuid.UUID(bytes=identity.net[:16])
+    handle = member_of(identity.address)  # a unit writes as its member; the envelope says which unit
     author = Author(
-        id=member_identity_id(network, identity.address),
-        name=identity.address,
-        created=directory.member(identity.address).since,
+        id=member_identity_id(network, handle), name=handle, created=directory.member(handle).since
     )
-    composed = compose(flags, read, author=author, handle=identity.address, now=now, new_uuid=uuid.uuid4)
+    composed = compose(flags, read, author=author, handle=handle, now=now, new_uuid=uuid.uuid4)
     policy.check_send(
         tlp=composed.message.tlp,
+        lane=composed.message.urgency,
         sender=identity.address,
         recipients=recipients,
         anchor_confirmed=home.anchor_confirmed(),
@@ -163,6 +180,7 @@ def compose_for(
 def submit(home: Opened, composed: Composed, recipients: Sequence[str], *, separate: bool) -> None:
     """Put the message into the outbox, durably."""
     from exchange.node.store_outbox import Outgoing
+    from exchange.tlp import Tlp
 
     message = composed.message
     outgoing = Outgoing(
@@ -173,8 +191,10 @@ def submit(home: Opened, composed: Composed, recipients: Sequence[str], *, separ
         expires=message.expires or message.created + CONTENT_LIFE_MS,
         payload=message.bundle,
         separate=separate,
-        # Compression tells by its length how alike two parts are: only where one hand wrote them all (§4.2).
-        compress=composed.files == 0 or (composed.files == 1 and not message.text),
+        # Compression tells by its length how alike two parts are: only where one hand wrote them all, and never of
+        # TLP:RED (§4.2).
+        compress=message.tlp is not Tlp.RED
+        and (composed.files == 0 or (composed.files == 1 and not message.text)),
     )
     home.desk.submit(outgoing, recipients)
 

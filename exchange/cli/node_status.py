@@ -8,16 +8,18 @@ from typing import Any
 from exchange.canonical import Json
 from exchange.cli.node_home import Opened
 from exchange.cli.output import pairs, utc
+from exchange.directory.members import Member, Unit
 from exchange.directory.state import Directory
 from exchange.errors import CODES, Refused
 from exchange.keys import digits, member_digits
+from exchange.node.units import homes
 
 
 def condition(home: Opened, server: Json | None) -> dict[str, Any]:
     """Everything `node status --json` has (docs/cli.md); times in ms."""
     identity = home.home.identity()
     directory = _directory(home)
-    member = directory.members.get(identity.address) if directory else None
+    admitted = _admitted(directory, identity.address) if directory else None
     outbox = [copy for sent in home.desk.outbox() for copy in sent.addressees]
     waiting = [copy for copy in outbox if copy.state in ("queued", "sealed", "accepted")]
     return {
@@ -27,7 +29,7 @@ def condition(home: Opened, server: Json | None) -> dict[str, Any]:
         "digits": member_digits(identity.net, identity.address, identity.keys.public),
         "network_digits": digits(identity.net),
         "anchor_confirmed": home.anchor_confirmed(),
-        "member_since": member.since if member else None,
+        "member_since": admitted.since if admitted else None,
         "directory_size": directory.size if directory else 0,
         "serving": server is not None,
         "connected": bool(server and server["connected"]),
@@ -39,6 +41,7 @@ def condition(home: Opened, server: Json | None) -> dict[str, Any]:
         "undelivered": len(waiting),
         "overdue": len(home.desk.outbox(overdue=True)),
         "set_aside": dict(Counter(one.what for one in home.set_aside())),
+        "units": _units(home, directory),
         "alarms": [{"at": one.at, "code": one.code, "subject": one.subject} for one in home.desk.alarms()],
     }
 
@@ -70,11 +73,42 @@ def condition_lines(value: dict[str, Any]) -> list[str]:
             ("set aside", ", ".join(f"{count} {what}" for what, count in value["set_aside"].items())),
         ]
     )
+    lines += (f"unit: {_unit_line(one)}" for one in value["units"])
     lines += (
         f"! {utc(one['at'])} {one['code']} ({one['subject']}): {CODES.get(one['code'], '')}"
         for one in value["alarms"]
     )
     return lines
+
+
+def _admitted(directory: Directory, address: str) -> Member | Unit | None:
+    return directory.members.get(address) or directory.units.get(address)
+
+
+def _units(home: Opened, directory: Directory | None) -> list[dict[str, Any]]:
+    """The units and persons of this member: in the log, with homes here, or both. No key of theirs is needed."""
+    me = home.home.identity().address
+    listed = {one.address: one for one in directory.units.values() if one.member == me} if directory else {}
+    here = {f"{me}/{one.handle}": one for one in homes(home.home.paths.root)}
+    return [
+        {
+            "address": address,
+            "kind": listed[address].kind if address in listed else "",
+            "since": listed[address].since if address in listed else None,
+            "home_here": address in here,
+            "served_at": here[address].served_at if address in here else None,
+        }
+        for address in sorted({*listed, *here})
+    ]
+
+
+def _unit_line(one: dict[str, Any]) -> str:
+    handle = one["address"].partition("/")[2]
+    if one["since"] is None:
+        return f"{one['address']}: not published yet: exchange node unit-publish {handle}"
+    if not one["home_here"]:
+        return f"{one['address']} ({one['kind']}), its home is elsewhere"
+    return f"{one['address']} ({one['kind']}), last at work {utc(one['served_at'])}"
 
 
 def _directory(home: Opened) -> Directory | None:

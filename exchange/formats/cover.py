@@ -36,6 +36,7 @@ _WORDS = (
     "reason",
     "legal_status",
     "exercise_id",
+    "audience_function",
 )
 _TIMES = ("expires", "ack_by", "reply_by")
 _CONTEXTS = {

@@ -32,6 +32,7 @@ def write(message: Message) -> bytes:
         ("reason", message.reason),
         ("question", message.question),
         ("exercise", message.exercise_id),
+        ("for", message.audience_function),
         ("legal status", message.legal_status),
     )
     types = Counter(str(orjson.loads(data).get("type")) for data in carried_objects(message))

@@ -3,6 +3,7 @@
     config.toml    settings, no secret          keystore    identity seed, local key, public halves of printed seeds
     prekeys        private halves of prekeys    node.db     everything else (store.py)
     hub-ca.pem     the hub's own CA             lock, control.sock
+    units/HANDLE/  a home like this one, of a unit or person that shares the node and has keys of its own (units.py)
 
 Modes are 0700 and 0600. Does not ask for passphrases nor print seeds (cli/).
 """
@@ -17,7 +18,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Final
 
-from exchange.canonical import b64, dumps, is_member_handle, loads, unb64
+from exchange.canonical import HANDLE, b64, dumps, is_member_handle, loads, unb64
 from exchange.errors import ExchangeError, Refused
 from exchange.invitation import Invitation
 from exchange.keys import SEED_BYTES, PrivateKeys, PublicKey, PublicKeys
@@ -71,6 +72,16 @@ class Paths:
     @property
     def socket(self) -> Path:
         return self.root / "control.sock"
+
+    @property
+    def units(self) -> Path:
+        return self.root / "units"
+
+    def unit(self, handle: str) -> Paths:
+        """Of the unit's home in this one. Raises Refused settings.invalid: what isn't a handle could lead anywhere."""
+        if not HANDLE.match(handle):
+            raise Refused("settings.invalid", "a unit's handle is of the form [a-z0-9-]{2,32}")
+        return Paths(self.units / handle)
 
 
 @dataclass(frozen=True)
@@ -143,24 +154,32 @@ def create(root: Path, member: str, unlock: Unlock, sources: Sources) -> Printed
     """
     if not is_member_handle(member):
         raise Refused("settings.invalid", "member: a handle [a-z0-9-]{2,32}")
-    paths = Paths(root)
-    try:
-        root.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
-        root.chmod(PRIVATE_DIRECTORY)
-    except OSError as error:
-        raise disk_fault(error) from error
     seeds = PrintedSeeds(sources.random(SEED_BYTES), sources.random(SEED_BYTES))
-    secrets = {
-        SEED: sources.random(SEED_BYTES),
-        LOCAL_KEY: sources.random(KEY_BYTES),
+    printed = {
         REVOKE: dumps(PrivateKeys(seeds.revoke).public.signing.to_json()),
         NEXT: dumps(PrivateKeys(seeds.next).public.to_json()),
     }
+    furnish(Paths(root), NodeSettings(member=member), unlock, sources, further=printed)
+    return seeds
+
+
+def furnish(
+    paths: Paths, settings: NodeSettings, unlock: Unlock, sources: Sources, *, further: dict[str, bytes]
+) -> None:
+    """Make a home's folder, its keys (with what `further` adds to the keystore), settings and database.
+
+    Raises Refused keystore.exists, keystore.passphrase; Unavailable storage.*.
+    """
+    try:
+        paths.root.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
+        paths.root.chmod(PRIVATE_DIRECTORY)
+    except OSError as error:
+        raise disk_fault(error) from error
+    secrets = {SEED: sources.random(SEED_BYTES), LOCAL_KEY: sources.random(KEY_BYTES), **further}
     keystore = Keystore.create(paths.keystore, unlock, secrets)
     Keystore.create(paths.prekeys, unlock, {})
-    _write_config(paths, NodeSettings(member=member))
+    _write_config(paths, settings)
     open_store(paths.database, keystore.get(LOCAL_KEY), owner=True).db.close_sync()
-    return seeds
 
 
 def open_home(root: Path, unlock: Unlock) -> Home:

@@ -88,10 +88,11 @@ class Restore:
             if not await self._prekeys.publish(hub, afresh=True):
                 return False  # superseded by a statement of the lost run: the next pass makes it on the newest state
             await self._store.db.write(lambda c: set_fact(c, PENDING, PREKEYS_DONE))
-        peers = [handle for handle in self._replica.directory.members if handle != self._identity.address]
+        directory = self._replica.directory
+        peers = {*directory.members, *directory.units} - {self._identity.address}
 
         def write(connection: Transaction) -> None:
-            for peer in peers:
+            for peer in sorted(peers):
                 note = Restored(links.positions(connection, peer))
                 self._outbox.send(connection, note.to_payload(), Restored.type, "immediate", [peer])
             set_fact(connection, PENDING, 0)

@@ -173,9 +173,9 @@ class Sync:
     async def _refresh(self) -> None:
         """Follow the hub's log, then look again at what waited for it. A quarrel over the log doesn't stop the mail."""
         parts = self._parts
+        if parts.replica.is_empty:
+            await parts.replica.begin(self._hub)
         try:
-            if parts.replica.is_empty:
-                raise Refused("node.not-joined")
             await parts.replica.refresh(self._hub)
             self.condition.directory_problem = ""
         except (Rejected, Hold, Damaged) as fault:

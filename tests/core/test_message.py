@@ -62,6 +62,7 @@ def test_an_incident_report_passes_with_an_incident_and_not_without():
         (ALERT, {"case_id": "a b"}, "message.bad-case"),
         (ALERT, {"case_id": "a" * 65}, "message.bad-case"),
         (ALERT, {"exercise_id": "../x"}, "message.bad-case"),
+        (ALERT, {"audience_function": "Central Authority"}, "message.bad-text"),
         (ALERT, {"lang": "english please"}, "message.bad-lang"),
         (ALERT, {"legal_status": "secret"}, "message.bad-legal-status"),
         (ALERT, {"subject": " "}, "message.missing-subject"),

@@ -68,6 +68,7 @@ def drafts(draw) -> Draft:
         reason=draw(TEXTS),
         legal_status=draw(st.sampled_from(["informal", "formal-copy"])),
         exercise_id=draw(st.none() | st.just("games-2027")),
+        audience_function=draw(st.none() | st.just("operational_tracing")),
     )
     assume(draft.text != draft.subject)
     return draft
