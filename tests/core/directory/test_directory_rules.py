@@ -42,7 +42,8 @@ def test_honest_log_takes_effect_leaf_by_leaf(world: World) -> None:
     assert [outcome.code for outcome in world.outcomes] == [""] * 6
     assert not any(outcome.alarm for outcome in world.outcomes)
     assert tuple(world.directory.members) == MEMBERS
-    assert world.directory.member("co-csirt") == replace(a_member("co-csirt"), since=NOW)
+    stated = a_member("co-csirt", net=world.net)
+    assert world.directory.member("co-csirt") == replace(stated, since=NOW, sponsors=("pe-csirt",))
     again = Directory.replay(world.leaves, now=NOW)
     assert (again.net, again.size, again.at, again.root()) == (
         world.net,
