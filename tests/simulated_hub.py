@@ -13,9 +13,11 @@ from typing import Any, Protocol
 
 import orjson
 
-from exchange.canonical import Json, framed, unb64
+from exchange.canonical import Json, b64, framed, text_b64, unb64
 from exchange.directory.checkpoint import SignedCheckpoint
+from exchange.directory.contacts import Part
 from exchange.directory.statements import Statement
+from exchange.directory.waiting import REJECTED, WITHDRAWN
 from exchange.errors import ExchangeError, Refused, Unavailable
 from exchange.node.hub_api import Feed, HubState, Page, Posted, Result
 from exchange.protocol import Item
@@ -102,12 +104,33 @@ class SimulatedHub:
     async def prekey_records(self, kids: Sequence[bytes]) -> list[bytes]:
         return await self._carry("prekey_records", kids, lambda: self._hub.registrar.records(kids))
 
-    async def post_statement(self, statement: Json, records: Sequence[bytes]) -> Json:
+    async def post_statement(
+        self, statement: Json, records: Sequence[bytes] = (), parts: Sequence[Part] = ()
+    ) -> Json:
         async def call() -> Json:
-            signed = await self._hub.registrar.submit(Statement.from_json(statement), records)
+            signed = await self._hub.pending.submit(
+                Statement.from_json(statement), records, parts, by=self._member
+            )
             return signed.to_json()
 
         return await self._carry("post_statement", statement, call)
+
+    async def parts(self, start: int) -> list[bytes]:
+        async def call() -> list[bytes]:
+            return [
+                orjson.dumps(
+                    {
+                        "n": one.n,
+                        "address": one.part.address,
+                        "level": one.part.level,
+                        "salt": b64(one.part.salt),
+                        "bytes": b64(one.part.body),
+                    }
+                )
+                for one in await self._hub.registrar.parts(start)
+            ]
+
+        return await self._carry("parts", start, call)
 
     async def state(self) -> HubState:
         async def call() -> HubState:
@@ -144,23 +167,40 @@ class SimulatedHub:
     async def post_receipts(self, batch: Json) -> None:
         await self._carry("post_receipts", batch, lambda: self._hub.mailboxes.receipts(self._member, batch))
 
-    async def post_application(self, statement: Json) -> Json:
+    async def post_application(self, statement: Json, *, document: bytes, salt: bytes) -> Json:
         async def call() -> Json:
             hub = self._hub
             invited = await hub.applications.invited(self._simulation.tokens[self._member])
-            signed = await hub.applications.apply(invited, Statement.from_json(statement))
+            signed = await hub.applications.apply(invited, Statement.from_json(statement), document, salt)
             return signed.to_json()
 
         return await self._carry("post_application", statement, call)
 
     async def applications(self) -> list[Json]:
+        invitee = self._member in self._simulation.tokens
+
         async def call() -> list[Json]:
             return [
-                {**one.statement.to_json(), "member": one.member, "since": one.since}
-                for one in await self._hub.applications.waiting()
+                {
+                    **one.statement.to_json(),
+                    "member": one.member,
+                    "since": one.since,
+                    "document": b64(one.document),
+                    "salt": b64(one.salt),
+                    "ended": one.ended,
+                    "reason": text_b64(one.reason),
+                }
+                for one in await self._hub.applications.all()
+                if (one.member == self._member if invitee else not one.ended)
             ]
 
         return await self._carry("applications", None, call)
+
+    async def end_application(self, member: str, reason: str) -> None:
+        ended = WITHDRAWN if member == self._member else REJECTED
+        await self._carry(
+            "end_application", reason, lambda: self._hub.applications.end(member, ended, reason)
+        )
 
     async def sign_application(self, member: str, statement: bytes, signatures: Json) -> Json:
         pairs = [(signer, unb64(signature)) for signer, signature in signatures]
@@ -169,6 +209,23 @@ class SimulatedHub:
             return (await self._hub.applications.sign(member, statement, pairs)).to_json()
 
         return await self._carry("sign_application", member, call)
+
+    async def pending(self) -> list[Json]:
+        async def call() -> list[Json]:
+            return [
+                {**one.statement.to_json(), "since": one.since, "until": one.until}
+                for one in await self._hub.pending.waiting()
+            ]
+
+        return await self._carry("pending", None, call)
+
+    async def sign_pending(self, statement: bytes, signatures: Json) -> Json:
+        pairs = [(signer, unb64(signature)) for signer, signature in signatures]
+
+        async def call() -> Json:
+            return (await self._hub.pending.sign(statement, pairs, by=self._member)).to_json()
+
+        return await self._carry("sign_pending", statement, call)
 
 
 @dataclass

@@ -1,33 +1,27 @@
-"""`exchange node`: a node's life: init, join, confirm-anchor, serve, status, quarantine, sponsor.
+"""`exchange node`: a node's life: init, confirm-anchor, serve, status, quarantine.
 
-Owns these verbs. Mail is in `node_send` and `node_mail`; how a command shares the home with a server in `node_home`.
+Owns these verbs. Joining and signing for others is in `node_onboarding`, mail in `node_send` and `node_mail`; how a
+command shares the home with a server in `node_home`.
 """
 
 from __future__ import annotations
 
-import asyncio
-import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from exchange.cli.command import Call, command
-from exchange.cli.output import pairs, safe, table, utc
+from exchange.cli.output import table, utc
 from exchange.errors import Refused
-
-Member = Annotated[str, typer.Argument(help="Handle of the member.")]
 
 
 def register(group: typer.Typer) -> None:
     """Add the verbs to the group."""
-    command(group, "init", role="node", unlocks=True)(init)
-    command(group, "join", role="node", unlocks=True)(join)
+    command(group, "init", role="node", unlocks=True, for_units=False)(init)
     command(group, "confirm-anchor", role="node", unlocks=True)(confirm_anchor)
     command(group, "serve", role="node", unlocks=True)(serve)
     command(group, "status", role="node", unlocks=True)(status)
     command(group, "quarantine", role="node", unlocks=True)(quarantine)
-    command(group, "sponsor", role="node", unlocks=True)(sponsor)
 
 
 def init(
@@ -69,49 +63,6 @@ def init(
     call.out.result(value, lines, next_step=next_step)
 
 
-def join(
-    call: Call,
-    invitation: Annotated[str, typer.Argument(help="File with the invitation, or - for standard input.")],
-) -> None:
-    """Tie this node to the invitation's network and apply for membership."""
-    from exchange.cli.command import now_ms
-    from exchange.invitation import Invitation
-    from exchange.keys import digits
-    from exchange.node.app import real_sources, running
-    from exchange.node.home import Home, open_home
-
-    invited = Invitation.from_line(_invitation(call, invitation))
-    invited.check_time(now_ms())
-    home = open_home(call.home, call.unlock()).tie(invited)
-    call.out.note(f"applying at {invited.hub}")
-
-    async def apply(tied: Home) -> tuple[str, str]:
-        async with running(tied, real_sources(), as_invitee=True) as node:
-            revoke, next_ = tied.revoke_public(), tied.next_commitment()
-            submission = await node.membership.apply(node.hub, invited, revoke=revoke, next_=next_)
-            return submission.outcome, node.membership.digits()
-
-    outcome, own = asyncio.run(apply(home))
-    value = {
-        "member": invited.member,
-        "hub": invited.hub,
-        "application": outcome,
-        "digits": own,
-        "network_digits": digits(invited.net),
-        "anchor_confirmed": False,
-    }
-    lines = pairs(
-        [
-            ("applied as", invited.member),
-            ("application", outcome),
-            ("your digits", own),
-        ]
-    )
-    lines.append("Read your digits to an officer and to your sponsors over a telephone number they know.")
-    next_step = "exchange node serve, and once you have heard the network's digits: exchange node confirm-anchor DIGITS"
-    call.out.result(value, lines, next_step=next_step)
-
-
 def confirm_anchor(
     call: Call,
     digits: Annotated[
@@ -147,20 +98,26 @@ def serve(call: Call) -> None:
 def status(call: Call) -> None:
     """How this node stands: with the hub, in the directory, with its mail, and what is wrong."""
     from exchange.cli.node_home import opened, server_status
+    from exchange.cli.node_progress import next_of, progress, progress_lines
     from exchange.cli.node_status import condition, condition_lines
 
     with opened(call) as home:
-        value = condition(home, server_status(home.home))
-    next_step = ""
+        server = server_status(home.home)
+        value = condition(home, server)
+        value["onboarding"] = progress(home, server)
+    then = next_of(value["onboarding"], value["member"])
     if not value["member_since"]:
-        next_step = "wait for sponsors and officers; the server notices by itself"
+        next_step = then or "wait for sponsors and officers; the server notices by itself"
     elif not value["anchor_confirmed"]:
         next_step = (
             "hear the network's digits from an officer or sponsor, then: exchange node confirm-anchor DIGITS"
         )
     elif not value["serving"]:
         next_step = "exchange node serve"
-    call.out.result(value, condition_lines(value), next_step=next_step)
+    else:
+        next_step = then
+    lines = [*condition_lines(value), *progress_lines(value["onboarding"])]
+    call.out.result(value, lines, next_step=next_step)
 
 
 def quarantine(
@@ -182,55 +139,3 @@ def quarantine(
     shown = [(row["id"][:16], row["what"], row["from"] or "-", row["code"], utc(row["at"])) for row in rows]
     lines = table(("id", "what", "from", "code", "since"), shown) if rows else ["nothing is set aside"]
     call.out.result({"items": rows}, lines)
-
-
-def sponsor(
-    call: Call,
-    member: Member,
-    digits: Annotated[str | None, typer.Option(help="The newcomer's digits as it read them to you.")] = None,
-) -> None:
-    """Vouch for a newcomer whose digits you have compared by voice."""
-    from exchange.cli.applications import check_digits, same_digits
-    from exchange.cli.node_home import membership
-    from exchange.node.home import open_home
-
-    home = open_home(call.home, call.unlock())
-
-    async def vouch() -> tuple[str, str]:
-        async with membership(home) as (service, hub):
-            waiting = {one.member.handle: one for one in await service.applications(hub)}
-            if member not in waiting:
-                raise Refused("application.unknown")
-            one = waiting[member]
-            lines = [("member", member), ("country", one.member.country), ("class", one.member.member_class)]
-            for line in pairs(
-                [*lines, ("digits", one.digits), ("signed by", ", ".join(one.statement.signers))]
-            ):
-                call.out.note(line)
-            check_digits(digits, one.digits)
-            if not same_digits(digits, one.digits):
-                call.confirm(f"Did {safe(member)} read you these very digits?")
-            submission = await service.sponsor(hub, member)
-            return submission.outcome, one.digits
-
-    outcome, spoken = asyncio.run(vouch())
-    value = {"member": member, "application": outcome, "digits": spoken}
-    next_step = f"exchange officer approve {member}, by the officers" if outcome == "pending" else ""
-    call.out.result(value, [f"sponsored {member}: {outcome}"], next_step=next_step)
-
-
-def _invitation(call: Call, given: str) -> str:
-    """The invitation's line: of a file, of standard input, or as it was typed."""
-    if given == "-":
-        return sys.stdin.readline(_MOST)
-    if given.startswith("exchange-invitation-"):
-        call.out.warn("an invitation is a secret, and others here can read command lines: better give a file")
-        return given
-    try:
-        with Path(given).open(encoding="utf-8") as file:
-            return file.read(_MOST)
-    except (OSError, UnicodeDecodeError) as error:
-        raise Refused("cli.bad-file", f"can't read the invitation {given}") from error
-
-
-_MOST = 65_536  # characters

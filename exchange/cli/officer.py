@@ -1,6 +1,7 @@
-"""`exchange officer init | applications | verify | approve`: an officer, with own keys and home, on any machine.
+"""`exchange officer init | applications | verify | approve | reject | sign`: an officer, with own keys and home.
 
-Owns these verbs. The home's files are `officer_home`'s, the checked view of the log `officer_view`'s.
+Owns these verbs. What an officer begins about a member stands in `officer_moves`, what changes the network itself in
+`officer_network`. The home's files are `officer_home`'s, the checked view of the log `officer_view`'s.
 """
 
 from __future__ import annotations
@@ -11,16 +12,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from exchange.cli.command import Call, command
-from exchange.cli.output import pairs, safe, table, utc
+from exchange.cli.command import Call, command, now_ms
+from exchange.cli.output import one_line, pairs, safe, table
 from exchange.errors import Refused
 
 if TYPE_CHECKING:
     from exchange.cli.officer_home import OfficerHome
-    from exchange.cli.officer_view import Waiting
+    from exchange.cli.officer_view import View
+    from exchange.directory.waiting import Application, Pending
 
 Member = Annotated[str, typer.Argument(help="Handle of the member.")]
 Heard = Annotated[str | None, typer.Option(help="The digits as you heard them; refused if they differ.")]
+Document = Annotated[
+    Path | None, typer.Option(help="The document that says why; its SHA-256 goes into the log.")
+]
 
 
 def register(group: typer.Typer) -> None:
@@ -29,6 +34,8 @@ def register(group: typer.Typer) -> None:
     command(group, "applications", role="officer", unlocks=True)(applications)
     command(group, "verify", role="officer", unlocks=True)(verify)
     command(group, "approve", role="officer", unlocks=True)(approve)
+    command(group, "reject", role="officer", unlocks=True)(reject)
+    command(group, "sign", role="officer", unlocks=True)(sign)
 
 
 def init(call: Call, name: Annotated[str | None, typer.Option(help="Name of the officer.")] = None) -> None:
@@ -58,89 +65,222 @@ def init(call: Call, name: Annotated[str | None, typer.Option(help="Name of the 
 
 
 def applications(call: Call) -> None:
-    """List who wants in, and which signatures are still missing."""
+    """List everything that waits for signatures: who wants in, and statements about members and the network."""
     from exchange.cli.officer_view import viewing
+    from exchange.cli.waiting import age, application_value, pending_value, reminder
 
-    async def fetch(home: OfficerHome) -> list[Waiting]:
+    home, now = opened(call), now_ms()
+
+    async def fetch() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         async with viewing(home) as view:
-            return await view.applications()
+            named = view.directory.policy.agreement
+            return (
+                [
+                    application_value(one, view.lack(one.statement), named)
+                    for one in await view.applications()
+                ],
+                [
+                    pending_value(one, view.lack(one.statement), view.directory.net)
+                    for one in await view.pending()
+                ],
+            )
 
-    found = asyncio.run(fetch(_home(call)))
-    rows = [_value(one) for one in found]
+    wanting, pending = asyncio.run(fetch())
+    rows = [("add", row["member"], row, f"verify {row['member']}") for row in wanting]
+    rows += [(row["what"], row["about"], row, f"sign {row['id']}") for row in pending]
     cells = [
-        (
-            row["member"],
-            row["country"] or "-",
-            row["class"],
-            utc(row["since"]),
-            row["lacks"],
-            ", ".join(row["signed_by"]),
-        )
-        for row in rows
+        (what, about, age(row["since"], now), row["lacks"], ", ".join(row["signed_by"]), then)
+        for what, about, row, then in rows
     ]
-    head = ("member", "country", "class", "since", "lacks", "signed by")
-    lines = table(head, cells) if rows else ["nobody is waiting"]
-    call.out.result({"applications": rows}, lines, next_step="exchange officer verify MEMBER" if rows else "")
+    head = ("what", "about", "waits", "lacks", "signed by", "exchange officer")
+    lines = table(head, cells) if rows else ["nothing is waiting"]
+    late = [
+        f"{what} {safe(about)} {text}"
+        for what, about, row, _ in rows
+        if (text := reminder(row["since"], now))
+    ]
+    mine = [then for _, _, row, then in rows if home.officer.address not in row["signed_by"]]
+    next_step = f"exchange officer {mine[0]}" if mine else ""
+    call.out.result(
+        {"applications": wanting, "pending": pending, "late": late}, [*lines, *late], next_step=next_step
+    )
 
 
 def verify(call: Call, member: Member, digits: Heard = None) -> None:
-    """Show an application and its digits, to compare by voice with the member."""
-    from exchange.cli.applications import check_digits
+    """Show an application and its digits; with the digits as heard by voice, note that they were compared."""
     from exchange.cli.officer_view import viewing
+    from exchange.cli.waiting import application_lines, application_value, check_digits
 
-    async def fetch(home: OfficerHome) -> Waiting:
+    home = opened(call)
+
+    async def fetch() -> tuple[Application, dict[str, Any]]:
         async with viewing(home) as view:
-            return await view.application(member)
+            one = await _application(view, member)
+            return one, application_value(one, view.lack(one.statement), view.directory.policy.agreement)
 
-    one = asyncio.run(fetch(_home(call)))
+    one, value = asyncio.run(fetch())
     check_digits(digits, one.digits)
-    next_step = (
-        f"call {member} on a number you knew, compare the digits, then: exchange officer approve {member}"
-    )
-    call.out.result(_value(one), _lines(one), next_step=next_step)
+    if digits is not None:
+        home.note_compared(member, one.digits)
+    compared = home.compared().get(member) == one.digits
+    next_step = f"exchange officer approve {member}"
+    if not compared:
+        next_step = (
+            f"call {member} on a number you knew, let it read its digits to you, then: "
+            f"exchange officer verify {member} --digits DIGITS"
+        )
+    lines = application_lines(one, value, now_ms())
+    if compared:
+        lines.append("compared: these digits were heard by voice")
+    call.out.result({**value, "compared": compared}, lines, next_step=next_step)
 
 
 def approve(
     call: Call,
+    *,
     member: Annotated[str | None, typer.Argument(help="Handle of the member.")] = None,
     digits: Heard = None,
+    document: Document = None,
     genesis: Annotated[
         Path | None, typer.Option(help="Sign this genesis file instead: the beginning of the network.")
     ] = None,
 ) -> None:
-    """Sign a member's application, or with --genesis the beginning of the network."""
+    """Sign a member's application, or the step it waits for; with --genesis the beginning of the network.
+
+    A provisional member for which nothing waits is proposed to become active, on --document FILE.
+    """
     if (member is None) == (genesis is None):
         raise Refused("cli.usage", "name a member, or give --genesis FILE")
-    home = _home(call)
+    home = opened(call)
     if genesis is not None:
         _approve_genesis(call, home, genesis, digits)
     elif member is not None:
-        _approve_member(call, home, member, digits)
+        asyncio.run(_approve_member(call, home, member, digits, document))
 
 
-def _approve_member(call: Call, home: OfficerHome, member: str, digits: str | None) -> None:
-    from exchange.cli.applications import check_digits, same_digits
+async def _approve_member(
+    call: Call, home: OfficerHome, member: str, digits: str | None, document: Path | None
+) -> None:
+    from exchange.cli.officer_moves import propose_activation
     from exchange.cli.officer_view import viewing
 
-    async def sign() -> tuple[str, Waiting]:
-        async with viewing(home) as view:
-            one = await view.application(member)
-            for line in _lines(one):
-                call.out.note(line)
-            check_digits(digits, one.digits)
-            if not same_digits(digits, one.digits):
-                call.confirm(f"Did {safe(member)} read you these very digits?")
-            return (await view.approve(one)).outcome, one
+    async with viewing(home) as view:
+        application = await view.application(member)
+        if application is not None:
+            await _approve_application(call, view, application, digits)
+            return
+        waiting = [
+            one
+            for one in await view.pending()
+            if one.about.partition("/")[0] == member and home.officer.address not in one.statement.signers
+        ]
+        if len(waiting) > 1:
+            raise Refused("cli.ambiguous-id", f"several statements on {member} wait: `officer applications`")
+        if waiting:
+            await sign_pending(call, view, waiting[0])
+        else:
+            await propose_activation(call, view, member, document)
 
-    outcome, one = asyncio.run(sign())
-    value = {"member": member, "application": outcome, "digits": one.digits}
-    next_step = "" if outcome == "logged" else f"the other officers: exchange officer approve {member}"
-    call.out.result(value, [f"approved {member}: {outcome}"], next_step=next_step)
+
+async def _approve_application(call: Call, view: View, one: Application, digits: str | None) -> None:
+    from exchange.cli.waiting import application_lines, application_value, check_digits, confirm_digits, lacks
+
+    handle = one.member.handle
+    for line in application_lines(
+        one,
+        application_value(one, view.lack(one.statement), view.directory.policy.agreement),
+        now_ms(),
+    ):
+        call.out.note(line)
+    check_digits(digits, one.digits)
+    if view.home.compared().get(handle) != one.digits:
+        confirm_digits(call, handle, digits, one.digits)
+        view.home.note_compared(handle, one.digits)
+    outcome = (await view.approve(one)).outcome
+    still = await view.application(handle)
+    value = {"member": handle, "application": outcome, "digits": one.digits}
+    if outcome == "logged":
+        next_step = f"{handle}: exchange node serve, exchange node status"
+    else:
+        missing = lacks(view.lack(still.statement)) if still else "nothing"
+        next_step = (
+            f"still missing: {missing}; officers: exchange officer verify {handle}, "
+            f"sponsors: exchange node sponsor {handle}"
+        )
+    call.out.result(value, [f"approved {handle}: {outcome}"], next_step=next_step)
+
+
+def reject(
+    call: Call,
+    member: Member,
+    reason: Annotated[str, typer.Option(help="Why; the applicant is shown it.")],
+) -> None:
+    """Turn an application down. The applicant sees the reason; a new invitation begins anew."""
+    from exchange.cli.officer_view import viewing
+
+    home = opened(call)
+
+    async def end() -> None:
+        async with viewing(home) as view:
+            await _application(view, member)
+            call.confirm(f"Turn {safe(member)} down, for everybody?")
+            await view.reject(member, reason)
+
+    asyncio.run(end())
+    next_step = f"tell {member}; its `exchange node status` shows the reason"
+    call.out.result(
+        {"member": member, "reason": reason}, [f"rejected {member}: {one_line(reason)}"], next_step=next_step
+    )
+
+
+def sign(
+    call: Call,
+    statement: Annotated[
+        str, typer.Argument(metavar="ID|FILE", help="Beginning of its id, or a file that goes round.")
+    ],
+) -> None:
+    """Sign a statement that waits: at the hub (its id is in `applications`), or in a file that another officer made."""
+    from exchange.cli.officer_moves import sign_file
+    from exchange.cli.officer_view import viewing
+    from exchange.cli.waiting import find
+
+    home, file = opened(call), Path(statement)
+    in_file = file.is_file()
+
+    async def run() -> None:
+        async with viewing(home) as view:
+            if in_file:
+                await sign_file(call, view, file)
+            else:
+                await sign_pending(call, view, find(await view.pending(), statement, view.directory.net))
+
+    asyncio.run(run())
+
+
+async def sign_pending(call: Call, view: View, one: Pending) -> None:
+    """Show a pending statement, ask, sign it, and say what comes next."""
+    from exchange.cli.waiting import lacks, pending_lines, pending_value
+
+    net = view.directory.net
+    value = pending_value(one, view.lack(one.statement), net)
+    for line in pending_lines(one, value, now_ms()):
+        call.out.note(line)
+    call.confirm("Sign this?")
+    outcome = (await view.sign(one)).outcome
+    digest = one.statement.hash(net)
+    still = [each for each in await view.pending() if each.statement.hash(net) == digest]
+    missing = lacks(view.lack(still[0].statement)) if still else ""
+    next_step = f"still missing: {missing}; the others see it with `officer applications`" if missing else ""
+    call.out.result(
+        {**value, "outcome": outcome, "lacks": missing or "nothing"},
+        [f"signed {value['what']} of {value['about']}: {outcome}"],
+        next_step=next_step,
+    )
 
 
 def _approve_genesis(call: Call, home: OfficerHome, path: Path, digits: str | None) -> None:
-    from exchange.cli.applications import check_digits, same_digits
     from exchange.cli.officer_home import genesis_of, read_genesis, write_public
+    from exchange.cli.waiting import check_digits
     from exchange.directory.statements import network_id
     from exchange.keys import digits as digits_of
 
@@ -158,7 +298,7 @@ def _approve_genesis(call: Call, home: OfficerHome, path: Path, digits: str | No
     for line in pairs(facts):
         call.out.note(line)
     check_digits(digits, spoken)
-    if not same_digits(digits, spoken):
+    if digits is None:
         call.confirm(
             "Do the other officers see these very digits, and is this the network you mean to begin?"
         )
@@ -176,46 +316,16 @@ def _approve_genesis(call: Call, home: OfficerHome, path: Path, digits: str | No
     call.out.result(result, [f"signed the genesis of {safe(value.name)} as {home.name}"], next_step=next_step)
 
 
-def _home(call: Call) -> OfficerHome:
+async def _application(view: View, member: str) -> Application:
+    """Raises Refused application.unknown."""
+    one = await view.application(member)
+    if one is None:
+        raise Refused("application.unknown")
+    return one
+
+
+def opened(call: Call) -> OfficerHome:
+    """The officer's home of this call. Raises Refused home.missing, keystore.*."""
     from exchange.cli.officer_home import OfficerHome
 
     return OfficerHome.open(call.home, call.unlock())
-
-
-def _value(one: Waiting) -> dict[str, Any]:
-    return {
-        "member": one.member.handle,
-        "country": one.member.country,
-        "class": one.member.member_class,
-        "since": one.since,
-        "digits": one.digits,
-        "signed_by": list(one.statement.signers),
-        "officers": list(one.officers),
-        "sponsors": list(one.sponsors),
-        "lacks": _lacks(one),
-    }
-
-
-def _lacks(one: Waiting) -> str:
-    counts = ((one.officers, "officer"), (one.sponsors, "sponsor"))
-    lacking = [
-        f"{needed - signed} {word}{'s' if needed - signed > 1 else ''}"
-        for (signed, needed), word in counts
-        if signed < needed
-    ]
-    return ", ".join(lacking) or one.fault or "nothing"
-
-
-def _lines(one: Waiting) -> list[str]:
-    row = _value(one)
-    return pairs(
-        [
-            ("member", row["member"]),
-            ("country", row["country"]),
-            ("class", row["class"]),
-            ("applied", utc(row["since"])),
-            ("signed by", ", ".join(row["signed_by"])),
-            ("lacks", row["lacks"]),
-            ("digits", row["digits"]),
-        ]
-    )

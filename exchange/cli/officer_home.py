@@ -3,6 +3,7 @@
     keystore        the seed of its keys (storage/keystore)
     card.json       name and public keys, for the hub's administrator to put into the genesis
     network.json    the genesis it signed, and how much of the log it has seen
+    compared.json   the digits that this officer has compared by voice, by handle
 
 Owns these files. What an officer signs, and after which questions, is `officer`'s business; the hub is asked there too.
 """
@@ -31,6 +32,7 @@ from exchange.storage.unlock import Unlock
 KEYSTORE: Final = "keystore"
 CARD: Final = "card.json"
 NETWORK: Final = "network.json"
+COMPARED: Final = "compared.json"
 _SEED: Final = "seed"
 _NAME: Final = "name"
 
@@ -125,6 +127,20 @@ class OfficerHome:
     def saw(self, size: int, root: bytes) -> None:
         """Remember the log's newest size: it may never be shorter again (docs/protocol.md §9.6)."""
         self._write_network(replace(self.network(), size=size, root=root))
+
+    def compared(self) -> dict[str, str]:
+        """The digits this officer has compared by voice, by handle. Raises Refused cli.bad-file."""
+        path = self.path / COMPARED
+        if not path.exists():
+            return {}
+        value = read_json(path)
+        if not isinstance(value, dict) or not all(isinstance(one, str) for one in value.values()):
+            raise Refused("cli.bad-file", f"{path} is no list of digits; remove it and compare them again")
+        return {handle: str(one) for handle, one in value.items()}
+
+    def note_compared(self, handle: str, spoken: str) -> None:
+        """Remember that these digits of `handle` were heard from it: nobody need ask again."""
+        write_private(self.path / COMPARED, orjson.dumps({**self.compared(), handle: spoken}) + b"\n")
 
     def _write_network(self, pinned: PinnedNetwork) -> None:
         value: Json = {"genesis": pinned.genesis.to_json(), "root": b64(pinned.root), "size": pinned.size}

@@ -10,33 +10,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from exchange.canonical import Fields, Json
+from exchange.canonical import Json
 from exchange.cli.officer_home import OfficerHome
-from exchange.directory.bodies import parse_body
-from exchange.directory.bodies_base import Add
 from exchange.directory.checkpoint import SignedCheckpoint
-from exchange.directory.members import Member
 from exchange.directory.state import Directory
-from exchange.directory.statements import Statement, read_signatures, signatures_json
+from exchange.directory.statements import Statement, signatures_json
 from exchange.directory.submission import SignedSubmission, Submission
-from exchange.errors import Refused, Rejected
-from exchange.keys import member_digits
+from exchange.directory.waiting import Application, Lack, Pending, lack_of, read_application, read_pending
+from exchange.errors import Rejected
 from exchange.node.app import real_sources
 from exchange.node.hub_client import HubClient, Route, tls_context
 from exchange.node.identity import Identity
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """An application and what it lacks: (signed, needed) of officers and of sponsors; `fault` is a code or empty."""
-
-    member: Member
-    statement: Statement
-    since: int
-    digits: str
-    officers: tuple[int, int]
-    sponsors: tuple[int, int]
-    fault: str
 
 
 @dataclass(frozen=True)
@@ -47,50 +31,67 @@ class View:
     directory: Directory
     hub: HubClient
 
-    async def applications(self) -> list[Waiting]:
-        """Everything that waits for signatures, by handle; what is no application is left out."""
+    async def applications(self) -> list[Application]:
+        """Everybody who wants in, by handle; what is no application is left out."""
         found = []
         for value in await self.hub.applications():
             try:
-                found.append(self._waiting(value))
+                found.append(read_application(value, self.directory.net))
             except Rejected:
                 continue  # the hub's mistake, and nothing anybody could sign
-        return sorted(found, key=lambda one: one.member.handle)
+        return sorted((one for one in found if not one.ended), key=lambda one: one.member.handle)
 
-    async def application(self, handle: str) -> Waiting:
-        """The application of one member. Raises Refused application.unknown."""
-        for one in await self.applications():
-            if one.member.handle == handle:
-                return one
-        raise Refused("application.unknown")
+    async def application(self, handle: str) -> Application | None:
+        """The application of one member, None where it has none."""
+        return next((one for one in await self.applications() if one.member.handle == handle), None)
 
-    async def approve(self, waiting: Waiting) -> Submission:
+    async def pending(self) -> list[Pending]:
+        """Every other statement that lacks signatures, the oldest first."""
+        found = []
+        for value in await self.hub.pending():
+            try:
+                found.append(read_pending(value, self.directory.net))
+            except Rejected:
+                continue
+        return sorted(found, key=lambda one: one.since)
+
+    def lack(self, statement: Statement) -> Lack:
+        """What a statement lacks, were it logged now."""
+        return lack_of(self.directory, statement, real_sources().clock())
+
+    def signed(self, body: bytes) -> Statement:
+        """The body under this officer's own signature alone."""
+        return Statement(body).with_signature(self.home.officer.address, self.home.keys)
+
+    async def approve(self, application: Application) -> Submission:
         """Sign an application; the hub's verified answer. Raises what the hub refuses, Rejected submission.*"""
-        officer = self.home.officer
-        statement = Statement(waiting.statement.body).with_signature(officer.address, self.home.keys)
+        statement = self.signed(application.statement.body)
         digest = statement.hash(self.directory.net)
         answer = await self.hub.sign_application(
-            waiting.member.handle, digest, signatures_json(statement.signatures)
+            application.member.handle, digest, signatures_json(statement.signatures)
         )
+        return self._verified(answer, digest)
+
+    async def sign(self, pending: Pending) -> Submission:
+        """Sign a pending statement; the hub's verified answer. Raises as `approve`."""
+        statement = self.signed(pending.statement.body)
+        digest = statement.hash(self.directory.net)
+        return self._verified(
+            await self.hub.sign_pending(digest, signatures_json(statement.signatures)), digest
+        )
+
+    async def submit(self, statement: Statement) -> Submission:
+        """Hand a new statement in; the hub's verified answer. Raises as `approve`."""
+        answer = await self.hub.post_statement(statement.to_json(), ())
+        return self._verified(answer, statement.hash(self.directory.net))
+
+    async def reject(self, handle: str, reason: str) -> None:
+        """End an application. Raises what the hub refuses."""
+        await self.hub.end_application(handle, reason)
+
+    def _verified(self, answer: Json, digest: bytes) -> Submission:
         signed = SignedSubmission.from_json(answer)
         return signed.verify(self.directory.net, self.directory.hub.keys.signing, statement=digest)
-
-    def _waiting(self, value: Json) -> Waiting:
-        fields = Fields(value, ("body", "member", "signatures", "since"), what="application")
-        body = fields.binary("body")
-        parsed = parse_body(body, self.directory.net)
-        if not isinstance(parsed, Add) or parsed.member.handle != fields.text("member"):
-            raise Rejected("directory.bad-statement", "not an application of that member")
-        statement = Statement(body, read_signatures(fields))
-        fault, officers, sponsors = "", (0, 0), (0, 0)
-        try:
-            self.directory.judge(statement, max(self.directory.at, real_sources().clock()))
-        except Rejected as lack:
-            fault = lack.code
-            officers = lack.facts.get("officers", officers)
-            sponsors = lack.facts.get("sponsors", sponsors)
-        digits = member_digits(self.directory.net, parsed.member.handle, parsed.member.keys)
-        return Waiting(parsed.member, statement, fields.integer("since"), digits, officers, sponsors, fault)
 
 
 @asynccontextmanager
@@ -112,7 +113,7 @@ async def _replayed(home: OfficerHome, client: HubClient) -> Directory:
     """The log up to the hub's newest checkpoint. Raises Rejected directory.rollback, directory.split, checkpoint.*"""
     pinned = home.network()
     signed = SignedCheckpoint.from_json(await client.checkpoint())
-    checkpoint = signed.verify(pinned.net, pinned.value.hub.keys.signing)
+    checkpoint = signed.claim(pinned.net)
     leaves: list[bytes] = []
     while len(leaves) < checkpoint.size:
         page = await client.leaves(len(leaves))
@@ -124,6 +125,7 @@ async def _replayed(home: OfficerHome, client: HubClient) -> Directory:
         raise Rejected("directory.bad-genesis", "the hub's log begins another network")
     if directory.root() != checkpoint.root:
         raise Rejected("directory.split", "the hub's leaves don't lead to its checkpoint")
+    signed.verify(pinned.net, directory)  # by the key of its term's hub, which only the log knows
     if checkpoint.size < pinned.size:
         raise Rejected("directory.rollback")
     if pinned.size and directory.root(pinned.size) != pinned.root:

@@ -31,7 +31,7 @@ from exchange.node import control
 from exchange.node.app import real_sources, running
 from exchange.node.desk import Desk
 from exchange.node.home import Home, create, open_home
-from exchange.node.membership import confirm_anchor
+from exchange.node.membership import Papers, confirm_anchor
 from exchange.storage.files import PRIVATE_DIRECTORY
 from exchange.storage.unlock import Unlock, create_key_file
 
@@ -177,14 +177,15 @@ class DemoNetwork:
         await asyncio.gather(*(self._apply(node, self._invite(node.member)) for node in self.nodes.values()))
         for officer in officers:
             async with viewing(officer) as view:
+                waiting = {one.member.handle: one for one in await view.applications()}
                 for (
                     member
                 ) in MEMBERS:  # in this order: the first one needs no sponsor, for there is nobody yet
-                    await view.approve(await view.application(member))
+                    await view.approve(waiting[member])
         for sponsor, newcomers in ((PE, (CO, BB)), (CO, (BB,))):
             async with membership(self.nodes[sponsor].home()) as (service, hub):
                 for newcomer in newcomers:
-                    await service.sponsor(hub, newcomer)
+                    await service.sponsor(hub, await service.application(hub, newcomer))
 
     def _invite(self, member: str) -> Invitation:
         store = HubStore.open(self.hub_path, owner=False)
@@ -208,7 +209,11 @@ class DemoNetwork:
         tied = node.home().tie(invitation)
         async with running(tied, real_sources(), as_invitee=True) as service:
             await service.membership.apply(
-                service.hub, invitation, revoke=tied.revoke_public(), next_=tied.next_commitment()
+                service.hub,
+                invitation,
+                Papers(founding=True),
+                revoke=tied.revoke_public(),
+                next_=tied.next_commitment(),
             )
 
 

@@ -1,42 +1,67 @@
-"""Owns how a node becomes a member and helps others in: application, sponsoring, the anchor's digits (§9.4, §10)."""
+"""Owns how a node becomes a member and helps others in: application, sponsoring, votes, the anchor (§9.4, §9.16).
+
+What waits is read in directory/waiting.py, the checklist of a newcomer judged in checklist.py.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
 
-from exchange.canonical import Fields, Json
+from exchange.canonical import Json, sha256
+from exchange.directory import onboarding
 from exchange.directory.bodies import parse_body
 from exchange.directory.bodies_base import Add, build_add
-from exchange.directory.members import Member
-from exchange.directory.statements import Statement, read_signatures, signatures_json
+from exchange.directory.bodies_members import build_status
+from exchange.directory.members import Member, Move, Status
+from exchange.directory.statements import Statement, signatures_json
 from exchange.directory.submission import SignedSubmission, Submission
+from exchange.directory.waiting import (
+    Application,
+    Lack,
+    Pending,
+    application_hash,
+    lack_of,
+    read_application,
+    read_pending,
+    wants_member,
+)
 from exchange.errors import Refused, Rejected
 from exchange.invitation import Invitation
 from exchange.keys import PublicKey, digits, member_digits
 from exchange.limits import DAY_MS
+from exchange.node import checklist
 from exchange.node import store_directory as directory_rows
 from exchange.node.directory_sync import Replica
 from exchange.node.hub_api import HubApi
 from exchange.node.identity import Identity, Sources
 from exchange.node.store import Store, Transaction, fact, set_fact
+from exchange.node.store_drills import copies_to
 
 APPLICATION_LIFE_MS: Final = 60 * DAY_MS
+STATEMENT_LIFE_MS: Final = 30 * DAY_MS
+SALT_BYTES: Final = 16
 CONFIRMED: Final = "anchor.confirmed"
+APPLICATION: Final = "application"
+DOCUMENT: Final = "application.document"
+SALT: Final = "application.salt"
+CHECKLIST: Final = "checklist"  # the ground that an `activate` names
 
 
 @dataclass(frozen=True)
-class Application:
-    """Somebody who wants in: the statement so far, who has signed it, and the digits to compare by voice."""
+class Papers:
+    """What an applicant brings: its document (§9.15; may be none), the SHA-256 of the accession agreement (or none).
 
-    member: Member
-    statement: Statement
-    digits: str
-    since: int
+    `founding`: it applies to be active at once, as one of those who begin the network.
+    """
+
+    document: bytes = b""
+    agreement: bytes = b""
+    founding: bool = False
 
 
 class Membership:
-    """Joining, and sponsoring others."""
+    """Joining, and signing for others."""
 
     def __init__(self, store: Store, identity: Identity, replica: Replica, sources: Sources) -> None:
         self._store = store
@@ -44,74 +69,218 @@ class Membership:
         self._replica = replica
         self._sources = sources
 
+    @property
+    def address(self) -> str:
+        """Who signs here."""
+        return self._identity.address
+
+    @property
+    def agreement(self) -> bytes:
+        """SHA-256 of the accession agreement that the network's policy names; empty for none."""
+        return self._replica.directory.policy.agreement
+
+    # -- a newcomer's own way -----------------------------------------------------------------------------------
+
     async def apply(
-        self, hub: HubApi, invitation: Invitation, *, revoke: PublicKey, next_: bytes
+        self, hub: HubApi, invitation: Invitation, papers: Papers, *, revoke: PublicKey, next_: bytes
     ) -> Submission:
         """Fetch and pin the log, then hand in the application, signed with this node's keys.
 
-        Raises Rejected directory.* when the hub's log isn't the invitation's; Refused invitation.expired; what the
-        hub refuses.
+        The same papers again are the same application again: officers may have signed it by now. Raises Rejected
+        directory.* when the hub's log isn't the invitation's; Refused invitation.expired; what the hub refuses.
         """
         identity, now = self._identity, self._sources.clock()
-        if invitation.expires <= now:
-            raise Refused("invitation.expired")
+        invitation.check_time(now)
         await self._replica.start(hub, least=(invitation.size, invitation.root))
-        body = build_add(
-            net=identity.net,
-            member=Member(
-                handle=identity.address,
-                member_class=invitation.member_class,
-                country=invitation.country,
-                keys=identity.keys.public,
-                revoke=revoke,
-                next=next_,
-            ),
-            not_after=now + APPLICATION_LIFE_MS,
+        salt = self._sources.random(SALT_BYTES) if papers.document else b""
+        member = Member(
+            handle=identity.address,
+            member_class=invitation.member_class,
+            country=invitation.country,
+            keys=identity.keys.public,
+            revoke=revoke,
+            next=next_,
+            status=Status.ACTIVE if papers.founding else Status.PROVISIONAL,
+            agreement=papers.agreement,
+            application=application_hash(identity.net, salt, papers.document) if papers.document else b"",
         )
-        # An application handed in before is handed in again, the very same: officers may have signed it by now.
-        body = await self._store.db.write(lambda c: _once(c, "application", body))
+        body = build_add(net=identity.net, member=member, not_after=now + APPLICATION_LIFE_MS)
+        ended = await self.own_application(hub)
+        over = ended.statement.body if ended is not None and ended.ended else b""
+        body, salt = await self._store.db.write(lambda c: self._once(c, papers, body, salt, over=over))
         statement = Statement(body).with_signature(identity.address, identity.keys)
         digest = statement.hash(identity.net)
-        await self._store.db.write(lambda c: directory_rows.add_own_statement(c, digest, "identity", now=now))
-        answer = SignedSubmission.from_json(await hub.post_application(statement.to_json()))
-        return answer.verify(identity.net, self._replica.directory.hub.keys.signing, statement=digest)
+        await self._note_own(digest, "identity")
+        answer = await hub.post_application(statement.to_json(), document=papers.document, salt=salt)
+        return self._verified(answer, digest)
+
+    def _once(
+        self, connection: Transaction, papers: Papers, body: bytes, salt: bytes, *, over: bytes
+    ) -> tuple[bytes, bytes]:
+        """Keep the application, or give the one kept before back while it is of the same papers and not over."""
+        cipher, held = self._store.cipher, fact(connection, APPLICATION)
+        if held and held != over and self._fits(connection, held, papers):
+            return held, fact(connection, SALT) or b""
+        set_fact(connection, APPLICATION, body)
+        set_fact(connection, SALT, salt)
+        set_fact(connection, DOCUMENT, cipher.seal("facts.value", DOCUMENT, papers.document))
+        return body, salt
+
+    def _fits(self, connection: Transaction, held: bytes, papers: Papers) -> bool:
+        parsed = parse_body(held, self._identity.net)
+        document = self._store.cipher.open("facts.value", DOCUMENT, fact(connection, DOCUMENT) or b"")
+        return (
+            isinstance(parsed, Add)
+            and parsed.head.not_after > self._sources.clock()
+            and (document, parsed.member.agreement) == (papers.document, papers.agreement)
+            and (parsed.member.status is Status.ACTIVE) == papers.founding
+        )
+
+    async def own_application(self, hub: HubApi) -> Application | None:
+        """This node's application as the hub shows it to its invitee, also when it has ended; None for none."""
+        found = [one for one in await self._listed(hub) if one.member.handle == self._identity.address]
+        return found[-1] if found else None
+
+    async def withdraw(self, hub: HubApi, reason: str) -> None:
+        """Take the application back. Raises Refused application.unknown; what the hub refuses."""
+        await hub.end_application(self._identity.address, reason)
+
+        def forget(connection: Transaction) -> None:
+            for name in (APPLICATION, SALT, DOCUMENT):
+                set_fact(connection, name, b"")
+
+        await self._store.db.write(forget)
+
+    # -- others who want in, or wait for signatures --------------------------------------------------------------
 
     async def applications(self, hub: HubApi) -> list[Application]:
-        """Who wants in now, each checked for form; what isn't an application is left out."""
+        """Who wants in now, each with its document checked against its hash; what isn't an application is left out."""
+        return [
+            one
+            for one in await self._listed(hub)
+            if not one.ended and one.member.handle != self._identity.address
+        ]
+
+    async def application(self, hub: HubApi, handle: str) -> Application:
+        """The one of a newcomer. Raises Refused application.unknown."""
+        for one in await self.applications(hub):
+            if one.member.handle == handle:
+                return one
+        raise Refused("application.unknown")
+
+    async def _listed(self, hub: HubApi) -> list[Application]:
         found = []
         for value in await hub.applications():
             try:
-                found.append(self._application(value))
+                found.append(read_application(value, self._identity.net))
             except Rejected:
                 continue  # the hub's mistake, and nothing anybody could sign
         return found
 
-    def _application(self, value: Json) -> Application:
-        fields = Fields(value, ("body", "member", "signatures", "since"), what="application")
-        body = fields.binary("body")
-        parsed = parse_body(body, self._identity.net)
-        if not isinstance(parsed, Add) or parsed.member.handle != fields.text("member"):
-            raise Rejected("directory.bad-statement", "not an application of that member")
-        statement = Statement(body, read_signatures(fields))
-        spoken = member_digits(self._identity.net, parsed.member.handle, parsed.member.keys)
-        return Application(parsed.member, statement, spoken, fields.integer("since"))
+    async def pending(self, hub: HubApi) -> list[Pending]:
+        """Every statement that waits for signatures, as far as it can be read."""
+        found = []
+        for value in await hub.pending():
+            try:
+                found.append(read_pending(value, self._identity.net))
+            except Rejected:
+                continue
+        return found
 
-    async def sponsor(self, hub: HubApi, handle: str) -> Submission:
+    def wants_me(self, pending: Pending) -> bool:
+        """Whether this member's signature is one that the statement needs."""
+        return wants_member(self._replica.directory, pending, self._identity.address)
+
+    def may_sponsor(self, application: Application) -> bool:
+        """Whether this member's signature would help that newcomer in, and isn't there yet."""
+        me = self._replica.directory.members.get(self._identity.address)
+        return (
+            me is not None
+            and onboarding.may_sponsor(me)
+            and me.country != application.member.country
+            and me.handle not in application.statement.signers
+        )
+
+    def is_provisional(self, handle: str) -> bool:
+        """Whether the log has that member, and as provisional."""
+        member = self._replica.directory.members.get(handle)
+        return member is not None and member.status is Status.PROVISIONAL
+
+    async def look_ahead(self, hub: HubApi) -> None:
+        """Judge from now on by the log as the hub shows it: in memory only, to tell people what is missing."""
+        directory = self._replica.directory
+        for leaf in await hub.leaves(directory.size):
+            directory.apply(leaf, now=None)
+
+    def lack(self, statement: Statement) -> Lack:
+        """What a statement still lacks, by this node's copy of the log."""
+        return lack_of(self._replica.directory, statement, self._sources.clock())
+
+    async def sponsor(self, hub: HubApi, application: Application) -> Submission:
         """Sign a newcomer's application as a sponsor. The person has compared its digits before.
 
-        Raises Refused application.unknown; what the hub refuses.
+        Raises what the hub refuses.
         """
-        application = next((one for one in await self.applications(hub) if one.member.handle == handle), None)
-        if application is None:
-            raise Refused("application.unknown")
-        identity = self._identity
-        statement = Statement(application.statement.body).with_signature(identity.address, identity.keys)
-        digest = statement.hash(identity.net)
-        now = self._sources.clock()
-        await self._store.db.write(lambda c: directory_rows.add_own_statement(c, digest, "sponsor", now=now))
+        handle = application.member.handle
+        statement, digest = await self._signed(application.statement.body, "sponsor")
         answer = await hub.sign_application(handle, digest, signatures_json(statement.signatures))
-        signed = SignedSubmission.from_json(answer)
-        return signed.verify(identity.net, self._replica.directory.hub.keys.signing, statement=digest)
+        return self._verified(answer, digest)
+
+    async def vote(self, hub: HubApi, pending: Pending) -> Submission:
+        """Sign a pending statement. For an `activate`, `ready` comes before. Raises what the hub refuses."""
+        statement, digest = await self._signed(pending.statement.body, "vote")
+        answer = await hub.sign_pending(digest, signatures_json(statement.signatures))
+        return self._verified(answer, digest)
+
+    def checked(self, handle: str) -> tuple[checklist.Item, ...]:
+        """The checklist of a provisional member as this node has seen it.
+
+        Raises Refused directory.unknown-member, directory.wrong-status.
+        """
+        member = self._replica.directory.member(handle)
+        if member.status is not Status.PROVISIONAL:
+            raise Refused("directory.wrong-status", f"{handle} is {member.status.value}")
+        copies = self._store.db.read_sync(lambda c: copies_to(c, handle, since=member.since))
+        return checklist.check(member, copies)
+
+    def ready(self, handle: str) -> bytes:
+        """The checklist's paper, all its items done. Raises Refused onboarding.checklist; as `checked`."""
+        items = self.checked(handle)
+        checklist.require(items)
+        member = self._replica.directory.member(handle)
+        return checklist.paper(member, self._identity.address, items, self._identity.net)
+
+    async def activate(self, hub: HubApi, handle: str, paper: bytes) -> Submission:
+        """Begin the statement that makes a provisional member active; `paper` is what `ready` gave.
+
+        Raises what the hub refuses.
+        """
+        body = build_status(
+            net=self._identity.net,
+            handle=handle,
+            move=Move.ACTIVATE,
+            ground=CHECKLIST,
+            document=sha256(paper),
+            after=self._replica.directory.last_hash(handle, "status"),
+            not_after=self._sources.clock() + STATEMENT_LIFE_MS,
+        )
+        statement, digest = await self._signed(body, "vote")
+        return self._verified(await hub.post_statement(statement.to_json(), ()), digest)
+
+    async def _signed(self, body: bytes, what: str) -> tuple[Statement, bytes]:
+        """The body under this node's own signature alone, and its hash, noted as this node's doing first."""
+        statement = Statement(body).with_signature(self._identity.address, self._identity.keys)
+        digest = statement.hash(self._identity.net)
+        await self._note_own(digest, what)
+        return statement, digest
+
+    async def _note_own(self, digest: bytes, what: str) -> None:
+        now = self._sources.clock()
+        await self._store.db.write(lambda c: directory_rows.add_own_statement(c, digest, what, now=now))
+
+    def _verified(self, answer: Json, digest: bytes) -> Submission:
+        key = self._replica.directory.hub.keys.signing
+        return SignedSubmission.from_json(answer).verify(self._identity.net, key, statement=digest)
 
     def digits(self) -> str:
         """This member's digits, to be read out to a sponsor or officer."""
@@ -128,10 +297,3 @@ def confirm_anchor(store: Store, net: bytes, heard: str, *, now: int) -> None:
 def anchor_confirmed(store: Store) -> bool:
     """Whether somebody has compared the network's digits by voice."""
     return store.db.read_sync(lambda c: fact(c, CONFIRMED)) is not None
-
-
-def _once(connection: Transaction, name: str, value: bytes) -> bytes:
-    stored = fact(connection, name)
-    if stored is None:
-        set_fact(connection, name, value)
-    return value if stored is None else stored

@@ -14,7 +14,7 @@ from exchange.errors import ExchangeError, Refused, Rejected, Unavailable
 from exchange.hub.applications import create_invitation
 from exchange.keys import digits, member_digits
 from exchange.limits import DAY_MS, HOUR_MS
-from exchange.node.membership import anchor_confirmed, confirm_anchor
+from exchange.node.membership import Papers, anchor_confirmed, confirm_anchor
 from tests.simulator import Simulation, Site
 from tests.worlds import keys, signed
 
@@ -172,7 +172,7 @@ async def test_old_checkpoint_takes_no_new_keys_but_reads_on(
     assert not pe.up.replica.is_stale()
     sim.world.now += 2 * DAY_MS
     assert pe.up.replica.is_stale()
-    ready, waiting = await pe.up.replica.ready(pe.hub, ["co-csirt", "bb-csirt"])
+    ready, waiting = await pe.up.outbox.peers.ready(pe.hub, ["co-csirt", "bb-csirt"])
     assert list(ready) == ["co-csirt"]  # a key it holds already
     assert waiting == {"bb-csirt": "directory.stale-checkpoint"}
     assert co.received() == [known]
@@ -197,19 +197,21 @@ async def test_newcomer_joins_by_invitation_and_exchanges_mail(
     await mx.start()
     revoke, next_ = keys("revoke/mx-csirt").public, keys("next/mx-csirt").public
     membership = mx.up.membership
+    papers = Papers(document=b"{}", agreement=sha256(b"agreement"), founding=True)
     answer = await membership.apply(
-        mx.hub, invitation, revoke=revoke.signing, next_=next_.next_commitment(sim.world.net)
+        mx.hub, invitation, papers, revoke=revoke.signing, next_=next_.next_commitment(sim.world.net)
     )
     assert answer.outcome == PENDING
     again = await membership.apply(
-        mx.hub, invitation, revoke=revoke.signing, next_=next_.next_commitment(sim.world.net)
+        mx.hub, invitation, papers, revoke=revoke.signing, next_=next_.next_commitment(sim.world.net)
     )
     assert again.statement == answer.statement
     (application,) = await pe.up.membership.applications(pe.hub)
     assert application.digits == membership.digits()
     assert application.digits == member_digits(sim.world.net, "mx-csirt", keys("mx-csirt").public)
-    await pe.up.membership.sponsor(pe.hub, "mx-csirt")
-    await co.up.membership.sponsor(co.hub, "mx-csirt")
+    assert application.document == b"{}"
+    for site in (pe, co):
+        await site.up.membership.sponsor(site.hub, application)
     statement = application.statement
     for name in ("alba", "bruno"):
         with_officer = signed(statement.body, f"officer/{name}")
@@ -228,7 +230,7 @@ async def test_newcomer_joins_by_invitation_and_exchanges_mail(
 
 async def test_nobody_sponsors_who_has_not_applied(sim: Simulation, pe: Site) -> None:
     with pytest.raises(Refused, match=r"application\.unknown"):
-        await pe.up.membership.sponsor(pe.hub, "mx-csirt")
+        await pe.up.membership.application(pe.hub, "mx-csirt")
 
 
 async def test_first_contact_with_another_network_is_refused(sim: Simulation, pe: Site) -> None:

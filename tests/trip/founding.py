@@ -28,7 +28,7 @@ from exchange.node import app as node_app
 from exchange.node import home as node_home
 from exchange.node.hub_client import HubClient
 from exchange.node.identity import Identity, Sources
-from exchange.node.membership import confirm_anchor
+from exchange.node.membership import Papers, confirm_anchor
 from exchange.storage.unlock import Unlock, create_key_file
 from tests.trip.caller import now
 
@@ -142,13 +142,17 @@ async def _admit(homes: Homes, handle: str, unlock: Unlock, sources: Sources) ->
     home = node_home.open_home(homes.node(handle), unlock).tie(invitation)
     async with node_app.running(home, sources, as_invitee=True) as node:
         await node.membership.apply(
-            node.hub, invitation, revoke=home.revoke_public(), next_=home.next_commitment()
+            node.hub,
+            invitation,
+            Papers(founding=True),
+            revoke=home.revoke_public(),
+            next_=home.next_commitment(),
         )
         confirm_anchor(node.store, invitation.net, digits(invitation.net), now=now())
     before = homes.members[: homes.members.index(handle)]
     for sponsor in before[:2]:
         async with node_app.running(node_home.open_home(homes.node(sponsor), unlock), sources) as node:
-            await node.membership.sponsor(node.hub, handle)
+            await node.membership.sponsor(node.hub, await node.membership.application(node.hub, handle))
     for name, keys in homes.officers.items():
         officer = Identity(invitation.net, f"officer/{name}", keys)
         async with HubClient(node_app.route(home), officer, sources) as hub:
