@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from exchange.canonical import Json
+from exchange.directory.contacts import Part
 from exchange.protocol import Item
 
 
@@ -81,8 +82,13 @@ class HubApi(Protocol):
 
     async def prekey_records(self, kids: Sequence[bytes]) -> list[bytes]: ...
 
-    async def post_statement(self, statement: Json, records: Sequence[bytes]) -> Json:
-        """The hub's signed submission."""
+    async def post_statement(
+        self, statement: Json, records: Sequence[bytes] = (), parts: Sequence[Part] = ()
+    ) -> Json:
+        """The hub's signed submission. `records` of prekeys, `parts` beside the log: what the statement names."""
+
+    async def parts(self, start: int) -> list[bytes]:
+        """About 1 MiB of the parts that the hub hands out, after number `start`: JSON each (§11.5)."""
 
     async def state(self) -> HubState: ...
 
@@ -99,8 +105,18 @@ class HubApi(Protocol):
 
     async def post_receipts(self, batch: Json) -> None: ...
 
-    async def post_application(self, statement: Json) -> Json: ...
+    async def post_application(self, statement: Json, *, document: bytes, salt: bytes) -> Json:
+        """The hub's signed submission; `document` is what the statement's hash names, with its salt."""
 
-    async def applications(self) -> list[Json]: ...
+    async def applications(self) -> list[Json]:
+        """Those that wait; for an invitee its own, also when it has ended."""
+
+    async def end_application(self, member: str, reason: str) -> None:
+        """An officer rejects it, an invitee withdraws its own."""
 
     async def sign_application(self, member: str, statement: bytes, signatures: Json) -> Json: ...
+
+    async def pending(self) -> list[Json]:
+        """Statements that lack signatures."""
+
+    async def sign_pending(self, statement: bytes, signatures: Json) -> Json: ...

@@ -18,7 +18,8 @@ import aiohttp
 import orjson
 
 from exchange import protocol
-from exchange.canonical import Fields, Json, b64, framed, sha256, unb64, unframed
+from exchange.canonical import Fields, Json, b64, framed, sha256, text_b64, unb64, unframed
+from exchange.directory.contacts import MAX_PART, Part
 from exchange.errors import CODES, ExchangeError, Refused, Rejected, Unavailable
 from exchange.limits import (
     DAY_MS,
@@ -42,6 +43,8 @@ QUICK_DEATH_MS: Final = 30_000
 _MAX_ANSWER: Final = 16 * 1024 * 1024
 _MAX_PAGE_ANSWER: Final = MAX_UPLOAD + MAX_PAGE_BYTES + PAGE_BYTES
 _MAX_LEAVES: Final = 65_536
+_MAX_PARTS: Final = 65_536
+_MAX_PART: Final = 2 * MAX_PART  # bytes of its JSON
 _MAX_DETAIL: Final = 300
 # Where the hub, or a proxy on the way, can't answer now. One table for what a status alone means to a node.
 _TRY_LATER: Final = frozenset({407, 408, 425, 429, 500, 502, 503, 504})
@@ -124,20 +127,43 @@ class HubClient:
         answer = await self._post(protocol.PREKEYS, {"kids": [b64(kid) for kid in kids]})
         return list(unframed(answer.body, most_items=len(kids), most_bytes=MAX_PREKEY_RECORD))
 
-    async def post_statement(self, statement: Json, records: Sequence[bytes]) -> Json:
-        body = {**statement, "records": [b64(record) for record in records]}
+    async def post_statement(
+        self, statement: Json, records: Sequence[bytes] = (), parts: Sequence[Part] = ()
+    ) -> Json:
+        rows = [[part.address, part.level, b64(part.salt), b64(part.body)] for part in parts]
+        body = {**statement, "records": [b64(record) for record in records], "parts": rows}
         return _json(await self._post(protocol.STATEMENTS, body))
 
-    async def post_application(self, statement: Json) -> Json:
-        return _json(await self._post(protocol.APPLICATIONS, statement))
+    async def parts(self, start: int) -> list[bytes]:
+        answer = await self._get(f"{protocol.PARTS}?from={start}")
+        return list(unframed(answer.body, most_items=_MAX_PARTS, most_bytes=_MAX_PART))
+
+    async def post_application(self, statement: Json, *, document: bytes, salt: bytes) -> Json:
+        body = {**statement, "document": b64(document), "salt": b64(salt)}
+        return _json(await self._post(protocol.APPLICATIONS, body))
 
     async def applications(self) -> list[Json]:
-        found = _json(await self._get(protocol.APPLICATIONS)).get("applications")
-        return found if isinstance(found, list) else []
+        return await self._list(protocol.APPLICATIONS, "applications")
+
+    async def end_application(self, member: str, reason: str) -> None:
+        target = f"{protocol.APPLICATIONS}/{quote(member, safe='')}"
+        body = orjson.dumps({"reason": text_b64(reason)})
+        await self._call("DELETE", target, body, media=protocol.JSON)
 
     async def sign_application(self, member: str, statement: bytes, signatures: Json) -> Json:
         target = f"{protocol.APPLICATIONS}/{quote(member, safe='')}/signatures"
         return _json(await self._post(target, {"statement": b64(statement), "signatures": signatures}))
+
+    async def pending(self) -> list[Json]:
+        return await self._list(protocol.PENDING, "pending")
+
+    async def sign_pending(self, statement: bytes, signatures: Json) -> Json:
+        target = f"{protocol.PENDING}/{b64(statement)}/signatures"
+        return _json(await self._post(target, {"signatures": signatures}))
+
+    async def _list(self, target: str, name: str) -> list[Json]:
+        found = _json(await self._get(target)).get(name)
+        return found if isinstance(found, list) else []
 
     # -- mail ---------------------------------------------------------------------------------------------------
 
