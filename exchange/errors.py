@@ -240,6 +240,8 @@ CODES: dict[str, str] = {
     "message.missing-subject": "a message needs a subject",
     "message.missing-incident": "an incident report needs an incident with the incident core extension",
     "message.missing-question": "a request for information needs a question",
+    "message.missing-contacts": "a message of this kind names the contact points it is about",
+    "message.missing-need": "a counterpart request names a country and a topic",
     "message.missing-reply-by": "a request for information needs the time by which a reply is wanted",
     "message.missing-reply-to": "this kind of message needs the id of the message it belongs to",
     "message.missing-outcome": "a response needs an outcome",
@@ -281,6 +283,10 @@ CODES: dict[str, str] = {
     "node.restored": "this home looks like an older copy: new prekeys were made and the members asked to send again; "
     "if nobody restored it, somebody else holds its keys: tell an officer",
     "node.not-running": "no serving process answers at this home",
+    "node.key-revoked": "a member's key is revoked: what came under it is marked, and `exchange node exposure` lists "
+    "what was sent to it",
+    "node.member-suspended": "a member is suspended: it is sent TLP:CLEAR only",
+    "node.recovery-vetoed": "a recovery of keys was vetoed by their owner: somebody tried to take a member's place",
     "directory.own-name": "the log has a statement in this member's name that this node didn't make",
     "outbox.lost": "a message could not be delivered before its end",
     "chain.fork": "a sender's chain contradicts itself; both headers are kept as evidence",

@@ -12,6 +12,7 @@ import uuid
 from dataclasses import dataclass
 from enum import StrEnum
 
+from exchange.canonical import ADDRESS, COUNTRY
 from exchange.errors import Refused
 from exchange.tlp import Tlp
 
@@ -19,6 +20,7 @@ MAX_SUBJECT_CHARS = 250
 MAX_TEXT_CHARS = 20_000
 MAX_QUESTION_CHARS = 5_000
 MAX_REASON_CHARS = 2_000
+MAX_CONTACTS = 256
 MAX_TIME_MS = 253_402_300_799_999  # the last millisecond of the year 9999, the end of STIX timestamps
 
 LEGAL_STATUSES = ("informal", "formal-copy")
@@ -32,6 +34,9 @@ class Kind(StrEnum):
     INCIDENT_UPDATE = "incident-update"
     REQUEST_INFORMATION = "request-information"
     RESPONSE = "response"
+    CONTACT_VERIFICATION = "contact-verification"
+    COUNTERPART_REQUEST = "counterpart-request"
+    INTRODUCTION = "introduction"
 
 
 class Urgency(StrEnum):
@@ -98,6 +103,10 @@ class Draft:
     legal_status: str = "informal"
     exercise_id: str | None = None
     audience_function: str | None = None  # of the contact it is meant for, where its member's node answers
+    contacts: tuple[str, ...] = ()  # addresses of the contact points it is about
+    validate_by: int | None = None  # until when the first of them must be confirmed
+    country: str | None = None  # where a counterpart is looked for, ISO 3166-1 alpha-2
+    topic: str | None = None  # what for, a word of docs/directory.md
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +125,7 @@ def member_identity_id(network: uuid.UUID, handle: str) -> str:
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_FUNCTION = re.compile(r"[a-z0-9_-]{2,32}")
+_WORD = re.compile(r"[a-z0-9_-]{2,32}")
 _LANG = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}")
 # Control characters could move a terminal's cursor; a subject also stays on one line.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -143,8 +152,13 @@ def _check_names(draft: Draft) -> None:
     for token in (draft.case_id, draft.exercise_id):
         if token is not None and not _TOKEN.fullmatch(token):
             raise Refused("message.bad-case")
-    if draft.audience_function is not None and not _FUNCTION.fullmatch(draft.audience_function):
-        raise Refused("message.bad-text", "audience_function isn't a word such as operational_tracing")
+    for word in (draft.audience_function, draft.topic):
+        if word is not None and not _WORD.fullmatch(word):
+            raise Refused("message.bad-text", "not a word of the directory, such as operational_tracing")
+    if draft.country is not None and not (draft.country and COUNTRY.match(draft.country)):
+        raise Refused("message.bad-text", "a country is two capitals, such as PE")
+    if len(draft.contacts) > MAX_CONTACTS or not all(ADDRESS.match(one) for one in draft.contacts):
+        raise Refused("message.bad-text", f"contacts: at most {MAX_CONTACTS} addresses")
     if not _LANG.fullmatch(draft.lang):
         raise Refused("message.bad-lang")
     if draft.legal_status not in LEGAL_STATUSES:
@@ -172,6 +186,8 @@ def _check_texts(draft: Draft) -> None:
 def _check_times(draft: Draft) -> None:
     if not 0 <= draft.created <= MAX_TIME_MS:
         raise Refused("message.bad-time", "created is out of range")
+    if draft.validate_by is not None and not 0 <= draft.validate_by <= MAX_TIME_MS:
+        raise Refused("message.bad-time", "validate_by is out of range")
     for name in ("expires", "ack_by", "reply_by"):
         value = getattr(draft, name)
         if value is not None and not draft.created < value <= MAX_TIME_MS:
@@ -192,6 +208,13 @@ def _check_kind(draft: Draft, carries_incident: bool) -> None:
             ("message.missing-outcome", draft.outcome),
             ("message.missing-reason", draft.outcome != Outcome.DECLINED or draft.reason.strip()),
         ),
+        Kind.CONTACT_VERIFICATION: (("message.missing-contacts", draft.contacts),),
+        Kind.COUNTERPART_REQUEST: (
+            ("message.missing-need", draft.country and draft.topic),
+            ("message.missing-question", draft.question.strip()),
+            ("message.missing-reply-by", draft.reply_by is not None),
+        ),
+        Kind.INTRODUCTION: (("message.missing-contacts", draft.contacts),),
     }
     if draft.kind not in missing:
         raise Refused("message.unknown-kind")

@@ -37,8 +37,10 @@ _WORDS = (
     "legal_status",
     "exercise_id",
     "audience_function",
+    "country",
+    "topic",
 )
-_TIMES = ("expires", "ack_by", "reply_by")
+_TIMES = ("expires", "ack_by", "reply_by", "validate_by")
 _CONTEXTS = {
     Kind.ALERT: "suspicious-activity",
     Kind.INCIDENT_REPORT: "suspicious-activity",
@@ -139,6 +141,8 @@ def _extension(draft: Draft, carried: int) -> dict[str, Any]:
         "carried": carried,
     }
     properties |= {name: getattr(draft, name) for name in _WORDS if getattr(draft, name)}
+    if draft.contacts:
+        properties["contacts"] = list(draft.contacts)
     times = {name: getattr(draft, name) for name in _TIMES}
     return properties | {name: to_stix(ms) for name, ms in times.items() if ms is not None}
 
@@ -205,6 +209,7 @@ def _facts(cover: Mapping[str, Any]) -> dict[str, Any]:
     return facts | {
         "id": extension["message_id"],
         "kind": extension["kind"],
+        "contacts": tuple(extension.get("contacts", ())),
         "urgency": Urgency(extension["urgency"]),
         "subject": subject,
         "text": "" if is_note and text == subject else text,

@@ -37,9 +37,14 @@ RESPONSE = replace(ALERT, kind=Kind.RESPONSE, in_reply_to=OTHER, outcome=Outcome
 DECLINED = replace(RESPONSE, outcome=Outcome.DECLINED, reason="A court has to ask")
 UPDATE = replace(ALERT, kind=Kind.INCIDENT_UPDATE, in_reply_to=OTHER)
 REPORT = replace(ALERT, kind=Kind.INCIDENT_REPORT)
+VERIFICATION = replace(ALERT, kind=Kind.CONTACT_VERIFICATION, contacts=("pe/tracing",), validate_by=NOW - 1)
+COUNTERPART = replace(REQUEST, kind=Kind.COUNTERPART_REQUEST, country="PE", topic="firearms")
+INTRODUCTION = replace(ALERT, kind=Kind.INTRODUCTION, contacts=("pe/tracing", "co"))
 
 
-@pytest.mark.parametrize("draft", [ALERT, REQUEST, RESPONSE, DECLINED, UPDATE])
+@pytest.mark.parametrize(
+    "draft", [ALERT, REQUEST, RESPONSE, DECLINED, UPDATE, VERIFICATION, COUNTERPART, INTRODUCTION]
+)
 def test_a_complete_message_of_each_kind_passes(draft):
     assert check_message(draft, carries_incident=False) is None
 
@@ -58,6 +63,18 @@ def test_an_incident_report_passes_with_an_incident_and_not_without():
         (ALERT, {"id": ALERT.id.upper()}, "message.bad-id"),
         (ALERT, {"in_reply_to": ""}, "message.bad-id"),
         (ALERT, {"supersedes": "x"}, "message.bad-id"),
+        (VERIFICATION, {"contacts": ()}, "message.missing-contacts"),
+        (VERIFICATION, {"contacts": ("PE",)}, "message.bad-text"),
+        (VERIFICATION, {"contacts": ("pe",) * 257}, "message.bad-text"),
+        (VERIFICATION, {"validate_by": -1}, "message.bad-time"),
+        (COUNTERPART, {"country": None}, "message.missing-need"),
+        (COUNTERPART, {"topic": None}, "message.missing-need"),
+        (COUNTERPART, {"country": "Peru"}, "message.bad-text"),
+        (COUNTERPART, {"country": ""}, "message.bad-text"),
+        (COUNTERPART, {"topic": "Fire arms"}, "message.bad-text"),
+        (COUNTERPART, {"question": " "}, "message.missing-question"),
+        (COUNTERPART, {"reply_by": None}, "message.missing-reply-by"),
+        (INTRODUCTION, {"contacts": ()}, "message.missing-contacts"),
         (ALERT, {"case_id": ""}, "message.bad-case"),
         (ALERT, {"case_id": "a b"}, "message.bad-case"),
         (ALERT, {"case_id": "a" * 65}, "message.bad-case"),

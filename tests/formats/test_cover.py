@@ -47,7 +47,7 @@ def object_of(name: str = "x", **more):
 
 @st.composite
 def drafts(draw) -> Draft:
-    kind = draw(st.sampled_from([Kind.ALERT, Kind.INCIDENT_UPDATE, Kind.REQUEST_INFORMATION, Kind.RESPONSE]))
+    kind = draw(st.sampled_from([kind for kind in Kind if kind is not Kind.INCIDENT_REPORT]))
     draft = Draft(
         id=str(draw(st.uuids(version=4))),
         kind=kind,
@@ -69,6 +69,10 @@ def drafts(draw) -> Draft:
         legal_status=draw(st.sampled_from(["informal", "formal-copy"])),
         exercise_id=draw(st.none() | st.just("games-2027")),
         audience_function=draw(st.none() | st.just("operational_tracing")),
+        contacts=draw(st.sampled_from([("pe",), ("pe/tracing", "co")])),
+        validate_by=draw(st.none() | st.integers(0, NOW)),
+        country="PE",
+        topic="firearms",
     )
     assume(draft.text != draft.subject)
     return draft
