@@ -61,6 +61,8 @@ LAYERS: dict[str, str] = {
         exchange.directory.snapshot
         exchange.directory.submission
         exchange.directory.waiting
+        exchange.phrases.languages
+        exchange.phrases*
         exchange.policy
         exchange.protocol
         exchange.settings
@@ -96,16 +98,17 @@ LAYERS: dict[str, str] = {
         exchange.node.identity
         exchange.node.budget
         exchange.node.hub_api
+        exchange.node.log_watch
         exchange.node.directory_sync
         exchange.node.peer_prekeys
         exchange.node.prekeys
         exchange.node.outbox
-        exchange.node.parts
-        exchange.node.notices
         exchange.node.registration
         exchange.node.proofs
         exchange.node.uploads
         exchange.node.answers
+        exchange.node.parts
+        exchange.node.notices
         exchange.node.control_messages
         exchange.node.questions
         exchange.node.receipts

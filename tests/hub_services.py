@@ -19,6 +19,7 @@ from exchange.envelope import Recipient, Sealed, seal
 from exchange.header import DirRef
 from exchange.hub.applications import Applications
 from exchange.hub.mailboxes import Mailboxes
+from exchange.hub.pending import Pending
 from exchange.hub.registrar import Registrar
 from exchange.hub.store import HubStore
 from exchange.limits import DAY_MS
@@ -44,6 +45,7 @@ class Services:
     store: HubStore
     registrar: Registrar
     applications: Applications
+    pending: Pending
     mailboxes: Mailboxes
 
 
@@ -76,7 +78,8 @@ async def services(
             epoch=epoch,
         )
         applications = Applications(store, registrar, clock=lambda: world.now)
-        yield Services(world, store, registrar, applications, mailboxes)
+        pending = Pending(store, registrar, clock=lambda: world.now)
+        yield Services(world, store, registrar, applications, pending, mailboxes)
     finally:
         await store.close()
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from exchange.directory import onboarding
 from exchange.directory.contacts import Constituency, Contact, Record, named_parts
 from exchange.directory.due import next_due
-from exchange.directory.members import HubIdentity, Member, Officer, Status, Unit
+from exchange.directory.members import HubIdentity, Member, Officer, Unit
 from exchange.directory.network import HubTerm, KeyStanding, Network, Policy, member_of
 from exchange.directory.prekeys import PrekeyRef, choose
 from exchange.directory.rules_contacts import nominating
@@ -90,7 +91,7 @@ class LookUps:
     def named_parts(self) -> frozenset[bytes]:
         """The hash of every part beside the log that is to be kept."""
         network = self._network
-        removed = frozenset(one.handle for one in network.members.values() if one.status is Status.REMOVED)
+        removed = frozenset(one.handle for one in network.members.values() if onboarding.is_removed(one))
         return named_parts(
             network.records, network.constituencies, network.contacts.values(), removed=removed
         )

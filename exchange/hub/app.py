@@ -34,6 +34,7 @@ from exchange.hub.http_problems import Protocol
 from exchange.hub.http_rate import Rate, Room
 from exchange.hub.mailboxes import Mailboxes
 from exchange.hub.metrics import Metrics
+from exchange.hub.pending import Pending
 from exchange.hub.registrar import Registrar
 from exchange.hub.store import HubStore
 from exchange.hub.tls import ServerTls
@@ -172,6 +173,7 @@ async def _context(
         store=store,
         registrar=registrar,
         applications=Applications(store, registrar, clock=clock),
+        pending=Pending(store, registrar, clock=clock),
         mailboxes=mailboxes,
         metrics=Metrics(),
         clock=clock,
@@ -266,13 +268,19 @@ def _chores(context: Context, tls: ServerTls | None) -> list[Coroutine[None, Non
         if expired:
             _log.info("expired", envelopes=expired)
 
+    async def keep_time() -> None:
+        await context.registrar.tick()
+        await context.pending.look_again()
+
     async def renew_certificate() -> None:
         if tls is not None:
             tls.refresh(now=context.clock())
 
     return [
         _every(limits.expiry_seconds, expire),
+        _every(limits.expiry_seconds, keep_time),
         _every(limits.checkpoint_seconds, context.registrar.renew),
+        _every(limits.checkpoint_seconds, context.store.fold),
         _every(TLS_SECONDS, renew_certificate),
     ]
 

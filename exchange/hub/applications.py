@@ -1,4 +1,5 @@
-"""Owns the way of a newcomer: the invitation, the application, the signatures it collects until it may be logged.
+"""Owns the way of a newcomer: the invitation, the application, the signatures it collects until it may be logged, and
+its end when officers reject it or the applicant withdraws.
 
 Whether the signatures suffice is the directory's judgement, logging is registrar.py's. A token lies here only as its
 SHA-256.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from exchange.canonical import COUNTRY, is_member_handle, sha256
@@ -17,6 +19,7 @@ from exchange.directory.members import MEMBER_CLASSES
 from exchange.directory.state import Directory
 from exchange.directory.statements import Statement
 from exchange.directory.submission import LOGGED, SignedSubmission
+from exchange.directory.waiting import check_document
 from exchange.errors import Refused, Rejected
 from exchange.hub.registrar import Registrar
 from exchange.hub.store import HubStore
@@ -25,7 +28,7 @@ from exchange.invitation import TOKEN_BYTES, Invitation
 from exchange.keys import STATEMENT
 from exchange.limits import DAY_MS
 
-MAX_WAITING: Final = 1_000  # applications at once
+MAX_WAITING: Final = 128  # applications at once: one answer lists them all, with their documents
 MAX_VALID_DAYS: Final = 90
 
 # what an application may still lack while it waits
@@ -92,10 +95,13 @@ class Applications:
             raise Rejected("auth.invitation-expired")
         return invited
 
-    async def apply(self, invited: Invited, statement: Statement) -> SignedSubmission:
-        """Take an application: an add of exactly who was invited, with its own signature on it.
+    async def apply(
+        self, invited: Invited, statement: Statement, document: bytes = b"", salt: bytes = b""
+    ) -> SignedSubmission:
+        """Take an application: an add of exactly who was invited, with its own signature on it and its document.
 
-        Raises Rejected application.not-invited, directory.*; Unavailable directory.read-only.
+        Raises Rejected application.not-invited, application.bad-document, application.ended (under this invitation),
+        directory.*; Refused application.too-many; Unavailable directory.read-only.
         """
         body = parse_body(statement.body, self._registrar.net)
         if not isinstance(body, Add):
@@ -109,36 +115,64 @@ class Applications:
             raise Rejected("application.not-invited")
         if member.handle not in statement.signers:
             raise Rejected("directory.no-possession")
+        check_document(self._registrar.net, member.application, document, salt)
         digest = statement.hash(self._registrar.net)
         if member.handle in self._registrar.directory.members and await self._store.index_of(digest) is None:
             raise Rejected("directory.handle-taken")
         async with self._lock:
-            waiting = await self._store.applications()
-            same = [one for one in waiting if one.member == member.handle]
-            if same and same[0].statement.body == statement.body:
-                statement = same[0].statement.merged(statement.signatures)
-            elif len(waiting) >= MAX_WAITING:
+            there = await self._store.applications()
+            same = next((one for one in there if one.member == member.handle), None)
+            if same is not None and same.ended:
+                if same.invitation == invited.token_hash:
+                    raise Refused("application.ended")
+                same = None
+            if same is not None and same.statement.body == statement.body:
+                statement = same.statement.merged(statement.signatures)
+            elif same is None and sum(not one.ended for one in there) >= MAX_WAITING:
                 raise Refused("application.too-many")
-            since = same[0].since if same else self._clock()
-            return await self._advance(
-                Application(member.handle, statement, since, body.head.not_after), new=True
+            application = Application(
+                member.handle,
+                statement,
+                same.since if same else self._clock(),
+                body.head.not_after,
+                document,
+                salt,
+                invited.token_hash,
             )
+            return await self._advance(application, new=True)
+
+    async def end(self, member: str, ended: str, reason: str) -> None:
+        """Reject (REJECTED, an officer) or withdraw (WITHDRAWN, the applicant) an application: its document goes with
+        its salt, the reason stays for the applicant to see. A second time it changes nothing.
+
+        Raises Rejected application.unknown.
+        """
+        async with self._lock:
+            found = [one for one in await self.all() if one.member == member]
+            if not found:
+                raise Rejected("application.unknown")
+            if not found[0].ended:
+                await self._store.put_application(found[0].over(ended, reason, now=self._clock()))
+
+    async def all(self) -> list[Application]:
+        """Every application by handle, with those that ended in the last 30 days."""
+        now = self._clock()
+        return [one for one in await self._store.applications() if one.until > now]
 
     async def waiting(self) -> list[Application]:
         """Every application that isn't over yet, by handle."""
-        now = self._clock()
-        return [one for one in await self._store.applications() if one.until > now]
+        return [one for one in await self.all() if not one.ended]
 
     async def sign(
         self, member: str, statement: bytes, signatures: Sequence[tuple[str, bytes]]
     ) -> SignedSubmission:
         """Add signatures of officers and sponsors to the application whose statement has this hash; log it when enough.
 
-        Raises Rejected application.unknown, directory.*; Unavailable directory.read-only.
+        Raises Rejected application.unknown, directory.*; Refused application.ended; Unavailable directory.read-only.
         """
         registrar = self._registrar
         async with self._lock:
-            found = [one for one in await self.waiting() if one.member == member]
+            found = [one for one in await self.all() if one.member == member]
             if not found or found[0].statement.hash(registrar.net) != statement:
                 index = await self._store.index_of(statement)
                 if index is None:
@@ -146,6 +180,8 @@ class Applications:
                 # the signature that it still needed came first
                 return registrar.answer(statement, LOGGED, index=index)
             application = found[0]
+            if application.ended:
+                raise Refused("application.ended")
             for signer, signature in signatures:
                 try:
                     key = registrar.directory.identity(signer).signing
@@ -154,9 +190,7 @@ class Applications:
                 key.verify(STATEMENT, application.statement.body, signature, code="directory.bad-signature")
             merged = application.statement.merged(signatures)
             merged.check_form()
-            return await self._advance(
-                Application(member, merged, application.since, application.until), new=False
-            )
+            return await self._advance(replace(application, statement=merged), new=False)
 
     async def _advance(self, application: Application, *, new: bool) -> SignedSubmission:
         """Log the application if it has all it needs, else keep it. `new`: it hasn't been judged before."""
@@ -172,4 +206,4 @@ class Applications:
             return registrar.pending(application.statement.hash(registrar.net), application.until)
         # kept first: while the log is read-only the signatures must not be lost
         await self._store.put_application(application)
-        return await registrar.submit_admission(application.statement, application.member)
+        return await registrar.submit(application.statement, (), admitted=application.member)

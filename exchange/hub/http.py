@@ -13,6 +13,7 @@ from exchange.errors import ExchangeError, Unavailable
 from exchange.hub import http_directory as directory
 from exchange.hub import http_health as health
 from exchange.hub import http_mail as mail
+from exchange.hub import http_statements as statements
 from exchange.hub.http_auth import PAGE, RESERVED
 from exchange.hub.http_context import CONTEXT, Context
 from exchange.hub.http_problems import foreign, is_fault, problem
@@ -26,6 +27,8 @@ from exchange.protocol import (
     GENESIS,
     LEAVES,
     MAILBOX,
+    PARTS,
+    PENDING,
     PREKEYS,
     RECEIPTS,
     SOCKET,
@@ -44,16 +47,20 @@ ROUTES: Final = (
     ("POST", CHECKPOINTS, directory.post_checkpoint),
     ("POST", LEAVES, directory.post_leaves),
     ("POST", PREKEYS, directory.query_prekeys),
-    ("POST", STATEMENTS, directory.post_statement),
+    ("GET", PARTS, directory.get_parts),
+    ("POST", STATEMENTS, statements.post_statement),
+    ("GET", PENDING, statements.get_pending),
+    ("POST", PENDING + "/{hash}/signatures", statements.sign_pending),
     ("GET", STATE, mail.get_state),
     ("GET", SOCKET, socket),
     ("PUT", ENVELOPES + "/{env}", mail.put_envelope),
     ("POST", ENVELOPES, mail.post_envelopes),
     ("GET", MAILBOX, mail.get_mailbox),
     ("POST", RECEIPTS, mail.post_receipts),
-    ("POST", APPLICATIONS, directory.post_application),
-    ("GET", APPLICATIONS, directory.get_applications),
-    ("POST", APPLICATIONS + "/{member}/signatures", directory.post_signatures),
+    ("POST", APPLICATIONS, statements.post_application),
+    ("GET", APPLICATIONS, statements.get_applications),
+    ("DELETE", APPLICATIONS + "/{member}", statements.delete_application),
+    ("POST", APPLICATIONS + "/{member}/signatures", statements.sign_application),
     ("GET", "/healthz", health.healthz),
     ("GET", "/readyz", health.readyz),
     ("GET", "/metrics", health.metrics),

@@ -34,16 +34,17 @@ _LOOSE_DEPTH: Final = 16  # levels of nesting in JSON that isn't signed
 
 
 class Who(Flag):
-    """Who may make a call."""
+    """Who may make a call. A STRANGER has no token, and only what it brings can speak for it."""
 
     MEMBER = auto()
     OFFICER = auto()
     INVITED = auto()
+    STRANGER = auto()
 
 
 @dataclass(frozen=True)
 class Caller:
-    """A verified caller. `address` is a member's or officer's, or the handle an invitation is for."""
+    """A verified caller. `address` is a member's or officer's, or the handle an invitation is for; "" a stranger's."""
 
     who: Who
     address: str
@@ -53,16 +54,22 @@ class Caller:
     @property
     def account(self) -> str:
         """Under which name its use of the hub is counted: an invitee's never as the member's of that handle."""
+        if self.who is Who.STRANGER:
+            return "strangers"
         return f"invited {self.address}" if self.who is Who.INVITED else self.address
 
 
-async def authenticate(request: web.Request, allow: Who) -> Caller:
+async def authenticate(request: web.Request, allow: Who, *, reading: bool = False) -> Caller:
     """Who makes this request, if it is one of `allow`. The body is not read yet.
 
-    Raises Rejected auth.*, Refused rate.too-many.
+    `reading`: it is one of those that suspended members may make (docs/protocol.md §9.8). Raises Rejected auth.*,
+    Refused rate.too-many.
     """
     context = request.app[CONTEXT]
     scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+    if not scheme and Who.STRANGER in allow:
+        stranger(request)
+        return Caller(Who.STRANGER, "", None)
     try:
         if scheme == MEMBER_SCHEME and secret:
             caller = _token_caller(request, context, secret.strip())
@@ -77,7 +84,7 @@ async def authenticate(request: web.Request, allow: Who) -> Caller:
     if not caller.who & allow:
         raise Rejected("auth.forbidden")
     if caller.who is Who.MEMBER:
-        policy.check_member_call(context.registrar.directory, caller.address)
+        policy.check_member_call(context.registrar.directory, caller.address, reading=reading)
     return caller
 
 
@@ -171,14 +178,19 @@ def page(request: web.Request, caller: Caller, body: bytes, *, more: bool = Fals
     return response
 
 
-async def read_json(request: web.Request, caller: Caller, names: tuple[str, ...]) -> dict[str, Any]:
-    """A JSON object with exactly these members. Raises as `read_body`, and Rejected json.bad-schema."""
+async def read_json(
+    request: web.Request, caller: Caller, names: tuple[str, ...], *, besides: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """A JSON object with exactly these members; those `besides` may be left out.
+
+    Raises as `read_body`, and Rejected json.bad-schema.
+    """
     data = await read_body(request, caller, most=MAX_JSON_REQUEST)
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError:
         raise Rejected("request.bad", "not JSON") from None
-    if type(value) is not dict or set(value) != set(names):
+    if type(value) is not dict or not set(names) <= value.keys() <= {*names, *besides}:
         raise Rejected("json.bad-schema", f"an object of {', '.join(names)}")
     if _deeper(value, _LOOSE_DEPTH):
         raise Rejected("json.bad-schema", f"more than {_LOOSE_DEPTH} levels")

@@ -13,6 +13,7 @@ from exchange.hub.http_guard import Connections
 from exchange.hub.http_rate import Rate, Room
 from exchange.hub.mailboxes import Mailboxes
 from exchange.hub.metrics import Metrics
+from exchange.hub.pending import Pending
 from exchange.hub.registrar import Registrar
 from exchange.hub.store import HubStore
 from exchange.settings import HubSettings
@@ -26,6 +27,7 @@ class Context:
     store: HubStore
     registrar: Registrar
     applications: Applications
+    pending: Pending
     mailboxes: Mailboxes
     metrics: Metrics
     clock: Callable[[], int]

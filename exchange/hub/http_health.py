@@ -41,9 +41,11 @@ async def metrics(request: web.Request) -> web.Response:
         raise Rejected("auth.forbidden")
     text = context.metrics.text(
         await context.store.totals(),
+        context.registrar.directory,
         connections=context.connections.count if context.connections else 0,
         sockets=sum(context.sockets.values()),
-        size=context.registrar.dir_ref.size,
+        pending=await context.store.count_pending(),
+        applications=len(await context.applications.waiting()),
         read_only=context.registrar.read_only,
         free_bytes=context.free_bytes(),
     )

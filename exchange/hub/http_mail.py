@@ -79,7 +79,7 @@ def _count(context: Context, answer: Answer) -> None:
 
 async def get_mailbox(request: web.Request) -> web.StreamResponse:
     """GET /v1/mailbox: one page after a cursor, by long poll."""
-    caller = await authenticate(request, Who.MEMBER)
+    caller = await authenticate(request, Who.MEMBER, reading=True)
     await no_body(request, caller)
     query = _query(request, ("after", "wait", "max"))
     wait = _number(query, "wait", least=0, most=POLL_SECONDS, default=0)
@@ -94,7 +94,7 @@ async def get_mailbox(request: web.Request) -> web.StreamResponse:
 
 async def post_receipts(request: web.Request) -> web.Response:
     """POST /v1/receipts: a node's signed batch."""
-    caller = await authenticate(request, Who.MEMBER)
+    caller = await authenticate(request, Who.MEMBER, reading=True)
     value = await read_json(request, caller, ("body", "signatures", "leaves"))
     context = request.app[CONTEXT]
     released = await context.mailboxes.receipts(caller.address, value)
@@ -105,7 +105,7 @@ async def post_receipts(request: web.Request) -> web.Response:
 
 async def get_state(request: web.Request) -> web.Response:
     """GET /v1/state: what a node compares itself with at every start (docs/protocol.md §6.4)."""
-    caller = await authenticate(request, Who.MEMBER)
+    caller = await authenticate(request, Who.MEMBER, reading=True)
     await no_body(request, caller)
     context = request.app[CONTEXT]
     directory, limits = context.registrar.directory, context.settings.limits

@@ -12,6 +12,8 @@ from exchange.protocol import MEMBER_SCHEME, PROBLEM, PROBLEM_TYPE
 
 # docs/protocol.md §11. A code that isn't here has the status of its first word, in _BY_KIND.
 _BY_CODE: Final = {
+    "application.bad-document": 400,
+    "application.ended": 409,
     "application.not-invited": 403,
     "application.too-many": 429,
     "application.unknown": 404,
@@ -23,25 +25,38 @@ _BY_CODE: Final = {
     "directory.limited": 409,
     "directory.no-need": 409,
     "directory.no-possession": 403,
+    "directory.no-veto": 403,
+    "directory.not-due": 409,
+    "directory.not-founding": 403,
+    "directory.not-next": 403,
+    "directory.not-nominated": 403,
     "directory.not-own": 403,
     "directory.read-only": 503,
     "directory.repeated": 409,
     "directory.split": 409,
     "directory.stale": 409,
+    "directory.too-few-members": 403,
     "directory.too-few-officers": 403,
     "directory.too-few-sponsors": 403,
     "directory.too-often": 429,
     "directory.unknown-checkpoint": 409,
     "directory.unknown-type": 403,
+    "directory.wrong-from": 409,
+    "directory.wrong-reference": 409,
+    "directory.wrong-status": 409,
     "envelope.expired": 422,
     "envelope.future": 422,
     "envelope.not-sender": 403,
     "envelope.outlives-prekey": 422,
+    "envelope.retired-key": 422,
+    "envelope.revoked-key": 422,
     "envelope.too-large": 413,
     "envelope.unknown-key": 422,
     "envelope.unknown-prekey": 422,
     "envelope.unknown-recipient": 404,
     "envelope.unknown-sender": 403,
+    "pending.too-many": 429,
+    "pending.unknown": 404,
     "receipt.wrong-signer": 403,
     "request.length-required": 411,
     "request.method": 405,
@@ -73,7 +88,7 @@ _FOREIGN: Final = {
     _UNEXPECTED: "internal.error",
 }
 # facts that may leave the hub: numbers and what is meant for the caller, nothing that was parsed
-_FACTS: Final = ("retry_after", "now", "submission", "officers", "sponsors")
+_FACTS: Final = ("retry_after", "now", "submission", "officers", "sponsors", "members")
 
 
 def status_of(code: str) -> int:

@@ -13,7 +13,6 @@ from typing import Any, Final
 import orjson
 from aiohttp import WSMessage, WSMsgType, web
 
-from exchange import policy
 from exchange.canonical import ADDRESS, Fields, b64
 from exchange.errors import ExchangeError, Refused, Rejected
 from exchange.hub.http_context import CONTEXT, Context
@@ -59,8 +58,10 @@ class Session:
         self._context = context
         self._ws = ws
         self._limits = context.settings.limits
-        self._cursor = Cursor.read(after, context.mailboxes.epoch)
+        self._after = after
+        self._cursor = Cursor("")
         self._address = ""
+        self._standing: object = None
         self._nonce = b""
         self._answered = asyncio.Event()
         self._in_flight: deque[tuple[str, int]] = deque()
@@ -77,6 +78,7 @@ class Session:
             raise Rejected("request.timeout") from None
         except _Closed:
             return
+        self._cursor = self._context.mailboxes.cursor(self._address, self._after)
         sockets = self._context.sockets
         if sockets.get(self._address, 0) >= self._limits.sockets_per_member:
             raise Refused("rate.too-many")
@@ -160,15 +162,18 @@ class Session:
                 break
         else:
             raise Rejected("auth.bad-signature")
-        policy.check_member_call(registrar.directory, issuer)
-        self._address = issuer
+        standing = self._context.mailboxes.standing(issuer)
+        if self._address and standing != self._standing:
+            raise Rejected("auth.forbidden", "the address's keys or standing have changed: connect anew")
+        self._address, self._standing = issuer, standing
 
     async def _push(self) -> None:
         mailboxes, limits = self._context.mailboxes, self._limits
         while True:
             if self._context.stopping:
                 raise Refused("hub.stopping")
-            policy.check_member_call(self._context.registrar.directory, self._address)
+            if mailboxes.standing(self._address) != self._standing:
+                raise Rejected("auth.forbidden", "the address's keys or standing have changed: connect anew")
             bell = mailboxes.bell(self._address)
             left = limits.socket_bytes - self._bytes
             if self._in_flight and (left <= 0 or len(self._in_flight) >= limits.socket_items):
@@ -180,7 +185,7 @@ class Session:
                 data = item.to_bytes()
                 self._in_flight.append((item.cursor, len(data)))
                 self._bytes += len(data)
-                self._cursor = Cursor.read(item.cursor, mailboxes.epoch)
+                self._cursor = mailboxes.cursor(self._address, item.cursor)
                 await self._ws.send_bytes(data)
             if not page.items:
                 await bell.wait()
@@ -195,4 +200,5 @@ class Session:
             if cursor == text:
                 break
         self._room.set()
-        await self._context.mailboxes.stored(self._address, Cursor.read(text, self._context.mailboxes.epoch))
+        mailboxes = self._context.mailboxes
+        await mailboxes.stored(self._address, mailboxes.cursor(self._address, text))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -16,6 +17,7 @@ import orjson
 
 from exchange import policy
 from exchange.canonical import Json
+from exchange.directory.network import member_of
 from exchange.envelope import check_upload, read_upload
 from exchange.errors import ExchangeError, Hold, Refused, Rejected, Unavailable
 from exchange.header import LANES, DirRef
@@ -26,7 +28,7 @@ from exchange.hub.store_accept import Kept, NewEnvelope, Quota
 from exchange.hub.store_cursor import CHECKPOINT, RECEIPTS, Cursor
 from exchange.hub.store_page import Page
 from exchange.hub.store_release import Released
-from exchange.keys import PrivateKeys, PublicKey
+from exchange.keys import PrivateKeys, PublicKey, PublicKeys
 from exchange.receipt import EXPIRED, HUB, SALT_BYTES, Batch, Leaf, accepted, make_batch, verify_upload
 from exchange.settings import HubLimits
 
@@ -81,7 +83,9 @@ class Mailboxes:
         self._committing: asyncio.Task[None] | None = None
         self._fed_up_to: dict[str, int] = {}
         self._stopping = False
-        registrar.on_checkpoint = self._bells.ring_all
+        self._lifted: Counter[str] = Counter()  # how often a member's suspension ended in this epoch
+        self._suspended = self._suspended_now()
+        registrar.on_checkpoint = self._log_grew
 
     # in
 
@@ -238,9 +242,11 @@ class Mailboxes:
     async def page(self, address: str, after: str, *, wait_seconds: float, most: int) -> Page:
         """The next items for `address`; when there are none, those that come within `wait_seconds`.
 
-        Of many that wait for one address the newest go on; the others come back with nothing (Bells.place).
+        Of many that wait for one address the newest go on; the others come back with nothing (Bells.place), and so do
+        those whose keys or standing change meanwhile. Raises Rejected auth.forbidden, auth.unknown-issuer.
         """
-        cursor = Cursor.read(after, self.epoch)
+        standing = self.standing(address)
+        cursor = self.cursor(address, after)
         await self.stored(address, cursor)
         bell = self.bell(address)
         page = await self.look(address, cursor, most=most)
@@ -250,13 +256,44 @@ class Mailboxes:
             async with asyncio.timeout(wait_seconds):
                 while not page.items and not place.lost and not self._stopping:
                     await bell.wait()
+                    if self.standing(address) != standing:
+                        break
                     bell = self.bell(address)
                     page = await self.look(address, cursor, most=most)
         return page
 
     async def look(self, address: str, cursor: Cursor, *, most: int) -> Page:
-        """What waits now."""
-        return await self._store.page(address, cursor, most=most, announced=self._registrar.announcement)
+        """What waits now, and `address` may have."""
+        since = policy.mail_since(self._registrar.directory, address)
+        announced = self._registrar.announcement
+        return await self._store.page(address, cursor, most=most, announced=announced, since=since)
+
+    def standing(self, address: str) -> tuple[PublicKeys, int]:
+        """What a connection rests on: keys, and from when on mail is handed out. Where it changes, a new one is due.
+
+        Raises Rejected auth.forbidden, auth.unknown-issuer.
+        """
+        directory = self._registrar.directory
+        policy.check_member_call(directory, address, reading=True)
+        return directory.identity(address), policy.mail_since(directory, address)
+
+    def cursor(self, address: str, text: str) -> Cursor:
+        """The cursor that `address` gave back, in its epoch.
+
+        That changes also when a suspension ends: what waited behind it was passed by, and comes again.
+        """
+        lifted = self._lifted[member_of(address)]
+        return Cursor.read(text, f"{self.epoch}-{lifted}" if lifted else self.epoch)
+
+    def _log_grew(self) -> None:
+        suspended = self._suspended_now()
+        self._lifted.update(self._suspended - suspended)
+        self._suspended = suspended
+        self._bells.ring_all()
+
+    def _suspended_now(self) -> frozenset[str]:
+        members = self._registrar.directory.members.values()
+        return frozenset(member.handle for member in members if member.suspension is not None)
 
     def bell(self, address: str) -> asyncio.Event:
         """Set when something new waits for `address`; take it before looking."""

@@ -1,36 +1,42 @@
 """Owns the directory log at the hub: what gets into it, its checkpoints, and getting back what a restore lost.
 
 Judges a statement with the same `Directory` every node replays, before it is logged; signs checkpoints and
-submissions. Does not collect signatures for newcomers (applications.py) nor know HTTP.
+submissions. Does not collect signatures (applications.py, pending.py) nor know HTTP.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Final, Self
 
 import orjson
 
 from exchange import policy
 from exchange.canonical import MAX_INT, unframed
-from exchange.directory.bodies import Body
-from exchange.directory.bodies_base import Prekeys
+from exchange.directory.bodies import Body, parse_body
+from exchange.directory.bodies_network import build_tick
 from exchange.directory.checkpoint import Checkpoint, SignedCheckpoint, check_consistent
+from exchange.directory.contacts import Part
 from exchange.directory.log import Leaf
-from exchange.directory.prekeys import PrekeyRecord
 from exchange.directory.state import Directory
-from exchange.directory.statements import Statement, parse_head
+from exchange.directory.statements import HUB, NETWORK, Statement, parse_head
 from exchange.directory.submission import LOGGED, PENDING, SUPERSEDED, SignedSubmission, Submission
-from exchange.errors import Refused, Rejected, Unavailable
+from exchange.errors import Hold, Refused, Rejected, Unavailable
 from exchange.header import DirRef
+from exchange.hub.beside import check_parts, check_records, unnamed_by
 from exchange.hub.store import HubStore
-from exchange.hub.store_directory import StoredRecord
+from exchange.hub.store_directory import NOTHING, Beside
 from exchange.hub.store_page import Announcement
+from exchange.hub.store_parts import Numbered
 from exchange.keys import PrivateKeys
-from exchange.limits import MAX_BATCH_BYTES, MAX_LEAF, PAGE_BYTES, SECOND_MS
+from exchange.limits import DAY_MS, MAX_BATCH_BYTES, MAX_LEAF, PAGE_BYTES, SECOND_MS
 
 MAX_RECOVERED: Final = MAX_BATCH_BYTES  # bytes of leaves that one upload may bring back
+# what takes trust from somebody: announced before all mail (docs/protocol.md §8.1)
+URGENT: Final = frozenset({"suspend", "revoke", "veto", "hub-change"})
+RECENT_MS: Final = 30 * DAY_MS  # how long such a leaf makes a run's first checkpoint an urgent one
 
 
 class Registrar:
@@ -44,7 +50,7 @@ class Registrar:
         keys: PrivateKeys,
         clock: Callable[[], int],
         settle_seconds: int,
-        known: Iterable[DirRef],
+        known: Iterable[tuple[int, DirRef]],
     ) -> None:
         """For `open`."""
         self.directory: Final = directory
@@ -52,11 +58,15 @@ class Registrar:
         self._keys = keys
         self._clock = clock
         self._lock = asyncio.Lock()
-        self._known = set(known)
-        self._ahead = {ref.size: ref.root for ref in self._known if ref.size > directory.size}
+        self._known: set[DirRef] = set()
+        self._ahead: dict[int, bytes] = {}
+        for term, ref in known:
+            self._know(term, ref)
         self._settled_at = clock() + settle_seconds * SECOND_MS
         self._unheard = {handle for handle in directory.members if _may_call(directory, handle)}
         self._number = 0
+        self._urgent = 0
+        self._parts: set[bytes] = set()  # hashes of those that are here
         self._checkpoint: SignedCheckpoint | None = None
         self.on_checkpoint: Callable[[], None] = lambda: None
 
@@ -75,6 +85,7 @@ class Registrar:
         if directory.hub.keys != keys.public:
             raise Refused("hub.wrong-key")
         registrar = cls(store, directory, keys=keys, clock=clock, settle_seconds=settle_seconds, known=known)
+        await registrar._begin(leaves)
         await registrar.renew()
         return registrar
 
@@ -99,7 +110,7 @@ class Registrar:
     @property
     def announcement(self) -> Announcement:
         """The newest checkpoint for the mailboxes' feeds."""
-        return Announcement(self._number, orjson.dumps(self.checkpoint.to_json()))
+        return Announcement(self._number, orjson.dumps(self.checkpoint.to_json()), self._urgent)
 
     def check_dir(self, ref: DirRef) -> None:
         """Step 8 of docs/protocol.md §4.4. Raises Unavailable directory.unknown-checkpoint."""
@@ -135,18 +146,26 @@ class Registrar:
     async def take_checkpoint(self, offered: SignedCheckpoint) -> tuple[int, int] | None:
         """A checkpoint some member holds: remembered; the range of leaves that the hub lacks, if any.
 
+        One of a former hub is only remembered: what that logged beyond its end counts no more (§9.11).
         Raises Rejected checkpoint.*, directory.split (the hub signed two logs: people must look).
         """
-        checkpoint = offered.verify(self.net, self.directory.hub.keys.signing)
+        try:
+            checkpoint = offered.verify(self.net, self.directory)
+        except Hold:
+            raise Rejected("checkpoint.bad-signature", "of a hub that is no part of this log") from None
         async with self._lock:
             ref = offered.ref(self.net)
             if ref not in self._known:
                 check_consistent(self.checkpoint, offered, self.directory, self.net)
-                await self._store.add_checkpoint(ref, checkpoint.at)
-                self._known.add(ref)
-                if ref.size > self.directory.size:
-                    self._ahead[ref.size] = ref.root
-            return (self.directory.size, checkpoint.size) if checkpoint.size > self.directory.size else None
+                await self._store.add_checkpoint(ref, term=checkpoint.term, at=checkpoint.at)
+                self._know(checkpoint.term, ref)
+            ahead = checkpoint.term == self.directory.term and ref.size > self.directory.size
+            return (self.directory.size, ref.size) if ahead else None
+
+    def _know(self, term: int, ref: DirRef) -> None:
+        self._known.add(ref)
+        if term == self.directory.term and ref.size > self.directory.size:
+            self._ahead[ref.size] = ref.root
 
     async def take_leaves(self, data: bytes) -> int:
         """Leaves the hub lost, from its size on, up to a checkpoint it signed; the log's new size.
@@ -165,33 +184,57 @@ class Registrar:
             await self._store.append(self.directory.size, rows)
             for leaf in offered:
                 self.directory.apply(leaf, now=None)
+            await self._drop_unnamed()
             self._ahead = {ahead: root for ahead, root in self._ahead.items() if ahead > size}
             await self._sign_checkpoint()
             return size
 
     # statements
 
-    async def submit(self, statement: Statement, records: Sequence[bytes]) -> SignedSubmission:
+    async def submit(
+        self,
+        statement: Statement,
+        records: Sequence[bytes],
+        parts: Sequence[Part] = (),
+        *,
+        admitted: str = "",
+    ) -> SignedSubmission:
         """Log a statement that would take effect now; a logged one is answered again, whatever the state.
 
-        Raises Rejected directory.* (for directory.stale with the fact `submission`: superseded, signed),
-        Unavailable directory.read-only.
+        `records` and `parts` are what it names and what lies beside the log; a repeat brings back what the hub lost
+        of its parts. `admitted`: the member whose application is over with it. Raises Rejected directory.* (for
+        directory.stale with the fact `submission`: superseded, signed), Unavailable directory.read-only.
         """
         async with self._lock:
             digest = statement.hash(self.net)
             index = await self._store.index_of(digest)
-            if index is not None:
-                return self.answer(digest, LOGGED, index=index)
-            return await self._log(statement, records, admitted=None)
+            if index is None:
+                return await self._log(statement, records, parts, admitted)
+            await self._restore_parts(statement, parts)
+            return self.answer(digest, LOGGED, index=index)
 
-    async def submit_admission(self, statement: Statement, member: str) -> SignedSubmission:
-        """Log an add that has all its signatures; the application of `member` is over with it. Raises as `submit`."""
+    async def tick(self) -> None:
+        """Log that time has passed, if something is due for it (docs/protocol.md §9.7); waits while read-only."""
         async with self._lock:
-            return await self._log(statement, (), admitted=member)
+            if not self.read_only:
+                await self._tick()
+
+    async def _tick(self) -> None:
+        at = self._at()
+        if not self.directory.due(at):
+            return
+        after = self.directory.last_hash(NETWORK, "time")
+        body = build_tick(net=self.net, after=after, not_after=at + DAY_MS)
+        statement = Statement(body).with_signature(HUB, self._keys)
+        await self._append(statement, self.directory.judge(statement, at), at, NOTHING)
 
     def judge(self, statement: Statement) -> Body:
         """Would it take effect as the next leaf? Raises Rejected directory.*"""
         return self.directory.judge(statement, self._at())
+
+    def check_parts(self, statement: Statement, parts: Sequence[Part]) -> None:
+        """Would these parts do for it? Raises Rejected directory.bad-part, directory.bad-statement."""
+        check_parts(self.net, parse_body(statement.body, self.net), parts, here=self._parts)
 
     def check_writable(self) -> None:
         """Raises Unavailable directory.read-only while a longer log may exist."""
@@ -213,9 +256,10 @@ class Registrar:
         return self.answer(statement, PENDING, until=until)
 
     async def _log(
-        self, statement: Statement, records: Sequence[bytes], *, admitted: str | None
+        self, statement: Statement, records: Sequence[bytes], parts: Sequence[Part], admitted: str
     ) -> SignedSubmission:
         self.check_writable()
+        await self._tick()
         digest, at = statement.hash(self.net), self._at()
         try:
             body = self.directory.judge(statement, at)
@@ -223,32 +267,66 @@ class Registrar:
             if fault.code == "directory.stale":
                 fault.facts["submission"] = self._superseded(statement, digest).to_json()
             raise
-        stored = self._checked_records(body, records)
+        brought = check_parts(self.net, body, parts, here=self._parts)
+        beside = Beside(
+            records=check_records(self.directory, body, records),
+            parts=brought,
+            unnamed=unnamed_by(self.directory, body),
+            admitted=admitted,
+        )
+        index = self.directory.size
+        await self._append(statement, body, at, beside)
+        return self.answer(digest, LOGGED, index=index)
+
+    async def _append(self, statement: Statement, body: Body, at: int, beside: Beside) -> None:
+        """Write the next leaf with what lies beside it, take it in, and say so."""
         index = self.directory.size
         leaf = Leaf(index, at, statement).to_bytes(self.net)
-        await self._store.append(index, [(leaf, digest)], records=stored, admitted=admitted)
+        await self._store.append(index, [(leaf, statement.hash(self.net))], beside)
         self.directory.apply(leaf, now=None)
+        self._parts = (self._parts | beside.parts.keys()) - set(beside.unnamed)
+        if body.head.type in URGENT:
+            self._urgent = self._number + 1
+        await self._drop_unnamed()
         await self._sign_checkpoint()
-        return self.answer(digest, LOGGED, index=index)
 
     def _superseded(self, statement: Statement, digest: bytes) -> SignedSubmission:
         head, _ = parse_head(statement.body, self.net)
         return self.answer(digest, SUPERSEDED, by=self.directory.last_hash(*head.subject))
 
-    def _checked_records(self, body: Body, records: Sequence[bytes]) -> list[StoredRecord]:
-        """Every prekey of the statement comes with its record, and nothing else does."""
-        refs = {ref.kid: ref for ref in body.refs} if isinstance(body, Prekeys) else {}
-        stored = []
-        for data in records:
-            record = PrekeyRecord.from_bytes(data, self.net)
-            kid = record.kid(self.net)
-            if record.address != body.head.subject[0] or refs.pop(kid, None) != record.ref(self.net):
-                raise Rejected("directory.bad-prekeys", "a record isn't one of the statement's")
-            record.public.check_usable()
-            stored.append(StoredRecord(kid, data, record.destroy))
-        if any(self.directory.find_prekey(body.head.subject[0], kid) is None for kid in refs):
-            raise Rejected("directory.bad-prekeys", "a new prekey comes without its record")
-        return stored
+    # parts beside the log
+
+    async def parts(self, after: int) -> list[Numbered]:
+        """A page of what members say of themselves, after number `after`. Raises Rejected request.bad."""
+        if not 0 <= after <= MAX_INT:
+            raise Rejected("request.bad", "from: not a number")
+        return await self._store.parts_after(after, most=PAGE_BYTES)
+
+    async def _begin(self, leaves: Sequence[bytes]) -> None:
+        """What the log's state doesn't say: which parts are here, and whether trust was taken from somebody lately."""
+        self._parts = await self._store.part_hashes()
+        await self._drop_unnamed()
+        since = self._at() - RECENT_MS
+        for leaf in map(partial(Leaf.from_bytes, net=self.net), reversed(leaves)):
+            if leaf.at < since:
+                break
+            if _takes_trust(leaf.statement, self.net):
+                self._urgent = 1  # whoever connects in this run may not have heard
+
+    async def _restore_parts(self, statement: Statement, parts: Sequence[Part]) -> None:
+        named = self.directory.named_parts()
+        lost = {digest: part for part in parts if (digest := part.hash(self.net)) in named - self._parts}
+        if lost:
+            body = parse_body(statement.body, self.net)
+            await self._store.put_parts(check_parts(self.net, body, list(lost.values()), here=named))
+            self._parts |= lost.keys()
+
+    async def _drop_unnamed(self) -> None:
+        """Erase what no effective statement names: after a restore, or when a leaf did more than replace its own."""
+        left = self._parts - self.directory.named_parts()
+        if left:
+            await self._store.drop_parts(left)
+            self._parts -= left
 
     # checkpoints
 
@@ -258,10 +336,13 @@ class Registrar:
             await self._sign_checkpoint()
 
     async def _sign_checkpoint(self) -> None:
-        checkpoint = Checkpoint(self.net, 0, self.directory.size, self.directory.root(), self._at())
+        checkpoint = Checkpoint(
+            self.net, self.directory.term, self.directory.size, self.directory.root(), self._at()
+        )
         signed = SignedCheckpoint.sign(checkpoint, self._keys)
         ref = signed.ref(self.net)
-        await self._store.add_checkpoint(ref, checkpoint.at)  # remembered before anybody can name it
+        # remembered before anybody can name it
+        await self._store.add_checkpoint(ref, term=checkpoint.term, at=checkpoint.at)
         self._known.add(ref)
         self._checkpoint = signed
         self._number += 1
@@ -270,6 +351,13 @@ class Registrar:
     def _at(self) -> int:
         """The hub's clock, but never before the last leaf's time."""
         return max(self._clock(), self.directory.at)
+
+
+def _takes_trust(statement: Statement, net: bytes) -> bool:
+    try:
+        return parse_head(statement.body, net)[0].type in URGENT
+    except Rejected:
+        return False  # the genesis, or a leaf without effect
 
 
 def _may_call(directory: Directory, handle: str) -> bool:

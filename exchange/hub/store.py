@@ -5,14 +5,17 @@ Owns how a service call becomes a transaction. Judges nothing; rows leave as dat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final, Self
 
+from exchange.directory.contacts import Part
 from exchange.errors import ExchangeError
 from exchange.header import DirRef
 from exchange.hub import store_directory as d
+from exchange.hub import store_parts as part_rows
+from exchange.hub import store_pending as pending_rows
 from exchange.hub.store_accept import Kept, NewEnvelope, Quota, Sign, accept_group, is_known, repeat
 from exchange.hub.store_cursor import Cursor
 from exchange.hub.store_page import Announcement, Page, RecentEnvelopes, Shared, read_page
@@ -79,11 +82,20 @@ class HubStore:
         """The receipts of an envelope that was accepted before (store_accept.repeat)."""
         return await self._db.write(partial(repeat, env=env, sender=sender))
 
-    async def page(self, address: str, after: Cursor, *, most: int, announced: Announcement) -> Page:
+    async def page(
+        self, address: str, after: Cursor, *, most: int, announced: Announcement, since: int = 0
+    ) -> Page:
         """The next items of a mailbox (store_page.read_page)."""
-        recent = self._recent
         return await self._db.read(
-            partial(read_page, address=address, after=after, most=most, announced=announced, recent=recent)
+            partial(
+                read_page,
+                address=address,
+                after=after,
+                most=most,
+                announced=announced,
+                recent=self._recent,
+                since=since,
+            )
         )
 
     async def drop_fed(self, sender: str, up_to: int) -> None:
@@ -101,6 +113,7 @@ class HubStore:
     async def prune(self, *, now: int, published: Collection[bytes]) -> bool:
         """One round of forgetting (store_release.prune), also of what lies beside the log."""
         await self._db.write(partial(d.drop_old_records, now=now, published=published))
+        await self._db.write(partial(pending_rows.drop_lapsed, now=now))
         return await self._db.write(partial(prune, now=now))
 
     async def highest_batch(self, signer: str) -> int:
@@ -113,8 +126,8 @@ class HubStore:
 
     # the directory log
 
-    async def load_log(self) -> tuple[list[bytes], list[DirRef]]:
-        """All leaves, and all checkpoints this hub signed."""
+    async def load_log(self) -> tuple[list[bytes], list[tuple[int, DirRef]]]:
+        """All leaves, and all checkpoints that this hub or one before it signed, each with its term."""
         return await self._db.read(lambda c: (d.all_leaves(c), d.all_checkpoints(c)))
 
     def load_leaves_sync(self) -> list[bytes]:
@@ -122,22 +135,14 @@ class HubStore:
         return self._db.read_sync(d.all_leaves)
 
     async def append(
-        self,
-        first: int,
-        rows: Sequence[tuple[bytes, bytes]],
-        *,
-        records: Sequence[d.StoredRecord] = (),
-        admitted: str | None = None,
+        self, first: int, rows: Sequence[tuple[bytes, bytes]], beside: d.Beside = d.NOTHING
     ) -> None:
-        """Write leaves with what they publish; `admitted`: the new member whose application is thereby over."""
-
-        await self._db.write(
-            partial(d.append_leaves, first=first, rows=rows, records=records, admitted=admitted)
-        )
+        """Write leaves with what lies beside them (store_directory.append_leaves)."""
+        await self._db.write(partial(d.append_leaves, first=first, rows=rows, beside=beside))
 
     def append_sync(self, first: int, rows: Sequence[tuple[bytes, bytes]]) -> None:
         """Write leaves, for the command that begins the log."""
-        self._db.write_sync(lambda c: d.append_leaves(c, first, rows, (), None))
+        self._db.write_sync(lambda c: d.append_leaves(c, first, rows))
 
     async def leaves_from(self, start: int, *, end: int, most: int) -> list[bytes]:
         """A page of the log."""
@@ -147,20 +152,64 @@ class HubStore:
         """Where a statement with this hash was logged."""
         return await self._db.read(lambda c: d.index_of(c, statement))
 
-    async def add_checkpoint(self, ref: DirRef, at: int) -> None:
-        """Remember a checkpoint this hub signed."""
-        await self._db.write(lambda c: d.add_checkpoint(c, ref, at))
+    async def add_checkpoint(self, ref: DirRef, *, term: int, at: int) -> None:
+        """Remember a checkpoint that the hub of `term` signed at `at` (ms)."""
+        await self._db.write(lambda c: d.add_checkpoint(c, ref, term=term, at=at))
 
     async def records(self, kids: Sequence[bytes]) -> list[bytes]:
         """Those of the prekey records that are here."""
         return await self._db.read(lambda c: d.records(c, kids))
+
+    async def put_parts(self, parts: Mapping[bytes, Part]) -> None:
+        """Keep parts, by hash, that the log names and that are missing here."""
+        await self._db.write(partial(part_rows.put_parts, new=parts))
+
+    def put_parts_sync(self, parts: Mapping[bytes, Part]) -> None:
+        """`put_parts` for the command that begins a hub with another's log."""
+        self._db.write_sync(partial(part_rows.put_parts, new=parts))
+
+    async def drop_parts(self, hashes: Collection[bytes]) -> None:
+        """Erase parts, by hash."""
+        await self._db.write(partial(part_rows.drop_parts, hashes=hashes))
+
+    async def part_hashes(self) -> set[bytes]:
+        """Of every part that is here."""
+        return await self._db.read(part_rows.part_hashes)
+
+    async def parts_after(self, n: int, *, most: int) -> list[part_rows.Numbered]:
+        """A page of parts."""
+        return await self._db.read(partial(part_rows.parts_after, n=n, most=most))
+
+    async def put_pending(self, net: bytes, waiting: pending_rows.Waiting) -> None:
+        """Keep or replace a statement that lacks signatures."""
+        await self._db.write(partial(pending_rows.put_pending, net=net, one=waiting))
+
+    async def drop_pending(self, statements: list[bytes]) -> None:
+        """Forget statements that can't be logged any more, by hash."""
+        await self._db.write(partial(pending_rows.drop_pending, statements=statements))
+
+    async def pending_of(self, statement: bytes) -> pending_rows.Waiting | None:
+        """The statement with this hash that lacks signatures."""
+        return await self._db.read(partial(pending_rows.pending_of, statement=statement))
+
+    async def pending(self) -> list[pending_rows.Waiting]:
+        """Every statement that lacks signatures."""
+        return await self._db.read(pending_rows.all_pending)
+
+    def pending_sync(self) -> list[pending_rows.Waiting]:
+        """`pending` for commands."""
+        return self._db.read_sync(pending_rows.all_pending)
+
+    async def count_pending(self) -> int:
+        """How many statements lack signatures."""
+        return await self._db.read(pending_rows.count_pending)
 
     async def put_application(self, application: d.Application) -> None:
         """Keep or replace an application."""
         await self._db.write(lambda c: d.put_application(c, application))
 
     async def applications(self) -> list[d.Application]:
-        """Every application that waits."""
+        """Every application, those that ended lately among them."""
         return await self._db.read(d.all_applications)
 
     def applications_sync(self) -> list[d.Application]:
@@ -174,6 +223,10 @@ class HubStore:
     async def invitation(self, token_hash: bytes) -> d.Invited | None:
         """The invitation whose token has this SHA-256."""
         return await self._db.read(lambda c: d.invitation(c, token_hash))
+
+    async def fold(self) -> None:
+        """Leave what was erased in no file (Database.fold)."""
+        await self._db.fold()
 
     async def check_writable(self) -> None:
         """The writer works and gets its lock; an empty transaction touches no disk. Raises as Database.write."""

@@ -16,6 +16,7 @@ RECEIPTS: Final = "receipts"
 CHECKPOINT: Final = "checkpoint"
 # flash and immediate overtake what the hub has to say itself, which overtakes the bulk (docs/protocol.md §8.1)
 ORDER: Final = (*LANES[:2], RECEIPTS, CHECKPOINT, *LANES[2:])
+_CHECKPOINT_FIRST: Final = (CHECKPOINT, *(part for part in ORDER if part != CHECKPOINT))
 
 _FORM = re.compile(r"([A-Za-z0-9_-]{1,32})((?:\.[0-9]{1,16}){6})\Z", re.ASCII)
 _MOST: Final = 2**53 - 1
@@ -47,3 +48,8 @@ class Cursor:
 
     def __str__(self) -> str:
         return ".".join((self.epoch, *map(str, self.at)))
+
+
+def order_of(after: Cursor, urgent: int) -> tuple[str, ...]:
+    """The order of service for who stands at `after`: a checkpoint it hasn't seen that took trust away goes first."""
+    return _CHECKPOINT_FIRST if after[CHECKPOINT] < urgent else ORDER

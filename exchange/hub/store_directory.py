@@ -6,7 +6,7 @@ Owns these tables' queries. Judges nothing: registrar.py and applications.py do.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import orjson
@@ -14,14 +14,16 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from exchange.canonical import b64, unb64
+from exchange.directory.contacts import Part
 from exchange.directory.statements import Statement
 from exchange.header import DirRef
+from exchange.hub.store_parts import drop_parts, put_parts
+from exchange.hub.store_pending import drop_pending
 from exchange.hub.store_tables import applications, checkpoints, invitations, leaves, prekey_records
 from exchange.limits import DAY_MS
 
-# so that a late newcomer is told that the invitation is over, not that there was none
-_REMEMBERED_MS: Final = 30 * DAY_MS
-
+# so that a late newcomer is told that the invitation is over, not that there was none; and how its application ended
+REMEMBERED_MS: Final = 30 * DAY_MS
 
 _OLD_RECORDS = select(prekey_records.c.kid).where(prekey_records.c.destroy <= bindparam("now"))
 _DROP_RECORD = delete(prekey_records).where(prekey_records.c.kid == bindparam("which"))
@@ -37,13 +39,41 @@ class StoredRecord:
 
 
 @dataclass(frozen=True)
+class Beside:
+    """What leaves publish beside the log: prekey records, parts by hash. And what they end: parts that nothing names
+    any more, by hash, and the application of the member they admit."""
+
+    records: Sequence[StoredRecord] = ()
+    parts: Mapping[bytes, Part] = field(default_factory=dict)
+    unnamed: Collection[bytes] = ()
+    admitted: str = ""
+
+
+NOTHING: Final = Beside()
+
+
+@dataclass(frozen=True)
 class Application:
-    """A member-to-be's add statement while it collects signatures. Times in ms."""
+    """A member-to-be's add statement while it collects signatures. Times in ms.
+
+    `document` is what the applicant says of itself, with its `salt`; `invitation` the SHA-256 of the token it came
+    under. One that `ended` (rejected or withdrawn, for a `reason`) has no document any more.
+    """
 
     member: str
     statement: Statement
     since: int
     until: int
+    document: bytes = b""
+    salt: bytes = b""
+    invitation: bytes = b""
+    ended: str = ""
+    reason: str = ""
+
+    def over(self, ended: str, reason: str, *, now: int) -> Application:
+        """This application, ended; kept for its applicant to see."""
+        until = now + REMEMBERED_MS
+        return replace(self, document=b"", salt=b"", until=until, ended=ended, reason=reason)
 
 
 @dataclass(frozen=True)
@@ -88,24 +118,26 @@ def append_leaves(
     connection: Connection,
     first: int,
     rows: Sequence[tuple[bytes, bytes]],
-    records: Sequence[StoredRecord],
-    admitted: str | None,
+    beside: Beside = NOTHING,
 ) -> None:
-    """Write (leaf, statement hash) pairs from index `first` on, with the prekey records they publish.
+    """Write (leaf, statement hash) pairs from index `first` on, with what lies beside them; they wait no more.
 
-    `admitted` is a new member: its application is over. Its invitation stays until it expires, so that it can read in
-    the log that it was admitted; it opens nothing else, for the handle is taken.
+    The invitation of a member that is admitted stays until it expires, so that it can read in the log that it was; it
+    opens nothing else, for the handle is taken.
     """
     values = [
         {"position": first + i, "leaf": leaf, "statement": statement}
         for i, (leaf, statement) in enumerate(rows)
     ]
     connection.execute(insert(leaves), values)
-    for record in records:
+    for record in beside.records:
         row = {"kid": record.kid, "record": record.record, "destroy": record.destroy}
         connection.execute(upsert(prekey_records).on_conflict_do_nothing(), row)
-    if admitted is not None:
-        connection.execute(delete(applications).where(applications.c.member == admitted))
+    put_parts(connection, beside.parts)
+    drop_parts(connection, beside.unnamed)
+    drop_pending(connection, [statement for _, statement in rows])
+    if beside.admitted:
+        connection.execute(delete(applications).where(applications.c.member == beside.admitted))
 
 
 def index_of(connection: Connection, statement: bytes) -> int | None:
@@ -116,15 +148,16 @@ def index_of(connection: Connection, statement: bytes) -> int | None:
     return None if found is None else int(found)
 
 
-def add_checkpoint(connection: Connection, ref: DirRef, at: int) -> None:
-    """Remember a checkpoint this hub signed."""
-    row = {"ref": ref.checkpoint, "size": ref.size, "root": ref.root, "at": at}
+def add_checkpoint(connection: Connection, ref: DirRef, *, term: int, at: int) -> None:
+    """Remember a checkpoint that the hub of `term` signed at `at` (ms)."""
+    row = {"ref": ref.checkpoint, "term": term, "size": ref.size, "root": ref.root, "at": at}
     connection.execute(upsert(checkpoints).on_conflict_do_nothing(), row)
 
 
-def all_checkpoints(connection: Connection) -> list[DirRef]:
-    """Every checkpoint this hub knows that it signed."""
-    return [DirRef(row.size, row.root, row.ref) for row in connection.execute(select(checkpoints))]
+def all_checkpoints(connection: Connection) -> list[tuple[int, DirRef]]:
+    """Every checkpoint that is known here to be signed by the hub of a term, with that term."""
+    found = connection.execute(select(checkpoints))
+    return [(row.term, DirRef(row.size, row.root, row.ref)) for row in found]
 
 
 def records(connection: Connection, kids: Sequence[bytes]) -> list[bytes]:
@@ -143,7 +176,7 @@ def drop_old_records(connection: Connection, now: int, published: Collection[byt
     if old:
         connection.execute(_DROP_RECORD, [{"which": kid} for kid in old])
     connection.execute(delete(applications).where(applications.c.until <= now))
-    connection.execute(delete(invitations).where(invitations.c.expires <= now - _REMEMBERED_MS))
+    connection.execute(delete(invitations).where(invitations.c.expires <= now - REMEMBERED_MS))
 
 
 def put_application(connection: Connection, application: Application) -> None:
@@ -154,6 +187,11 @@ def put_application(connection: Connection, application: Application) -> None:
         "signatures": orjson.dumps([[signer, b64(sig)] for signer, sig in application.statement.signatures]),
         "since": application.since,
         "until": application.until,
+        "document": application.document,
+        "salt": application.salt,
+        "invitation": application.invitation,
+        "ended": application.ended,
+        "reason": application.reason,
     }
     statement = upsert(applications)
     changes: Mapping[str, object] = {name: statement.excluded[name] for name in row if name != "member"}
@@ -161,13 +199,18 @@ def put_application(connection: Connection, application: Application) -> None:
 
 
 def all_applications(connection: Connection) -> list[Application]:
-    """Every application that waits, by handle."""
+    """Every application, by handle, those that ended lately among them."""
     return [
         Application(
             row.member,
             Statement(row.body, tuple((s, unb64(sig)) for s, sig in orjson.loads(row.signatures))),
             row.since,
             row.until,
+            document=row.document,
+            salt=row.salt,
+            invitation=row.invitation,
+            ended=row.ended,
+            reason=row.reason,
         )
         for row in connection.execute(select(applications).order_by(applications.c.member))
     ]

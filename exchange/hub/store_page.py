@@ -14,7 +14,7 @@ from typing import Final
 from sqlalchemy import Connection, bindparam, func, select
 
 from exchange.header import LANES
-from exchange.hub.store_cursor import CHECKPOINT, ORDER, RECEIPTS, Cursor
+from exchange.hub.store_cursor import CHECKPOINT, RECEIPTS, Cursor, order_of
 from exchange.hub.store_tables import bodies, envelopes, mailbox, proof_feed, proofs
 from exchange.protocol import ITEM_CHECKPOINT, ITEM_DELIVERY, ITEM_EXPIRED, ITEM_RECEIPTS, Item
 from exchange.wire import Delivery
@@ -36,10 +36,14 @@ class Page:
 
 @dataclass(frozen=True)
 class Announcement:
-    """The newest signed checkpoint: its number within this epoch, and its JSON."""
+    """The newest signed checkpoint: its number within this epoch, its JSON.
+
+    `urgent` is the number of the newest one that took trust from somebody: who hasn't seen it gets it first.
+    """
 
     number: int
     payload: bytes
+    urgent: int = 0
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,7 @@ _COPIES = (
         mailbox.c.recipient == bindparam("address"),
         mailbox.c.lane == bindparam("lane_is"),
         mailbox.c.n > bindparam("after"),
+        envelopes.c.accepted_at >= bindparam("since"),
     )
     .order_by(mailbox.c.n)
     .limit(bindparam("most"))
@@ -126,12 +131,16 @@ def read_page(
     most: int,
     announced: Announcement,
     recent: RecentEnvelopes,
+    since: int = 0,
 ) -> Page:
-    """The next items for `address`: at least one if there is any, else as many as fit in `most` bytes."""
+    """The next items for `address`: at least one if there is any, else as many as fit in `most` bytes.
+
+    Of its mail only what was accepted at `since` (ms) or later.
+    """
     # Sizes first, bodies second: a mailbox full of the largest ones must not be read into memory to learn that.
     chosen: list[_Pick] = []
     room, more = most, False
-    for pick in _waiting(connection, address, after, announced, most):
+    for pick in _waiting(connection, address, after, announced=announced, most=most, since=since):
         room -= pick.size
         if chosen and (room < 0 or len(chosen) == PAGE_ITEMS):
             more = True
@@ -153,11 +162,11 @@ def read_page(
 
 
 def _waiting(
-    connection: Connection, address: str, after: Cursor, announced: Announcement, most: int
+    connection: Connection, address: str, after: Cursor, *, announced: Announcement, most: int, since: int
 ) -> Iterator[_Pick]:
     """What waits in the order of service; each part is looked at only when there is room for it."""
     count = min(PAGE_ITEMS, most // _LEAST_ITEM) + 1
-    for part in ORDER:
+    for part in order_of(after, announced.urgent):
         place = {"address": address, "after": after[part], "most": count}
         if part == CHECKPOINT:
             if announced.number > after[CHECKPOINT]:
@@ -166,7 +175,9 @@ def _waiting(
             for proof in connection.execute(_PROOFS, place).all():
                 yield _Pick(part, proof.n, proof.proof, proof.size + _ITEM_OVERHEAD)
         else:
-            for copy in connection.execute(_COPIES, {**place, "lane_is": LANES.index(part)}).all():
+            for copy in connection.execute(
+                _COPIES, {**place, "lane_is": LANES.index(part), "since": since}
+            ).all():
                 size = copy.delivery + _ITEM_OVERHEAD
                 yield _Pick(part, copy.n, copy.envelope, size, copy.slot, bool(copy.expired))
 

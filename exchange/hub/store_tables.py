@@ -13,7 +13,9 @@ proofs        receipts as their sender gets them (docs/protocol.md §7), JSON
 proof_links   which envelopes a proof speaks of: the answer to a repeated upload
 proof_feed    proofs that their sender has not stored yet
 leaves        the directory log; `statement` is the hash of the leaf's statement
-checkpoints   every checkpoint this hub signed, by H("checkpoint", ...): which `dir` it believes
+checkpoints   every checkpoint this hub or one before it signed, by H("checkpoint", ...): which `dir` it believes
+parts         what members say of themselves beside the log, for members; only what the log or `pending` names
+pending       statements that lack signatures, with the parts they name
 prekey_records, applications, invitations (only the SHA-256 of a token)
 
 Owns names and columns only; the queries stand in the other store_ files.
@@ -61,10 +63,41 @@ proofs = table("proofs", column("n"), column("proof"), column("keep_until"))
 proof_links = table("proof_links", column("envelope"), column("proof"))
 proof_feed = table("proof_feed", column("n"), column("sender"), column("proof"))
 leaves = table("leaves", column("position"), column("leaf"), column("statement"))
-checkpoints = table("checkpoints", column("ref"), column("size"), column("root"), column("at"))
+checkpoints = table(
+    "checkpoints", column("ref"), column("term"), column("size"), column("root"), column("at")
+)
 prekey_records = table("prekey_records", column("kid"), column("record"), column("destroy"))
 applications = table(
-    "applications", column("member"), column("body"), column("signatures"), column("since"), column("until")
+    "applications",
+    column("member"),
+    column("body"),
+    column("signatures"),
+    column("since"),
+    column("until"),
+    column("document"),
+    column("salt"),
+    column("invitation"),
+    column("ended"),
+    column("reason"),
+)
+parts = table(
+    "parts",
+    column("n"),
+    column("hash"),
+    column("address"),
+    column("level"),
+    column("salt"),
+    column("body"),
+)
+pending = table(
+    "pending",
+    column("statement"),
+    column("body"),
+    column("signatures"),
+    column("parts"),
+    column("submitter"),
+    column("since"),
+    column("until"),
 )
 invitations = table(
     "invitations",

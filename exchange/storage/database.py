@@ -156,6 +156,18 @@ class Database:
         finally:
             self._announce()
 
+    async def fold(self) -> None:
+        """Fold the log into the file and empty it, so that what was deleted is in neither; for the home's owner.
+
+        Where a reader is in the way, the next call does it. Raises as `write`, but `storage.busy`.
+        """
+        self._check_usable()
+        try:
+            with self._faults():
+                await asyncio.to_thread(self._checkpoint)
+        finally:
+            self._announce()
+
     async def close(self) -> None:
         """Refuse new work, finish what waits, fold the log into the file. A second call does nothing.
 
