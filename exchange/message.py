@@ -140,6 +140,7 @@ def check_message(draft: Draft, *, carries_incident: bool) -> None:
     Raises: Refused with a `message.*` code that names the first rule broken.
     """
     _check_names(draft)
+    _check_words(draft)
     _check_texts(draft)
     _check_times(draft)
     _check_kind(draft, carries_incident)
@@ -152,6 +153,14 @@ def _check_names(draft: Draft) -> None:
     for token in (draft.case_id, draft.exercise_id):
         if token is not None and not _TOKEN.fullmatch(token):
             raise Refused("message.bad-case")
+    if not _LANG.fullmatch(draft.lang):
+        raise Refused("message.bad-lang")
+    if draft.legal_status not in LEGAL_STATUSES:
+        raise Refused("message.bad-legal-status")
+
+
+def _check_words(draft: Draft) -> None:
+    """Words and addresses of the directory."""
     for word in (draft.audience_function, draft.topic):
         if word is not None and not _WORD.fullmatch(word):
             raise Refused("message.bad-text", "not a word of the directory, such as operational_tracing")
@@ -159,10 +168,6 @@ def _check_names(draft: Draft) -> None:
         raise Refused("message.bad-text", "a country is two capitals, such as PE")
     if len(draft.contacts) > MAX_CONTACTS or not all(ADDRESS.match(one) for one in draft.contacts):
         raise Refused("message.bad-text", f"contacts: at most {MAX_CONTACTS} addresses")
-    if not _LANG.fullmatch(draft.lang):
-        raise Refused("message.bad-lang")
-    if draft.legal_status not in LEGAL_STATUSES:
-        raise Refused("message.bad-legal-status")
 
 
 def _check_texts(draft: Draft) -> None:
