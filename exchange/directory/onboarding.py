@@ -32,7 +32,7 @@ class Transition:
     """A row of the table: from where to where (None: back to what it was), and who may sign.
 
     `officers`: their threshold; `sponsor`: one of the member's sponsors besides; `member`: its own key and no other.
-    `document`: a document's hash must say why.
+    `document`: a document's hash must say why; `notice`: the time that it names ends the membership.
     """
 
     start: frozenset[Status]
@@ -41,6 +41,7 @@ class Transition:
     sponsor: bool = False
     member: bool = False
     document: bool = True
+    notice: bool = False
 
 
 _IN_SERVICE: Final = frozenset({Status.PROVISIONAL, Status.ACTIVE, Status.RESTRICTED})
@@ -54,16 +55,21 @@ TRANSITIONS: Final[Mapping[Move, Transition]] = {
     Move.CONFIRM: Transition(frozenset({Status.SUSPENDED}), Status.SUSPENDED, document=False),
     Move.REINSTATE: Transition(frozenset({Status.RESTRICTED, Status.SUSPENDED}), None, document=False),
     Move.LEAVE: Transition(
-        _IN_SERVICE | {Status.SUSPENDED}, Status.OFFBOARDING, officers=False, member=True, document=False
+        _IN_SERVICE | {Status.SUSPENDED},
+        Status.OFFBOARDING,
+        officers=False,
+        member=True,
+        document=False,
+        notice=True,
     ),
-    Move.OFFBOARD: Transition(_IN_SERVICE | {Status.SUSPENDED}, Status.OFFBOARDING),
+    Move.OFFBOARD: Transition(_IN_SERVICE | {Status.SUSPENDED}, Status.OFFBOARDING, notice=True),
     Move.REMOVE: Transition(_EVERYBODY, Status.REMOVED),
 }
 
 
 def check_move(move: Move, member: Member) -> None:
     """Does the table have this move from where the member stands? Raises Rejected directory.wrong-status."""
-    leaving_already = member.until and TRANSITIONS[move].end is Status.OFFBOARDING
+    leaving_already = member.until and TRANSITIONS[move].notice
     if member.status not in TRANSITIONS[move].start or leaving_already:
         raise Rejected("directory.wrong-status", f"{move.value}: {member.handle} is {member.status.value}")
 

@@ -84,7 +84,7 @@ def _check_status(network: Network, body: StatusMove, signers: frozenset[str], a
         raise Rejected("directory.wrong-reference")
     row = onboarding.TRANSITIONS[move]
     _check_document(body.document, needed=row.document)
-    if body.until and not at <= body.until <= at + onboarding.MAX_PERIOD_MS:
+    if row.notice and not at <= body.until <= at + onboarding.MAX_PERIOD_MS:
         raise Rejected("directory.bad-time", "a notice ends 366 days from now at the latest")
     if move is Move.ACTIVATE and not member.rotations:
         raise Rejected("directory.no-drill")

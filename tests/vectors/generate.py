@@ -23,6 +23,7 @@ from tests.vectors.makers.hub_cases import hub_cases
 from tests.vectors.makers.inner_cases import inner_cases
 from tests.vectors.makers.json_cases import base64_cases, json_cases
 from tests.vectors.makers.leaf_cases import leaf_cases
+from tests.vectors.makers.life_cases import life_cases
 from tests.vectors.makers.link_cases import link_cases
 from tests.vectors.makers.log_cases import (
     base_cases,
@@ -56,6 +57,7 @@ AREAS = (
     statement_cases,
     genesis_cases,
     leaf_cases,
+    life_cases,
     contact_cases,
     upload_cases,
     proof_cases,

@@ -10,6 +10,7 @@ from exchange.canonical import b64, h, unb64
 from tests.vectors.makers import header_flaws
 from tests.vectors.makers.case import Case, Made, committed
 from tests.vectors.makers.deliveries import flip
+from tests.vectors.makers.life_cases import AT, ROTATED, life_leaves, revoke
 from tests.vectors.makers.network import DAY, KEYS, NET, NOW, OTHER_NET, PREKEYS, ZERO, skid
 from tests.vectors.makers.open_cases import LIMIT
 from tests.vectors.makers.sealing import EXP, join, seal, split
@@ -25,6 +26,7 @@ def sealed(
     issuer: str = "pe",
     now: int = NOW,
     path: bytes = b"",
+    leaves: Callable[[], list[str]] | None = None,
     **how: Any,
 ) -> Case:
     def make() -> Made:
@@ -35,6 +37,8 @@ def sealed(
             "issuer": issuer,
             "now": now,
         }
+        if leaves:
+            given["more"] = leaves()
         facts = {"env": one.facts["env"], "to": list(how.get("to", ("co",)))}
         return given, facts if expect == "ok" else None
 
@@ -100,17 +104,16 @@ def _parties() -> Iterator[Case]:
     yield sealed("other_network", "sealed in another network", "envelope.other-network", net=OTHER_NET)
     yield sealed("uploaded_by_other", "co's token, pe's envelope", "envelope.not-sender", issuer="co")
     yield sealed(
-        "uploaded_by_unit",
-        "from a unit with the member's token",
-        "envelope.not-sender",
-        **{"from": "pe/duty"},
+        "uploaded_by_unit", "a unit's token, its member's envelope", "envelope.not-sender", issuer="pe/duty"
     )
+    yield sealed("unit_unknown", "from a unit without keys", "envelope.unknown-sender", **{"from": "pe/duty"})
     yield sealed(
         "sender_unknown", "from nobody known", "envelope.unknown-sender", sender="stranger", issuer="stranger"
     )
     yield sealed(
         "key_unknown", "a skid that pe doesn't have", "envelope.unknown-key", skid=b64(skid("stranger"))
     )
+    yield from _old_keys()
     yield sealed(
         "recipient_unknown", "one of two is no member", "envelope.unknown-recipient", to=("co", "stranger")
     )
@@ -123,6 +126,19 @@ def _parties() -> Iterator[Case]:
     yield sealed(
         "outlives_prekey", "exp 1 ms beyond destroy - 1 day", "envelope.outlives-prekey", exp=LIMIT + 1
     )
+
+
+def _old_keys() -> Iterator[Case]:
+    """pe's envelope under its first key, at a hub whose log has since taken in more."""
+    rotated, revoked = life_leaves([ROTATED]), life_leaves([(revoke(), ["pe"])])
+    fortnight = AT + 1 + 14 * DAY
+    at_limit = {"exp": LIMIT, "now": fortnight}
+    yield sealed("key_rotated", "14 days after pe rotated its keys", leaves=rotated, **at_limit)
+    over = {**at_limit, "now": fortnight + 1}
+    yield sealed("key_retired", "1 ms more", "envelope.retired-key", leaves=rotated, **over)
+    yield sealed("key_revoked", "the key is revoked", "envelope.revoked-key", leaves=revoked)
+    long_ago = NOW - 20 * DAY
+    yield sealed("backdated", "sealed before, it says", "envelope.revoked-key", leaves=revoked, iat=long_ago)
 
 
 def _integrity() -> Iterator[Case]:

@@ -143,7 +143,7 @@ def _quiet() -> Iterator[Case]:
         return _statement(name, why, f"directory.{code}", value, signers, alarm=False)
 
     yield quiet("repeated", "pe's prekeys statement once more", "repeated", prekeys("pe"), ["pe"])
-    stranger = body("levy", ["network", "policy"], rate=1)
+    stranger = body("levy", ["network", "levy"], rate=1)
     yield quiet("limited", "an unknown type with both officers", "limited", stranger, BOTH)
     yield quiet("unknown_type", "an unknown type with one officer", "unknown-type", stranger, BOTH[:1])
     lapsed = {**prekeys("pe", after_prekeys("pe")), "not_after": AT - 1}

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from exchange.canonical import b64, h, unb64
+from exchange.canonical import b64, h, sha256, unb64
 from tests.vectors.makers.case import Case, Made, committed, steady
 from tests.vectors.makers.network import (
     DAY,
@@ -44,6 +44,8 @@ def root(leaves: Sequence[bytes]) -> bytes:
 def member_json(name: str, country: str, /, **changed: Any) -> dict[str, Any]:
     following = NEXT[name].public
     member = {
+        "agreement": b64(sha256(b"accession agreement")),
+        "application": b64(h(NET, "application", bytes(16), b"{}")),
         "class": "national_csirt",
         "country": country,
         "handle": name,
@@ -178,7 +180,15 @@ def checkpoint_cases() -> Iterator[Case]:
     )
     yield altered("other_network", "net of another network", net=b64(OTHER_NET))
     yield altered("size_zero", "a log has its genesis at least", size=0, root=b64(root([])))
-    yield altered("term_one", "terms come with a later version", term=1)
+    yield Case(
+        "checkpoint",
+        "term_one",
+        "of a hub that this log doesn't know yet",
+        lambda: (checkpoint_json(jcs(checkpoint(term=1))), None),
+        "hold.directory-behind",
+        "hold",
+        fixed=False,
+    )
     yield altered("accepts_something", "accepts is empty in this version", accepts=["EX2"])
     yield altered("unknown_member", "one member too many", note="x")
     yield altered("version_two", "v is 2", v=2)

@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any
 
-from second_reader import contact_points
+from second_reader import contact_points, member_life
 from second_reader.base import (
     NET,
     PARTIES,
@@ -54,7 +54,7 @@ class Log:
         self._signed(value, body, set(self.keys))
         human(genesis["name"])
         self.genesis, self.members, self.prekeys = genesis, {}, {}
-        self.units, self.contacts = {}, {}
+        self.units, self.contacts, self.life = {}, {}, {}
         self.last = {("network", "identity"): h(self.net, "statement", body)}
         self.leaves, self.at = [leaf], value["at"]
 
@@ -65,10 +65,14 @@ class Log:
         said = json.loads(body)
         subject = tuple(said["subject"])
         need(said["net"] == b64(self.net) and said["not_after"] >= value["at"], "net, not_after")
-        need(unb64(said["after"]) == self.last.get(subject, ZERO), "after")
+        outruns = said["type"] in member_life.OUTRUNNING
+        need(unb64(said["after"]) == (ZERO if outruns else self.last.get(subject, ZERO)), "after")
+        member_life.settle(self, value["at"])
         own = {"add": self._add, "prekeys": self._prekeys}
         if said["type"] in own:
             own[said["type"]](value, body)
+        elif said["type"] in member_life.HANDLERS:
+            member_life.HANDLERS[said["type"]](self, value, body)
         else:
             contact_points.HANDLERS[said["type"]](self, value, body)
         self.last[subject] = h(self.net, "statement", body)
@@ -92,16 +96,25 @@ class Log:
     def _add(self, leaf: Any, body: bytes) -> None:
         member = signed_json(body, f"{COMMON} member")["member"]
         handle, country = member["handle"], member["country"]
-        need(set(member) == {"class", "country", "handle", "keys", "next", "revoke", "status"}, "member")
-        need(handle not in self.members and member["status"] == "active", "handle, status")
+        named = "agreement application class country handle keys next revoke status"
+        need(set(member) == set(named.split()), "member")
+        founding = leaf["at"] <= self.genesis["at"] + 90 * DAY
+        need(handle not in self.members, "handle")
+        need(member["status"] == "provisional" or (member["status"] == "active" and founding), "status")
         signers = self._signed(leaf, body, more={handle: member["keys"]})
         need(handle in signers, "possession")
         need(len(signers & self.officers) >= self.genesis["officers_threshold"], "officers")
-        others = {one["country"] for one in self.members.values()} - {country, ""}
-        sponsors = {self.members[one]["country"] for one in signers & self.members.keys()} - {country, ""}
-        least = max(1, min(self.genesis["sponsors_threshold"], len(others))) if others else 0
-        need(len(sponsors) >= least, "sponsors")
+        self.sponsored(handle, country, signers)
         self.members[handle], self.keys[handle] = member, member["keys"]
+        self.life[handle] = {**member_life.BEGINNING, "status": member["status"], "sponsors": signers}
+
+    def sponsored(self, handle: str, country: str, signers: set[str], more: int = 0) -> None:
+        """§9.4: enough members from other countries than the one this is about."""
+        others = {name: one for name, one in self.members.items() if name != handle}
+        countries = {one["country"] for one in others.values()} - {country, ""}
+        fit = {name for name in others.keys() & signers if self.life[name]["status"] == "active"}
+        least = min(self.genesis["sponsors_threshold"] + more, len(countries))
+        need(len({others[one]["country"] for one in fit} - {country, ""}) >= least, "sponsors")
 
     def _prekeys(self, leaf: Any, body: bytes) -> None:
         said = signed_json(body, f"{COMMON} prekeys")
