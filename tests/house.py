@@ -50,6 +50,7 @@ LAYERS: dict[str, str] = {
         exchange.directory.rules
         exchange.directory.lookups
         exchange.directory.state
+        exchange.directory.reminders
         exchange.directory.entitlement
         exchange.directory.overlay
         exchange.directory.addressing
@@ -99,16 +100,19 @@ LAYERS: dict[str, str] = {
         exchange.node.budget
         exchange.node.hub_api
         exchange.node.log_watch
+        exchange.node.hub_help
+        exchange.node.other_log
         exchange.node.directory_sync
         exchange.node.peer_prekeys
         exchange.node.prekeys
         exchange.node.outbox
-        exchange.node.registration
         exchange.node.proofs
         exchange.node.uploads
         exchange.node.answers
         exchange.node.parts
+        exchange.node.registration
         exchange.node.notices
+        exchange.node.succession
         exchange.node.control_messages
         exchange.node.questions
         exchange.node.receipts

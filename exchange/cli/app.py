@@ -14,6 +14,8 @@ import typer
 
 from exchange.cli import (
     directory,
+    directory_find,
+    directory_sheet,
     formats,
     hub,
     node,
@@ -46,7 +48,11 @@ def build(further: Sequence[Register] = ()) -> typer.Typer:
             "A member's node: send, read, answer.",
             (node, node_onboarding, node_send, node_mail, node_units),
         ),
-        ("directory", "Who is in the network, as this node holds it.", (directory,)),
+        (
+            "directory",
+            "Who is in the network, as this node holds it.",
+            (directory, directory_find, directory_sheet),
+        ),
         ("hub", "The hub that routes, for its administrator.", (hub,)),
         ("officer", "An officer, who admits members with keys of their own.", (officer, officer_moves)),
     )

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from exchange.cli.command import Call, command
-from exchange.cli.output import pairs, table, utc
+from exchange.cli.directory_options import LangOption
+from exchange.cli.output import one_line, pairs, table, utc
 
 if TYPE_CHECKING:
+    from exchange.cli.directory_book import Speaker
+    from exchange.directory.book import ContactEntry, MemberEntry
     from exchange.directory.members import Member
     from exchange.directory.state import Directory
+
+READS_ALL: Final = "owner"  # what a node doesn't hold isn't there to be shown
 
 
 def register(group: typer.Typer) -> None:
@@ -34,15 +39,49 @@ def members(call: Call) -> None:
     call.out.result({"members": rows, "size": directory.size}, lines)
 
 
-def show(call: Call, member: Annotated[str, typer.Argument(help="Handle of the member.")]) -> None:
-    """Show one member, with the digits of its keys to compare by voice."""
-    from exchange.cli.node_home import opened
+def show(
+    call: Call,
+    member: Annotated[
+        str,
+        typer.Argument(metavar="MEMBER|CONTACT", help="Handle of a member, or address of a contact point."),
+    ],
+    lang: LangOption = None,
+) -> None:
+    """Show a member with the digits of its keys to compare by voice, or a contact point: all that this node holds."""
+    from exchange.cli.directory_book import Speaker, look, tell
 
-    with opened(call) as home:
-        directory = home.directory
-    row = _row(directory, directory.member(member))
+    view, speaker = look(call), Speaker(lang)
+    if member in view.book.contacts:
+        entry = view.book.contacts[member]
+        card = {"contact": view.book.card(member, READS_ALL)}
+        tell(call, view, speaker, card, pairs(_contact_facts(entry, speaker)))
+        return
+    row = _row(view.directory, view.directory.member(member))
+    home = view.book.members[member]
+    contacts = [view.book.contacts[address] for address in home.contacts]
+    cells = [
+        (
+            each.address,
+            speaker.function(each.contact.function),
+            speaker.standing(each.standing),
+            speaker.phones(each),
+        )
+        for each in contacts
+    ]
+    lines = [
+        *pairs(_member_facts(row, home, speaker)),
+        *(table(("contact", "function", "standing", "phones"), cells) if cells else []),
+    ]
+    cards = [view.book.card(each.address, READS_ALL) for each in contacts]
+    value = {**row, "card": view.book.card(member, READS_ALL), "contacts": cards}
+    tell(call, view, speaker, value, lines)
+
+
+def _member_facts(row: dict[str, Any], home: MemberEntry, speaker: Speaker) -> list[tuple[str, str]]:
+    public, shared = home.public, home.shared
     facts = [
         ("member", row["member"]),
+        ("name", speaker.text(home.names)),
         ("country", row["country"]),
         ("class", row["class"]),
         ("status", row["status"]),
@@ -50,7 +89,54 @@ def show(call: Call, member: Annotated[str, typer.Argument(help="Handle of the m
         ("digits", row["digits"]),
         ("can be sealed to until", utc(row["prekeys_until"])),
     ]
-    call.out.result(row, pairs(facts))
+    if public:
+        facts += [
+            ("constituency", speaker.text(public.constituency_text)),
+            (speaker.label("languages"), ", ".join(each.lang for each in public.languages)),
+            (speaker.label("hours"), speaker.hours(public.office_hours)),
+            ("rfc 2350", public.rfc2350_url or ""),
+        ]
+    if shared:
+        facts += [
+            ("legal basis", shared.legal_basis.text if shared.legal_basis else ""),
+            ("nominated by", shared.nominating_authority),
+        ]
+    if home.claims:
+        claims = home.claims
+        counted = f"{len(claims.asn)} AS, {len(claims.prefix)} prefixes, {len(claims.domain)} domains"
+        facts.append(("approved claims", counted))
+    return facts
+
+
+def _contact_facts(entry: ContactEntry, speaker: Speaker) -> list[tuple[str, str]]:
+    contact, record, holders = entry.contact, entry.record, entry.holders
+    standing = speaker.standing("ended" if entry.ended else entry.standing)
+    facts = [
+        ("contact", entry.address),
+        ("function", f"{contact.function}: {speaker.function(contact.function)}"),
+        ("country", entry.country),
+        ("community", speaker.community(contact.community)),
+        (speaker.label("topics"), speaker.topics(contact.topics)),
+        ("instruments", ", ".join(contact.instruments)),
+        (speaker.label("standing"), f"{standing}, {utc(contact.validated)}"),
+        (speaker.label("last-test"), speaker.test(entry)),
+        ("keys", speaker.label("own-keys") if entry.own_keys else ""),
+        (speaker.label("phones"), speaker.phones(entry)),
+        (speaker.label("hours"), speaker.hours(entry.hours)),
+        (speaker.label("languages"), speaker.languages(entry)),
+    ]
+    if record:
+        people = (
+            f"{each.name} ({', '.join(filter(None, (each.position, each.role)))})" for each in record.persons
+        )
+        facts += [
+            ("role", speaker.text(record.role_name)),
+            (speaker.label("e-mail"), record.email_role or ""),
+            (speaker.label("persons"), one_line("; ".join(people), 400)),
+        ]
+    if holders:
+        facts.append((speaker.label("urgent"), speaker.text(holders.urgent_procedure)))
+    return facts
 
 
 def _row(directory: Directory, member: Member) -> dict[str, Any]:
