@@ -23,8 +23,9 @@ from typing import Any
 
 import aiohttp
 
-from exchange.canonical import sha256
+from exchange.canonical import b64, sha256
 from exchange.hub.app import Listening, serve
+from exchange.hub.applications import create_invitation
 from exchange.hub.home import KEYSTORE, SEED
 from exchange.hub.store import HubStore
 from exchange.hub.tls import create_authority
@@ -190,6 +191,26 @@ async def running_hub(
         await serving
 
 
+def invite(hub: Hub, member: str, country: str = "AR") -> str:
+    """The Authorization header of an invitation that is made beside the running hub."""
+    store = HubStore.open(hub.home, owner=False)
+    try:
+        invitation = create_invitation(
+            store,
+            member=member,
+            member_class="national_csirt",
+            country=country,
+            origin=hub.origin,
+            valid_days=1,
+            now=hub.world.now,
+            random=chance,
+        )
+    finally:
+        store.close_sync()
+    assert b64(invitation.token).encode() not in (hub.home / "hub.db").read_bytes()
+    return "Invitation " + b64(invitation.token)
+
+
 _accept = HubStore.accept
 
 
@@ -223,7 +244,7 @@ def main() -> None:
 
 
 assert PrivateKeys(HUB_SEED).public == keys("hub").public
-__all__ = ["Answer", "Hub", "free_port", "hub_home", "make_world", "running_hub", "unlock"]
+__all__ = ["Answer", "Hub", "free_port", "hub_home", "invite", "make_world", "running_hub", "unlock"]
 
 if __name__ == "__main__":
     main()

@@ -6,15 +6,17 @@ from collections.abc import Iterable
 
 import pytest
 
-from exchange.canonical import sha256
+from exchange.canonical import Json, b64, sha256, unframed
 from exchange.directory.bodies_contacts import build_constituency, build_record, build_unit
 from exchange.directory.bodies_members import build_status, build_suspend
 from exchange.directory.contacts import Part
 from exchange.directory.members import Move
 from exchange.directory.statements import Statement
-from exchange.directory.submission import Submission
+from exchange.directory.submission import SignedSubmission, Submission
 from exchange.errors import ExchangeError
 from exchange.limits import DAY_MS
+from exchange.protocol import STATEMENTS
+from tests.hub_server import Answer, Hub
 from tests.hub_services import Services, chance
 from tests.worlds import World, keys, signed
 
@@ -40,10 +42,29 @@ def said(hub: Services, statement: Statement, answer) -> Submission:
     return answer.verify(world.net, world.hub_keys.public.signing, statement=statement.hash(world.net))
 
 
+def outcome(world: World, value: Json) -> str:
+    """What the hub signed that it did, as it stands in an HTTP answer."""
+    submission = SignedSubmission.from_json(value)
+    digest = Submission.from_bytes(submission.body, world.net).statement
+    return submission.verify(world.net, world.hub_keys.public.signing, statement=digest).outcome
+
+
 async def follow(hub: Services) -> None:
     """Let the world know what the hub has logged."""
     for leaf in await hub.registrar.leaves(hub.world.directory.size):
         assert hub.world.append_leaf(leaf).effective
+
+
+async def post(hub: Hub, statement: Statement, *parts: Part, issuer: str | None = "pe-csirt") -> Answer:
+    """Send it, and let the world know what the hub has logged."""
+    rows = [[part.address, part.level, b64(part.salt), b64(part.body)] for part in parts]
+    answer = await hub.call("POST", STATEMENTS, {**statement.to_json(), "parts": rows}, issuer=issuer)
+    if not answer.code:
+        path = f"/v1/directory/leaves?from={hub.world.directory.size}"
+        leaves = (await hub.call("GET", path, issuer=ALBA)).body
+        for leaf in unframed(leaves, most_items=100, most_bytes=2**20):
+            hub.world.append_leaf(leaf)
+    return answer
 
 
 def a_part(address: str, level: str, text: str) -> Part:

@@ -11,11 +11,9 @@ import aiohttp
 import pytest
 
 from exchange.canonical import b64
-from exchange.hub.applications import create_invitation
-from exchange.hub.store import HubStore
 from exchange.limits import DAY_MS, HOUR_MS
-from tests.hub_server import Hub, running_hub
-from tests.hub_services import chance
+from tests.hub.statements import outcome
+from tests.hub_server import Hub, invite, running_hub
 from tests.worlds import World, a_member, signed
 
 STATE = "/v1/state"
@@ -131,26 +129,6 @@ async def test_invitation_opens_only_what_a_newcomer_needs(world: World, tmp_pat
         assert (late.status, late.code) == (401, "auth.invitation-expired")
 
 
-def invite(hub: Hub, member: str, country: str = "AR") -> str:
-    """An invitation's Authorization header, made beside the running hub."""
-    store = HubStore.open(hub.home, owner=False)
-    try:
-        invitation = create_invitation(
-            store,
-            member=member,
-            member_class="national_csirt",
-            country=country,
-            origin=hub.origin,
-            valid_days=1,
-            now=hub.world.now,
-            random=chance,
-        )
-    finally:
-        store.close_sync()
-    assert b64(invitation.token).encode() not in (hub.home / "hub.db").read_bytes()
-    return "Invitation " + b64(invitation.token)
-
-
 async def test_newcomer_joins_by_invitation_sponsors_and_officers(world: World, tmp_path: Path) -> None:
     async with running_hub(world, tmp_path / "hub") as hub:
         authorization = invite(hub, "ar-csirt")
@@ -203,15 +181,3 @@ async def test_newcomer_joins_by_invitation_sponsors_and_officers(world: World, 
         )
         world.advance(1)
         assert await apply(signed(world.add_body("ar-csirt"), "ar-csirt")) == (409, "directory.handle-taken")
-
-
-def outcome(world: World, submission) -> str:
-    """What the hub signed that it did."""
-    from exchange.canonical import loads, unb64
-    from exchange.keys import SUBMISSION
-
-    body = unb64(submission["body"])
-    world.hub_keys.public.signing.verify(
-        SUBMISSION, body, unb64(submission["signature"]), code="submission.bad-signature"
-    )
-    return loads(body, most=4096)["outcome"]

@@ -117,7 +117,6 @@ async def test_owner_gives_a_restored_hub_its_parts_back(world: World, tmp_path:
 
 
 async def test_start_erases_what_the_log_does_not_name(world: World, tmp_path: Path) -> None:
-    from exchange.hub.store import HubStore
 
     part = a_part("pe-csirt", "members", PHONE)
     store = HubStore.open(tmp_path)

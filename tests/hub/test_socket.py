@@ -11,10 +11,15 @@ import aiohttp
 import pytest
 
 from exchange.canonical import b64, unb64
+from exchange.directory.bodies_members import build_revoke
 from exchange.directory.checkpoint import SignedCheckpoint
+from exchange.directory.members import Move
+from exchange.directory.statements import Statement
+from exchange.limits import DAY_MS
 from exchange.protocol import ITEM_CHECKPOINT, ITEM_DELIVERY, ITEM_RECEIPTS, Item, items
 from exchange.token import socket_message
 from tests.hub.mail import copies
+from tests.hub.statements import ALBA, BRUNO, post, status, suspension, unit
 from tests.hub_server import Hub, running_hub
 from tests.hub_services import receipts, sealed
 from tests.worlds import World, keys
@@ -160,6 +165,46 @@ async def test_old_nonce_or_another_member_does_not_answer_the_new_challenge(
                 await node.item()
                 await node.answer((await node.challenge())["nonce"], **how)
                 assert await node.closed() == 4401
+
+
+@pytest.mark.parametrize("news", ["suspended", "removed", "revoked"])
+async def test_loss_of_trust_closes_it_at_once(news: str, world: World, tmp_path: Path) -> None:
+    revoke = build_revoke(
+        net=world.net,
+        address="co-csirt",
+        by="printed",
+        ground="key-lost",
+        skid=keys("co-csirt").public.signing.skid(world.net),
+        since=world.now,
+        not_after=world.now + DAY_MS,
+    )
+    statements = {
+        "suspended": suspension(world, "co-csirt", ALBA, BRUNO),
+        "removed": status(world, "co-csirt", Move.REMOVE, ALBA, BRUNO),
+        "revoked": Statement(revoke).with_signature("co-csirt", keys("revoke/co-csirt")),
+    }
+    async with running_hub(world, tmp_path / "hub") as hub, online(hub, "co-csirt") as node:
+        await node.item()
+        assert (await post(hub, statements[news])).status == 200
+        assert await node.closed() == 4401
+        if news == "suspended":
+            async with online(hub, "co-csirt") as again:
+                assert (await again.item()).type == ITEM_CHECKPOINT
+        else:
+            async with connected(hub) as again:
+                await again.answer((await again.challenge())["nonce"], issuer="co-csirt")
+                assert await again.closed() == 4401
+
+
+async def test_unit_has_a_socket_of_its_own(world: World, tmp_path: Path) -> None:
+    async with running_hub(world, tmp_path / "hub") as hub:
+        await post(hub, unit(world, "co-csirt/tracing"), issuer="co-csirt")
+        async with online(hub, "co-csirt/tracing") as node:
+            assert (await node.item()).type == ITEM_CHECKPOINT
+        async with connected(hub) as node:
+            nonce = (await node.challenge())["nonce"]
+            await node.answer(nonce, issuer="co-csirt/tracing", signer="co-csirt")
+            assert await node.closed() == 4401
 
 
 async def test_only_so_much_is_in_flight(world: World, tmp_path: Path) -> None:
