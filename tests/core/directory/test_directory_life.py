@@ -7,20 +7,19 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from lives import CO, OFFICERS, PAPER, PE, done, heartbeat, status, suspend
 from worlds import MEMBERS, World, a_member, assert_no_effect, keys, make_world, signed
 
 from exchange.canonical import ZERO32
-from exchange.directory.bodies_members import build_rotate, build_status, build_suspend
+from exchange.directory.bodies_members import build_rotate
 from exchange.directory.members import Member, Move, Status
 from exchange.directory.state import Directory
 from exchange.directory.statements import Statement
 from exchange.errors import Rejected
 from exchange.limits import DAY_MS, HOUR_MS
 
-PE, CO, BB = MEMBERS
+BB = MEMBERS[2]
 EC = "ec-csirt"
-OFFICERS = ("officer/alba", "officer/bruno")
-PAPER = bytes(range(32))
 
 
 @pytest.fixture
@@ -28,40 +27,8 @@ def world() -> World:
     return make_world()
 
 
-def status(world: World, move: Move, *signers: str, handle: str = PE, **changed: Any) -> Statement:
-    values: dict[str, Any] = {
-        "ground": "found-in-audit",
-        "document": PAPER,
-        "after": world.directory.last_hash(handle, "status"),
-        "not_after": world.now + 30 * DAY_MS,
-    }
-    return signed(build_status(net=world.net, handle=handle, move=move, **{**values, **changed}), *signers)
-
-
-def suspend(world: World, *signers: str, handle: str = PE, **changed: Any) -> Statement:
-    values: dict[str, Any] = {
-        "ground": "key-theft",
-        "document": PAPER,
-        "until": world.now + 30 * DAY_MS,
-        "not_after": world.now + 30 * DAY_MS,
-    }
-    return signed(build_suspend(net=world.net, handle=handle, **{**values, **changed}), *signers)
-
-
-def done(world: World, statement: Statement) -> bytes:
-    """Logged with effect; its hash."""
-    outcome = world.append(statement)
-    assert outcome.code == ""
-    return outcome.statement_hash
-
-
 def member(world: World, handle: str = PE) -> Member:
     return world.directory.members[handle]
-
-
-def heartbeat(world: World) -> None:
-    """Any leaf: before it is judged, what is due takes effect."""
-    assert world.append(world.prekeys_statement(CO)).effective
 
 
 def provisional(world: World, sponsors: Iterable[str] = MEMBERS) -> None:

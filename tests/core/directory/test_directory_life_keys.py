@@ -5,31 +5,38 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from lives import (
+    CO,
+    NEXT,
+    OFFICERS,
+    PE,
+    done,
+    heartbeat,
+    recover,
+    revoke,
+    rotate,
+    skid,
+    status,
+    suspend,
+    veto,
+)
 from worlds import MEMBERS, World, assert_no_effect, keys, make_world, signed
 
 from exchange.canonical import ZERO32
+from exchange.directory.bodies_contacts import build_unit
 from exchange.directory.bodies_members import (
     BY_NETWORK,
     OWN,
     PRINTED,
-    build_recover,
-    build_revoke,
-    build_rotate,
-    build_status,
-    build_suspend,
-    build_veto,
 )
 from exchange.directory.members import Move
 from exchange.directory.network import CURRENT, RETIRED, REVOKED
 from exchange.directory.overlay import Lost, Overlay, lost_by, read_notice
 from exchange.directory.statements import Statement
 from exchange.errors import Hold, Refused, Rejected
-from exchange.keys import PrivateKeys
 from exchange.limits import DAY_MS, HOUR_MS
 
-PE, CO, BB = MEMBERS
-OFFICERS = ("officer/alba", "officer/bruno")
-NEXT = f"next/{PE}"
+BB = MEMBERS[2]
 THIRD_DAY = 72 * HOUR_MS
 
 
@@ -38,71 +45,8 @@ def world() -> World:
     return make_world()
 
 
-def skid(world: World, name: str = PE) -> bytes:
-    return keys(name).public.signing.skid(world.net)
-
-
-def done(world: World, statement: Statement) -> bytes:
-    """Logged with effect; its hash."""
-    outcome = world.append(statement)
-    assert outcome.code == ""
-    return outcome.statement_hash
-
-
-def heartbeat(world: World) -> None:
-    """Any leaf: before it is judged, what is due takes effect."""
-    assert world.append(world.prekeys_statement(CO)).effective
-
-
 def state(world: World, name: str = PE) -> str:
     return world.directory.key_standing(PE, skid(world, name)).state
-
-
-def rotate(world: World, to: str = NEXT, then: str = "later", by: PrivateKeys | None = None) -> Statement:
-    body = build_rotate(
-        net=world.net,
-        handle=PE,
-        keys=keys(to).public,
-        next_keys=keys(then).public.next_commitment(world.net),
-        after=world.directory.last_hash(PE, "identity"),
-        not_after=world.now + DAY_MS,
-    )
-    return Statement(body).with_signature(PE, by or keys(to))
-
-
-def recover(world: World, *signers: str, to: str = "new", by: str = "new") -> Statement:
-    body = build_recover(
-        net=world.net,
-        handle=PE,
-        keys=keys(to).public,
-        next_keys=keys(f"next/{to}").public.next_commitment(world.net),
-        revoke=keys(f"revoke/{to}").public.signing,
-        after=world.directory.last_hash(PE, "identity"),
-        not_after=world.now + DAY_MS,
-    )
-    return signed(body, *signers).with_signature(PE, keys(by))
-
-
-def veto(world: World, named: bytes, by: str = PE, *, reveal: str = "") -> Statement:
-    body = build_veto(
-        net=world.net,
-        handle=PE,
-        names=named,
-        keys=keys(reveal).public if reveal else None,
-        not_after=world.now + DAY_MS,
-    )
-    return Statement(body).with_signature(PE, keys(by))
-
-
-def revoke(world: World, by: str = OWN, *signers: str, **changed: Any) -> Statement:
-    values: dict[str, Any] = {
-        "address": PE,
-        "ground": "key-theft",
-        "skid": skid(world),
-        "since": world.now,
-        "not_after": world.now + DAY_MS,
-    }
-    return signed(build_revoke(net=world.net, by=by, **{**values, **changed}), *signers)
 
 
 # -- rotate -------------------------------------------------------------------------------------------------------
@@ -322,6 +266,30 @@ def test_more_than_thirty_days_back_takes_the_officers_besides(world: World) -> 
     done(world, revoke(world, OWN, PE, *OFFICERS, since=since))
 
 
+def test_unit_key_is_revoked_by_the_unit_or_its_member_s_printed_key(world: World) -> None:
+    unit = f"{PE}/tracing"
+    body = build_unit(
+        net=world.net,
+        address=unit,
+        keys=keys(unit).public,
+        kind="unit",
+        after=ZERO32,
+        not_after=world.now + DAY_MS,
+    )
+    done(world, signed(body, PE, unit))
+    done(world, world.prekeys_statement(unit))
+    by_host = revoke(world, OWN, PE, address=unit, skid=skid(world, unit))
+    assert_no_effect(world, by_host, "directory.not-own", alarm=True)
+    done(world, revoke(world, OWN, unit, address=unit, skid=skid(world, unit)))
+    assert world.directory.prekeys(unit) == ()
+    assert world.directory.key_standing(unit, skid(world, unit)).state == REVOKED
+    assert state(world) == CURRENT
+    since = world.now - HOUR_MS
+    printed = revoke(world, PRINTED, address=unit, skid=skid(world, unit), since=since)
+    done(world, printed.with_signature(PE, keys(f"revoke/{PE}")))
+    assert world.directory.key_standing(unit, skid(world, unit)).since == since
+
+
 # -- notices ------------------------------------------------------------------------------------------------------
 
 
@@ -351,15 +319,7 @@ def test_notice_of_a_revocation_takes_trust_until_the_log_has_it(world: World) -
 def test_notice_of_a_suspension_ends_as_the_suspension_would(
     world: World, signers: tuple[str, ...], days: int
 ) -> None:
-    body = build_suspend(
-        net=world.net,
-        handle=PE,
-        ground="key-theft",
-        document=bytes(range(32)),
-        until=world.now + 30 * DAY_MS,
-        not_after=world.now + DAY_MS,
-    )
-    lost = taken(world, signed(body, *signers))
+    lost = taken(world, suspend(world, *signers))
     assert lost
     overlay = Overlay().merge([lost])
     assert overlay.suspended(PE)
@@ -385,14 +345,6 @@ def test_notice_that_would_have_no_effect_in_the_log_has_none(world: World) -> N
         read_notice(world.directory, veto(world, ZERO32), world.now)
     with pytest.raises(Rejected, match=r"directory\.not-own"):
         read_notice(world.directory, revoke(world, OWN, CO), world.now)
-    leave = build_status(
-        net=world.net,
-        handle=PE,
-        move=Move.LEAVE,
-        ground="end-of-mandate",
-        until=world.now,
-        after=ZERO32,
-        not_after=world.now,
-    )
+    leave = status(world, Move.LEAVE, PE, until=world.now)
     with pytest.raises(Rejected, match=r"directory\.not-own"):
-        read_notice(world.directory, signed(leave, PE), world.now)
+        read_notice(world.directory, leave, world.now)
