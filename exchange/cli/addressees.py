@@ -27,7 +27,7 @@ _FALLBACKS: Final = {
 
 
 def resolved(call: Call, home: Opened, typed: Sequence[str], *, cross_community: bool) -> list[Target]:
-    """The addressees that were typed, each with its address; a handle that nobody has is left for policy to refuse.
+    """The addressees that were typed, each with its address; a member that there isn't is left for policy to refuse.
 
     Raises Refused contact.unknown, contact.ambiguous, contact.other-community, unit.unknown, directory.unknown-member.
     """
@@ -50,6 +50,7 @@ def resolved(call: Call, home: Opened, typed: Sequence[str], *, cross_community:
             call.out.note(f"{one} has no keys of its own; sealed to the node of {target.address}")
             targets.append(target)
         else:
+            addressing.check_unit(home.directory, one)
             targets.append(Target(one, one))
     return targets
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from exchange.canonical import ADDRESS
 from exchange.directory.bodies_contacts import PERSON
+from exchange.directory.network import member_of
 from exchange.directory.state import Directory
 from exchange.errors import Refused
 
@@ -56,6 +57,16 @@ def contact_target(directory: Directory, typed: str, contact: str) -> Target:
     if unit is None or unit.keys.signing.skid(directory.net) != point.unit:
         raise Refused("unit.unknown", f"the contact {contact} names keys that aren't its unit's now")
     return Target(typed, contact)
+
+
+def check_unit(directory: Directory, typed: str) -> None:
+    """An address of a unit of a member must be one. Raises Refused unit.unknown."""
+    if (
+        member_of(typed) in directory.members
+        and typed not in directory.members
+        and typed not in directory.units
+    ):
+        raise Refused("unit.unknown", f"{typed} has no keys of its own in this node's copy of the directory")
 
 
 def is_contact_of_node(directory: Directory, typed: str) -> bool:
