@@ -110,7 +110,6 @@ LAYERS: dict[str, str] = {
         exchange.node.uploads
         exchange.node.answers
         exchange.node.parts
-        exchange.node.registration
         exchange.node.notices
         exchange.node.succession
         exchange.node.control_messages
@@ -122,6 +121,7 @@ LAYERS: dict[str, str] = {
         exchange.node.desk
         exchange.node.checklist
         exchange.node.membership
+        exchange.node.condition
         exchange.node.sync
         exchange.hub.bells
         exchange.hub.beside

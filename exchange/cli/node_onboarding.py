@@ -182,7 +182,13 @@ def sponsor(
 
 
 async def _vouch(call: Call, service: Membership, hub: HubApi, one: Application, heard: str | None) -> None:
-    from exchange.cli.waiting import application_lines, application_value, confirm_digits, lacks
+    from exchange.cli.waiting import (
+        admitted_next,
+        application_lines,
+        application_value,
+        confirm_digits,
+        who_next,
+    )
 
     handle = one.member.handle
     lack = service.lack(one.statement)
@@ -190,15 +196,9 @@ async def _vouch(call: Call, service: Membership, hub: HubApi, one: Application,
         call.out.note(line)
     confirm_digits(call, handle, heard, one.digits)
     outcome = (await service.sponsor(hub, one)).outcome
+    still = [each for each in await service.applications(hub) if each.member.handle == handle]
+    next_step = who_next(service.lack(still[0].statement), handle) if still else admitted_next(one)
     value = {"member": handle, "application": outcome, "digits": one.digits}
-    next_step = ""
-    if outcome == "pending":
-        still = [each for each in await service.applications(hub) if each.member.handle == handle]
-        missing = lacks(service.lack(still[0].statement)) if still else "nothing"
-        next_step = (
-            f"still missing: {missing}; sponsors: exchange node sponsor {handle}, "
-            f"officers: exchange officer verify {handle}"
-        )
     call.out.result(value, [f"sponsored {handle}: {outcome}"], next_step=next_step)
 
 

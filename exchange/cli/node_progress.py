@@ -69,7 +69,7 @@ def progress_lines(value: dict[str, Any]) -> list[str]:
     elif value["status"] and value["status"] != Status.ACTIVE.value:
         lines.append(f"standing: {value['status']}")
     lines += [
-        f"{one['about']} waits for your signature ({one['what']}) since {age(one['since'], now)}: {one['command']}"
+        f"{one['about']} waits for your signature ({one['what']}) for {age(one['since'], now)}: {one['command']}"
         + (f"; {late}" if (late := reminder(one["since"], now)) else "")
         for one in value["wanted"]
     ]
@@ -79,7 +79,9 @@ def progress_lines(value: dict[str, Any]) -> list[str]:
 def next_of(value: dict[str, Any], me: str) -> str:
     """Who must act next, while this node is on its way in; else empty."""
     if value["state"] == "waiting":
-        return f"sponsors of other countries: exchange node sponsor {me}; officers: exchange officer approve {me}"
+        return (
+            f"sponsors of other countries: exchange node sponsor {me}; officers: exchange officer verify {me}"
+        )
     if value["state"] in ("rejected", "withdrawn"):
         return "ask the hub's administrator for a new invitation, then: exchange node join FILE"
     if value["wanted"]:

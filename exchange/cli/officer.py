@@ -88,18 +88,25 @@ def applications(call: Call) -> None:
     wanting, pending = asyncio.run(fetch())
     rows = [("add", row["member"], row, f"verify {row['member']}") for row in wanting]
     rows += [(row["what"], row["about"], row, f"sign {row['id']}") for row in pending]
+    mine = [then for _, _, row, then in rows if home.officer.address not in row["signed_by"]]
     cells = [
-        (what, about, age(row["since"], now), row["lacks"], ", ".join(row["signed_by"]), then)
+        (
+            what,
+            about,
+            age(row["since"], now),
+            row["lacks"],
+            ", ".join(row["signed_by"]),
+            f"officer {then}" if then in mine else "-",
+        )
         for what, about, row, then in rows
     ]
-    head = ("what", "about", "waits", "lacks", "signed by", "exchange officer")
+    head = ("what", "about", "waits", "lacks", "signed by", "your next")
     lines = table(head, cells) if rows else ["nothing is waiting"]
     late = [
-        f"{what} {safe(about)} {text}"
+        f"{what} of {safe(about)} {text}"
         for what, about, row, _ in rows
         if (text := reminder(row["since"], now))
     ]
-    mine = [then for _, _, row, then in rows if home.officer.address not in row["signed_by"]]
     next_step = f"exchange officer {mine[0]}" if mine else ""
     call.out.result(
         {"applications": wanting, "pending": pending, "late": late}, [*lines, *late], next_step=next_step
@@ -183,31 +190,29 @@ async def _approve_member(
 
 
 async def _approve_application(call: Call, view: View, one: Application, digits: str | None) -> None:
-    from exchange.cli.waiting import application_lines, application_value, check_digits, confirm_digits, lacks
+    from exchange.cli.waiting import (
+        admitted_next,
+        application_lines,
+        application_value,
+        check_digits,
+        confirm_digits,
+        who_next,
+    )
 
     handle = one.member.handle
-    for line in application_lines(
-        one,
-        application_value(one, view.lack(one.statement), view.directory.policy.agreement),
-        now_ms(),
-    ):
+    value = application_value(one, view.lack(one.statement), view.directory.policy.agreement)
+    compared = view.home.compared().get(handle) == one.digits
+    for line in application_lines(one, value, now_ms(), document=not compared):
         call.out.note(line)
     check_digits(digits, one.digits)
-    if view.home.compared().get(handle) != one.digits:
+    if not compared:
         confirm_digits(call, handle, digits, one.digits)
         view.home.note_compared(handle, one.digits)
     outcome = (await view.approve(one)).outcome
     still = await view.application(handle)
-    value = {"member": handle, "application": outcome, "digits": one.digits}
-    if outcome == "logged":
-        next_step = f"{handle}: exchange node serve, exchange node status"
-    else:
-        missing = lacks(view.lack(still.statement)) if still else "nothing"
-        next_step = (
-            f"still missing: {missing}; officers: exchange officer verify {handle}, "
-            f"sponsors: exchange node sponsor {handle}"
-        )
-    call.out.result(value, [f"approved {handle}: {outcome}"], next_step=next_step)
+    next_step = who_next(view.lack(still.statement), handle) if still else admitted_next(one)
+    result = {"member": handle, "application": outcome, "digits": one.digits}
+    call.out.result(result, [f"approved {handle}: {outcome}"], next_step=next_step)
 
 
 def reject(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from exchange.cli.command import Call, command, now_ms
-from exchange.cli.officer import Document, Heard, Member, opened
+from exchange.cli.officer import Document, Heard, Member, opened, sign_pending
 from exchange.cli.output import safe, utc
 from exchange.errors import Refused
 
@@ -163,10 +163,15 @@ async def _move(call: Call, view: View, member: str, move: Move, why: Why) -> No
     from exchange.cli.when import parse_when
     from exchange.directory import onboarding
     from exchange.directory.bodies_members import build_status
+    from exchange.directory.members import Move
     from exchange.limits import DAY_MS
 
+    if await _sign_begun(call, view, member, move.value):
+        return
     one, now = view.directory.member(member), now_ms()
     onboarding.check_move(move, one)
+    if one.suspension and move is Move.CONFIRM and view.home.officer.address in one.suspension.officers:
+        raise Refused("directory.too-few-officers", "another officer must confirm what this one began")
     body = build_status(
         net=view.directory.net,
         handle=member,
@@ -180,6 +185,16 @@ async def _move(call: Call, view: View, member: str, move: Move, why: Why) -> No
     )
     call.confirm(f"{move.value} {safe(member)}, which is {one.status.value}?")
     await _submit(call, view, member, move.value, view.signed(body))
+
+
+async def _sign_begun(call: Call, view: View, member: str, step: str) -> bool:
+    """Sign this very step where another officer has begun it; whether there was one."""
+    from exchange.cli.waiting import what
+
+    begun = [one for one in await view.pending() if (one.about, what(one)) == (member, step)]
+    if begun:
+        await sign_pending(call, view, begun[0])
+    return bool(begun)
 
 
 async def _suspend(
@@ -229,6 +244,8 @@ async def _revoke(call: Call, view: View, member: str, ground: str, since: str) 
     from exchange.directory.bodies_members import BY_NETWORK, build_revoke
     from exchange.limits import DAY_MS
 
+    if await _sign_begun(call, view, member, "revoke"):
+        return
     one, now = view.directory.member(member), now_ms()
     from_when = parse_when(since, now=now) if since else now
     body = build_revoke(

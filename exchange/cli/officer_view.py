@@ -16,7 +16,15 @@ from exchange.directory.checkpoint import SignedCheckpoint
 from exchange.directory.state import Directory
 from exchange.directory.statements import Statement, signatures_json
 from exchange.directory.submission import SignedSubmission, Submission
-from exchange.directory.waiting import Application, Lack, Pending, lack_of, read_application, read_pending
+from exchange.directory.waiting import (
+    MENDABLE,
+    Application,
+    Lack,
+    Pending,
+    lack_of,
+    read_application,
+    read_pending,
+)
 from exchange.errors import Rejected
 from exchange.node.app import real_sources
 from exchange.node.hub_client import HubClient, Route, tls_context
@@ -46,14 +54,15 @@ class View:
         return next((one for one in await self.applications() if one.member.handle == handle), None)
 
     async def pending(self) -> list[Pending]:
-        """Every other statement that lacks signatures, the oldest first."""
+        """Every other statement that more signatures would bring into the log, the oldest first."""
         found = []
         for value in await self.hub.pending():
             try:
                 found.append(read_pending(value, self.directory.net))
             except Rejected:
                 continue
-        return sorted(found, key=lambda one: one.since)
+        mendable = (one for one in found if self.lack(one.statement).code in MENDABLE)
+        return sorted(mendable, key=lambda one: one.since)
 
     def lack(self, statement: Statement) -> Lack:
         """What a statement lacks, were it logged now."""

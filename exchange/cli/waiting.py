@@ -16,6 +16,7 @@ import orjson
 from exchange.canonical import Json, b64, loads
 from exchange.cli.command import Call
 from exchange.cli.output import one_line, pairs, safe, utc
+from exchange.directory.members import Status
 from exchange.directory.records import load
 from exchange.directory.statements import HEAD
 from exchange.directory.waiting import ANSWER_DAYS, MAX_DOCUMENT, Application, Lack, Pending, is_late
@@ -70,7 +71,7 @@ def age(since: int, now: int) -> str:
     for unit, size in (("d", DAY_MS), ("h", HOUR_MS), ("min", MINUTE_MS)):
         if past >= size:
             return f"{past // size} {unit}"
-    return "now"
+    return "less than a minute"
 
 
 def reminder(since: int, now: int) -> str:
@@ -86,6 +87,29 @@ def lacks(lack: Lack) -> str:
         if signed < needed
     ]
     return ", ".join(missing) or lack.code or "nothing"
+
+
+def who_next(lack: Lack, member: str) -> str:
+    """Who must act on an application, and how."""
+    commands = {
+        "sponsors": f"exchange node sponsor {member}",
+        "officers": f"exchange officer verify {member}",
+    }
+    then = [
+        f"{who}: {commands[who]}"
+        for who, (signed, needed) in lack.counts.items()
+        if signed < needed and who in commands
+    ]
+    return "; ".join([f"still missing: {lacks(lack)}", *then])
+
+
+def admitted_next(one: Application) -> str:
+    """What comes after an application was logged."""
+    handle = one.member.handle
+    then = f"{handle}: exchange node serve"
+    if one.member.status is Status.PROVISIONAL:
+        then += f"; it is provisional until its sponsors have seen its checklist done: exchange node sponsor {handle}"
+    return then
 
 
 def application_value(one: Application, lack: Lack, agreement: bytes) -> dict[str, Any]:
@@ -109,7 +133,9 @@ def application_value(one: Application, lack: Lack, agreement: bytes) -> dict[st
     }
 
 
-def application_lines(one: Application, value: dict[str, Any], now: int) -> list[str]:
+def application_lines(
+    one: Application, value: dict[str, Any], now: int, *, document: bool = True
+) -> list[str]:
     """The same for people, with what the applicant says of itself."""
     agreement = value["agreement"] and f"SHA-256 {value['agreement']} {value['agreement_is']}".rstrip()
     lines = pairs(
@@ -125,7 +151,7 @@ def application_lines(one: Application, value: dict[str, Any], now: int) -> list
             ("agreement", agreement or "none"),
         ]
     )
-    if one.document:
+    if one.document and document:
         lines += ["what it says of itself (its hash fits):", *document_lines(one.document)]
     return [*lines, f"digits: {value['digits']}"]
 

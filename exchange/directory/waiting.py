@@ -37,6 +37,18 @@ _SPONSORED: Final = frozenset({"recover", "revoke"})  # as many sponsors as for 
 _WEEKEND: Final = 5  # first day of it, Monday being 0
 
 
+# the rules that further signatures can still satisfy
+MENDABLE: Final = frozenset(
+    {
+        "directory.no-possession",
+        "directory.not-nominated",
+        "directory.too-few-members",
+        "directory.too-few-officers",
+        "directory.too-few-sponsors",
+    }
+)
+
+
 @dataclass(frozen=True)
 class Application:
     """Somebody who wants in: the statement so far, its digits to compare by voice, and its document (§9.15).

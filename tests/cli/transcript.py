@@ -6,6 +6,7 @@
     $ stop hub                                      SIGTERM to the server of that home, and its exit code
     $ exchange hub invite pe > invitation           what it prints on stdout goes to a file
     sent <message> to <*>                           what it prints: `<*>` is anything, `<name>` a word, later $name
+    your digits: <pe...>                            `<name...>` is several words, to the end of the line
     ...                                             any number of lines
     [exit 3]                                        the exit code; without it, 0
 
@@ -141,12 +142,12 @@ class Story:
     def _line(self, expected: str, line: str) -> dict[str, str] | None:
         """What the words of an expected line stand for in `line`; None if it is another line."""
         pattern, seen = "", set()
-        for part in re.split(r"(<\*>|<\w+>)", re.sub(r"\s+", " ", expected.strip())):
+        for part in re.split(r"(<\*>|<\w+(?:\.\.\.)?>)", re.sub(r"\s+", " ", expected.strip())):
             if part == "<*>":
                 pattern += ".*"
-            elif re.fullmatch(r"<\w+>", part):
-                name = part[1:-1]
-                known = re.escape(self.names[name]) if name in self.names else rf"(?P<{name}>\S+)"
+            elif word := re.fullmatch(r"<(\w+)(\.\.\.)?>", part):
+                name, form = word[1], ".+" if word[2] else r"\S+"
+                known = re.escape(self.names[name]) if name in self.names else rf"(?P<{name}>{form})"
                 pattern += f"(?P={name})" if name in seen else known
                 seen.add(name) if name not in self.names else None
             else:
