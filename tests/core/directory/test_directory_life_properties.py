@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lives import CO, NEXT, OFFICERS, PE, recover, revoke, rotate, skid, status, suspend, veto
-from worlds import MEMBERS, World, make_world
+from worlds import MEMBERS, World, keys, make_world
 
 from exchange.directory.members import Move, Status
 from exchange.directory.state import Directory
