@@ -14,11 +14,13 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from exchange.canonical import sha256
+from exchange.directory.bodies_contacts import build_constituency, build_contact, build_record, build_test
 from exchange.directory.book import Book
-from exchange.directory.contacts import Constituency, Contact, Part, Record, Test
+from exchange.directory.contacts import NPC, Constituency, Contact, Part, Record, Test
 from exchange.directory.record_rules import write
 from exchange.directory.records import Claims, ContactRecord, Form, HoldersRecord, PublicRecord, to_bytes
-from tests.worlds import World, a_member, make_world
+from exchange.limits import DAY_MS
+from tests.worlds import World, a_member, make_world, signed
 
 LIMA = "America/Lima"
 WEEK = [{"days": ["mon", "tue", "wed", "thu", "fri"], "from": "08:00", "to": "17:00"}]
@@ -162,3 +164,41 @@ def peru() -> Shelf:
     made.contact("pe-csirt/spoc", "spoc", ["ransomware", "firearms"], hours=OFFICE)
     made.contact("pe-csirt/npc", "npc", ["ransomware"], community="government", hours=OFFICE)
     return made
+
+
+def logged(made: Shelf, *, now: int) -> World:
+    """A new network whose log states, as it must be signed, what `made` holds (but for an npc, which needs keys)."""
+    world = make_world(tuple(made.world.member_keys), now=now)
+    hashes = {part.hash(made.world.net): part.hash(world.net) for part in made.parts}
+    common: dict[str, Any] = {"net": world.net, "after": bytes(32), "not_after": now + DAY_MS}
+    officers = ("officer/alba", "officer/bruno")
+
+    def log(body: bytes, *signers: str) -> None:
+        outcome = world.append(signed(body, *signers))
+        assert outcome.effective, outcome.code
+
+    def new(parts: dict[str, bytes]) -> dict[str, bytes]:
+        return {level: hashes[digest] for level, digest in parts.items()}
+
+    for handle, record in made.network.records.items():
+        log(build_record(handle=handle, parts=new(record.parts), **common), handle)
+    for handle, one in made.network.constituencies.items():
+        log(
+            build_constituency(handle=handle, entries=one.entries, part=hashes[one.part], **common),
+            handle,
+            *officers,
+        )
+    for address, contact in made.network.contacts.items():
+        if contact.function == NPC:
+            continue
+        facts = {name: getattr(contact, name) for name in ("function", "community", "topics", "instruments")}
+        note = {"nomination": sha256(b"note verbale")}
+        log(
+            build_contact(address=address, parts=new(contact.parts), **facts, **note, **common),
+            contact.member,
+            *officers,
+        )
+        for test in contact.tests:
+            result = {"kind": test.kind, "minutes": test.minutes, "result": test.result}
+            log(build_test(address=address, **result, **common), officers[0])
+    return world

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 from exchange.canonical import Json
 from exchange.cli.command import Call, now_ms
@@ -139,20 +140,18 @@ class Speaker:
 
     def reason(self, reason: Reason) -> str:
         """A hit's reason as a sentence."""
-        facts: dict[str, Any] = {name: safe(str(value)) for name, value in reason.facts.items()}
-        facts |= {name: utc(reason.facts[name]) for name in _TIMES if name in reason.facts}
+        given = reason.facts
+        worded: dict[str, Callable[[], str]] = {
+            "community": lambda: self.community(given["community"]),
+            "wanted": lambda: self.community(given["wanted"]),
+            "function": lambda: self.function(given["function"]),
+            "level": lambda: say(words.LEVELS, given["level"], self.language),
+            "has": lambda: one_line(", ".join(given["has"])) or self.label("none"),
+            "result": lambda: say(RESULTS, given["result"], self.language, minutes=given["minutes"]),
+            **{name: partial(utc, given.get(name)) for name in _TIMES},
+        }
+        facts = {name: worded[name]() if name in worded else safe(str(fact)) for name, fact in given.items()}
         facts = {"until": "?", "local": "?", "holiday": "-", **facts}
-        for name in ("community", "wanted"):
-            if name in reason.facts:
-                facts[name] = self.community(reason.facts[name])
-        if "function" in facts:
-            facts["function"] = self.function(reason.facts["function"])
-        if "level" in facts:
-            facts["level"] = say(words.LEVELS, reason.facts["level"], self.language)
-        if "has" in facts:
-            facts["has"] = one_line(", ".join(reason.facts["has"])) or self.label("none")
-        if "result" in facts:
-            facts["result"] = say(RESULTS, reason.facts["result"], self.language, minutes=facts["minutes"])
         return say(REASONS, reason.code, self.language, **facts)
 
 

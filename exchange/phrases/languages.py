@@ -31,7 +31,7 @@ def table(text: str) -> Phrases:
     return MappingProxyType({code: dict(zip(LANGUAGES, words, strict=True)) for code, *words in rows})
 
 
-def say(phrases: Phrases, code: str, language: str, **facts: object) -> str:
+def say(phrases: Phrases, code: str, language: str, /, **facts: object) -> str:
     """The phrase for `code` with its `{facts}` put in; the code itself where it is a word of a later version."""
     found = phrases.get(code)
     return code if found is None else found[language].format(**facts)
