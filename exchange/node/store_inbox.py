@@ -146,6 +146,14 @@ def listed(
     return [_received(row, cipher) for row in rows]
 
 
+def arrived(connection: Connection, cipher: LocalCipher, *, after: int, limit: int) -> list[Received]:
+    """Messages people read, oldest first, of rows past `after`."""
+    rows = sql(
+        connection, "SELECT * FROM inbox WHERE n > :after ORDER BY n LIMIT :limit", after=after, limit=limit
+    )
+    return [_received(row, cipher) for row in rows]
+
+
 def count_unopened(connection: Connection) -> int:
     """Messages nobody has opened."""
     row = sql(connection, "SELECT count(*) AS unopened FROM inbox WHERE opened_at IS NULL").one()
