@@ -94,6 +94,21 @@ def _check_sent_to(member: Member, tlp: Tlp) -> None:
         raise Refused("policy.suspended-clear-only", f"{member.handle} is suspended")
 
 
+def is_suspended(directory: Directory, address: str) -> bool:
+    """Whether the address's member is suspended by the log; a node may know of it by a notice as well (overlay.py)."""
+    member = directory.members.get(member_of(address))
+    return member is not None and member.status is Status.SUSPENDED
+
+
+def check_to_suspended(tlp: Tlp | None) -> None:
+    """May content of that TLP, None for a control message, be sealed to a suspended member?
+
+    Raises Refused policy.suspended-clear-only.
+    """
+    if tlp is not Tlp.CLEAR:
+        raise Refused("policy.suspended-clear-only")
+
+
 def _check_standing(
     directory: Directory,
     sender: Member,

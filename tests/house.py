@@ -122,6 +122,9 @@ LAYERS: dict[str, str] = {
         exchange.node.checklist
         exchange.node.membership
         exchange.node.condition
+        exchange.node.writing
+        exchange.node.counterparts
+        exchange.node.secretariat
         exchange.node.sync
         exchange.hub.bells
         exchange.hub.beside

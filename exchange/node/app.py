@@ -15,10 +15,12 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from exchange.canonical import Json
+from exchange.directory.members import HubIdentity
 from exchange.errors import ExchangeError, Refused
 from exchange.node import control
 from exchange.node.answers import Answers
@@ -31,16 +33,21 @@ from exchange.node.hub_client import HubClient, Route, tls_context
 from exchange.node.identity import Identity, Sources
 from exchange.node.inbox import Inbox
 from exchange.node.membership import Membership, anchor_confirmed
+from exchange.node.notices import Notices
 from exchange.node.opening import Opening
 from exchange.node.outbox import Outbox
+from exchange.node.parts import Parts
 from exchange.node.prekeys import Prekeys
 from exchange.node.proofs import Proofs
 from exchange.node.questions import Questions
 from exchange.node.receipts import Receipts
+from exchange.node.registration import Registration
 from exchange.node.restore import Restore
+from exchange.node.secretariat import Secretariat
 from exchange.node.store import Store
 from exchange.node.store_outbox import ENDED, Addressee
-from exchange.node.sync import Parts, Sync
+from exchange.node.succession import Succession
+from exchange.node.sync import Services, Sync
 from exchange.node.uploads import Uploads
 from exchange.storage.files import disk_fault
 from exchange.storage.keystore import Keystore
@@ -74,6 +81,10 @@ class Node:
     outbox: Outbox
     inbox: Inbox
     membership: Membership
+    parts: Parts
+    notices: Notices
+    registration: Registration
+    succession: Succession
     sync: Sync
 
     def desk(self, who: str) -> Desk:
@@ -84,6 +95,7 @@ class Node:
         """Read what is stored: the log is replayed, prekeys are found. Once, before anything else."""
         await self.replica.load()
         await self.prekeys.load()
+        await self.notices.load()
 
 
 def build(*, store: Store, prekeys: Keystore, identity: Identity, hub: HubApi, sources: Sources) -> Node:
@@ -92,6 +104,13 @@ def build(*, store: Store, prekeys: Keystore, identity: Identity, hub: HubApi, s
     held = Prekeys(store, prekeys, identity, replica, sources)
     outbox = Outbox(store, identity, replica, sources)
     proofs = Proofs(store, identity, replica, outbox, sources)
+    beside = Parts(store, identity, replica, outbox, sources)
+    notices = Notices(store, identity, replica, sources)
+    registration = Registration(store, identity, replica, beside, sources)
+    replica.listen(beside)
+    succession = Succession(store, identity, replica, notices, registration)
+    replica.listen(notices)
+    replica.listen(succession)
     inbox = Inbox(
         store=store,
         identity=identity,
@@ -99,12 +118,16 @@ def build(*, store: Store, prekeys: Keystore, identity: Identity, hub: HubApi, s
         opening=Opening(identity, replica, held, sources),
         outbox=outbox,
         proofs=proofs,
-        controls=ControlMessages(store, Answers(store, outbox, sources), sources),
+        controls=ControlMessages(store, Answers(store, outbox, sources), beside, notices, sources),
         sources=sources,
     )
-    parts = Parts(
+    services = Services(
         store=store,
         replica=replica,
+        beside=beside,
+        notices=notices,
+        registration=registration,
+        succession=succession,
         prekeys=held,
         outbox=outbox,
         uploads=Uploads(
@@ -116,10 +139,26 @@ def build(*, store: Store, prekeys: Keystore, identity: Identity, hub: HubApi, s
         restore=Restore(
             store=store, identity=identity, replica=replica, prekeys=held, outbox=outbox, sources=sources
         ),
+        secretariat=Secretariat(store, identity, replica, sources),
         sources=sources,
     )
     membership = Membership(store, identity, replica, sources)
-    return Node(store, identity, sources, hub, replica, held, outbox, inbox, membership, Sync(hub, parts))
+    return Node(
+        store=store,
+        identity=identity,
+        sources=sources,
+        hub=hub,
+        replica=replica,
+        prekeys=held,
+        outbox=outbox,
+        inbox=inbox,
+        membership=membership,
+        parts=beside,
+        notices=notices,
+        registration=registration,
+        succession=succession,
+        sync=Sync(hub, services),
+    )
 
 
 @asynccontextmanager
@@ -142,9 +181,15 @@ async def running(
             async with HubClient(route(home), identity, sources, invitation=invitation) as hub:
                 node = build(store=store, prekeys=home.prekeys, identity=identity, hub=hub, sources=sources)
                 await node.load()
+                node.succession.move = partial(_move, home, hub)
                 yield node
         finally:
             await store.db.close()
+
+
+async def _move(home: Home, client: HubClient, hub: HubIdentity) -> None:
+    """The hub is elsewhere: config.toml says so before the connection goes there."""
+    await client.reroute(route(home.moved(hub)))
 
 
 async def serve(home: Home, sources: Sources, *, ready: Callable[[Node], None] | None = None) -> None:

@@ -1,37 +1,59 @@
-"""Owns what a peer's control messages change here (docs/protocol.md §5): statuses, voids; questions go to answers.py.
+"""Owns what a peer's control messages change here (docs/protocol.md §5): statuses, voids; others are handed on.
 
-A peer has a say over its own copies of our mail and over the numbers of its own chains, and over nothing else.
+Questions go to answers.py, parts to parts.py, notices to notices.py. A peer has a say over its own copies of our mail
+and over the numbers of its own chains, and over nothing else.
 """
 
 from __future__ import annotations
 
 from exchange.canonical import unb64
-from exchange.content import Control, Missing, Restored, Status, Void
+from exchange.content import Control, Missing, Notice, PartNote, Restored, Status, Void
 from exchange.errors import Rejected
 from exchange.node import store_links as links
 from exchange.node import store_outbox
 from exchange.node import store_sealings as sealings
 from exchange.node.answers import Answers
 from exchange.node.identity import Sources
+from exchange.node.notices import Notices, Step
+from exchange.node.parts import Parts
 from exchange.node.store import Store, Transaction
 
 
 class ControlMessages:
     """Takes control messages, inside the transaction that takes the envelope."""
 
-    def __init__(self, store: Store, answers: Answers, sources: Sources) -> None:
+    def __init__(
+        self, store: Store, answers: Answers, parts: Parts, notices: Notices, sources: Sources
+    ) -> None:
         self._store = store
         self._answers = answers
+        self._parts = parts
+        self._notices = notices
         self._sources = sources
 
-    def take(self, connection: Transaction, sender: str, control: Control) -> None:
-        """Do what `sender` says or asks, as far as it concerns its own mail, or ours to it."""
+    def prepare(self, sender: str, control: Control, *, verified: bool) -> Step:
+        """What `sender` says or asks, to be done in the transaction that takes the envelope.
+
+        `verified`: under a key that is the sender's. Under another only what proves itself counts: a notice by its
+        own signatures, a part by the log's hash (a checkpoint is sync.py's).
+        """
+        if isinstance(control, PartNote):
+            return self._parts.prepare(sender, control)
+        if isinstance(control, Notice):
+            return self._notices.prepare(control)
+        if not verified:
+            return lambda _: None
+        return lambda connection: self._take(connection, sender, control)
+
+    def _take(self, connection: Transaction, sender: str, control: Control) -> None:
+        """As far as it concerns the sender's own mail, or ours to it."""
         if isinstance(control, Status):
             self._status(connection, sender, control)
         elif isinstance(control, Missing):
             self._answers.missing(connection, sender, control)
         elif isinstance(control, Restored):
             self._answers.restored(connection, sender, control)
+            self._parts.restored(connection, sender)
         elif isinstance(control, Void):
             links.close_number(connection, sender, control.lane, control.sealing.seq)
             links.add_void(connection, sender, control.sealing.env, control.why)

@@ -7,13 +7,12 @@ statements (prekeys.py, membership.py) nor decide when to refresh (sync.py).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from functools import partial
-from itertools import accumulate
+from collections.abc import Callable, Sequence
 from typing import Final
 
-from exchange.canonical import b64, dumps
+from exchange import policy
+from exchange.canonical import b64, dumps, sha256
+from exchange.directory.bodies import PARSERS
 from exchange.directory.checkpoint import (
     Checkpoint,
     SignedCheckpoint,
@@ -21,31 +20,30 @@ from exchange.directory.checkpoint import (
     check_fresh,
     compare,
 )
-from exchange.directory.prekeys import PrekeyRecord, PrekeyRef, verified_record
+from exchange.directory.network import member_of
+from exchange.directory.overlay import Overlay
 from exchange.directory.state import Directory, Outcome
+from exchange.directory.statements import Statement
+from exchange.directory.succession import read_change
 from exchange.errors import Damaged, ExchangeError, Hold, Refused, Rejected, Unavailable
 from exchange.header import DirRef
-from exchange.keys import PrekeyPublic
-from exchange.limits import DAY_MS, MAX_BATCH_BYTES
+from exchange.limits import DAY_MS
 from exchange.node import store_directory as rows_of
+from exchange.node import store_succession as succession
 from exchange.node.hub_api import HubApi
-from exchange.node.store import Store, Transaction, raise_alarm
+from exchange.node.hub_help import show_checkpoint
+from exchange.node.log_watch import Listener, Watch
+from exchange.node.other_log import fetch_leaves, go_back, judge_leaves, read_other_log
+from exchange.node.store import Store, Transaction, fact, raise_alarm, set_fact
 
 KEEP_CHECKPOINTS_MS: Final = 60 * DAY_MS
-MAX_LEAVES_BYTES: Final = 256 * 1024 * 1024  # one refresh holds them until their root is checked
-QUERY_KIDS: Final = 256
+NOTHING_PINNED: Final = (0, sha256(b""))  # the empty tree's root (RFC 9162)
+JUDGED_BY: Final = "log.judged-by"  # the types that the program which judged the stored leaves knew
+_TYPES: Final = " ".join(sorted(PARSERS)).encode("ascii")
 _BREATH: Final = 16  # leaves applied between two turns of the event loop
 _MOST_NOTES: Final = 64  # peers' checkpoints that wait for a longer log
 
-
-@dataclass(frozen=True)
-class Ready:
-    """An addressee that can be sealed to now: its prekey, and until when that is used and when destroyed (ms)."""
-
-    kid: bytes
-    prekey: PrekeyPublic
-    until: int
-    destroy: int
+Step = Callable[[Transaction], None]
 
 
 class Replica:
@@ -58,8 +56,15 @@ class Replica:
         self._clock = clock
         self._directory: Directory | None = None
         self._newest: SignedCheckpoint | None = None
+        self._least_term = 0  # of the hub this node goes by
         self._notes: list[tuple[str, SignedCheckpoint]] = []
+        self._listeners: list[Listener] = [Watch(me, clock)]
+        self.overlay = Overlay()  # trust that notices take away and the log doesn't yet; notices.py sets it
         self._turn = asyncio.Lock()
+
+    def listen(self, listener: Listener) -> None:
+        """Let `listener` know of every change from now on."""
+        self._listeners.append(listener)
 
     # -- what it knows ------------------------------------------------------------------------------------------
 
@@ -92,8 +97,9 @@ class Replica:
         return self.newest.ref(self._net)
 
     def is_member(self) -> bool:
-        """Whether the log has admitted this node's member."""
-        return self._directory is not None and self._me in self._directory.members
+        """Whether the log has admitted this node's address: its member, or the unit whose home this is."""
+        directory = self._directory
+        return directory is not None and (self._me in directory.members or self._me in directory.units)
 
     def is_stale(self) -> bool:
         """Whether no new keys are taken because the newest checkpoint is older than 24 h."""
@@ -105,6 +111,19 @@ class Replica:
             return True
         return False
 
+    def distrusts(self, address: str) -> bool:
+        """Whether a notice says that the address's key is somebody else's."""
+        directory = self.directory
+        holder = directory.members.get(address) or directory.units.get(address)
+        if holder is None:
+            return False
+        return self.overlay.distrusted(address, holder.keys.signing.skid(self._net)) is not None
+
+    def suspends(self, address: str) -> bool:
+        """Whether the address's member is suspended, by the log or by a notice: it is sent CLEAR and nothing else."""
+        told = self.overlay.suspended(member_of(address))
+        return told or policy.is_suspended(self.directory, address)
+
     def contradicts(self, ref: DirRef) -> bool:
         """Whether what a peer knew of the log isn't what this node knows of the same size."""
         directory = self.directory
@@ -114,20 +133,34 @@ class Replica:
 
     async def load(self) -> None:
         """Replay what is stored. Raises Refused storage.damaged when it doesn't replay."""
-        leaves = await self._store.db.read(rows_of.leaves)
-        held = await self._store.db.read(rows_of.newest_checkpoint)
-        if not leaves:
+        judged = await self._store.db.read(rows_of.judged_leaves)
+        if not judged:
             self._directory, self._newest = None, None
             return
-        directory = Directory.from_genesis(leaves[0])
-        for count, leaf in enumerate(leaves[1:]):
-            directory.apply(leaf, now=None)
-            if count % _BREATH == 0:
-                await asyncio.sleep(0)
+        if await self._store.db.read(lambda c: fact(c, JUDGED_BY)) == _TYPES:
+            directory = await asyncio.to_thread(Directory.resume, judged)
+        else:
+            directory = await self._judge_again([leaf for leaf, _ in judged])
         if directory.net != self._net:
             raise Refused("storage.damaged", "the stored log is another network's")
         self._directory = directory
-        self._newest = SignedCheckpoint(*held) if held else None
+        await self._after_change()
+
+    async def _judge_again(self, leaves: Sequence[bytes]) -> Directory:
+        """Another version stored the log: types that it didn't know may take effect now."""
+        directory = Directory.from_genesis(leaves[0])
+        codes = [""]
+        for count, leaf in enumerate(leaves[1:]):
+            codes.append(directory.apply(leaf, now=None).code)
+            if count % _BREATH == 0:
+                await asyncio.sleep(0)
+
+        def write(connection: Transaction) -> None:
+            rows_of.set_codes(connection, codes)
+            set_fact(connection, JUDGED_BY, _TYPES)
+
+        await self._store.db.write(write)
+        return directory
 
     async def start(self, hub: HubApi, *, least: tuple[int, bytes]) -> None:
         """First contact: take the log from genesis on, which must be this network's and pass the pinned checkpoint.
@@ -140,7 +173,12 @@ class Replica:
             first = Directory.from_genesis(pages[0] if pages else b"")
             if first.net != self._net:
                 raise Rejected("directory.bad-genesis", "the hub's genesis isn't the invitation's network")
-            await self._store.db.write(lambda c: rows_of.add_leaf(c, 0, pages[0], ""))
+
+            def begin(connection: Transaction) -> None:
+                rows_of.add_leaf(connection, 0, pages[0], "")
+                set_fact(connection, JUDGED_BY, _TYPES)
+
+            await self._store.db.write(begin)
             self._directory = first
         await self.refresh(hub)
         size, root = least
@@ -149,9 +187,25 @@ class Replica:
         if self.directory.root(size) != root:
             raise Rejected("directory.split", "the hub's log isn't the one the invitation pins")
 
+    async def begin(self, hub: HubApi) -> None:
+        """As `start`, where no invitation pins anything but the network: a unit's home, whose member has joined.
+
+        It is a member only once the log has its own statement, so a log shortened to before that gives nothing.
+        Raises Refused node.not-joined in a member's own home; as `start`.
+        """
+        if "/" not in self._me:
+            raise Refused("node.not-joined")
+        await self.start(hub, least=NOTHING_PINNED)
+
     async def refresh(self, hub: HubApi) -> bool:
-        """Ask for the hub's newest checkpoint and follow it; whether the log grew. Raises as `follow`."""
-        return await self.follow(hub, SignedCheckpoint.from_json(await hub.checkpoint()))
+        """Ask for the hub's newest checkpoint and follow it; whether the log grew. Raises as `follow`.
+
+        A hub that answers, and shows nothing of the last 24 h, is an alarm.
+        """
+        grew = await self.follow(hub, SignedCheckpoint.from_json(await hub.checkpoint()))
+        if self.is_stale():
+            await self._alarm_over(Unavailable("directory.frozen"), self.newest)
+        return grew
 
     async def follow(self, hub: HubApi, offered: SignedCheckpoint) -> bool:
         """Take the log up to a checkpoint the hub offers; whether it grew.
@@ -162,6 +216,8 @@ class Replica:
         async with self._turn:
             if self._newest == offered:
                 return False
+            if await self._is_of_later_hub(offered):
+                return await self._follow_successor(hub, offered)
             found = await self._checked(hub, offered)
             if found is None:
                 return False
@@ -177,11 +233,14 @@ class Replica:
         """A checkpoint of the hub that may follow the held one; None when the hub is behind and has been helped."""
         directory = self.directory
         try:
-            checkpoint = offered.verify(self._net, directory.hub.keys.signing)
+            checkpoint = offered.verify(self._net, directory)
+            if checkpoint.term < max(self._least_term, directory.term):
+                again = True  # no help: it is another hub's log by now
+                raise Rejected("directory.rollback", "a hub that another has taken the place of")
             compare(self._newest, offered, directory, self._net)
         except Rejected as fault:
             if fault.code == "directory.rollback" and not again:
-                if await self._help(hub):
+                if await show_checkpoint(self._store, self._net, hub, self.newest):
                     return None
                 # Another member may have helped since the hub gave this one: one that rolls back shows it once more.
                 return await self._checked(
@@ -191,120 +250,106 @@ class Replica:
             raise
         return offered, checkpoint
 
-    async def _help(self, hub: HubApi) -> bool:
-        """A hub restored from an old copy gets back what it lost (§11.4); whether it lacked anything."""
-        need = await hub.post_checkpoint(self.newest.to_json())
-        if need is None:
-            return False
-        await self.give_leaves(hub, need)
-        return True
-
-    async def give_leaves(self, hub: HubApi, need: tuple[int, int]) -> None:
-        """Upload the leaves [from, size) that the hub asked for, each time as many as one of its checkpoints covers."""
-        start, stop = need
-        while start < stop:
-            rows = await self._store.db.read(partial(rows_of.leaves_from, start=start, stop=stop))
-            if sum(map(len, rows)) > MAX_BATCH_BYTES:
-                stop_here = await self._checkpoint_between(hub, start, rows)
-                rows = rows[: stop_here - start]
-            if not rows:
-                return
-            await hub.post_leaves(rows)
-            start += len(rows)
-
-    async def _checkpoint_between(self, hub: HubApi, start: int, rows: Sequence[bytes]) -> int:
-        """Show the hub an older checkpoint whose leaves fit into one upload; its size, `start` if there is none."""
-        fitting = start + sum(1 for total in accumulate(map(len, rows)) if total <= MAX_BATCH_BYTES)
-        row = await self._store.db.read(partial(rows_of.checkpoint_within, least=start + 1, most=fitting))
-        if row is None:
-            return start
-        signed = SignedCheckpoint(*row)
-        await hub.post_checkpoint(signed.to_json())
-        return signed.ref(self._net).size
-
     async def _extend(self, hub: HubApi, checkpoint: Checkpoint, offered: SignedCheckpoint) -> bool:
         directory = self.directory
-        start = directory.size
-        fresh = await self._fetch(hub, start, checkpoint.size)
+        fresh = await fetch_leaves(hub, directory.size, checkpoint.size)
         if directory.root_with(fresh) != checkpoint.root:
             fault = Damaged("directory.bad-leaf", "the leaves don't lead to the checkpoint's root")
             await self._alarm_over(fault, offered)
             raise fault
-        outcomes: list[Outcome] = []
-        problem: Hold | None = None
-        for leaf in fresh:
-            try:
-                outcomes.append(directory.apply(leaf, now=self._clock()))
-            except Hold as hold:
-                problem = hold
-                break
-            if len(outcomes) % _BREATH == 0:
-                await asyncio.sleep(0)
-        await self._keep(fresh[: len(outcomes)], outcomes)
-        if problem is not None:
-            raise problem
-        return bool(outcomes)
+        came, hold = await judge_leaves(directory, fresh, self._clock)
+        if came:
+            await self._keep(came)
+        if hold is not None:
+            raise hold
+        return bool(came)
 
-    async def _fetch(self, hub: HubApi, start: int, stop: int) -> list[bytes]:
-        fresh: list[bytes] = []
-        size = 0
-        while start + len(fresh) < stop:
-            page = await hub.leaves(start + len(fresh))
-            size += sum(map(len, page))
-            if not page or size > MAX_LEAVES_BYTES:
-                raise Damaged("directory.bad-leaf", "the hub's pages end before its checkpoint")
-            fresh += page
-        return fresh[: stop - start]
-
-    async def _keep(self, leaves: Sequence[bytes], outcomes: Sequence[Outcome]) -> None:
-        now = self._clock()
+    async def _keep(self, came: Sequence[tuple[bytes, Outcome]], *, cut: Step | None = None) -> None:
+        """Store what the directory in memory has taken in, after what `cut` does."""
 
         def write(connection: Transaction) -> None:
-            for leaf, outcome in zip(leaves, outcomes, strict=True):
+            if cut is not None:
+                cut(connection)
+            for leaf, outcome in came:
                 rows_of.add_leaf(connection, outcome.index, leaf, outcome.code)
-                self._watch(connection, leaf, outcome, now)
+            for listener in self._listeners:
+                listener.leaves_came(connection, came)
 
-        if not outcomes:
-            return
         try:
-            await self._store.db.write(write, size=sum(map(len, leaves)))
+            await self._store.db.write(write, size=sum(len(leaf) for leaf, _ in came))
         except ExchangeError:
             await self.load()  # memory must not know more than the disk
             raise
 
-    def _watch(self, connection: Transaction, leaf: bytes, outcome: Outcome, now: int) -> None:
-        """Alarms a leaf gives rise to; above all a statement in this node's name that it didn't make."""
-        if outcome.alarm:
-            key = f"leaf/{outcome.index}"
-            raise_alarm(
-                connection, key=key, at=now, code=outcome.code, subject=str(outcome.index), evidence=leaf
+    # -- another hub (docs/protocol.md §9.11) -------------------------------------------------------------------
+
+    async def adopt(self, statement: Statement) -> bool:
+        """Go by a change of hub that was handed over: back to where it says; whether that is news.
+
+        From then on no checkpoint of an earlier hub moves this log. Raises as `go_back`.
+        """
+        async with self._turn:
+            held, adopted = self.directory, await self._store.db.read(succession.change)
+            if held.took_effect(statement.hash(self._net)) or adopted == statement:
+                return False
+            stored = await self._store.db.read(rows_of.judged_leaves)
+            earlier = await go_back(held, stored, statement, adopted=adopted)
+
+            def go_by(connection: Transaction) -> None:
+                succession.set_change(connection, statement)
+                if earlier is not held:
+                    self._cut(connection, earlier.size, stored)
+
+            self._directory = earlier
+            await self._keep((), cut=go_by)
+            await self._after_change()
+            return True
+
+    async def _after_change(self) -> None:
+        held = await self._store.db.read(rows_of.newest_checkpoint)
+        self._newest = SignedCheckpoint(*held) if held else None
+        change = await self._store.db.read(succession.change)
+        self._least_term = read_change(change, self._net).term if change else 0
+
+    async def _is_of_later_hub(self, offered: SignedCheckpoint) -> bool:
+        try:
+            return offered.claim(self._net).term > self.directory.term
+        except Rejected as fault:
+            await self._alarm_over(fault, offered)
+            raise
+
+    async def _follow_successor(self, hub: HubApi, offered: SignedCheckpoint) -> bool:
+        """Take over the log of a hub whose term isn't in the own one yet; that it may is proved by what is in it."""
+        stored = await self._store.db.read(rows_of.judged_leaves)
+        adopted = await self._store.db.read(succession.change)
+        try:
+            log = await read_other_log(
+                hub, self.directory, stored, offered, adopted=adopted, clock=self._clock
             )
-        own = self._me in outcome.signers or (outcome.subject is not None and outcome.subject[0] == self._me)
-        sponsored = outcome.subject is not None and outcome.subject[0] != self._me
-        if not own or (sponsored and not outcome.effective):
-            return
-        if not rows_of.take_for_own(connection, outcome.statement_hash, outcome.type):
-            raise_alarm(
-                connection,
-                key=f"own-name/{outcome.index}",
-                at=now,
-                code="directory.own-name",
-                subject=outcome.type or "unreadable",
-                evidence=leaf,
-            )
+        except (Rejected, Damaged) as fault:
+            await self._alarm_over(fault, offered)
+            raise
+        self._directory = log.directory
+
+        def leave(connection: Transaction) -> None:
+            if log.start < len(stored):
+                self._cut(connection, log.start, stored)
+
+        await self._keep(log.came, cut=leave)
+        await self._take(offered, offered.claim(self._net))
+        await self._after_change()
+        return True
+
+    def _cut(self, connection: Transaction, size: int, stored: Sequence[tuple[bytes, str]]) -> None:
+        succession.cut(connection, size)
+        for listener in self._listeners:
+            listener.log_was_cut(connection, [leaf for leaf, _ in stored[size:]])
 
     async def _take(self, offered: SignedCheckpoint, checkpoint: Checkpoint) -> None:
         now, net = self._clock(), self._net
 
         def write(connection: Transaction) -> None:
-            rows_of.add_checkpoint(
-                connection,
-                offered.hash(net),
-                size=checkpoint.size,
-                at=checkpoint.at,
-                body=offered.body,
-                signature=offered.signature,
-            )
+            rows_of.add_checkpoint(connection, offered.hash(net), offered, checkpoint)
             rows_of.prune_checkpoints(connection, before=now - KEEP_CHECKPOINTS_MS)
             rows_of.prune_records(connection, before=now)
 
@@ -319,8 +364,8 @@ class Replica:
         One without the hub's signature is ignored; one beyond this log waits until the log has grown.
         """
         try:
-            shown = note.verify(self._net, self.directory.hub.keys.signing)
-        except Rejected:
+            shown = note.verify(self._net, self.directory)
+        except (Rejected, Hold):
             return
         try:
             check_consistent(self._newest, note, self.directory, self._net)
@@ -345,51 +390,3 @@ class Replica:
         await self._store.db.write(
             lambda c: raise_alarm(c, key=key, at=now, code=fault.code, subject=subject, evidence=evidence)
         )
-
-    # -- prekeys of peers ---------------------------------------------------------------------------------------
-
-    async def ready(self, hub: HubApi, addresses: Iterable[str]) -> tuple[dict[str, Ready], dict[str, str]]:
-        """Which addresses can be sealed to now, with their prekeys; and for the others the code that says why not."""
-        refs: dict[str, PrekeyRef] = {}
-        waiting: dict[str, str] = {}
-        for address in addresses:
-            try:
-                refs[address] = self.directory.prekey_for(address, self._clock())
-            except Refused as refusal:
-                waiting[address] = refusal.code
-        records = await self._records(hub, refs)
-        ready = {}
-        for address, ref in refs.items():
-            if ref.kid in records:
-                public = records[ref.kid].public
-                ready[address] = Ready(ref.kid, public, ref.until, ref.destroy)
-            else:
-                waiting[address] = "directory.stale-checkpoint" if self.is_stale() else "directory.no-prekey"
-        return ready, waiting
-
-    async def _records(self, hub: HubApi, refs: dict[str, PrekeyRef]) -> dict[bytes, PrekeyRecord]:
-        wanted = {ref.kid: address for address, ref in refs.items()}
-        held = await self._store.db.read(lambda c: rows_of.records(c, wanted))
-        found = {kid: PrekeyRecord.from_bytes(record, self._net) for kid, record in held.items()}
-        lacking = [kid for kid in wanted if kid not in found]
-        if not lacking or self.is_stale() or self.directory.limited:
-            return found  # no new keys now
-        for start in range(0, len(lacking), QUERY_KIDS):
-            for data in await hub.prekey_records(lacking[start : start + QUERY_KIDS]):
-                record = self._verified(data, refs)
-                if record is not None:
-                    kid = record.kid(self._net)
-                    found[kid] = record
-                    await self._store.db.write(
-                        partial(rows_of.add_record, kid=kid, destroy=record.destroy, record=data)
-                    )
-        return found
-
-    def _verified(self, data: bytes, refs: dict[str, PrekeyRef]) -> PrekeyRecord | None:
-        """The record if it is one that was asked for; the hub vouches for none, so a wrong one is only dropped."""
-        try:
-            record = PrekeyRecord.from_bytes(data, self._net)
-            ref = refs.get(record.address)
-            return verified_record(data, net=self._net, address=record.address, ref=ref) if ref else None
-        except Rejected:
-            return None

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from exchange.canonical import HANDLE, b64, dumps, is_member_handle, loads, unb64
+from exchange.directory.members import HubIdentity
 from exchange.errors import ExchangeError, Refused
 from exchange.invitation import Invitation
 from exchange.keys import SEED_BYTES, PrivateKeys, PublicKey, PublicKeys
@@ -137,12 +138,17 @@ class Home:
         net = b64(invitation.net)
         if self.settings.net not in ("", net):
             raise Refused("node.joined")
-        if invitation.ca:
-            pem = ssl.DER_cert_to_PEM_cert(invitation.ca)
-            write_private(self.paths.ca, pem.encode("ascii"))
-        ca = self.paths.ca.name if invitation.ca else ""
-        settings = replace(self.settings, hub=invitation.hub, net=net, ca=ca)
         self.keystore.put(INVITATION, invitation.token)
+        return self._at_hub(invitation.hub, invitation.ca, net)
+
+    def moved(self, hub: HubIdentity) -> Home:
+        """This home with its hub elsewhere, as the network has decided (docs/protocol.md §9.11)."""
+        return self._at_hub(hub.address, hub.ca, self.settings.net)
+
+    def _at_hub(self, origin: str, ca: bytes, net: str) -> Home:
+        if ca:
+            write_private(self.paths.ca, ssl.DER_cert_to_PEM_cert(ca).encode("ascii"))
+        settings = replace(self.settings, hub=origin, net=net, ca=self.paths.ca.name if ca else "")
         _write_config(self.paths, settings)
         return replace(self, settings=settings)
 

@@ -86,17 +86,20 @@ class HubClient:
         self._quick_deaths = 0
 
     async def __aenter__(self) -> HubClient:
-        connector = aiohttp.TCPConnector(ssl=self._route.tls, limit=CONNECTIONS)
-        trace = aiohttp.TraceConfig()
-        trace.on_request_redirect.append(_refuse_redirect)
-        self._session = aiohttp.ClientSession(
-            connector=connector, auto_decompress=False, trace_configs=[trace]
-        )
+        self._session = _session(self._route)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         if self._session is not None:
             await self._session.close()
+
+    async def reroute(self, route: Route) -> None:
+        """From now on the hub is elsewhere; calls under way to the one before fail."""
+        before, self._session = self._session, _session(route)
+        self._route, self._offset = route, 0
+        self._websocket, self._quick_deaths = route.websocket, 0
+        if before is not None:
+            await before.close()
 
     @property
     def clock_offset(self) -> int:
@@ -310,6 +313,13 @@ class HubClient:
         if self._route.login is None:
             return None
         return {"Proxy-Authorization": aiohttp.encode_basic_auth(*self._route.login)}
+
+
+def _session(route: Route) -> aiohttp.ClientSession:
+    connector = aiohttp.TCPConnector(ssl=route.tls, limit=CONNECTIONS)
+    trace = aiohttp.TraceConfig()
+    trace.on_request_redirect.append(_refuse_redirect)
+    return aiohttp.ClientSession(connector=connector, auto_decompress=False, trace_configs=[trace])
 
 
 async def _refuse_redirect(*_: object) -> None:

@@ -33,6 +33,7 @@ from exchange.node.proofs import Proofs
 from exchange.node.store import Store, Transaction, raise_alarm, set_fact
 from exchange.node.store_inbox import HeldItem, Quarantined, Received
 from exchange.node.store_links import Evidence
+from exchange.node.store_notices import UNVERIFIED
 from exchange.node.store_receipts import Owed
 from exchange.protocol import ITEM_CHECKPOINT, ITEM_DELIVERY, ITEM_EXPIRED, ITEM_RECEIPTS, Item
 
@@ -145,19 +146,26 @@ class Inbox:
     def _judge(self, item: Item) -> tuple[Verdict | None, Step]:
         if item.type in (ITEM_DELIVERY, ITEM_EXPIRED):
             verdict = self._opening.judge(item)
-            return verdict, lambda connection: self._store_verdict(connection, verdict)
+            control = self._control(verdict)
+            return verdict, lambda connection: self._store_verdict(connection, verdict, control)
         if item.type == ITEM_RECEIPTS:
             try:
                 return None, self._proofs.prepare(item.payload)
             except Hold as hold:
                 later = Later(item, hold.code)
-                return later, lambda connection: self._store_verdict(connection, later)
+                return later, lambda connection: self._store_verdict(connection, later, _nothing)
         return None, _nothing  # a checkpoint is only news; a type this version doesn't know is not for it
 
-    def _store_verdict(self, connection: Transaction, verdict: Verdict) -> None:
+    def _control(self, verdict: Verdict) -> Step:
+        if not isinstance(verdict, Good) or verdict.control is None:
+            return _nothing
+        sender, verified = verdict.opened.header.sender, UNVERIFIED not in verdict.marks
+        return self._controls.prepare(sender, verdict.control, verified=verified)
+
+    def _store_verdict(self, connection: Transaction, verdict: Verdict, control: Step) -> None:
         now = self._sources.clock()
         if isinstance(verdict, Good):
-            self._good(connection, verdict, now)
+            self._good(connection, verdict, control, now)
         elif isinstance(verdict, Over):
             self._over(connection, verdict, now)
         elif isinstance(verdict, Bad):
@@ -173,18 +181,18 @@ class Inbox:
 
     # -- the outcomes -------------------------------------------------------------------------------------------
 
-    def _good(self, connection: Transaction, good: Good, now: int) -> None:
+    def _good(self, connection: Transaction, good: Good, control: Step, now: int) -> None:
         opened = good.opened
         header = opened.header
         if self._is_repeat(connection, header.env):
             return
-        marks = self._place(connection, opened.header, _evidence(good), now) | opened.marks
+        marks = self._place(connection, opened.header, _evidence(good), now) | good.marks
         if opened.meta.reseal_of is not None:
             links.close_number(connection, header.sender, header.lane, opened.meta.reseal_of.seq)
         if self._contradicts(connection, header):
             marks |= {"directory"}
         if good.control is not None:
-            self._controls.take(connection, header.sender, good.control)
+            control(connection)
         else:
             self._mail(connection, good, marks, now)
         self._owe(connection, header.env, opened.lc, receipt.STORED, "")
@@ -333,6 +341,7 @@ def _summary(message: Message | None) -> dict[str, Any]:
     return {
         "case": message.case_id,
         "exercise": message.exercise_id,
+        "function": message.audience_function,
         "in_reply_to": message.in_reply_to,
         "kind": message.kind,
         "objects": message.object_count,

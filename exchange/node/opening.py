@@ -12,26 +12,33 @@ from typing import TypeAlias
 from exchange import policy
 from exchange.canonical import sha256
 from exchange.content import CONTROL_TYPES, STIX, Control, Meta, parse_control
+from exchange.directory.state import Directory
 from exchange.envelope import Expired, Opened, open_, open_expired
 from exchange.errors import Damaged, Hold, Rejected
 from exchange.formats.cover import read_message
 from exchange.header import Header, parse_header
+from exchange.keys import PublicKey
 from exchange.message import Message, member_identity_id
 from exchange.node.directory_sync import Replica
 from exchange.node.identity import Identity, Sources
 from exchange.node.prekeys import Prekeys
+from exchange.node.store_notices import UNVERIFIED
 from exchange.protocol import ITEM_EXPIRED, Item
 from exchange.wire import Delivery
 
 
 @dataclass(frozen=True)
 class Good:
-    """Opened, and its content checked. `message` for STIX, `control` for a control type, neither for a newer type."""
+    """Opened, and its content checked. `message` for STIX, `control` for a control type, neither for a newer type.
+
+    `marks` are the envelope's, and `unverified` where its key is one that anybody may hold.
+    """
 
     opened: Opened
     signatures: bytes
     message: Message | None
     control: Control | None
+    marks: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,20 @@ class Hurt:
 Verdict: TypeAlias = Good | Over | Bad | Later | Hurt
 
 
+@dataclass(frozen=True)
+class _EveryKey:
+    """The directory with every key an address ever had: envelopes under old ones are opened, and marked."""
+
+    directory: Directory
+
+    @property
+    def size(self) -> int:
+        return self.directory.size
+
+    def signing_key(self, address: str, skid: bytes) -> PublicKey:
+        return self.directory.key_standing(address, skid).key
+
+
 class Opening:
     """Judges deliveries for this node."""
 
@@ -93,7 +114,7 @@ class Opening:
                 item.payload,
                 net=self._identity.net,
                 me=self._identity.address,
-                directory=self._replica.directory,
+                directory=_EveryKey(self._replica.directory),
                 prekeys=self._prekeys.find,
                 now=self._sources.clock(),
             )
@@ -114,7 +135,7 @@ class Opening:
             item.payload,
             net=self._identity.net,
             me=self._identity.address,
-            directory=self._replica.directory,
+            directory=_EveryKey(self._replica.directory),
             prekeys=self._prekeys.find,
         )
         return Over(expired, Delivery.from_bytes(item.payload).signatures)
@@ -122,9 +143,17 @@ class Opening:
     def _content(self, opened: Opened, signatures: bytes) -> Good:
         meta = opened.meta
         if meta.type == STIX:
-            return Good(opened, signatures, self._message(opened, meta), None)
+            return Good(opened, signatures, self._message(opened, meta), None, self._marks(opened))
         control = parse_control(meta.type, opened.payload) if meta.type in CONTROL_TYPES else None
-        return Good(opened, signatures, None, control)
+        return Good(opened, signatures, None, control, self._marks(opened))
+
+    def _marks(self, opened: Opened) -> frozenset[str]:
+        """Never a reason to refuse: whoever holds a revoked key can write any date, and its owner wrote before that."""
+        header = opened.header
+        standing = self._replica.directory.key_standing(header.sender, header.skid)
+        told = self._replica.overlay.distrusted(header.sender, header.skid) is not None
+        counts = standing.counts(self._sources.clock()) and not told
+        return opened.marks if counts else opened.marks | {UNVERIFIED}
 
     def _message(self, opened: Opened, meta: Meta) -> Message:
         message = read_message(opened.payload)

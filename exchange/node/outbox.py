@@ -10,21 +10,24 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Final
 
-from exchange import envelope
-from exchange.content import Meta, Numbered, Void, pack_content
+from exchange import envelope, policy
+from exchange.content import STIX, Meta, Numbered, Void, pack_content
 from exchange.envelope import Recipient
 from exchange.errors import Refused, Rejected
-from exchange.header import LANES, DirRef
+from exchange.formats.cover import read_message
+from exchange.header import LANES, DirRef, parse_header
 from exchange.limits import DAY_MS, MINUTE_MS, PREKEY_MARGIN_MS, QUOTA_ENVELOPES
 from exchange.link import CHAIN_BYTES, Link
 from exchange.node import store_outbox as rows
+from exchange.node import store_queue as queue
 from exchange.node import store_sealings as sealings
-from exchange.node.directory_sync import Ready, Replica
+from exchange.node.directory_sync import Replica
 from exchange.node.hub_api import HubApi
 from exchange.node.identity import Identity, Sources
+from exchange.node.peer_prekeys import PeerPrekeys, Ready
 from exchange.node.store import Store, Transaction, raise_alarm
 from exchange.node.store_outbox import LOST, QUEUED, Addressee, Outgoing
-from exchange.node.store_sealings import SealedLink
+from exchange.node.store_sealings import SealedLink, Sealing
 
 FLASH_LANE: Final = "flash"
 WINDOW: Final = 64  # envelopes sealed and not yet accepted: sealing far ahead only makes them lapse
@@ -46,24 +49,28 @@ class Outbox:
         self._identity = identity
         self._replica = replica
         self._sources = sources
+        self.peers = PeerPrekeys(store, identity.net, replica, sources.clock)
         self._chain = sources.random(CHAIN_BYTES)
 
     async def dispatch(self, hub: HubApi, lanes: Sequence[str]) -> int:
         """Seal what is queued in `lanes`, urgent first, up to a bounded number; how many messages were sealed."""
-        recipients = await self._store.db.read(rows.waiting_recipients)
+        recipients = await self._store.db.read(queue.waiting_recipients)
         if not recipients:
             return 0
-        ready, waiting = await self._replica.ready(hub, recipients)
+        ready, waiting = await self.peers.ready(hub, recipients)
         if FLASH_LANE not in lanes:
             full = await self._store.db.read(partial(_full, recipients=list(ready)))
             waiting |= dict.fromkeys(full, "quota.exceeded")
             ready = {address: one for address, one in ready.items() if address not in full}
+        for recipient in await self._store.db.read(queue.barred):
+            if not self._replica.suspends(recipient):
+                await self._store.db.write(partial(queue.set_waiting, recipient=recipient, code=""))
         for recipient, code in waiting.items():
-            await self._store.db.write(partial(rows.set_waiting, recipient=recipient, code=code))
+            await self._store.db.write(partial(queue.set_waiting, recipient=recipient, code=code))
 
         def choose(connection: Transaction) -> list[int]:
             room = WINDOW - len(sealings.waiting(connection, lanes=lanes, limit=WINDOW))
-            return rows.next_messages(connection, ready, lanes=lanes, limit=min(room, DISPATCH))
+            return queue.next_messages(connection, ready, lanes=lanes, limit=min(room, DISPATCH))
 
         chosen = await self._store.db.read(choose) if ready else []
         for message_n in chosen:
@@ -72,10 +79,16 @@ class Outbox:
 
     async def _seal(self, message_n: int, ready: dict[str, Ready]) -> None:
         dir_ref = self._replica.dir_ref()
-        await self._store.db.write(lambda c: self._seal_in(c, message_n, ready, dir_ref))
+        suspended = frozenset(address for address in ready if self._replica.suspends(address))
+        await self._store.db.write(lambda c: self._seal_in(c, message_n, ready, suspended, dir_ref))
 
     def _seal_in(
-        self, connection: Transaction, message_n: int, ready: dict[str, Ready], dir_ref: DirRef
+        self,
+        connection: Transaction,
+        message_n: int,
+        ready: dict[str, Ready],
+        suspended: frozenset[str],
+        dir_ref: DirRef,
     ) -> None:
         """Chain state read, sealed, written: one transaction."""
         message = rows.get(connection, self._store.cipher, message_n)
@@ -85,6 +98,11 @@ class Outbox:
             for one in rows.addressees(connection, self._store.cipher, message_n)
             if one.state == QUEUED and one.recipient in ready
         ]
+        barred = [one for one in waiting if one.recipient in suspended]
+        if barred and not _may_reach_suspended(message):
+            for one in barred:
+                queue.bar(connection, message_n, one.recipient)
+            waiting = [one for one in waiting if one not in barred]
         if message.expires <= now + LEAST_LIFE_MS:
             for one in waiting:
                 self.lose(connection, message, one, "envelope.expired")
@@ -140,6 +158,18 @@ class Outbox:
         for one in group:
             rows.set_sealed(connection, one.message_n, one.recipient, sealed.env, now=now)
 
+    # -- recipients that lost trust ---------------------------------------------------------------------------
+
+    async def barred_from(self, sealing: Sealing) -> str:
+        """Why an envelope that the hub hasn't taken yet must not go out any more; "" where it may."""
+        addresses = [address for address, _ in parse_header(sealing.header).to]
+        if any(self._replica.distrusts(address) for address in addresses):
+            return "node.key-revoked"
+        if not any(self._replica.suspends(address) for address in addresses):
+            return ""
+        message = await self._store.db.read(lambda c: rows.get(c, self._store.cipher, sealing.message_n))
+        return "" if _may_reach_suspended(message) else queue.BARRED
+
     # -- what may go wrong on the way -------------------------------------------------------------------------------
 
     def void(self, connection: Transaction, env: bytes, code: str) -> None:
@@ -190,11 +220,14 @@ class Outbox:
 
     def send(
         self, connection: Transaction, payload: bytes, type_: str, lane: str, recipients: Iterable[str]
-    ) -> None:
-        """Queue a control message."""
+    ) -> str:
+        """Queue a control message, in that lane or the one in which this member may send; its id."""
         now = self._sources.clock()
+        if not self._replica.is_empty:
+            lane = policy.control_lane(self._replica.directory, self._identity.address, lane)
         message = Outgoing(self._sources.new_id(), type_, lane, now, now + CONTROL_LIFE_MS, payload)
         rows.add(connection, self._store.cipher, message, recipients, now=now)
+        return message.id
 
     async def sweep(self) -> int:
         """What time and the directory have changed: sealings past `exp`, copies unreadable with an old prekey.
@@ -205,6 +238,11 @@ class Outbox:
         kids = self._current_kids(now)
 
         def write(connection: Transaction) -> int:
+            for message_n, recipient in queue.lapsed(connection, now=now, limit=SWEEP):
+                message = rows.get(connection, self._store.cipher, message_n)
+                copy = rows.addressee(connection, self._store.cipher, message_n, recipient)
+                if copy is not None:
+                    self.lose(connection, message, copy, "envelope.expired")
             overdue = sealings.overdue_links(connection, now=now, limit=SWEEP)
             for link in overdue:
                 self.expire(connection, link)
@@ -229,9 +267,10 @@ class Outbox:
 
     def _current_kids(self, now: int) -> dict[str, bytes]:
         kids = {}
-        for handle in self._replica.directory.members:
+        directory = self._replica.directory
+        for address in (*directory.members, *directory.units):
             try:
-                kids[handle] = self._replica.directory.prekey_for(handle, now).kid
+                kids[address] = directory.prekey_for(address, now).kid
             except Refused:
                 continue  # without a usable prekey nothing can be sealed to it now
         return kids
@@ -245,6 +284,15 @@ class Outbox:
                 rows.count_try(connection, sealing.message_n, recipient)
                 self.seal_again(connection, link, "unreadable")
         return len(envs)
+
+
+def _may_reach_suspended(message: Outgoing) -> bool:
+    try:
+        tlp = read_message(message.payload).tlp if message.type == STIX else None
+        policy.check_to_suspended(tlp)
+    except (Refused, Rejected):
+        return False
+    return True
 
 
 def _full(connection: Transaction, recipients: Sequence[str]) -> list[str]:

@@ -22,6 +22,7 @@ from exchange.node.store import Store, Transaction, raise_alarm
 from exchange.receipt import ACCEPTED, EXPIRED, HUB, REJECTED, STORED, Leaf, VerifiedBatch, verify_proof
 
 Step = Callable[[Transaction], None]
+_OLD_KEY: Final = "envelope.revoked-key"
 _END: Final = {STORED: rows.STORED, REJECTED: rows.REJECTED}
 
 
@@ -52,13 +53,19 @@ class Proofs:
             value = _json(payload)
             batch = verify_proof(self._identity.net, value, self._key_of)
         except Rejected as fault:
+            if fault.code == _OLD_KEY:
+                # It may be its owner's or a thief's: the copy counts as not stored, and is sealed again.
+                return lambda _: None
             return _alarm_step(fault, payload, self._sources.clock())
         return lambda connection: self._apply(connection, batch, value["leaves"])
 
     def _key_of(self, signer: str, skid: bytes) -> PublicKey:
         directory = self._replica.directory
         if signer != HUB:
-            return directory.signing_key(signer, skid)
+            standing = directory.key_standing(signer, skid)
+            if not standing.counts(self._sources.clock()):
+                raise Rejected(_OLD_KEY)
+            return standing.key
         key = directory.hub.keys.signing
         if key.skid(self._identity.net) != skid:
             raise Rejected("receipt.unknown-signer")

@@ -8,6 +8,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from exchange.directory.checkpoint import Checkpoint, SignedCheckpoint
 from exchange.node.store import fact, set_fact, sql
 
 RESTORED: Final = "restored"
@@ -26,9 +27,17 @@ class OwnPrekey:
     destroyed_at: int | None = None
 
 
-def leaves(connection: Connection) -> list[bytes]:
-    """The log as stored, in order."""
-    return [bytes(row.leaf) for row in sql(connection, "SELECT leaf FROM leaves ORDER BY idx")]
+def judged_leaves(connection: Connection) -> list[tuple[bytes, str]]:
+    """The log as stored, in order, each leaf with its outcome's code."""
+    return [
+        (bytes(row.leaf), row.code) for row in sql(connection, "SELECT leaf, code FROM leaves ORDER BY idx")
+    ]
+
+
+def set_codes(connection: Connection, codes: Iterable[str]) -> None:
+    """The outcomes of all leaves, judged anew."""
+    for index, code in enumerate(codes):
+        sql(connection, "UPDATE leaves SET code = :code WHERE idx = :index", code=code, index=index)
 
 
 def leaves_from(connection: Connection, start: int, stop: int) -> list[bytes]:
@@ -47,24 +56,31 @@ def add_leaf(connection: Connection, index: int, leaf: bytes, code: str) -> None
     sql(connection, "INSERT INTO leaves VALUES (:index, :leaf, :code)", index=index, leaf=leaf, code=code)
 
 
-def add_checkpoint(
-    connection: Connection, digest: bytes, *, size: int, at: int, body: bytes, signature: bytes
-) -> None:
-    """Keep a verified checkpoint; it may be the one an envelope of ours names."""
+def add_checkpoint(connection: Connection, digest: bytes, signed: SignedCheckpoint, said: Checkpoint) -> None:
+    """Keep a verified checkpoint and what it says; it may be the one an envelope of ours names."""
     sql(
         connection,
-        "INSERT INTO checkpoints VALUES (:digest, :size, :at, :body, :signature) ON CONFLICT (hash) DO NOTHING",
+        "INSERT INTO checkpoints (hash, term, size, at, body, signature)"
+        " VALUES (:digest, :term, :size, :at, :body, :signature) ON CONFLICT (hash) DO NOTHING",
         digest=digest,
-        size=size,
-        at=at,
-        body=body,
-        signature=signature,
+        term=said.term,
+        size=said.size,
+        at=said.at,
+        body=signed.body,
+        signature=signed.signature,
     )
 
 
 def newest_checkpoint(connection: Connection) -> tuple[bytes, bytes] | None:
-    """Body and signature of the checkpoint with the highest size, the latest of those; None at first."""
-    row = sql(connection, "SELECT * FROM checkpoints ORDER BY size DESC, at DESC LIMIT 1").first()
+    """Body and signature of the highest checkpoint by term and size, the latest of those; None at first.
+
+    Of the log as it is stored: what a former hub signed beyond the point where another went on isn't.
+    """
+    row = sql(
+        connection,
+        "SELECT * FROM checkpoints WHERE size <= (SELECT MAX(idx) + 1 FROM leaves)"
+        " ORDER BY term DESC, size DESC, at DESC LIMIT 1",
+    ).first()
     return None if row is None else (bytes(row.body), bytes(row.signature))
 
 
@@ -74,11 +90,13 @@ def checkpoint(connection: Connection, digest: bytes) -> tuple[bytes, bytes] | N
     return None if row is None else (bytes(row.body), bytes(row.signature))
 
 
-def checkpoint_within(connection: Connection, least: int, most: int) -> tuple[bytes, bytes] | None:
-    """Body and signature of the checkpoint with the largest size least..most, None if there is none."""
+def checkpoint_within(connection: Connection, term: int, least: int, most: int) -> tuple[bytes, bytes] | None:
+    """Body and signature of that term's checkpoint with the largest size least..most, None if there is none."""
     row = sql(
         connection,
-        "SELECT * FROM checkpoints WHERE size BETWEEN :least AND :most ORDER BY size DESC LIMIT 1",
+        "SELECT * FROM checkpoints WHERE term = :term AND size BETWEEN :least AND :most"
+        " ORDER BY size DESC LIMIT 1",
+        term=term,
         least=least,
         most=most,
     ).first()
@@ -90,7 +108,7 @@ def prune_checkpoints(connection: Connection, *, before: int) -> None:
     sql(
         connection,
         "DELETE FROM checkpoints WHERE at < :before AND hash <>"
-        " (SELECT hash FROM checkpoints ORDER BY size DESC, at DESC LIMIT 1)",
+        " (SELECT hash FROM checkpoints ORDER BY term DESC, size DESC, at DESC LIMIT 1)",
         before=before,
     )
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, text
+from sqlalchemy import Connection
 
 from exchange.content import Numbered
 from exchange.errors import Refused
@@ -158,26 +158,6 @@ def listed_undelivered(
     return [(row.n, _outgoing(row, cipher)) for row in rows]
 
 
-def waiting_recipients(connection: Connection) -> list[str]:
-    """Everybody for whom something is queued."""
-    rows = sql(connection, "SELECT DISTINCT recipient FROM addressees WHERE state = 'queued'")
-    return sorted(row.recipient for row in rows)
-
-
-_NEXT = text(
-    "SELECT DISTINCT message_n, lane FROM addressees INDEXED BY addressees_queued"
-    " WHERE state = 'queued' AND lane IN :lanes AND recipient IN :ready ORDER BY lane, message_n LIMIT :limit"
-).bindparams(bindparam("ready", expanding=True), bindparam("lanes", expanding=True))
-
-
-def next_messages(
-    connection: Connection, ready: Iterable[str], *, lanes: Iterable[str], limit: int
-) -> list[int]:
-    """Row numbers of messages with something queued for somebody in `ready`: urgent lanes first, then by age."""
-    values = {"ready": list(ready), "lanes": [LANES.index(lane) for lane in lanes], "limit": limit}
-    return [row.message_n for row in connection.execute(_NEXT, values)]
-
-
 def addressees(connection: Connection, cipher: LocalCipher, message_n: int) -> list[Addressee]:
     """Every addressee of a message, by name."""
     rows = sql(connection, "SELECT * FROM addressees WHERE message_n = :n ORDER BY recipient", n=message_n)
@@ -295,16 +275,6 @@ def reopen(connection: Connection, message_n: int, recipient: str) -> None:
         "UPDATE addressees SET state = 'accepted', stored_at = NULL, ended_at = NULL"
         " WHERE message_n = :n AND recipient = :recipient AND state = 'stored'",
         n=message_n,
-        recipient=recipient,
-    )
-
-
-def set_waiting(connection: Connection, recipient: str, code: str) -> None:
-    """Say why nothing queued for `recipient` can be sealed now."""
-    sql(
-        connection,
-        "UPDATE addressees SET code = :code WHERE recipient = :recipient AND state = 'queued' AND code <> :code",
-        code=code,
         recipient=recipient,
     )
 

@@ -16,16 +16,22 @@ from typing import Any, Final, NoReturn
 from exchange.errors import Damaged, ExchangeError, Hold, Refused, Rejected, Unavailable
 from exchange.limits import HOUR_MS, MAX_PAGE_BYTES, PAGE_BYTES, POLL_SECONDS, SECOND_MS
 from exchange.node import store_inbox
+from exchange.node.condition import Bell, Condition
 from exchange.node.directory_sync import Replica
 from exchange.node.hub_api import Feed, HubApi
 from exchange.node.identity import Sources
 from exchange.node.inbox import CURSOR, Inbox, Taken
+from exchange.node.notices import Notices
 from exchange.node.outbox import Outbox
+from exchange.node.parts import Parts
 from exchange.node.prekeys import Prekeys
 from exchange.node.questions import Questions
 from exchange.node.receipts import Receipts
+from exchange.node.registration import Registration
 from exchange.node.restore import Restore
+from exchange.node.secretariat import Secretariat
 from exchange.node.store import Store, Transaction, fact, set_fact
+from exchange.node.succession import Succession
 from exchange.node.uploads import Uploads
 from exchange.protocol import Item
 
@@ -46,46 +52,28 @@ CHUNK: Final = 32  # items judged and stored in one transaction
 NOT_ADMITTED: Final = frozenset({"auth.unknown-issuer", "auth.forbidden"})
 # The hub answers, but can't do this now: the connection is kept.
 _PATIENT: Final = frozenset(
-    {"quota.exceeded", "storage.full", "storage.busy", "rate.too-many", "directory.unknown-checkpoint"}
+    {
+        "quota.exceeded",
+        "storage.full",
+        "storage.busy",
+        "rate.too-many",
+        "directory.unknown-checkpoint",
+        "policy.sender-status",
+        "policy.restricted",
+    }
 )
 
 
-@dataclass
-class Condition:
-    """How the node stands with the hub, for people: times in ms, codes of what went wrong last ("" for nothing)."""
-
-    connected: bool = False
-    heard_at: int = 0
-    problem: str = ""
-    directory_problem: str = ""
-    drained: bool = False
-    clock_offset: int = 0
-
-
-class Bell:
-    """Wakes everybody who waits for something to have changed."""
-
-    def __init__(self) -> None:
-        self._event = asyncio.Event()
-
-    def ring(self) -> None:
-        """Something has changed."""
-        event, self._event = self._event, asyncio.Event()
-        event.set()
-
-    async def wait(self, seconds: float) -> None:
-        """Return at the next ring, or after `seconds`."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._event.wait()
-
-
 @dataclass(frozen=True)
-class Parts:
+class Services:
     """The services that the loop drives."""
 
     store: Store
     replica: Replica
+    beside: Parts
+    notices: Notices
+    registration: Registration
+    succession: Succession
     prekeys: Prekeys
     outbox: Outbox
     uploads: Uploads
@@ -93,20 +81,23 @@ class Parts:
     receipts: Receipts
     questions: Questions
     restore: Restore
+    secretariat: Secretariat
     sources: Sources
 
 
 class Sync:
     """The loop of the process that owns the home."""
 
-    def __init__(self, hub: HubApi, parts: Parts) -> None:
+    def __init__(self, hub: HubApi, services: Services) -> None:
         self._hub = hub
-        self._parts = parts
+        self._services = services
         self._taking = asyncio.Lock()
         self._pushes = {FLASH: asyncio.Event(), BULK: asyncio.Event()}
         self._receipts_due = asyncio.Event()
         self._retry_now = asyncio.Event()
         self._hurt = asyncio.Event()
+        self._look_for_hub = asyncio.Event()
+        self._epoch = ""  # the hub's run
         self.condition = Condition()
         self.changed = Bell()
 
@@ -114,12 +105,14 @@ class Sync:
         """Somebody has queued something, or wants to know now."""
         for event in self._pushes.values():
             event.set()
+        self._look_for_hub.set()
         self._retry_now.set()
 
     # -- one pass -----------------------------------------------------------------------------------------------
 
     async def once(self) -> None:
         """Connect, take all that is there, send all that can be sent, receipt it. Raises ExchangeError."""
+        await self._services.succession.adopt()
         await self._connect()
         await self._drain()
         await self.upkeep()
@@ -127,7 +120,7 @@ class Sync:
             while await self._push(lanes):
                 pass
         await self._drain()
-        await self._parts.receipts.upload(self._hub)
+        await self._services.receipts.upload(self._hub)
 
     async def _drain(self) -> None:
         self.condition.drained = False
@@ -137,11 +130,11 @@ class Sync:
             if not page.more or not page.items:
                 break
         self.condition.drained = True
-        await self._parts.receipts.upload(self._hub)
+        await self._services.receipts.upload(self._hub)
 
     async def _push(self, lanes: Sequence[str]) -> int:
-        dispatched = await self._parts.outbox.dispatch(self._hub, lanes)
-        uploaded = await self._parts.uploads.upload(self._hub, lanes)
+        dispatched = await self._services.outbox.dispatch(self._hub, lanes)
+        uploaded = await self._services.uploads.upload(self._hub, lanes)
         if dispatched or uploaded:
             self.changed.ring()
         return dispatched + uploaded
@@ -149,44 +142,62 @@ class Sync:
     # -- connecting ---------------------------------------------------------------------------------------------
 
     async def _connect(self) -> None:
-        parts = self._parts
+        services = self._services
         state = await self._hub.state()
         self.condition.clock_offset = self._hub.clock_offset
+        self._epoch = state.epoch
         self._heard()
-        await parts.restore.note(state)
+        await services.restore.note(state)
         await self._refresh()
-        await parts.prekeys.check_records(self._hub, state.epoch)
+        await services.prekeys.check_records(self._hub, state.epoch)
         await self._own_statements()
-        epoch = await parts.store.db.read(lambda c: fact(c, EPOCH))
+        epoch = await services.store.db.read(lambda c: fact(c, EPOCH))
         if epoch == state.epoch.encode():
-            parts.uploads.new_session()
+            services.uploads.new_session()
             return
-        again = await parts.uploads.offer_again()
+        again = await services.uploads.offer_again()
         LOG.info("hub has a new epoch", extra={"offered_again": again})
 
         def begin(connection: Transaction) -> None:
             set_fact(connection, EPOCH, state.epoch)
             set_fact(connection, CURSOR, "")
 
-        await parts.store.db.write(begin)
+        await services.store.db.write(begin)
 
     async def _refresh(self) -> None:
         """Follow the hub's log, then look again at what waited for it. A quarrel over the log doesn't stop the mail."""
-        parts = self._parts
-        if parts.replica.is_empty:
-            await parts.replica.begin(self._hub)
+        services = self._services
+        if services.replica.is_empty:
+            await services.replica.begin(self._hub)
         try:
-            await parts.replica.refresh(self._hub)
+            await services.replica.refresh(self._hub)
             self.condition.directory_problem = ""
         except (Rejected, Hold, Damaged) as fault:
             self.condition.directory_problem = fault.code
-        await self._after(await parts.inbox.retry_held())
+        await self._after(await services.inbox.retry_held())
+        await self._keep_beside()
+
+    async def _keep_beside(self) -> None:
+        """What lies beside the log: its parts, restricted ones to be sent, notices that it lacks."""
+        services = self._services
+        try:
+            await services.beside.fetch(self._hub, self._epoch)
+            await services.notices.offer(self._hub)
+            await services.registration.offer_again(self._hub, self._epoch)
+        except (Refused, Rejected, Unavailable) as fault:
+            if fault.code in ("hub.unreachable", "hub.certificate"):
+                raise
+            self.condition.directory_problem = fault.code
+        if await services.beside.send_due():
+            for event in self._pushes.values():
+                event.set()
 
     async def _own_statements(self) -> None:
         """Prekeys on time; a hub that takes no statements now, or has taken another first, is asked again later."""
         try:
-            await self._parts.restore.make_good(self._hub)
-            await self._parts.prekeys.publish(self._hub)
+            await self._services.restore.make_good(self._hub)
+            await self._services.prekeys.publish(self._hub)
+            await self._services.succession.say_again(self._hub)
         except (Refused, Rejected, Unavailable) as fault:
             if fault.code in ("hub.unreachable", "hub.certificate"):
                 raise
@@ -195,7 +206,7 @@ class Sync:
     # -- taking in ----------------------------------------------------------------------------------------------
 
     async def _cursor(self) -> str:
-        value = await self._parts.store.db.read(lambda c: fact(c, CURSOR))
+        value = await self._services.store.db.read(lambda c: fact(c, CURSOR))
         return (value or b"").decode("ascii")
 
     async def _take(self, items: Sequence[Item], *, again: bool = False) -> None:
@@ -203,7 +214,7 @@ class Sync:
         for start in range(0, len(items), CHUNK):
             chunk = items[start : start + CHUNK]
             async with self._taking:
-                taken = await self._parts.inbox.take(chunk, cursor=None if again else chunk[-1].cursor)
+                taken = await self._services.inbox.take(chunk, cursor=None if again else chunk[-1].cursor)
             await self._after(taken)
             if taken.log_grew:
                 await self._refresh()
@@ -211,11 +222,12 @@ class Sync:
 
     async def _after(self, taken: Taken) -> None:
         for peer, note in taken.notes:
-            await self._parts.replica.compare_with_peer(peer, note)
+            await self._services.replica.compare_with_peer(peer, note)
         if taken.receipts:
             asyncio.get_running_loop().call_later(RECEIPT_DELAY, self._receipts_due.set)
         if taken.damaged:
             self._hurt.set()
+        self._look_for_hub.set()
         for event in self._pushes.values():
             event.set()
         self.changed.ring()
@@ -224,16 +236,19 @@ class Sync:
 
     async def upkeep(self) -> None:
         """What time brings: lapsed sealings, gaps, prekeys, hurt items, an old checkpoint."""
-        parts, now = self._parts, self._parts.sources.clock()
-        if parts.replica.is_empty:
+        services, now = self._services, self._services.sources.clock()
+        if services.replica.is_empty:
             return
-        if now - parts.replica.checkpoint.at > HOUR_MS:
+        if now - services.replica.checkpoint.at > HOUR_MS:
             await self._refresh()
         await self._own_statements()
-        await parts.prekeys.destroy_due()
-        moved = await parts.outbox.sweep()
+        await services.prekeys.destroy_due()
+        await services.notices.load()
+        await services.beside.forget()
+        await self._keep_beside()
+        moved = await services.outbox.sweep() + await services.secretariat.run_due()
         if self.condition.drained:
-            moved += await parts.questions.ask()
+            moved += await services.questions.ask()
         await self._ask_again_for_damaged(now)
         if moved:
             for event in self._pushes.values():
@@ -241,7 +256,7 @@ class Sync:
 
     async def _ask_again_for_damaged(self, now: int) -> None:
         """The un-receipted rows *are* the mailbox: reading it from the beginning brings what came hurt once more."""
-        damaged = await self._parts.store.db.read(store_inbox.damaged)
+        damaged = await self._services.store.db.read(store_inbox.damaged)
         due = [one for one in damaged if one.retry_at <= now]
         if not due:
             return
@@ -253,7 +268,7 @@ class Sync:
                 break
             cursor = page.items[-1].cursor
         # What didn't come is not there under that name: hurt in its header, it came whole under its own.
-        await self._parts.store.db.write(lambda c: store_inbox.forget_damaged(c, due))
+        await self._services.store.db.write(lambda c: store_inbox.forget_damaged(c, due))
 
     # -- the live loop ------------------------------------------------------------------------------------------
 
@@ -262,8 +277,9 @@ class Sync:
         failures = 0
         while True:
             self._retry_now.clear()
-            began = self._parts.sources.monotonic()
+            began = self._services.sources.monotonic()
             try:
+                await self._services.succession.adopt()
                 await self._session()
             except ExchangeError as error:
                 self._trouble(error.code, error.detail)
@@ -271,7 +287,7 @@ class Sync:
                 LOG.error("fault in the sync loop", extra={"type": type(error).__name__})
                 self._trouble("internal.error")
             # Only a session that lasted begins the delays anew: what fails at once would be tried for ever at once.
-            lasted = self._parts.sources.monotonic() - began >= SETTLED * SECOND_MS
+            lasted = self._services.sources.monotonic() - began >= SETTLED * SECOND_MS
             failures = 1 if lasted else failures + 1
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._delay(failures)):
@@ -285,12 +301,12 @@ class Sync:
 
     def _delay(self, failures: int) -> float:
         most = ADMISSION_DELAY if self.condition.problem in NOT_ADMITTED else MOST_DELAY
-        jitter = int.from_bytes(self._parts.sources.random(2), "big") / 65_535
+        jitter = int.from_bytes(self._services.sources.random(2), "big") / 65_535
         doubled: float = LEAST_DELAY * 2 ** min(failures - 1, 10)
         return min(doubled, most) * (0.5 + jitter / 2)
 
     def _heard(self) -> None:
-        self.condition.heard_at = self._parts.sources.clock()
+        self.condition.heard_at = self._services.sources.clock()
         self.condition.connected = True
         self.condition.problem = ""
 
@@ -299,7 +315,9 @@ class Sync:
         self.condition.drained = False
         async with self._hub.feed(await self._cursor()) as feed:
             pushing = [self._keep_pushing(lanes) for lanes in self._pushes]
-            await _together(self._pull(feed), *pushing, self._give_receipts(), self._keep_up())
+            await _together(
+                self._pull(feed), *pushing, self._give_receipts(), self._keep_up(), self._watch_hub()
+            )
 
     async def _pull(self, feed: Feed) -> NoReturn:
         while True:
@@ -331,18 +349,27 @@ class Sync:
                 async with asyncio.timeout(seconds):
                     await event.wait()
 
+    async def _watch_hub(self) -> NoReturn:
+        """End the session when another hub takes over: the next one is there, at once."""
+        while True:
+            self._look_for_hub.clear()
+            if await self._services.succession.adopt():
+                self._retry_now.set()
+                raise Unavailable("hub.unreachable", "another hub has taken over")
+            await self._look_for_hub.wait()
+
     async def _give_receipts(self) -> NoReturn:
         while True:
             self._receipts_due.clear()
-            await self._parts.receipts.upload(self._hub)
+            await self._services.receipts.upload(self._hub)
             await self._receipts_due.wait()
 
     async def _keep_up(self) -> NoReturn:
         while True:
             self._hurt.clear()
             await self.upkeep()
-            damaged = await self._parts.store.db.read(store_inbox.damaged)
-            now = self._parts.sources.clock()
+            damaged = await self._services.store.db.read(store_inbox.damaged)
+            now = self._services.sources.clock()
             due = [max(0, one.retry_at - now) / 1_000 for one in damaged]
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min([UPKEEP, *due])):

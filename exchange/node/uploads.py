@@ -20,6 +20,7 @@ from exchange.node import store_outbox as rows
 from exchange.node import store_sealings as sealings
 from exchange.node.directory_sync import Replica
 from exchange.node.hub_api import HubApi, Posted, Result
+from exchange.node.hub_help import show_checkpoint
 from exchange.node.identity import Identity, Sources
 from exchange.node.outbox import MAX_TRIES, Outbox
 from exchange.node.proofs import Proofs
@@ -42,6 +43,7 @@ _LATER: Final = frozenset(
         "rate.too-many",
         "internal.error",
         "policy.sender-status",
+        "policy.restricted",
         "envelope.unknown-sender",
     }
 )
@@ -89,7 +91,11 @@ class Uploads:
         batch = await self._next_batch(lanes)
         if not batch:
             return 0
-        lapsed = [(one, code) for one in batch if (code := self._lapse(one)) != ""]
+        lapsed = [
+            (one, code)
+            for one in batch
+            if (code := self._lapse(one) or await self._outbox.barred_from(one)) != ""
+        ]
         for one, code in lapsed:
             await self._store.db.write(partial(self._outbox.void, env=one.env, code=code))
         voided = {one.env for one, _ in lapsed}
@@ -180,9 +186,7 @@ class Uploads:
             return
         row = await self._store.db.read(lambda c: directory_rows.checkpoint(c, digest))
         signed = SignedCheckpoint(*row) if row else self._replica.newest
-        need = await hub.post_checkpoint(signed.to_json())
-        if need is not None:
-            await self._replica.give_leaves(hub, need)
+        await show_checkpoint(self._store, self._identity.net, hub, signed)
         self._shown.add(digest)
 
     def _refused(self, connection: Transaction, sealing: Sealing, result: Result) -> None:

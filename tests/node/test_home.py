@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -221,18 +222,7 @@ async def test_command_beside_the_owner_queues_and_reads(sim: Simulation, pe: Si
     beside = open_store(pe.home / "node.db", bytes(32), owner=False)
     pe_node, pe.node = pe.node, None
     assert pe_node is not None
-    pe.node = Node(
-        beside,
-        pe_node.identity,
-        pe_node.sources,
-        pe_node.hub,
-        pe_node.replica,
-        pe_node.prekeys,
-        pe_node.outbox,
-        pe_node.inbox,
-        pe_node.membership,
-        pe_node.sync,
-    )
+    pe.node = replace(pe_node, store=beside)
     sent = pe.send("co-csirt")
     beside.db.close_sync()
     pe.node = pe_node

@@ -30,7 +30,7 @@ async def forge(
 ) -> Sealed:
     """An envelope from pe to co with any content, signed by pe's own keys, with any link."""
     node, world = pe.up, pe.simulation.world
-    ready, _ = await node.replica.ready(pe.hub, ["co-csirt"])
+    ready, _ = await node.outbox.peers.ready(pe.hub, ["co-csirt"])
     one = ready["co-csirt"]
     sealed = envelope.seal(
         net=world.net,
@@ -292,7 +292,7 @@ async def test_rejected_envelope_is_named_where_no_id_could_be_read(
 ) -> None:
     co.up.prekeys._keystore.update({}, remove=co.up.prekeys._keystore.names())
     await co.up.prekeys.load()
-    co.up.sync._parts.prekeys._is_due = lambda: False  # type: ignore[method-assign]  # it has no others to publish
+    co.up.sync._services.prekeys._is_due = lambda: False  # type: ignore[method-assign]  # it has no others to publish
     sent = pe.send("co-csirt")
     await sim.rounds(4)
     copy = pe.copy(sent, "co-csirt")

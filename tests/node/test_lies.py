@@ -61,14 +61,14 @@ async def test_item_that_came_hurt_and_never_again_is_asked_for_once(
 async def test_hubs_batch_number_beyond_all_reason_is_refused(sim: Simulation, pe: Site, co: Site) -> None:
     for batch in (2**53 - 1, 2**80):
         with pytest.raises(Rejected):
-            await co.up.sync._parts.restore.note(HubState("epoch1", batch, ZERO32))
+            await co.up.sync._services.restore.note(HubState("epoch1", batch, ZERO32))
     sent = pe.send("co-csirt")
     await sim.rounds()
     assert pe.state(sent, "co-csirt") == "stored"
 
 
 async def test_hub_that_cries_restored_makes_a_few_rounds_a_day(sim: Simulation, pe: Site, co: Site) -> None:
-    restore = co.up.sync._parts.restore
+    restore = co.up.sync._services.restore
     for number in range(12):
         await restore.note(HubState("epoch1", 1_000 * (number + 1), bytes([number + 1]) * 32))
         try:
@@ -85,7 +85,7 @@ async def test_hub_cannot_excuse_a_statement_of_another_type(sim: Simulation, pe
     body = world.add_body("xx-csirt")
     statement = signed(body, "xx-csirt", "officer/alba", "officer/bruno", "pe-csirt", "co-csirt")
     digest = statement.hash(world.net)
-    await pe.up.sync._parts.restore.note(HubState("epoch1", 0, digest))
+    await pe.up.sync._services.restore.note(HubState("epoch1", 0, digest))
     await sim.running_hub.registrar.submit(statement, [])
     await pe.up.replica.refresh(pe.hub)
     assert "directory.own-name" in pe.alarm_codes()

@@ -1,0 +1,37 @@
+"""Owns how the node stands with the hub, as people see it, and the bell for whoever waits for a change."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+
+
+@dataclass
+class Condition:
+    """How the node stands with the hub, for people: times in ms, codes of what went wrong last ("" for nothing)."""
+
+    connected: bool = False
+    heard_at: int = 0
+    problem: str = ""
+    directory_problem: str = ""
+    drained: bool = False
+    clock_offset: int = 0
+
+
+class Bell:
+    """Wakes everybody who waits for something to have changed."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def ring(self) -> None:
+        """Something has changed."""
+        event, self._event = self._event, asyncio.Event()
+        event.set()
+
+    async def wait(self, seconds: float) -> None:
+        """Return at the next ring, or after `seconds`."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._event.wait()

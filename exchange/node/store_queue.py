@@ -1,0 +1,83 @@
+"""Owns the queue in the outbox: which copies wait to be sealed, in which order, and why some of them can't be now.
+
+The states of copies are store_outbox.py's, which recipients can be sealed to is outbox.py's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from sqlalchemy import Connection, bindparam, text
+
+from exchange.header import LANES
+from exchange.node.store import sql
+
+BARRED: Final = "policy.suspended-clear-only"  # the code of what waits until its recipient is reinstated
+
+
+def waiting_recipients(connection: Connection) -> list[str]:
+    """Everybody for whom something is queued."""
+    rows = sql(connection, "SELECT DISTINCT recipient FROM addressees WHERE state = 'queued'")
+    return sorted(row.recipient for row in rows)
+
+
+_NEXT = text(
+    "SELECT DISTINCT message_n, lane FROM addressees INDEXED BY addressees_queued"
+    " WHERE state = 'queued' AND code <> 'policy.suspended-clear-only' AND lane IN :lanes AND recipient IN :ready"
+    " ORDER BY lane, message_n LIMIT :limit"
+).bindparams(bindparam("ready", expanding=True), bindparam("lanes", expanding=True))
+
+
+def next_messages(
+    connection: Connection, ready: Iterable[str], *, lanes: Iterable[str], limit: int
+) -> list[int]:
+    """Row numbers of messages with something queued for somebody in `ready`: urgent lanes first, then by age.
+
+    What is barred from a suspended member doesn't stand in the way of what isn't.
+    """
+    values = {"ready": list(ready), "lanes": [LANES.index(lane) for lane in lanes], "limit": limit}
+    return [row.message_n for row in connection.execute(_NEXT, values)]
+
+
+def set_waiting(connection: Connection, recipient: str, code: str) -> None:
+    """Say why nothing queued for `recipient` can be sealed now."""
+    sql(
+        connection,
+        "UPDATE addressees SET code = :code WHERE recipient = :recipient AND state = 'queued' AND code <> :code",
+        code=code,
+        recipient=recipient,
+    )
+
+
+def bar(connection: Connection, message_n: int, recipient: str) -> None:
+    """The copy waits until its suspended recipient is reinstated."""
+    sql(
+        connection,
+        "UPDATE addressees SET code = :code WHERE message_n = :n AND recipient = :recipient AND state = 'queued'",
+        code=BARRED,
+        n=message_n,
+        recipient=recipient,
+    )
+
+
+def barred(connection: Connection) -> list[str]:
+    """Recipients from whom something is barred."""
+    rows = sql(
+        connection,
+        "SELECT DISTINCT recipient FROM addressees WHERE state = 'queued' AND code = :code",
+        code=BARRED,
+    )
+    return sorted(row.recipient for row in rows)
+
+
+def lapsed(connection: Connection, *, now: int, limit: int) -> list[tuple[int, str]]:
+    """Copies that waited in vain until their message expired: row number and recipient."""
+    rows = sql(
+        connection,
+        "SELECT a.message_n, a.recipient FROM addressees a INDEXED BY addressees_queued"
+        " JOIN messages m ON m.n = a.message_n WHERE a.state = 'queued' AND m.expires <= :now LIMIT :limit",
+        now=now,
+        limit=limit,
+    )
+    return [(row.message_n, row.recipient) for row in rows]
