@@ -17,6 +17,7 @@ from exchange.limits import DAY_MS, HOUR_MS, MINUTE_MS
 from exchange.message import Urgency
 from exchange.node.checklist import FLASH, OFFLINE, ROTATION, paper
 from exchange.node.membership import Papers
+from exchange.node.store_directory import add_own_statement
 from exchange.tlp import Tlp
 from tests.simulator import Simulation, Site, simulation
 from tests.worlds import OFFICERS, keys, signed
@@ -91,7 +92,7 @@ async def away(sim: Simulation, sponsor: Site, mx: Site, *, away_for: int) -> No
     await sim.rounds()
 
 
-async def rotated(sim: Simulation) -> None:
+async def rotated(sim: Simulation, mx: Site) -> None:
     """The newcomer's keys roll over."""
     world, registrar = sim.world, sim.running_hub.registrar
     body = build_rotate(
@@ -103,6 +104,8 @@ async def rotated(sim: Simulation) -> None:
         not_after=world.now + DAY_MS,
     )
     statement = signed(body).with_signature(MX, keys(f"next/{MX}"))
+    digest = statement.hash(world.net)
+    await mx.up.store.db.write(lambda c: add_own_statement(c, digest, "rotate", now=world.now))
     await registrar.submit(statement, ())
     await sim.rounds()
 
@@ -126,7 +129,7 @@ async def test_a_provisional_member_becomes_active_by_what_its_sponsor_has_seen(
     assert OFFLINE in still_open(pe)
     await away(sim, pe, mx, away_for=DAY_MS)
     assert still_open(pe) == [ROTATION]
-    await rotated(sim)
+    await rotated(sim, mx)
     assert still_open(pe) == []
     # what another sponsor has seen is its own
     assert still_open(sim.sites["co-csirt"]) == [FLASH, OFFLINE]
@@ -145,6 +148,7 @@ async def test_a_provisional_member_becomes_active_by_what_its_sponsor_has_seen(
     assert answer.verify(sim.world.net, key, statement=digest).outcome == LOGGED
     await sim.rounds()
     assert mx.up.replica.directory.members[MX].status is Status.ACTIVE
+    assert pe.alarm_codes() == mx.alarm_codes() == []
     with pytest.raises(Refused, match=r"directory\.wrong-status"):
         membership.checked(MX)
 
@@ -153,7 +157,7 @@ async def test_who_is_asked_to_sign_what(sim: Simulation, mx: Site) -> None:
     pe, bb = sim.sites["pe-csirt"], sim.sites["bb-csirt"]
     await acknowledged(sim, pe, mx, after=MINUTE_MS)
     await away(sim, pe, mx, away_for=DAY_MS)
-    await rotated(sim)
+    await rotated(sim, mx)
     await pe.up.membership.activate(pe.hub, MX, pe.up.membership.ready(MX))
     wanted = {
         site.member: [site.up.membership.wants_me(one) for one in await site.up.membership.pending(site.hub)]
