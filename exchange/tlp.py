@@ -39,6 +39,11 @@ class Tlp(Enum):
         return self.name.replace("_", "+").lower()
 
     @property
+    def names_persons(self) -> bool:
+        """Whether it is for the individuals it is addressed to, and nobody beside them."""
+        return self is Tlp.RED
+
+    @property
     def marking_id(self) -> str:
         """The id of the OASIS marking-definition for this TLP 2.0 label."""
         return _MARKING_IDS[self]

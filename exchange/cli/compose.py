@@ -121,7 +121,7 @@ def _is_for_persons(objects: Sequence[RawObject]) -> bool:
 
     The whole file stays then: what such an object refers to is mostly unmarked, and would leave without its label.
     """
-    return any(each.tlp is Tlp.RED for each in objects)
+    return any(each.tlp is not None and each.tlp.names_persons for each in objects)
 
 
 def nothing_left(set_aside: tuple[Aside, ...]) -> Refused:

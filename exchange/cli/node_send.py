@@ -180,7 +180,6 @@ def compose_for(
 def submit(home: Opened, composed: Composed, recipients: Sequence[str], *, separate: bool) -> None:
     """Put the message into the outbox, durably."""
     from exchange.node.store_outbox import Outgoing
-    from exchange.tlp import Tlp
 
     message = composed.message
     outgoing = Outgoing(
@@ -193,7 +192,7 @@ def submit(home: Opened, composed: Composed, recipients: Sequence[str], *, separ
         separate=separate,
         # Compression tells by its length how alike two parts are: only where one hand wrote them all, and never of
         # TLP:RED (§4.2).
-        compress=message.tlp is not Tlp.RED
+        compress=not message.tlp.names_persons
         and (composed.files == 0 or (composed.files == 1 and not message.text)),
     )
     home.desk.submit(outgoing, recipients)
