@@ -8,8 +8,6 @@ from __future__ import annotations
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,12 +15,12 @@ import orjson
 import typer
 
 from exchange.cli.command import Call, command, now_ms
-from exchange.cli.output import pairs, table, utc
+from exchange.cli.hub_lists import applications, hub_store, members
+from exchange.cli.output import pairs, utc
 from exchange.errors import CODES, Refused, Unavailable
 
 if TYPE_CHECKING:
     from exchange.hub.home import Draft
-    from exchange.hub.store import HubStore
 
 HEALTH_SECONDS = 10
 
@@ -132,7 +130,7 @@ def invite(
     from exchange.storage.files import write_private
 
     settings = load_settings(call.home)
-    with _store(call) as store:
+    with hub_store(call) as store:
         invitation = create_invitation(
             store,
             member=member,
@@ -157,51 +155,6 @@ def invite(
     else:
         write_private(output, invitation.to_line().encode("ascii") + b"\n")
         call.out.result({**value, "file": str(output)}, [f"wrote {output}"], next_step=next_step)
-
-
-def applications(call: Call) -> None:
-    """List who has applied and who has signed so far."""
-    with _store(call) as store:
-        found = store.applications_sync()
-    rows = [
-        {
-            "member": one.member,
-            "since": one.since,
-            "until": one.until,
-            "signed_by": list(one.statement.signers),
-        }
-        for one in sorted(found, key=lambda one: one.member)
-    ]
-    cells = [(one.member, utc(one.since), utc(one.until), ", ".join(one.statement.signers)) for one in found]
-    lines = table(("member", "since", "until", "signed by"), sorted(cells)) if rows else ["nobody is waiting"]
-    call.out.result({"applications": rows}, lines)
-
-
-def members(call: Call) -> None:
-    """List the members of the network."""
-    from exchange.directory.state import Directory
-
-    with _store(call) as store:
-        leaves = store.load_leaves_sync()
-    if not leaves:
-        raise Refused("hub.genesis-incomplete")
-    directory = Directory.replay(leaves, now=None)
-    rows = [
-        {
-            "member": one.handle,
-            "country": one.country,
-            "class": one.member_class,
-            "status": one.status.value,
-            "since": one.since,
-        }
-        for _, one in sorted(directory.members.items())
-    ]
-    cells = [
-        (str(row["member"]), str(row["country"]) or "-", str(row["class"]), str(row["status"]))
-        for row in rows
-    ]
-    lines = table(("member", "country", "class", "status"), cells) if rows else ["no members yet"]
-    call.out.result({"members": rows, "size": directory.size}, lines)
 
 
 def health(call: Call) -> None:
@@ -251,22 +204,6 @@ def _code(problem: bytes) -> str:
     except (ValueError, AttributeError):
         code = None
     return code if code in CODES else "hub.unreachable"
-
-
-@contextmanager
-def _store(call: Call) -> Iterator[HubStore]:
-    """The hub's database, beside whoever serves it. Raises Refused home.missing, hub.genesis-incomplete."""
-    from exchange.hub.store import FILE, HubStore
-
-    if not call.home.exists():
-        raise Refused("home.missing", path=str(call.home))
-    if not (call.home / FILE).exists():
-        raise Refused("hub.genesis-incomplete")
-    store = HubStore.open(call.home, owner=False)
-    try:
-        yield store
-    finally:
-        store.close_sync()
 
 
 def _drafted(call: Call, draft: Draft) -> None:
