@@ -217,6 +217,8 @@ CODES: dict[str, str] = {
     "hub.wrong-key": "this home's hub key isn't the one the log names",
     "hub.begun": "the network has begun; its genesis can't be changed any more",
     "hub.no-genesis": "there is no genesis draft here; run `exchange hub init`",
+    "hub.no-change": "there is no change of hub here; run `exchange hub init --replace SNAPSHOT`",
+    "hub.other-change": "the signed copy is of another change of hub than this home's",
     "hub.other-genesis": "the signed copy is of another genesis draft than this home's",
     "hub.address": "the hub can't listen on this host and port",
     "hub.public-certificate": "the certificate or its key can't be used",

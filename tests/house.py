@@ -111,6 +111,7 @@ LAYERS: dict[str, str] = {
         exchange.node.answers
         exchange.node.parts
         exchange.node.notices
+        exchange.node.registration
         exchange.node.succession
         exchange.node.control_messages
         exchange.node.questions
@@ -143,6 +144,7 @@ LAYERS: dict[str, str] = {
         exchange.node.app
         exchange.hub.tls
         exchange.hub.home
+        exchange.hub.takeover
         exchange.hub.metrics
         exchange.hub.http*
         exchange.hub.app

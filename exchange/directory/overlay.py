@@ -13,12 +13,14 @@ from typing import Final
 from exchange.canonical import Fields, Json, b64
 from exchange.directory.bodies import Body
 from exchange.directory.bodies_members import Revoke, Suspend, Veto
+from exchange.directory.bodies_network import HUB_CHANGE
 from exchange.directory.onboarding import EMERGENCY_MS
 from exchange.directory.state import Directory
 from exchange.directory.statements import Statement
+from exchange.directory.succession import check_succession, read_change
 from exchange.errors import Rejected
 
-NOTICES: Final = frozenset({"suspend", "revoke", "veto", "hub-change"})
+NOTICES: Final = frozenset({"suspend", "revoke", "veto", HUB_CHANGE})
 
 
 @dataclass(frozen=True)
@@ -60,13 +62,17 @@ class Lost:
 def read_notice(directory: Directory, statement: Statement, now: int) -> Body:
     """What a statement says that may act at once: it would take effect in the log at `now` (UTC ms).
 
-    Raises Rejected with the code of the rule against it: directory.not-own for a type that is no notice,
-    directory.repeated for one that the log has taken in.
+    A change of hub would elsewhere: where it takes up the log. Raises Rejected with the code of the rule against it:
+    directory.not-own for a type that is no notice, directory.repeated for one that the log has taken in.
     """
-    if directory.read_head(statement).type not in NOTICES:
+    word = directory.read_head(statement).type
+    if word not in NOTICES:
         raise Rejected(
             "directory.not-own", "only a suspend, revoke, veto or hub-change acts outside of the log"
         )
+    if word == HUB_CHANGE:
+        check_succession(directory, statement)
+        return read_change(statement, directory.net)
     return directory.judge(statement, max(now, directory.at))
 
 

@@ -1,7 +1,7 @@
 """When another hub takes the place of one that is lost: may it, on the log that this side holds? (§9.11)
 
 Owns what a change of hub must satisfy before any leaf of the new hub is seen: a reader that is handed one goes back in
-its own log, and an attacker must not be able to make it. Cutting and storing is `node/store_succession`'s business.
+its own log, and an attacker must not be able to make it. Cutting and storing is node/succession's business.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from exchange.directory.bodies_network import HubChange
 from exchange.directory.network import HubTerm
 from exchange.directory.state import Directory
 from exchange.directory.statements import HUB, RECOVERY, Statement
-from exchange.errors import Hold, Rejected
+from exchange.errors import Rejected
 from exchange.keys import STATEMENT
 
 
@@ -24,38 +24,32 @@ def read_change(statement: Statement, net: bytes) -> HubChange:
     return body
 
 
-def check_succession(held: Directory, earlier: Directory | None, statement: Statement) -> HubTerm:
-    """May the log `held` go back to `earlier`, its first from.size leaves, for this change of hub? Its place there.
+def check_succession(held: Directory, statement: Statement) -> HubTerm:
+    """May the log `held` go back to from.size leaves, or on to as many, for this change of hub? Its place there.
 
-    None for `earlier`: this side holds fewer leaves, so that nothing is cut and the root can't be compared yet.
-    The officers of `held` must have signed as well as those of `earlier`: one that was replaced since could otherwise
-    lead every reader back to when it was an officer.
+    The officers of `held` must have signed it, besides those of the log as it was at from.size, who decide whether it
+    takes effect (`Directory.judge`): officers that were replaced since could otherwise lead every reader back.
 
-    Raises Rejected directory.stale (a later hub, or one of the same rank, is in place), directory.wrong-from,
-    directory.no-possession, directory.too-few-officers and the other codes of docs/protocol.md §9.2; Hold
-    hold.directory-behind when hubs in between are unknown here.
+    Raises Rejected directory.repeated (the log has it), directory.stale (a later hub, or one of the same rank, is in
+    place), directory.wrong-from, directory.no-possession, directory.bad-signature, directory.too-few-officers.
     """
-    body = read_change(statement, held.net)
+    body, digest = read_change(statement, held.net), statement.hash(held.net)
+    if held.took_effect(digest):
+        raise Rejected("directory.repeated")
     signers = held.signers_of(statement)
     officers = sum(officer.address in signers for officer in held.officers.values())
-    place = HubTerm(body.size, statement.hash(held.net), by_officers=officers >= held.officers_threshold)
+    place = HubTerm(body.size, digest, by_officers=officers >= held.officers_threshold)
     if body.term <= held.term and not (body.term == held.term and place.outranks(held.terms[-1])):
         raise Rejected("directory.stale", "another hub is in place already")
-    if earlier is not None:
-        earlier.judge(statement, earlier.at)
-    else:
-        _check_ahead(held, body, statement)
-    if not place.by_officers and RECOVERY not in signers:
-        raise Rejected("directory.too-few-officers", "the officers of today haven't signed it")
-    return place
-
-
-def _check_ahead(held: Directory, body: HubChange, statement: Statement) -> None:
     if body.term > held.term + 1:
-        raise Hold("hold.directory-behind", "hubs in between are unknown here")
-    if body.size <= held.size:
+        raise Rejected("directory.wrong-from", "a hub in between is unknown here: take its change first")
+    if body.size <= held.size and held.root(body.size) != body.root:
         raise Rejected("directory.wrong-from")
     signature = dict(statement.signatures).get(HUB)
     if signature is None:
         raise Rejected("directory.no-possession", "the new hub hasn't signed")
     body.hub.keys.signing.verify(STATEMENT, statement.body, signature, code="directory.bad-signature")
+    if not place.by_officers and RECOVERY not in signers:
+        facts = {"officers": (officers, held.officers_threshold)}
+        raise Rejected("directory.too-few-officers", "the officers of today haven't signed it", **facts)
+    return place

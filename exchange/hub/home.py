@@ -77,14 +77,7 @@ def init_home(
     Raises Refused settings.invalid, hub.begun, keystore.*, directory.bad-statement; Unavailable storage.*
     """
     settings = HubSettings.from_mapping({"origins": list(origins), "host": host, "port": port})
-    _make_folder(home)
-    if (home / FILE).exists():
-        _refuse_begun(home)
-    _write_config(home, settings)
-    keystore = _keystore(home, unlock, random)
-    keys = PrivateKeys(keystore.get(SEED))
-    authority = create_authority(keystore, home, now=now)
-    hub = HubIdentity(settings.origins[0], b"" if public_certificate else authority, keys.public)
+    keys, hub = furnish(home, settings, unlock, now=now, random=random, public_certificate=public_certificate)
     wanted = (
         name,
         hub,
@@ -114,6 +107,29 @@ def init_home(
     statement = Statement(body).with_signature(HUB, keys).with_signature(RECOVERY, recovery)
     write_genesis(home / GENESIS, statement)
     return _draft(statement, recovery_seed)
+
+
+def furnish(
+    home: Path,
+    settings: HubSettings,
+    unlock: Unlock,
+    *,
+    now: int,
+    random: Callable[[int], bytes],
+    public_certificate: bool,
+) -> tuple[PrivateKeys, HubIdentity]:
+    """A hub's folder with config.toml, keys and its own CA; what they are from now on. Keys that are there stay.
+
+    Raises Refused hub.begun when it has a log already, keystore.*; Unavailable storage.*
+    """
+    _make_folder(home)
+    if (home / FILE).exists():
+        _refuse_begun(home)
+    _write_config(home, settings)
+    keystore = _keystore(home, unlock, random)
+    keys = PrivateKeys(keystore.get(SEED))
+    authority = create_authority(keystore, home, now=now)
+    return keys, HubIdentity(settings.origins[0], b"" if public_certificate else authority, keys.public)
 
 
 def add_signatures(home: Path, copy: Statement) -> Draft:

@@ -10,6 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Self
 
+from sqlalchemy import Connection
+
+from exchange.directory.checkpoint import Checkpoint
 from exchange.directory.contacts import Part
 from exchange.errors import ExchangeError
 from exchange.header import DirRef
@@ -143,6 +146,17 @@ class HubStore:
     def append_sync(self, first: int, rows: Sequence[tuple[bytes, bytes]]) -> None:
         """Write leaves, for the command that begins the log."""
         self._db.write_sync(lambda c: d.append_leaves(c, first, rows))
+
+    def take_over_sync(
+        self, rows: Sequence[tuple[bytes, bytes]], beside: d.Beside, last: DirRef, said: Checkpoint
+    ) -> None:
+        """Write a former hub's log with the leaf that ends its term, and the last checkpoint it signed."""
+
+        def write(connection: Connection) -> None:
+            d.append_leaves(connection, 0, rows, beside)
+            d.add_checkpoint(connection, last, term=said.term, at=said.at)
+
+        self._db.write_sync(write)
 
     async def leaves_from(self, start: int, *, end: int, most: int) -> list[bytes]:
         """A page of the log."""
