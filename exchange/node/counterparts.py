@@ -45,7 +45,10 @@ _CARD_KIND: Final = "organization"
 
 @dataclass(frozen=True)
 class Standing:
-    """A request with everybody who was asked: `open`, `asked`, `declined` (by all) or `introduced`."""
+    """A request with everybody who was asked: `open`, `asked`, `declined` (by all), `accepted` or `introduced`.
+
+    It stays `accepted` while one of the sides can't be written to.
+    """
 
     request: Request
     asks: tuple[Ask, ...]
@@ -115,8 +118,13 @@ def standings(connection: Transaction, store: Store, *, now: int) -> list[Standi
 def _standing(request: Request, asks: tuple[Ask, ...], now: int) -> Standing:
     if request.introduced_at:
         return Standing(request, asks, "introduced", overdue=False)
-    states = {"asked" if ask.answer != Outcome.DECLINED else "declined" for ask in asks} or {"open"}
-    state = min(states)  # one who hasn't declined is enough
+    answers = {ask.answer for ask in asks}
+    if Outcome.FULL in answers:
+        state = "accepted"
+    elif "" in answers:
+        state = "asked"
+    else:
+        state = "declined" if answers else "open"
     return Standing(request, asks, state, overdue=request.reply_by < now)
 
 
@@ -165,7 +173,7 @@ def accepted(standings_: Iterable[Standing]) -> list[tuple[Request, Ask]]:
     found = []
     for one in standings_:
         yes = [ask for ask in one.asks if ask.answer == Outcome.FULL]
-        if yes and one.state != "introduced":
+        if yes and not one.request.introduced_at:
             found.append((one.request, yes[0]))
     return found
 
