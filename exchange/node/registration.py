@@ -198,7 +198,7 @@ def _naming(
 ) -> list[tuple[Statement, Mapping[str, bytes]]]:
     """The statements that took effect and name any of these parts, each with its parts by level."""
     found = []
-    for leaf, code in judged:
+    for leaf, code in judged[1:]:  # the genesis names none
         statement = Leaf.from_bytes(leaf, net).statement
         if code or parse_head(statement.body, net)[0].type not in _NAMING:
             continue
