@@ -231,11 +231,12 @@ class Replica:
         self, hub: HubApi, offered: SignedCheckpoint, *, again: bool = False
     ) -> tuple[SignedCheckpoint, Checkpoint] | None:
         """A checkpoint of the hub that may follow the held one; None when the hub is behind and has been helped."""
-        directory = self.directory
+        directory, once = self.directory, ""
         try:
             checkpoint = offered.verify(self._net, directory)
             if checkpoint.term < max(self._least_term, directory.term):
                 again = True  # no help: it is another hub's log by now
+                once = f"term {checkpoint.term}"
                 raise Rejected("directory.rollback", "a hub that another has taken the place of")
             compare(self._newest, offered, directory, self._net)
         except Rejected as fault:
@@ -246,7 +247,7 @@ class Replica:
                 return await self._checked(
                     hub, SignedCheckpoint.from_json(await hub.checkpoint()), again=True
                 )
-            await self._alarm_over(fault, offered)
+            await self._alarm_over(fault, offered, once=once)
             raise
         return offered, checkpoint
 
@@ -327,7 +328,7 @@ class Replica:
                 hub, self.directory, stored, offered, adopted=adopted, clock=self._clock
             )
         except (Rejected, Damaged) as fault:
-            await self._alarm_over(fault, offered)
+            await self._alarm_over(fault, offered, once=f"term {offered.claim(self._net).term}")
             raise
         self._directory = log.directory
 
@@ -381,11 +382,12 @@ class Replica:
             await self.compare_with_peer(peer, note)
 
     async def _alarm_over(
-        self, fault: ExchangeError, offered: SignedCheckpoint, subject: str = "hub"
+        self, fault: ExchangeError, offered: SignedCheckpoint, subject: str = "hub", *, once: str = ""
     ) -> None:
+        """Note an alarm with both views as evidence: one a checkpoint, or one for what `once` says."""
         held = self._newest.to_json() if self._newest else {}
         evidence = dumps({"held": held, "offered": offered.to_json()})
-        key = f"{fault.code}/{b64(offered.hash(self._net))}"
+        key = f"{fault.code}/{once or b64(offered.hash(self._net))}"
         now = self._clock()
         await self._store.db.write(
             lambda c: raise_alarm(c, key=key, at=now, code=fault.code, subject=subject, evidence=evidence)

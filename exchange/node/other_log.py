@@ -6,6 +6,7 @@ Everything is judged on a copy; whoever asked takes it over or doesn't (director
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -106,7 +107,7 @@ async def read_other_log(
     if copy.root_with(fresh) != claim.root:
         raise Damaged("directory.bad-leaf", "the leaves don't lead to the checkpoint's root")
     if cut:
-        check_succession(held, _first_statement(fresh, held.net))
+        check_succession(held, _change_at_start(fresh, held.net))
     came, hold = await judge_leaves(copy, fresh, clock)
     if hold is not None:
         raise hold
@@ -114,7 +115,10 @@ async def read_other_log(
         offered.verify(held.net, copy)
     except Hold:
         raise Rejected("checkpoint.bad-signature", "its log has no such term") from None
-    _check_changes(copy, start, cut=cut, adopted=adopted)
+    if cut and start not in {term.index for term in copy.terms}:
+        raise Rejected("directory.split", "it leaves the own log where no change of hub took effect")
+    if adopted is not None and not copy.took_effect(adopted.hash(held.net)):
+        raise Rejected("directory.split", "it has another change of hub than the one this node goes by")
     return OtherLog(copy, start, came)
 
 
@@ -137,16 +141,11 @@ async def _difference(
     return start, everything[start:]
 
 
-def _first_statement(fresh: Sequence[bytes], net: bytes) -> Statement:
-    if not fresh:
-        raise Rejected("directory.rollback")
-    return Leaf.from_bytes(fresh[0], net).statement
-
-
-def _check_changes(copy: Directory, start: int, *, cut: bool, adopted: Statement | None) -> None:
-    """The own log is left only where a change of hub says so, and for the one that this node goes by."""
-    indices = {term.index for term in copy.terms}
-    if cut and start not in indices:
-        raise Rejected("directory.split", "it leaves the own log where no change of hub took effect")
-    if adopted is not None and not copy.took_effect(adopted.hash(copy.net)):
-        raise Rejected("directory.split", "it has another change of hub than the one this node goes by")
+def _change_at_start(fresh: Sequence[bytes], net: bytes) -> Statement:
+    """The change of hub that makes the hub's log leave the own one. Raises Rejected directory.split where none does."""
+    if fresh:
+        statement = Leaf.from_bytes(fresh[0], net).statement
+        with contextlib.suppress(Rejected):
+            read_change(statement, net)
+            return statement
+    raise Rejected("directory.split", "it leaves the own log where no change of hub is")
