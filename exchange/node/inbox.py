@@ -191,6 +191,8 @@ class Inbox:
             links.close_number(connection, header.sender, header.lane, opened.meta.reseal_of.seq)
         if self._contradicts(connection, header):
             marks |= {"directory"}
+        if self._replica.overlay.distrusted(header.sender, header.skid) is not None:
+            marks |= {UNVERIFIED}  # by a notice of this very page, which was judged whole before
         if good.control is not None:
             control(connection)
         else:
