@@ -79,6 +79,8 @@ LAYERS: dict[str, str] = {
         exchange.formats.incident
         exchange.formats.cover
         exchange.formats.text
+        exchange.formats.contact_table
+        exchange.formats.contact_preview
         exchange.formats.registry
     """,
     "storage": """
@@ -125,6 +127,7 @@ LAYERS: dict[str, str] = {
         exchange.node.condition
         exchange.node.writing
         exchange.node.counterparts
+        exchange.node.contact_tests
         exchange.node.secretariat
         exchange.node.sync
         exchange.hub.bells
