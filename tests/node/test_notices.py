@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from exchange.canonical import ZERO32, sha256
 from exchange.content import Notice
-from exchange.directory.bodies_members import BY_NETWORK, OWN, build_revoke, build_status, build_suspend
+from exchange.directory.bodies_members import OWN, build_revoke, build_status, build_suspend
 from exchange.directory.members import Move
 from exchange.directory.statements import Statement
 from exchange.limits import DAY_MS, HOUR_MS, MINUTE_MS
@@ -18,21 +18,20 @@ from tests.worlds import OFFICERS, signed
 OFFICER_NAMES = tuple(f"officer/{name}" for name in OFFICERS)
 
 
-def a_revoke(sim: Simulation, handle: str, *, since: int, by: str = OWN) -> Statement:
-    """The member's current key is revoked, by itself or by the network."""
+def a_revoke(sim: Simulation, handle: str, *, since: int) -> Statement:
+    """The member revokes its current key."""
     world = sim.world
     member = world.directory.members[handle]
     body = build_revoke(
         net=world.net,
         address=handle,
-        by=by,
+        by=OWN,
         ground="stolen",
         skid=member.keys.signing.skid(world.net),
         since=since,
         not_after=world.now + DAY_MS,
     )
-    signers = (handle,) if by == OWN else (*OFFICER_NAMES, "pe-csirt", "bb-csirt")
-    return signed(body, *signers)
+    return signed(body, handle)
 
 
 def a_suspend(sim: Simulation, handle: str, *signers: str, days: int = 30) -> Statement:
@@ -122,7 +121,7 @@ async def test_notice_acts_while_the_hub_hides_the_log(sim: Simulation, pe: Site
     sent, received = pe.send("co-csirt"), co.send("pe-csirt")
     await sim.rounds()
     freeze(pe)
-    revoke = a_revoke(sim, "co-csirt", since=sim.world.now - HOUR_MS, by=BY_NETWORK)
+    revoke = a_revoke(sim, "co-csirt", since=sim.world.now - HOUR_MS)
     await tell(bb, revoke, "pe-csirt")
     await bb.once()
     queued = pe.send("co-csirt")
