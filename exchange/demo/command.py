@@ -55,11 +55,13 @@ def demo(
         logs.mkdir(mode=PRIVATE)
         with Servers(logs) as servers:  # first, so that it imports beside us
             value = _run(root, servers, json=json, quiet=quiet, sabotage=sabotage, data=data)
-            if json:
-                sys.stdout.write(orjson.dumps(value).decode() + "\n")
-                sys.stdout.flush()
-            if keep:
-                _stay()
+            # whoever reads the object may send the signal at once
+            with contextlib.suppress(SystemExit) if keep else contextlib.nullcontext():
+                if json:
+                    sys.stdout.write(orjson.dumps(value).decode() + "\n")
+                    sys.stdout.flush()
+                while keep:
+                    signal.pause()
     raise typer.Exit(_exit_code(value))
 
 
@@ -127,10 +129,3 @@ def _ending_on_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _stay() -> None:
-    """Leave all up until a signal says that it is enough."""
-    with contextlib.suppress(SystemExit):
-        while True:
-            signal.pause()
