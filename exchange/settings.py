@@ -43,6 +43,9 @@ class HubLimits:
     strangers_per_second: int = _number(
         50, 1
     )  # requests without a valid token of one address, four times at once
+    statements_per_day: int = _number(
+        1000, 1
+    )  # of one member with its units, or one officer; as many at once
     sockets_per_member: int = _number(8, 1)
     quota_envelopes: int = _number(limits.QUOTA_ENVELOPES, 1, limits.QUOTA_ENVELOPES)
     quota_bytes: int = _number(limits.QUOTA_BYTES, 1, limits.QUOTA_BYTES)

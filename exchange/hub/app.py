@@ -49,7 +49,7 @@ ROOM_BYTES: Final = 256 * 1024 * 1024  # of requests in work, and as much of ans
 LINGER_SECONDS: Final = 5  # for what a refused caller still sends, so that it reads why
 BACKLOG: Final = 512
 SPARE_FILES: Final = 256  # beside connections: database, log, libraries
-TLS_SECONDS: Final = 24 * 3600
+DAY_SECONDS: Final = 24 * 3600
 
 _log = logs.logger("hub")
 
@@ -185,6 +185,11 @@ async def _context(
         strangers=Rate(
             per_second=limits.strangers_per_second, burst=4 * limits.strangers_per_second, seconds=seconds
         ),
+        statements=Rate(
+            per_second=limits.statements_per_day / DAY_SECONDS,
+            burst=limits.statements_per_day,
+            seconds=seconds,
+        ),
         bodies=Room(ROOM_BYTES, share=CALLER_BYTES),
         answers=Room(ROOM_BYTES, share=CALLER_BYTES),
     )
@@ -281,7 +286,7 @@ def _chores(context: Context, tls: ServerTls | None) -> list[Coroutine[None, Non
         _every(limits.expiry_seconds, keep_time),
         _every(limits.checkpoint_seconds, context.registrar.renew),
         _every(limits.checkpoint_seconds, context.store.fold),
-        _every(TLS_SECONDS, renew_certificate),
+        _every(DAY_SECONDS, renew_certificate),
     ]
 
 

@@ -35,6 +35,7 @@ class Context:
     free_bytes: Callable[[], int]
     members: Rate
     strangers: Rate
+    statements: Rate  # of a member with all its units, or of an officer
     bodies: Room  # requests', from the first byte to the answer
     answers: Room  # pages', until the caller has read them
     stopping: bool = False

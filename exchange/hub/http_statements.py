@@ -10,6 +10,7 @@ from aiohttp import web
 from exchange import policy
 from exchange.canonical import ADDRESS, Fields, Json, b64, b64_text, text_b64, unb64
 from exchange.directory.contacts import LEVELS, MAX_PART, SALT_BYTES, Part
+from exchange.directory.network import member_of
 from exchange.directory.prekeys import MAX_REFS
 from exchange.directory.statements import Statement, read_signatures, signatures_json
 from exchange.directory.waiting import MAX_REASON, REJECTED, WITHDRAWN
@@ -31,6 +32,10 @@ async def post_statement(request: web.Request) -> web.Response:
     caller = await authenticate(request, VOTERS | Who.STRANGER, reading=True)
     value = await read_json(request, caller, ("body", "signatures"), besides=("records", "parts"))
     records, parts = _records(value.pop("records", [])), _parts(value)
+    if caller.who is Who.MEMBER:
+        context.statements.take(member_of(caller.address))
+    elif caller.who is Who.OFFICER:
+        context.statements.take(caller.address)
     statement = Statement.from_json(value)
     head = context.registrar.directory.read_head(statement)
     if caller.who is Who.STRANGER and head.type not in FROM_ANYBODY:

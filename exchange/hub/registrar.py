@@ -16,7 +16,7 @@ import orjson
 from exchange import policy
 from exchange.canonical import MAX_INT, unframed
 from exchange.directory.bodies import Body, parse_body
-from exchange.directory.bodies_network import build_tick
+from exchange.directory.bodies_network import HUB_CHANGE, build_tick
 from exchange.directory.checkpoint import Checkpoint, SignedCheckpoint, check_consistent
 from exchange.directory.contacts import Part
 from exchange.directory.log import Leaf
@@ -35,7 +35,7 @@ from exchange.limits import DAY_MS, MAX_BATCH_BYTES, MAX_LEAF, PAGE_BYTES, SECON
 
 MAX_RECOVERED: Final = MAX_BATCH_BYTES  # bytes of leaves that one upload may bring back
 # what takes trust from somebody: announced before all mail (docs/protocol.md §8.1)
-URGENT: Final = frozenset({"suspend", "revoke", "veto", "hub-change"})
+URGENT: Final = frozenset({"suspend", "revoke", "veto", HUB_CHANGE})
 RECENT_MS: Final = 30 * DAY_MS  # how long such a leaf makes a run's first checkpoint an urgent one
 
 
@@ -185,6 +185,9 @@ class Registrar:
             for leaf in offered:
                 self.directory.apply(leaf, now=None)
             await self._drop_unnamed()
+            self._note_urgent(
+                _type_of(Leaf.from_bytes(leaf, self.net).statement, self.net) for leaf in offered
+            )
             self._ahead = {ahead: root for ahead, root in self._ahead.items() if ahead > size}
             await self._sign_checkpoint()
             return size
@@ -268,6 +271,10 @@ class Registrar:
                 fault.facts["submission"] = self._superseded(statement, digest).to_json()
             raise
         brought = check_parts(self.net, body, parts, here=self._parts)
+        if (
+            body.head.type == HUB_CHANGE
+        ):  # this hub's own end: the first leaf of its successor, not one of its own
+            raise Rejected("directory.wrong-from", "the new hub logs this, on the log up to there")
         beside = Beside(
             records=check_records(self.directory, body, records),
             parts=brought,
@@ -285,8 +292,7 @@ class Registrar:
         await self._store.append(index, [(leaf, statement.hash(self.net))], beside)
         self.directory.apply(leaf, now=None)
         self._parts = (self._parts | beside.parts.keys()) - set(beside.unnamed)
-        if body.head.type in URGENT:
-            self._urgent = self._number + 1
+        self._note_urgent([body.head.type])
         await self._drop_unnamed()
         await self._sign_checkpoint()
 
@@ -310,8 +316,12 @@ class Registrar:
         for leaf in map(partial(Leaf.from_bytes, net=self.net), reversed(leaves)):
             if leaf.at < since:
                 break
-            if _takes_trust(leaf.statement, self.net):
-                self._urgent = 1  # whoever connects in this run may not have heard
+            self._note_urgent([_type_of(leaf.statement, self.net)])  # whoever connects may not have heard
+
+    def _note_urgent(self, types: Iterable[str]) -> None:
+        """Leaves of these types are in the log: does the next checkpoint go before all mail?"""
+        if any(kind in URGENT for kind in types):
+            self._urgent = self._number + 1
 
     async def _restore_parts(self, statement: Statement, parts: Sequence[Part]) -> None:
         named = self.directory.named_parts()
@@ -353,11 +363,11 @@ class Registrar:
         return max(self._clock(), self.directory.at)
 
 
-def _takes_trust(statement: Statement, net: bytes) -> bool:
+def _type_of(statement: Statement, net: bytes) -> str:
     try:
-        return parse_head(statement.body, net)[0].type in URGENT
+        return parse_head(statement.body, net)[0].type
     except Rejected:
-        return False  # the genesis, or a leaf without effect
+        return ""  # the genesis, or a leaf without effect
 
 
 def _may_call(directory: Directory, handle: str) -> bool:

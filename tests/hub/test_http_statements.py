@@ -10,12 +10,13 @@ import pytest
 
 from exchange.canonical import Json, b64, text_b64, unframed
 from exchange.directory.bodies_members import build_rotate
+from exchange.directory.checkpoint import SignedCheckpoint
 from exchange.directory.members import Move
 from exchange.directory.statements import Statement, signatures_json
 from exchange.directory.waiting import MAX_REASON, application_hash
 from exchange.limits import DAY_MS
-from exchange.protocol import PENDING, STATEMENTS
-from tests.hub.statements import ALBA, BRUNO, a_part, claim, outcome, post, record, status, suspension
+from exchange.protocol import PENDING, STATEMENTS, items
+from tests.hub.statements import ALBA, BRUNO, a_part, claim, outcome, post, record, status, suspension, unit
 from tests.hub_server import Answer, Hub, invite, running_hub
 from tests.hub_services import chance
 from tests.worlds import World, a_member, keys, signed
@@ -41,6 +42,32 @@ async def test_strangers_statements_are_counted(world: World, tmp_path: Path) ->
         found = [(await post(hub, statement, issuer=None)).code for _ in range(6)]
         assert found[0] == "directory.not-own"
         assert found[-1] == "rate.too-many"
+
+
+async def test_statements_of_a_member_with_its_units_are_counted(world: World, tmp_path: Path) -> None:
+    async with running_hub(world, tmp_path / "hub", limits={"statements_per_day": 3}) as hub:
+        await post(hub, unit(world, "pe-csirt/tracing"))
+        for issuer in ("pe-csirt", "pe-csirt/tracing"):
+            part = a_part("pe-csirt", "members", "x")
+            await post(hub, record(world, "pe-csirt", part), part, issuer=issuer)
+        over = await post(hub, unit(world, "pe-csirt/authority"), issuer="pe-csirt/tracing")
+        assert (over.status, over.code) == (429, "rate.too-many")
+        assert over.json["retry_after"] > 3600
+        part = a_part("co-csirt", "members", "x")
+        assert (await post(hub, record(world, "co-csirt", part), part, issuer="co-csirt")).status == 200
+
+
+async def test_hub_tells_the_time_when_nobody_speaks(world: World, tmp_path: Path) -> None:
+    async with running_hub(world, tmp_path / "hub", limits={"expiry_seconds": 1}) as hub:
+        await post(hub, suspension(world, "co-csirt", ALBA))
+        (hello,) = items((await hub.call("GET", "/v1/mailbox")).body)
+        world.advance(DAY_MS)
+        news = await hub.call("GET", f"/v1/mailbox?after={hello.cursor}&wait=60")
+        (item,) = items(news.body)
+        told = SignedCheckpoint.from_json(orjson.loads(item.payload)).claim(world.net)
+        assert told.size == world.directory.size + 1
+        # its calls are its own again
+        assert (await hub.call("GET", PENDING, issuer="co-csirt")).status == 200
 
 
 async def test_waiting_statement_is_listed_signed_and_logged(world: World, tmp_path: Path) -> None:

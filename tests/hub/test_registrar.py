@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from exchange.canonical import framed
+from exchange.canonical import ZERO32, framed
+from exchange.directory.bodies_network import build_hub_change
 from exchange.directory.checkpoint import SignedCheckpoint
+from exchange.directory.members import HubIdentity
 from exchange.directory.prekeys import PrekeyRecord
 from exchange.directory.state import Directory
 from exchange.directory.statements import Statement
@@ -18,7 +20,7 @@ from exchange.keys import PrekeyPublic
 from exchange.limits import DAY_MS, HOUR_MS, SECOND_MS
 from exchange.settings import HubLimits
 from tests.hub_services import Services, chance, services
-from tests.worlds import World, make_world, prekey_secret, signed
+from tests.worlds import World, keys, make_world, prekey_secret, signed
 
 SETTLING = HubLimits(settle_seconds=30)
 
@@ -182,6 +184,23 @@ async def test_hub_with_another_key_does_not_start(world: World, tmp_path: Path)
         pass
     world.hub_keys = world.member_keys["pe-csirt"]
     assert await code_of(_start(world, tmp_path)) == "hub.wrong-key"
+
+
+async def test_hub_does_not_log_its_own_successor(world: World, tmp_path: Path) -> None:
+    async with services(world, tmp_path) as hub:
+        body = build_hub_change(
+            net=world.net,
+            size=world.directory.size,
+            root=world.directory.root(),
+            hub=HubIdentity("https://new.example", b"", keys("new hub").public),
+            term=1,
+            after=ZERO32,
+            not_after=world.now + DAY_MS,
+        )
+        change = signed(body, "officer/alba", "officer/bruno").with_signature("hub", keys("new hub"))
+        assert await code_of(hub.registrar.submit(change, ())) == "directory.wrong-from"
+        assert world.append(change).effective  # it is a good one, as the first leaf of the new hub
+        assert hub.registrar.directory.size == 7
 
 
 async def _start(world: World, folder: Path) -> None:

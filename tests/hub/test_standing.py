@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from exchange.canonical import b64
+from exchange.canonical import ZERO32, framed
 from exchange.directory.bodies_members import build_revoke
 from exchange.directory.members import Move
 from exchange.directory.statements import Statement
@@ -124,6 +124,24 @@ async def test_news_that_takes_trust_goes_before_all_mail(world: World, tmp_path
         assert [item.type for item in page.items] == [ITEM_CHECKPOINT, ITEM_DELIVERY, ITEM_DELIVERY]
 
 
+async def test_recovered_leaf_that_takes_trust_is_such_news_too(world: World, tmp_path: Path) -> None:
+    early, late = tmp_path / "early", tmp_path / "late"
+    early.mkdir()
+    late.mkdir()
+    async with services(world, early):
+        pass  # a copy without the suspension
+    async with services(world, late) as hub:
+        await send(hub, suspension(world, "bb-csirt", ALBA, BRUNO), by=ALBA)
+        longest, lost = hub.registrar.checkpoint, await hub.registrar.leaves(7)
+    async with services(world, early, epoch="second") as hub:
+        made = sealed(world, hub.registrar.dir_ref, lane="flash", to=["co-csirt"])
+        assert codes(await put(hub, made)) == [""]
+        await hub.registrar.take_checkpoint(longest)
+        await hub.registrar.take_leaves(framed(lost))
+        page = await _poll(hub, "co-csirt", "")
+        assert [item.type for item in page.items] == [ITEM_CHECKPOINT, ITEM_DELIVERY]
+
+
 async def test_unit_has_a_mailbox_and_receipts_of_its_own(world: World, tmp_path: Path) -> None:
     async with services(world, tmp_path) as hub:
         await send(hub, unit(world, TRACING), by="co-csirt")
@@ -166,7 +184,7 @@ async def test_what_is_due_is_told_before_the_next_statement(world: World, tmp_p
     async with services(world, tmp_path) as hub:
         await send(hub, suspension(world, "co-csirt", ALBA), by=ALBA)
         world.advance(DAY_MS)
-        assert b64(hub.registrar.directory.last_hash("network", "time")) == b64(bytes(32))
+        assert hub.registrar.directory.last_hash("network", "time") == ZERO32
         leaving = status(world, "co-csirt", Move.LEAVE, until=world.now + DAY_MS)
         await send(hub, signed(leaving.body, "co-csirt"), by="co-csirt")
         assert hub.registrar.directory.size == 10  # the tick, then the statement
