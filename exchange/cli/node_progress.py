@@ -14,7 +14,8 @@ from exchange.cli.command import now_ms
 from exchange.cli.node_home import Opened, asking
 from exchange.cli.output import one_line, utc
 from exchange.cli.waiting import age, lacks, reminder, statement_id, what
-from exchange.directory.members import Member, Status
+from exchange.directory.members import Member
+from exchange.directory.onboarding import is_provisional
 from exchange.errors import ExchangeError, Refused
 from exchange.node.checklist import FLASH, OFFLINE, ROTATION, Item
 from exchange.node.home import INVITATION
@@ -34,6 +35,7 @@ def progress(home: Opened, server: Json | None) -> dict[str, Any]:
     value: dict[str, Any] = {
         "state": "member" if member else "unknown",
         "status": member.status.value if member else "",
+        "provisional": member is not None and is_provisional(member),
         "sponsors": list(member.sponsors) if member else [],
         "rotated": bool(member and member.rotations),
         "waiting": {},
@@ -58,7 +60,7 @@ def progress_lines(value: dict[str, Any]) -> list[str]:
         lines.append(f"still missing: {row['lacks']}")
     elif value["state"] in ("rejected", "withdrawn"):
         lines.append(f"application: {value['state']}: {one_line(row['reason'], 200) or 'no reason given'}")
-    if value["status"] == Status.PROVISIONAL.value:
+    if value["provisional"]:
         lines += [
             f"standing: provisional; you may write to {', '.join(value['sponsors'])} and the secretariat",
             "checklist, which your sponsors' nodes keep:",
@@ -66,7 +68,7 @@ def progress_lines(value: dict[str, Any]) -> list[str]:
             "  [?] acknowledge a sponsor's flash message within 15 minutes: exchange node ack ID",
             "  [?] stop your node for 24 h while a sponsor sends, then serve again",
         ]
-    elif value["status"] and value["status"] != Status.ACTIVE.value:
+    elif value["status"]:
         lines.append(f"standing: {value['status']}")
     lines += [
         f"{one['about']} waits for your signature ({one['what']}) for {age(one['since'], now)}: {one['command']}"

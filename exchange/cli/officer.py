@@ -13,19 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from exchange.cli.command import Call, command, now_ms
+from exchange.cli.officer_signing import Document, Heard, Member, opened, sign_pending
 from exchange.cli.output import one_line, pairs, safe, table
 from exchange.errors import Refused
 
 if TYPE_CHECKING:
     from exchange.cli.officer_home import OfficerHome
     from exchange.cli.officer_view import View
-    from exchange.directory.waiting import Application, Pending
-
-Member = Annotated[str, typer.Argument(help="Handle of the member.")]
-Heard = Annotated[str | None, typer.Option(help="The digits as you heard them; refused if they differ.")]
-Document = Annotated[
-    Path | None, typer.Option(help="The document that says why; its SHA-256 goes into the log.")
-]
+    from exchange.directory.waiting import Application
 
 
 def register(group: typer.Typer) -> None:
@@ -262,27 +257,6 @@ def sign(
     asyncio.run(run())
 
 
-async def sign_pending(call: Call, view: View, one: Pending) -> None:
-    """Show a pending statement, ask, sign it, and say what comes next."""
-    from exchange.cli.waiting import lacks, pending_lines, pending_value
-
-    net = view.directory.net
-    value = pending_value(one, view.lack(one.statement), net)
-    for line in pending_lines(one, value, now_ms()):
-        call.out.note(line)
-    call.confirm("Sign this?")
-    outcome = (await view.sign(one)).outcome
-    digest = one.statement.hash(net)
-    still = [each for each in await view.pending() if each.statement.hash(net) == digest]
-    missing = lacks(view.lack(still[0].statement)) if still else ""
-    next_step = f"still missing: {missing}; the others see it with `officer applications`" if missing else ""
-    call.out.result(
-        {**value, "outcome": outcome, "lacks": missing or "nothing"},
-        [f"signed {value['what']} of {value['about']}: {outcome}"],
-        next_step=next_step,
-    )
-
-
 def _approve_genesis(call: Call, home: OfficerHome, path: Path, digits: str | None) -> None:
     from exchange.cli.officer_home import genesis_of, read_genesis, write_public
     from exchange.cli.waiting import check_digits
@@ -327,10 +301,3 @@ async def _application(view: View, member: str) -> Application:
     if one is None:
         raise Refused("application.unknown")
     return one
-
-
-def opened(call: Call) -> OfficerHome:
-    """The officer's home of this call. Raises Refused home.missing, keystore.*."""
-    from exchange.cli.officer_home import OfficerHome
-
-    return OfficerHome.open(call.home, call.unlock())

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from exchange.cli.command import Call, command, now_ms
-from exchange.cli.officer import Document, Heard, Member, opened, sign_pending
+from exchange.cli.officer_signing import Document, Heard, Member, opened, sign_pending
 from exchange.cli.output import safe, utc
 from exchange.errors import Refused
 
@@ -118,10 +118,11 @@ def recover(call: Call, *, member: Member, file: Path, digits: Heard = None) -> 
 
 async def propose_activation(call: Call, view: View, member: str, document: Path | None) -> None:
     """Begin the statement that makes a provisional member active, for its sponsors to check."""
-    from exchange.directory.members import Move, Status
+    from exchange.directory.members import Move
+    from exchange.directory.onboarding import is_provisional
 
     one = view.directory.member(member)
-    if one.status is not Status.PROVISIONAL:
+    if not is_provisional(one):
         raise Refused(
             "application.unknown", f"nothing waits for {member}, which is {one.status.value}: `applications`"
         )

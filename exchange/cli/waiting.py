@@ -16,7 +16,7 @@ import orjson
 from exchange.canonical import Json, b64, loads
 from exchange.cli.command import Call
 from exchange.cli.output import one_line, pairs, safe, utc
-from exchange.directory.members import Status
+from exchange.directory.onboarding import is_provisional
 from exchange.directory.records import load
 from exchange.directory.statements import HEAD
 from exchange.directory.waiting import ANSWER_DAYS, MAX_DOCUMENT, Application, Lack, Pending, is_late
@@ -107,7 +107,7 @@ def admitted_next(one: Application) -> str:
     """What comes after an application was logged."""
     handle = one.member.handle
     then = f"{handle}: exchange node serve"
-    if one.member.status is Status.PROVISIONAL:
+    if is_provisional(one.member):
         then += f"; it is provisional until its sponsors have seen its checklist done: exchange node sponsor {handle}"
     return then
 

@@ -135,6 +135,11 @@ def is_founding(member: Member) -> bool:
     return member.status is Status.ACTIVE
 
 
+def is_provisional(member: Member) -> bool:
+    """Does its checklist still stand before it (docs/protocol.md §9.16)?"""
+    return member.status is Status.PROVISIONAL
+
+
 def may_sponsor(member: Member) -> bool:
     """May this member's signature help another one in? One without a country can't: countries are counted."""
     return member.status in _MAY_SPONSOR and member.country != ""

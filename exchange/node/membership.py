@@ -133,7 +133,7 @@ class Membership:
             isinstance(parsed, Add)
             and parsed.head.not_after > self._sources.clock()
             and (document, parsed.member.agreement) == (papers.document, papers.agreement)
-            and (parsed.member.status is Status.ACTIVE) == papers.founding
+            and onboarding.is_founding(parsed.member) == papers.founding
         )
 
     async def own_application(self, hub: HubApi) -> Application | None:
@@ -204,7 +204,7 @@ class Membership:
     def is_provisional(self, handle: str) -> bool:
         """Whether the log has that member, and as provisional."""
         member = self._replica.directory.members.get(handle)
-        return member is not None and member.status is Status.PROVISIONAL
+        return member is not None and onboarding.is_provisional(member)
 
     async def look_ahead(self, hub: HubApi) -> None:
         """Judge from now on by the log as the hub shows it: in memory only, to tell people what is missing."""
@@ -238,7 +238,7 @@ class Membership:
         Raises Refused directory.unknown-member, directory.wrong-status.
         """
         member = self._replica.directory.member(handle)
-        if member.status is not Status.PROVISIONAL:
+        if not onboarding.is_provisional(member):
             raise Refused("directory.wrong-status", f"{handle} is {member.status.value}")
         copies = self._store.db.read_sync(lambda c: copies_to(c, handle, since=member.since))
         return checklist.check(member, copies)
