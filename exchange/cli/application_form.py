@@ -6,16 +6,15 @@ Owns that choice and the template. What a document must say is directory/record_
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from datetime import tzinfo
 from pathlib import Path
 from typing import Any, Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import orjson
 
 from exchange.canonical import b64
 from exchange.cli.command import Call
 from exchange.cli.waiting import paper_hash
+from exchange.cli.zones import zones
 from exchange.directory.record_rules import check_application, write, write_bytes
 from exchange.directory.records import Application, to_bytes
 from exchange.directory.waiting import MAX_DOCUMENT
@@ -99,14 +98,6 @@ def read_document(call: Call, file: Path | None, answers: Answers, *, optional: 
     if optional and not answers.any_given:
         return b""
     return _checked(write(Application, _asked(call, answers)))
-
-
-def zones(name: str) -> tzinfo | None:
-    """The rules of an IANA zone on this machine; None for an unknown one."""
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return None
 
 
 def _checked(application: Application) -> bytes:
