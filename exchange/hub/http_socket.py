@@ -47,6 +47,16 @@ def _close_code(code: str) -> int:
     return _CLOSE.get(code) or _CLOSE.get(code.partition(".")[0], GOING_AWAY)
 
 
+async def _either(*events: asyncio.Event) -> None:
+    """Wait until one of them is set."""
+    waiting = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for one in waiting:
+            one.cancel()
+
+
 class _Closed(Exception):
     """The other end is gone."""
 
@@ -178,7 +188,7 @@ class Session:
             left = limits.socket_bytes - self._bytes
             if self._in_flight and (left <= 0 or len(self._in_flight) >= limits.socket_items):
                 self._room.clear()
-                await self._room.wait()
+                await _either(self._room, bell)  # the bell too: trust may end while the node is slow
                 continue
             page = await mailboxes.look(self._address, self._cursor, most=min(PUSH_BYTES, left))
             for item in page.items[: limits.socket_items - len(self._in_flight)]:

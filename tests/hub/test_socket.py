@@ -183,7 +183,8 @@ async def test_loss_of_trust_closes_it_at_once(news: str, world: World, tmp_path
         "removed": status(world, "co-csirt", Move.REMOVE, ALBA, BRUNO),
         "revoked": Statement(revoke).with_signature("co-csirt", keys("revoke/co-csirt")),
     }
-    async with running_hub(world, tmp_path / "hub") as hub, online(hub, "co-csirt") as node:
+    slow = {"socket_items": 1}  # the node has stored nothing, so that nothing more would be sent
+    async with running_hub(world, tmp_path / "hub", limits=slow) as hub, online(hub, "co-csirt") as node:
         await node.item()
         assert (await post(hub, statements[news])).status == 200
         assert await node.closed() == 4401
