@@ -162,10 +162,11 @@ def question(writer: Writer, book: Book, request: Request, contact: str) -> tupl
     return message, Ask(message_id, request.id, contact, address, writer.now, case)
 
 
-def ask(connection: Transaction, store: Store, message: Outgoing, asked: Ask) -> None:
-    """Queue the question and note whom it goes to."""
-    store_outbox.add(connection, store.cipher, message, [asked.address], now=asked.at)
-    rows.put_ask(connection, store.cipher, asked)
+def ask(connection: Transaction, store: Store, made: Iterable[tuple[Outgoing, Ask]]) -> None:
+    """Queue these questions and note whom they go to."""
+    for message, asked in made:
+        store_outbox.add(connection, store.cipher, message, [asked.address], now=asked.at)
+        rows.put_ask(connection, store.cipher, asked)
 
 
 def accepted(standings_: Iterable[Standing]) -> list[tuple[Request, Ask]]:

@@ -13,9 +13,9 @@ from exchange.directory.book import Book
 from exchange.directory.contacts import Part
 from exchange.errors import Refused
 from exchange.formats.cover import carried_objects, read_message
-from exchange.limits import DAY_MS, HOUR_MS
+from exchange.limits import DAY_MS, HOUR_MS, MINUTE_MS
 from exchange.message import Kind, Message, Outcome, Urgency
-from exchange.node import counterparts, store_parts
+from exchange.node import contact_tests, counterparts, store_parts
 from exchange.node.membership import CONFIRMED
 from exchange.node.store import set_fact
 from exchange.node.writing import Writer
@@ -160,10 +160,10 @@ async def ask(sim: Simulation, contact: str) -> str:
     writer = Writer(node.replica.directory, node.identity, node.sources)
     parts = await node.store.db.read(lambda c: store_parts.all_parts(c, node.store.cipher))
     book = Book.build(node.replica.directory, parts, sim.world.now)
-    message, asked = counterparts.question(writer, book, standings(sim)[0].request, contact)
-    await node.store.db.write(lambda c: counterparts.ask(c, node.store, message, asked))
+    made = counterparts.question(writer, book, standings(sim)[0].request, contact)
+    await node.store.db.write(lambda c: counterparts.ask(c, node.store, [made]))
     await sim.rounds(2)
-    return message.id
+    return made[1].id
 
 
 def answer(sim: Simulation, member: str, question: str, outcome: Outcome, reason: str = "") -> None:
@@ -260,3 +260,76 @@ async def test_names_and_purposes_are_sealed_in_the_database(tmp_path: Path) -> 
         assert standings(sim)[0].request.purpose == PURPOSE
         for file in home.glob("node.db*"):
             assert PURPOSE.encode() not in file.read_bytes()
+
+
+# -- tests of contact points ----------------------------------------------------------------------------------------
+
+
+async def ping(sim: Simulation) -> str:
+    """The secretariat pings the tracing contact; the message's id."""
+    node = sim.sites[SECRETARIAT].up
+    writer = Writer(node.replica.directory, node.identity, node.sources)
+    parts = await node.store.db.read(lambda c: store_parts.all_parts(c, node.store.cipher))
+    book = Book.build(node.replica.directory, parts, sim.world.now)
+    message, recipient = contact_tests.ping(writer, book, TRACING, Urgency.IMMEDIATE)
+    assert recipient == "pe-csirt"
+    sim.sites[SECRETARIAT].desk.submit(message, [recipient])
+    await sim.rounds(2)
+    return message.id
+
+
+def measured(sim: Simulation) -> contact_tests.Measured:
+    return contact_tests.measured(sim.sites[SECRETARIAT].desk.outbox(), TRACING, sim.world.now)
+
+
+async def log(sim: Simulation) -> None:
+    node, found = sim.sites[SECRETARIAT].up, measured(sim)
+    contact_tests.check_unlogged(node.replica, TRACING, found)
+    await contact_tests.log_test(
+        node.store,
+        node.identity,
+        node.replica,
+        node.hub,
+        contact=TRACING,
+        kind="ping",
+        minutes=found.minutes,
+        result=found.result,
+        now=sim.world.now,
+    )
+    await sim.rounds(2)
+
+
+@pytest.mark.parametrize(
+    ("after_ms", "minutes", "result"), [(6 * MINUTE_MS + 1, 7, "ok"), (2 * HOUR_MS, 120, "late")]
+)
+async def test_a_ping_measures_how_soon_a_person_acknowledged(
+    tmp_path: Path, after_ms: int, minutes: int, result: str
+) -> None:
+    async with running(a_country(), tmp_path) as sim:
+        pe = sim.sites["pe-csirt"]
+        message_id = await ping(sim)
+        (shown,) = messages(pe, Kind.CONTACT_VERIFICATION)
+        assert shown.subject == f"PRUEBA del punto de contacto {TRACING}"
+        with pytest.raises(Refused, match=r"secretariat\.ping-open"):
+            measured(sim)
+        sim.world.advance(after_ms)
+        pe.desk.answer(message_id, "acknowledged", person="Ana")
+        await sim.rounds(3)
+        await log(sim)
+        (logged,) = pe.up.replica.directory.contacts[TRACING].tests
+        assert (logged.kind, logged.minutes, logged.result) == ("ping", minutes, result)
+        with pytest.raises(Refused, match=r"secretariat\.ping-logged"):
+            await log(sim)
+
+
+async def test_two_pings_without_an_answer_make_a_contact_suspect(tmp_path: Path) -> None:
+    async with running(a_country(), tmp_path) as sim:
+        with pytest.raises(Refused, match=r"secretariat\.no-ping"):
+            measured(sim)
+        for _ in range(2):
+            await ping(sim)
+            sim.world.advance(DAY_MS + 1)
+            await sim.rounds(2)
+            assert measured(sim).result == "none"
+            await log(sim)
+        assert sim.sites[REQUESTER].up.replica.directory.contacts[TRACING].suspect
