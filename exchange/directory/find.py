@@ -14,7 +14,7 @@ from exchange.canonical import Json
 from exchange.directory.book import Book, ContactEntry
 from exchange.directory.contacts import NPC, ROUND_THE_CLOCK
 from exchange.directory.hours import UNKNOWN, Answering, Zones, answering
-from exchange.directory.vocabulary import CSIRT, FUNCTIONS, LANGUAGE_LEVELS, NEIGHBOURS, SPOC
+from exchange.directory.vocabulary import CSIRT, FUNCTIONS, INWARD, LANGUAGE_LEVELS, NEIGHBOURS, SPOC
 from exchange.errors import Refused
 
 # from the best fit to the last resort; a hit's first reason is one of these
@@ -235,6 +235,7 @@ def _place(hit: Hit, need: Need, book: Book) -> tuple[Any, ...]:
         answers is not None and not answers.now and answers != UNKNOWN,
         hit.has("other-community"),
         rung,
+        not need.function and entry.contact.function in INWARD,
         near.index(entry.country) if hit.rung == "neighbour" else 0,
         answers == UNKNOWN,
         need.urgent and not (entry.holders and entry.holders.phone_247),

@@ -34,6 +34,8 @@ FUNCTIONS: Final[Mapping[str, str]] = {
 MLA: Final = "central_authority_mla"
 NEEDS_INSTRUMENT: Final = frozenset({MLA, "operational_tracing"})
 SPOC: Final = "spoc"
+# about the organisation, not about a case: turned to only by who asks for them
+INWARD: Final = frozenset({"node_admin", "press", "security_officer"})
 
 TOPICS: Final = (
     "ransomware",

@@ -12,9 +12,9 @@ REASONS: Final[Phrases] = table(
     exact | fits exactly | corresponde exactamente | corresponde exatamente | correspond exactement
     function | the function, but not for this topic | la función, pero no para este tema | a função, mas não para este tema | la fonction, mais pas pour ce sujet
     topic | fallback: this topic, but another function ({function}) | alternativa: este tema, pero otra función ({function}) | alternativa: este tema, mas outra função ({function}) | à défaut : ce sujet, mais une autre fonction ({function})
-    round-the-clock | fallback: nobody for this; the desk that is always there ({function}) | alternativa: nadie para esto; la guardia permanente ({function}) | alternativa: ninguém para isto; o plantão permanente ({function}) | à défaut : personne pour cela ; la permanence ({function})
-    spoc | fallback: nobody for this; the single point of contact | alternativa: nadie para esto; el punto único de contacto | alternativa: ninguém para isto; o ponto único de contato | à défaut : personne pour cela ; le point de contact unique
-    npc | fallback: nobody for this; the national point of contact | alternativa: nadie para esto; el punto nacional de contacto | alternativa: ninguém para isto; o ponto nacional de contato | à défaut : personne pour cela ; le point de contact national
+    round-the-clock | fallback: the desk that is always there ({function}) | alternativa: la guardia permanente ({function}) | alternativa: o plantão permanente ({function}) | à défaut : la permanence ({function})
+    spoc | fallback: the single point of contact | alternativa: el punto único de contacto | alternativa: o ponto único de contato | à défaut : le point de contact unique
+    npc | fallback: the national point of contact | alternativa: el punto nacional de contacto | alternativa: o ponto nacional de contato | à défaut : le point de contact national
     secretariat | nobody there can be reached: the secretariat | allí no responde nadie: la secretaría | lá ninguém atende: a secretaria | personne n'y répond : le secrétariat
     neighbour | nobody there can be reached: a neighbour, {country} | allí no responde nadie: un vecino, {country} | lá ninguém atende: um vizinho, {country} | personne n'y répond : un voisin, {country}
     other-community | ANOTHER COMMUNITY: {community}, not {wanted} | OTRA COMUNIDAD: {community}, no {wanted} | OUTRA COMUNIDADE: {community}, não {wanted} | AUTRE COMMUNAUTÉ : {community}, et non {wanted}

@@ -150,6 +150,17 @@ def test_language_suspicion_validation_and_tests_decide_between_equals() -> None
     assert found[3].has("suspect")
 
 
+def test_the_press_office_is_no_ones_first_thought() -> None:
+    made = shelf()
+    made.contact("pe-csirt/a", "press")
+    made.contact("pe-csirt/b", "technical_office")
+    assert [hit.address for hit in hits(made, country="PE", topic="ransomware")] == [
+        "pe-csirt/b",
+        "pe-csirt/a",
+    ]
+    assert hits(made, country="PE", function="press")[0].address == "pe-csirt/a"
+
+
 def test_without_a_country_only_what_fits_is_a_hit() -> None:
     assert [hit.address for hit in hits(peru(), function="operational_tracing")] == ["pe-csirt/tracing"]
     assert len(hits(peru())) == 4

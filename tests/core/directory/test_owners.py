@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exchange.directory.onboarding import removed
 from exchange.directory.owners import Match, Owners
 from tests.address_book import Shelf, shelf
 
@@ -79,7 +80,19 @@ def test_only_the_national_csirt_stands_in_for_its_country(owners: Owners) -> No
 
 
 @pytest.mark.parametrize(
-    "asked", ["", "AS0", "AS9999999999", "10.0.0.1/8", "fe80::1%eth0", "a b", "." * 300, "-x.pe"]
+    "asked",
+    [
+        "",
+        "AS0",
+        "AS9999999999",
+        "10.0.0.1/8",
+        "fe80::1%eth0",
+        "a b",
+        "\u0130" * 70,
+        "x" * 3000,
+        "." * 300,
+        "-x.pe",
+    ],
 )
 def test_what_is_none_of_them_says_so(owners: Owners, asked: str) -> None:
     found = owners.owner(asked)
@@ -94,6 +107,12 @@ def test_claims_in_any_spelling_and_broken_ones_skipped() -> None:
     assert owners.skipped == 4
     assert owners.owner("www.xn--and-6ma2c.pe").matches[0].by == "domain"
     assert owners.owner("10.1.2.3").matches
+
+
+def test_a_removed_member_owns_nothing() -> None:
+    made = claimed()
+    made.network.members["pe-csirt"] = removed(made.network.members["pe-csirt"], at=made.world.now)
+    assert Owners.build(made.book()).owner("190.12.1.2").matches == ()
 
 
 def test_a_claim_that_the_log_does_not_name_counts_for_nothing() -> None:

@@ -100,6 +100,21 @@ def test_what_is_complete_passes() -> None:
     check_application(write(Application, APPLICATION), zones)
 
 
+def test_a_faulty_contact_in_an_application_is_numbered() -> None:
+    contacts = [{**APPLICATION["contacts"][0], "topics": ["weather"]}]
+    with pytest.raises(Refused, match=r"contacts\.0\.topics"):
+        check_application(write(Application, {**APPLICATION, "contacts": contacts}), zones)
+
+
+def test_a_legal_authority_says_how_it_takes_requests() -> None:
+    record = {**DESK, "formal_requests": {"accepted": True, "via": ["diplomatic"]}}
+    desk("central_authority_mla", record)
+    assert (
+        refused(desk, "central_authority_mla", record, without(NIGHT, "urgent_procedure"))
+        == "urgent_procedure"
+    )
+
+
 @pytest.mark.parametrize("field", MEMBER)
 def test_each_field_that_a_member_owes(field: str) -> None:
     assert refused(check_public, write(PublicRecord, without(MEMBER, field)), zones) == field
@@ -159,6 +174,7 @@ def test_rules_between_fields(
         (ContactRecord, {"phone_office": "555 0100"}, "phone_office"),
         (ContactRecord, {"phone_office": "+0123456789"}, "phone_office"),
         (ContactRecord, {"email_role": "a@b"}, "email_role"),
+        (ContactRecord, {"persons": [{"handle": "Ana!", "name": "Ana"}]}, "persons.0.handle"),
         (ContactRecord, {"email_role": "a b@c.example"}, "email_role"),
         (ContactRecord, {"escalation": [{"address": "Pe", "minutes": 1}]}, "escalation.0.address"),
         (ContactRecord, {"hours": {"zone": LIMA, "weekly": [{"days": ["mon"], "from": "8", "to": "17:00"}]}},

@@ -5,11 +5,14 @@ from __future__ import annotations
 import pytest
 
 from exchange.canonical import b64
+from exchange.directory.members import Unit
+from exchange.directory.onboarding import removed
 from exchange.directory.records import MembersRecord
 from exchange.directory.search import search, who
 from exchange.errors import Refused
 from exchange.keys import member_digits
 from tests.address_book import Shelf, peru
+from tests.worlds import keys
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +57,23 @@ def test_a_query_needs_words(made: Shelf, query: str) -> None:
         search(made.book(), query)
 
 
+def test_the_removed_and_the_ended_are_not_found() -> None:
+    gone = peru()
+    gone.contact("pe-csirt/old", "press", role_name={"es": "Antigua"}, ended=gone.world.now)
+    assert search(gone.book(), "antigua") == []
+    gone.network.members["pe-csirt"] = removed(gone.network.members["pe-csirt"], at=gone.world.now)
+    assert search(gone.book(), "pecert") == []
+    assert who(gone.world.directory, gone.book(), "rastreo@policia.example") == []
+
+
+def test_from_a_units_key(made: Shelf) -> None:
+    directory = made.world.directory
+    unit = Unit("pe-csirt/lab", "unit", keys("pe-csirt/lab").public, made.world.now)
+    made.network.units[unit.address] = unit
+    found = who(directory, made.book(), b64(unit.keys.signing.skid(directory.net)))
+    assert [each.address for each in found] == ["pe-csirt/lab"]
+
+
 def test_from_digits_heard_on_the_phone(made: Shelf) -> None:
     directory = made.world.directory
     digits = member_digits(directory.net, "pe-csirt", directory.members["pe-csirt"].keys)
@@ -65,8 +85,8 @@ def test_from_digits_heard_on_the_phone(made: Shelf) -> None:
 
 def test_from_the_beginning_of_a_key(made: Shelf) -> None:
     directory = made.world.directory
-    for address, keys in (("hub", directory.hub.keys), ("officer/alba", directory.officers["alba"].keys)):
-        skid = b64(keys.signing.skid(directory.net))
+    for address, held in (("hub", directory.hub.keys), ("officer/alba", directory.officers["alba"].keys)):
+        skid = b64(held.signing.skid(directory.net))
         assert [each.address for each in who(directory, made.book(), skid[:8])] == [address]
     assert who(directory, made.book(), "AAAAAAAA") == []
 
