@@ -17,11 +17,13 @@ from pathlib import Path
 from exchange.directory.log import Leaf
 from exchange.errors import Unavailable
 from exchange.formats.cover import compose
+from exchange.keys import PrivateKeys
 from exchange.limits import DAY_MS
 from exchange.message import Author, Draft, Urgency, member_identity_id
 from exchange.node.app import Node, build
 from exchange.node.desk import Desk
 from exchange.node.identity import Identity, Sources
+from exchange.node.own_keys import SEED
 from exchange.node.store import Transaction, open_store
 from exchange.node.store_directory import add_own_statement
 from exchange.node.store_inbox import Received
@@ -32,12 +34,15 @@ from exchange.storage.unlock import Unlock, create_key_file
 from exchange.tlp import Tlp
 from tests.hub_services import Services, services
 from tests.simulated_hub import SimulatedHub
-from tests.worlds import MEMBERS, NOW, World, keys, make_world
+from tests.worlds import MEMBERS, NOW, World, make_world, seed
 
 
 @dataclass
 class Site:
-    """One member's node on its home. `offset`: how far its clock is off; `paused`: how long it did not run; both ms."""
+    """One member's node on its home. `offset`: how far its clock is off; `paused`: how long it did not run; both ms.
+
+    `keys_of`: whose key pair of worlds.py it has, where that isn't the member's own.
+    """
 
     simulation: Simulation
     member: str
@@ -46,6 +51,7 @@ class Site:
     offset: int = 0
     paused: int = 0
     ran: int = 0
+    keys_of: str = ""
     node: Node | None = None
 
     @property
@@ -77,11 +83,19 @@ class Site:
         if fresh:
             create_key_file(self.home / "key")
             Keystore.create(self.home / "prekeys", Unlock.key_file(self.home / "key"), {})
+            secrets = {SEED: seed(self.keys_of or self.member)}
+            Keystore.create(self.home / "keystore", Unlock.key_file(self.home / "key"), secrets)
+        keystore = Keystore.open(self.home / "keystore", Unlock.key_file(self.home / "key"))
         prekeys = Keystore.open(self.home / "prekeys", Unlock.key_file(self.home / "key"))
         store = open_store(self.home / "node.db", bytes(32), owner=True)
-        identity = Identity(self.simulation.world.net, self.member, keys(self.member))
+        identity = Identity(self.simulation.world.net, self.member, PrivateKeys(keystore.get(SEED)))
         self.node = build(
-            store=store, prekeys=prekeys, identity=identity, hub=self.hub, sources=self.sources()
+            store=store,
+            keystore=keystore,
+            prekeys=prekeys,
+            identity=identity,
+            hub=self.hub,
+            sources=self.sources(),
         )
         await self.node.load()
         if self.up.replica.is_empty:

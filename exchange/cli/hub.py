@@ -58,12 +58,26 @@ def init(
     genesis: Annotated[
         list[Path] | None, typer.Option(help="Bring back a genesis file that officers have signed.")
     ] = None,
+    replace: Annotated[
+        Path | None, typer.Option(help="Take the place of a lost hub: go on from this snapshot of a member.")
+    ] = None,
+    change: Annotated[
+        list[Path] | None, typer.Option(help="Bring back a change of hub that officers have signed.")
+    ] = None,
+    recovery_seed: Annotated[
+        Path | None, typer.Option(help="With --replace: the printed seed signs, not officers; - to type it.")
+    ] = None,
 ) -> None:
-    """Make this hub's home and the draft of its network; with --genesis, bring the officers' signatures back."""
+    """Make this hub's home and the draft of its network; with --genesis, bring the officers' signatures back.
+
+    With --replace it takes the place of a hub that is lost; --change brings back the officers' signatures for that.
+    """
     import os
 
+    from exchange.cli import hub_takeover
     from exchange.cli.officer_home import read_card, read_genesis
     from exchange.hub import home as hub_home
+    from exchange.settings import HubSettings
 
     if genesis:
         drafts = [hub_home.add_signatures(call.home, read_genesis(path)) for path in genesis]
@@ -71,12 +85,26 @@ def init(
             hub_home.begin(call.home, now=now_ms())
         _drafted(call, drafts[-1])
         return
+    origins = origin or [f"https://{host}:{port}"]
+    if change:
+        hub_takeover.bring_back(call, change)
+        return
+    if replace:
+        settings = HubSettings.from_mapping({"origins": origins, "host": host, "port": port})
+        hub_takeover.replace(
+            call,
+            replace,
+            settings,
+            public_certificate=public_certificate,
+            recovery_seed=recovery_seed,
+        )
+        return
     if not card:
         raise Refused("cli.usage", "--card FILE is missing: officers make one with `exchange officer init`")
     draft = hub_home.init_home(
         call.home,
         name=call.ask("Name of the network", name, "--name"),
-        origins=origin or [f"https://{host}:{port}"],
+        origins=origins,
         officers=[read_card(path) for path in card],
         officers_threshold=officers_threshold,
         sponsors_threshold=sponsors_threshold,
@@ -120,6 +148,9 @@ def invite(
         str, typer.Option(help="Country, two letters; empty for an organisation without one.")
     ] = "",
     days: Annotated[int, typer.Option(help="How long it is good for.", min=1, max=90)] = 7,
+    recover: Annotated[
+        bool, typer.Option("--recover", help="For a member that lost its keys: its new home reads the log by it.")
+    ] = False,
     output: Annotated[Path | None, typer.Option(help="File to put it into; else standard output.")] = None,
 ) -> None:
     """Make a one-time invitation. It is a secret: whoever has it can apply under this handle."""
@@ -140,14 +171,16 @@ def invite(
             valid_days=days,
             now=now_ms(),
             random=os.urandom,
+            again=recover,
         )
     value: dict[str, Any] = {
         "member": member,
-        "class": member_class,
-        "country": country,
+        "class": invitation.member_class,
+        "country": invitation.country,
         "expires": invitation.expires,
     }
-    next_step = f"hand it to {member}, safely: exchange node join FILE; good until {utc(invitation.expires)}"
+    join = "exchange node join --recover FILE" if recover else "exchange node join FILE"
+    next_step = f"hand it to {member}, safely: {join}; good until {utc(invitation.expires)}"
     if output is None:
         call.out.result(
             {**value, "invitation": invitation.to_line()}, [invitation.to_line()], next_step=next_step

@@ -47,6 +47,9 @@ def join(
     founding: Annotated[
         bool, typer.Option("--founding", help="Active at once: in a network's first 90 days.")
     ] = False,
+    recover: Annotated[
+        bool, typer.Option("--recover", help="This member lost its keys: ask for those of this new home.")
+    ] = False,
     template: Annotated[bool, typer.Option("--template", help="Print an application to fill in.")] = False,
     name: Annotated[str | None, typer.Option(help="Official name.")] = None,
     short_name: Annotated[str | None, typer.Option(help="Short name.")] = None,
@@ -74,6 +77,9 @@ def join(
         return
     if invitation is None:
         raise Refused("cli.usage", "name the file with the invitation")
+    if recover:
+        _recover(call, _invitation(call, invitation))
+        return
     if agreement is None and not founding:
         raise Refused("cli.usage", "--agreement FILE is missing: the accession agreement that you signed")
     answers = form.Answers(
@@ -135,6 +141,38 @@ def _apply(call: Call, line: str, papers: Papers) -> None:
     next_step = (
         f"your sponsors: exchange node sponsor {invited.member}; officers: exchange officer verify "
         f"{invited.member}; you: exchange node status shows who has signed"
+    )
+    call.out.result(value, lines, next_step=next_step)
+
+
+def _recover(call: Call, line: str) -> None:
+    """Make the file by which officers give the member this home's keys."""
+    import orjson
+
+    from exchange.invitation import Invitation
+    from exchange.node.app import real_sources, running
+    from exchange.node.home import open_home
+    from exchange.storage.files import write_private
+
+    invited = Invitation.from_line(line)
+    invited.check_time(now_ms())
+    home = open_home(call.home, call.unlock()).tie(invited)
+    file = call.home / "recover.json"
+
+    async def ask() -> str:
+        async with running(home, real_sources(), as_invitee=True) as node:
+            revoke, next_ = home.revoke_public(), home.next_commitment()
+            statement = await node.membership.recovery(node.hub, invited, revoke=revoke, next_=next_)
+            write_private(file, orjson.dumps(statement.to_json()) + b"\n")
+            return node.membership.digits()
+
+    own = asyncio.run(ask())
+    value = {"member": invited.member, "hub": invited.hub, "digits": own, "file": str(file)}
+    lines = [*pairs([("recovers", invited.member), ("your digits", own), ("file", str(file))])]
+    lines.append("Hand the file to an officer, and read your digits over a telephone number it knows.")
+    next_step = (
+        f"officers: exchange officer recover {invited.member} FILE; members: exchange node vote; "
+        "you: exchange node serve, and 72 h after it is logged these keys count"
     )
     call.out.result(value, lines, next_step=next_step)
 

@@ -16,11 +16,11 @@ from exchange.canonical import COUNTRY, is_member_handle, sha256
 from exchange.directory.bodies import parse_body
 from exchange.directory.bodies_base import Add
 from exchange.directory.members import MEMBER_CLASSES
-from exchange.directory.state import Directory
 from exchange.directory.statements import Statement
 from exchange.directory.submission import LOGGED, SignedSubmission
 from exchange.directory.waiting import check_document
 from exchange.errors import Refused, Rejected
+from exchange.hub.log import read_back
 from exchange.hub.registrar import Registrar
 from exchange.hub.store import HubStore
 from exchange.hub.store_directory import Application, Invited
@@ -45,20 +45,26 @@ def create_invitation(
     valid_days: int,
     now: int,
     random: Callable[[int], bytes],
+    again: bool = False,
 ) -> Invitation:
     """A new one-time invitation; only the hash of its token is kept. `now` in ms. For commands, also beside a hub.
 
-    Raises Refused invitation.bad-request, directory.handle-taken, hub.genesis-incomplete; as Database.write.
+    `again`: for a member that lost its keys, to read the log by; it applies for nothing, and its class and country are
+    the log's. Raises Refused invitation.bad-request, directory.handle-taken, directory.unknown-member,
+    hub.genesis-incomplete; as Database.write.
     """
     if not is_member_handle(member) or member_class not in MEMBER_CLASSES or not COUNTRY.match(country):
         raise Refused("invitation.bad-request", "a handle [a-z0-9-]{2,32}, a class and a country such as PE")
     if not 1 <= valid_days <= MAX_VALID_DAYS:
         raise Refused("invitation.bad-request", f"valid for 1 to {MAX_VALID_DAYS} days")
-    leaves = store.load_leaves_sync()
-    if not leaves:
+    rows = store.load_log_sync()
+    if not rows:
         raise Refused("hub.genesis-incomplete")
-    directory = Directory.replay(leaves, now=None)
-    if member in directory.members:
+    directory, _ = read_back(rows)
+    if again:
+        known = directory.member(member)
+        member_class, country = known.member_class, known.country
+    elif member in directory.members:
         raise Refused("directory.handle-taken", f"{member} is a member already")
     token = random(TOKEN_BYTES)
     expires = now + valid_days * DAY_MS

@@ -12,6 +12,7 @@ from exchange.directory.state import Outcome
 from exchange.node.store import Transaction, raise_alarm
 from exchange.node.store_directory import take_for_own
 
+OWN_NAME: Final = "own-name/"  # keys of such alarms begin so
 _KEYS_OF_UNITS: Final = frozenset({"unit", "revoke"})
 # what others rightly say of a member: officers of its standing, the secretariat of how its contacts answer
 _OF_OTHERS: Final = frozenset({"status", "suspend", "test"})
@@ -60,7 +61,7 @@ class Watch:
         if not take_for_own(connection, outcome.statement_hash, outcome.type):
             raise_alarm(
                 connection,
-                key=f"own-name/{outcome.index}",
+                key=f"{OWN_NAME}{outcome.index}",
                 at=now,
                 code="directory.own-name",
                 subject=outcome.type or "unreadable",

@@ -12,7 +12,7 @@ from exchange.canonical import Json, sha256
 from exchange.directory import onboarding
 from exchange.directory.bodies import parse_body
 from exchange.directory.bodies_base import Add, build_add
-from exchange.directory.bodies_members import build_status
+from exchange.directory.bodies_members import build_recover, build_status
 from exchange.directory.members import Member, Move, Status
 from exchange.directory.statements import Statement, signatures_json
 from exchange.directory.submission import SignedSubmission, Submission
@@ -35,7 +35,8 @@ from exchange.node import store_directory as directory_rows
 from exchange.node.directory_sync import Replica
 from exchange.node.hub_api import HubApi
 from exchange.node.identity import Identity, Sources
-from exchange.node.store import Store, Transaction, fact, set_fact
+from exchange.node.log_watch import OWN_NAME
+from exchange.node.store import Store, Transaction, fact, forget_alarms, set_fact
 from exchange.node.store_drills import copies_to
 
 APPLICATION_LIFE_MS: Final = 60 * DAY_MS
@@ -150,6 +151,31 @@ class Membership:
                 set_fact(connection, name, b"")
 
         await self._store.db.write(forget)
+
+    async def recovery(
+        self, hub: HubApi, invitation: Invitation, *, revoke: PublicKey, next_: bytes
+    ) -> Statement:
+        """The statement that gives this member, which has lost its keys, those of this home; officers hand it in.
+
+        Fetches and pins the log first. What the member said under its former keys is no doing of this home, and no
+        alarm. Raises as `apply`; Refused directory.unknown-member.
+        """
+        identity, now = self._identity, self._sources.clock()
+        invitation.check_time(now)
+        await self._replica.start(hub, least=(invitation.size, invitation.root))
+        await self._store.db.write(lambda c: forget_alarms(c, OWN_NAME))
+        self._replica.directory.member(identity.address)
+        body = build_recover(
+            net=identity.net,
+            handle=identity.address,
+            keys=identity.keys.public,
+            next_keys=next_,
+            revoke=revoke,
+            after=self._replica.directory.last_hash(identity.address, "identity"),
+            not_after=now + STATEMENT_LIFE_MS,
+        )
+        statement, _ = await self._signed(body, "recover")
+        return statement
 
     # -- others who want in, or wait for signatures --------------------------------------------------------------
 

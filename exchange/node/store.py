@@ -101,6 +101,11 @@ def raise_alarm(
     )
 
 
+def forget_alarms(connection: Connection, beginning: str) -> None:
+    """Drop the alarms whose key begins so."""
+    sql(connection, "DELETE FROM alarms WHERE substr(key, 1, :n) = :it", n=len(beginning), it=beginning)
+
+
 def alarms(connection: Connection, *, limit: int = MAX_ALARMS_SHOWN) -> list[Alarm]:
     """The newest alarms, newest first."""
     rows = sql(connection, "SELECT * FROM alarms ORDER BY n DESC LIMIT :limit", limit=limit)
