@@ -114,6 +114,7 @@ LAYERS: dict[str, str] = {
         exchange.node.parts
         exchange.node.notices
         exchange.node.registration
+        exchange.node.own_keys
         exchange.node.succession
         exchange.node.control_messages
         exchange.node.questions
@@ -129,9 +130,11 @@ LAYERS: dict[str, str] = {
         exchange.node.counterparts
         exchange.node.contact_tests
         exchange.node.secretariat
+        exchange.node.services
         exchange.node.sync
         exchange.hub.bells
         exchange.hub.beside
+        exchange.hub.log
         exchange.hub.registrar
         exchange.hub.applications
         exchange.hub.pending

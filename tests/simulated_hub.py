@@ -115,6 +115,12 @@ class SimulatedHub:
 
         return await self._carry("post_statement", statement, call)
 
+    async def post_notice(self, statement: Json) -> Json:
+        async def call() -> Json:
+            return (await self._hub.pending.submit(Statement.from_json(statement), (), (), by="")).to_json()
+
+        return await self._carry("post_notice", statement, call)
+
     async def parts(self, start: int) -> list[bytes]:
         async def call() -> list[bytes]:
             return [

@@ -34,7 +34,12 @@ ORIGIN = "https://hub.example"
 @cache
 def keys(name: str) -> PrivateKeys:
     """The key pair of this name, e.g. `hub`, `officer/alba`, `pe-csirt`, `revoke/pe-csirt`."""
-    return PrivateKeys(sha256(b"seed of " + name.encode("ascii")))
+    return PrivateKeys(seed(name))
+
+
+def seed(name: str) -> bytes:
+    """What that key pair is made of, 32 bytes."""
+    return sha256(b"seed of " + name.encode("ascii"))
 
 
 @cache

@@ -36,6 +36,7 @@ from exchange.node.membership import Membership, anchor_confirmed
 from exchange.node.notices import Notices
 from exchange.node.opening import Opening
 from exchange.node.outbox import Outbox
+from exchange.node.own_keys import OwnKeys
 from exchange.node.parts import Parts
 from exchange.node.prekeys import Prekeys
 from exchange.node.proofs import Proofs
@@ -44,10 +45,11 @@ from exchange.node.receipts import Receipts
 from exchange.node.registration import Registration
 from exchange.node.restore import Restore
 from exchange.node.secretariat import Secretariat
+from exchange.node.services import Services
 from exchange.node.store import Store
 from exchange.node.store_outbox import ENDED, Addressee
 from exchange.node.succession import Succession
-from exchange.node.sync import Services, Sync
+from exchange.node.sync import Sync
 from exchange.node.uploads import Uploads
 from exchange.storage.files import disk_fault
 from exchange.storage.keystore import Keystore
@@ -84,6 +86,7 @@ class Node:
     parts: Parts
     notices: Notices
     registration: Registration
+    own_keys: OwnKeys
     succession: Succession
     sync: Sync
 
@@ -96,9 +99,12 @@ class Node:
         await self.replica.load()
         await self.prekeys.load()
         await self.notices.load()
+        await self.own_keys.settle()
 
 
-def build(*, store: Store, prekeys: Keystore, identity: Identity, hub: HubApi, sources: Sources) -> Node:
+def build(
+    *, store: Store, keystore: Keystore, prekeys: Keystore, identity: Identity, hub: HubApi, sources: Sources
+) -> Node:
     """Every service of a node, handed what it needs."""
     replica = Replica(store, net=identity.net, me=identity.address, clock=sources.clock)
     held = Prekeys(store, prekeys, identity, replica, sources)
@@ -121,6 +127,21 @@ def build(*, store: Store, prekeys: Keystore, identity: Identity, hub: HubApi, s
         controls=ControlMessages(store, Answers(store, outbox, sources), beside, notices, sources),
         sources=sources,
     )
+    uploads = Uploads(
+        store=store, identity=identity, replica=replica, outbox=outbox, proofs=proofs, sources=sources
+    )
+    own_keys = OwnKeys(
+        store=store,
+        keystore=keystore,
+        identity=identity,
+        replica=replica,
+        prekeys=held,
+        notices=notices,
+        registration=registration,
+        outbox=outbox,
+        uploads=uploads,
+        sources=sources,
+    )
     services = Services(
         store=store,
         replica=replica,
@@ -130,9 +151,8 @@ def build(*, store: Store, prekeys: Keystore, identity: Identity, hub: HubApi, s
         succession=succession,
         prekeys=held,
         outbox=outbox,
-        uploads=Uploads(
-            store=store, identity=identity, replica=replica, outbox=outbox, proofs=proofs, sources=sources
-        ),
+        own_keys=own_keys,
+        uploads=uploads,
         inbox=inbox,
         receipts=Receipts(store, identity, replica, sources),
         questions=Questions(store, outbox, sources),
@@ -156,6 +176,7 @@ def build(*, store: Store, prekeys: Keystore, identity: Identity, hub: HubApi, s
         parts=beside,
         notices=notices,
         registration=registration,
+        own_keys=own_keys,
         succession=succession,
         sync=Sync(hub, services),
     )
@@ -179,7 +200,14 @@ async def running(
             identity = home.identity()
             invitation = home.keystore.get(INVITATION) if as_invitee else None
             async with HubClient(route(home), identity, sources, invitation=invitation) as hub:
-                node = build(store=store, prekeys=home.prekeys, identity=identity, hub=hub, sources=sources)
+                node = build(
+                    store=store,
+                    keystore=home.keystore,
+                    prekeys=home.prekeys,
+                    identity=identity,
+                    hub=hub,
+                    sources=sources,
+                )
                 await node.load()
                 node.succession.move = partial(_move, home, hub)
                 yield node

@@ -24,6 +24,7 @@ from exchange.errors import ExchangeError, Refused
 from exchange.invitation import Invitation
 from exchange.keys import SEED_BYTES, PrivateKeys, PublicKey, PublicKeys
 from exchange.node.identity import Identity, Sources
+from exchange.node.own_keys import NEXT, SEED
 from exchange.node.store import Store, open_store
 from exchange.settings import NodeSettings
 from exchange.storage.files import PRIVATE_DIRECTORY, HomeLock, disk_fault, write_private
@@ -31,10 +32,8 @@ from exchange.storage.keystore import Keystore
 from exchange.storage.local_cipher import KEY_BYTES
 from exchange.storage.unlock import Unlock
 
-SEED: Final = "identity.seed"
 LOCAL_KEY: Final = "local.key"
 REVOKE: Final = "revoke.public"
-NEXT: Final = "next.public"
 INVITATION: Final = "invitation.token"
 MAX_CONFIG: Final = 65_536  # bytes
 _MAX_PUBLIC: Final = 16_384

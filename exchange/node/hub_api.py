@@ -87,6 +87,9 @@ class HubApi(Protocol):
     ) -> Json:
         """The hub's signed submission. `records` of prekeys, `parts` beside the log: what the statement names."""
 
+    async def post_notice(self, statement: Json) -> Json:
+        """As `post_statement`, by nobody: what takes trust away is heard from anybody, also under keys in doubt."""
+
     async def parts(self, start: int) -> list[bytes]:
         """About 1 MiB of the parts that the hub hands out, after number `start`: JSON each (§11.5)."""
 

@@ -137,6 +137,11 @@ class HubClient:
         body = {**statement, "records": [b64(record) for record in records], "parts": rows}
         return _json(await self._post(protocol.STATEMENTS, body))
 
+    async def post_notice(self, statement: Json) -> Json:
+        body = orjson.dumps(statement)
+        answer = await self._call("POST", protocol.STATEMENTS, body, media=protocol.JSON, anonymous=True)
+        return _json(answer)
+
     async def parts(self, start: int) -> list[bytes]:
         answer = await self._get(f"{protocol.PARTS}?from={start}")
         return list(unframed(answer.body, most_items=_MAX_PARTS, most_bytes=_MAX_PART))
@@ -249,20 +254,33 @@ class HubClient:
         return await self._call("POST", target, body, media=protocol.JSON)
 
     async def _call(
-        self, method: str, target: str, body: bytes = b"", *, media: str = "", patience: int = 0
+        self,
+        method: str,
+        target: str,
+        body: bytes = b"",
+        *,
+        media: str = "",
+        patience: int = 0,
+        anonymous: bool = False,
     ) -> _Answer:
         """One request. A clock that is off is corrected for tokens by what the hub says, once (§10)."""
+        if anonymous:
+            return await self._request(method, target, body, {}, media=media, patience=patience)
         try:
-            return await self._request(method, target, body, media=media, patience=patience)
+            token = {"Authorization": self._authorization(method, target, body)}
+            return await self._request(method, target, body, token, media=media, patience=patience)
         except ExchangeError as refusal:
             now = refusal.facts.get("now")
             if refusal.code != "auth.clock-skew" or type(now) is not int:
                 raise
             self._offset = max(-36_500 * DAY_MS, min(now - self._sources.clock(), 36_500 * DAY_MS))
-        return await self._request(method, target, body, media=media, patience=patience)
+        token = {"Authorization": self._authorization(method, target, body)}
+        return await self._request(method, target, body, token, media=media, patience=patience)
 
-    async def _request(self, method: str, target: str, body: bytes, *, media: str, patience: int) -> _Answer:
-        headers = {"Authorization": self._authorization(method, target, body)}
+    async def _request(
+        self, method: str, target: str, body: bytes, token: dict[str, str], *, media: str, patience: int
+    ) -> _Answer:
+        headers = dict(token)
         if media:
             headers["Content-Type"] = media
         timeout = aiohttp.ClientTimeout(

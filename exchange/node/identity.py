@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from exchange.keys import PrivateKeys
 
 
-@dataclass(frozen=True)
+@dataclass
 class Identity:
-    """The member this node speaks for: network id (32 bytes), address, signing and transport keys."""
+    """The member this node speaks for: network id (32 bytes), address, signing and transport keys.
+
+    One object for all services: its keys change when the log has a rotation (own_keys.py), and only then.
+    """
 
     net: bytes
     address: str

@@ -151,7 +151,7 @@ class Notices:
             if one.type == HUB_CHANGE or now - one.offered_at < OFFER_MS:
                 continue
             try:
-                await hub.post_statement(one.statement.to_json())
+                await hub.post_notice(one.statement.to_json())
                 given += 1
             except Unavailable:
                 raise

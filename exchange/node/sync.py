@@ -10,29 +10,17 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 from exchange.errors import Damaged, ExchangeError, Hold, Refused, Rejected, Unavailable
 from exchange.limits import HOUR_MS, MAX_PAGE_BYTES, PAGE_BYTES, POLL_SECONDS, SECOND_MS
 from exchange.node import store_inbox
 from exchange.node.condition import Bell, Condition
-from exchange.node.directory_sync import Replica
-from exchange.node.hub_api import Feed, HubApi
-from exchange.node.identity import Sources
-from exchange.node.inbox import CURSOR, Inbox, Taken
-from exchange.node.notices import Notices
-from exchange.node.outbox import Outbox
-from exchange.node.parts import Parts
-from exchange.node.prekeys import Prekeys
-from exchange.node.questions import Questions
-from exchange.node.receipts import Receipts
-from exchange.node.registration import Registration
-from exchange.node.restore import Restore
-from exchange.node.secretariat import Secretariat
-from exchange.node.store import Store, Transaction, fact, set_fact
-from exchange.node.succession import Succession
-from exchange.node.uploads import Uploads
+from exchange.node.hub_api import Feed, HubApi, HubState
+from exchange.node.inbox import CURSOR, Taken
+from exchange.node.own_keys import NOT_THIS_KEY
+from exchange.node.services import Services
+from exchange.node.store import Transaction, fact, set_fact
 from exchange.protocol import Item
 
 LOG = logging.getLogger("exchange.node.sync")
@@ -62,27 +50,6 @@ _PATIENT: Final = frozenset(
         "policy.restricted",
     }
 )
-
-
-@dataclass(frozen=True)
-class Services:
-    """The services that the loop drives."""
-
-    store: Store
-    replica: Replica
-    beside: Parts
-    notices: Notices
-    registration: Registration
-    succession: Succession
-    prekeys: Prekeys
-    outbox: Outbox
-    uploads: Uploads
-    inbox: Inbox
-    receipts: Receipts
-    questions: Questions
-    restore: Restore
-    secretariat: Secretariat
-    sources: Sources
 
 
 class Sync:
@@ -143,7 +110,7 @@ class Sync:
 
     async def _connect(self) -> None:
         services = self._services
-        state = await self._hub.state()
+        state = await self._state()
         self.condition.clock_offset = self._hub.clock_offset
         self._epoch = state.epoch
         self._heard()
@@ -164,6 +131,14 @@ class Sync:
 
         await services.store.db.write(begin)
 
+    async def _state(self) -> HubState:
+        try:
+            return await self._hub.state()
+        except (Refused, Rejected) as refusal:
+            if refusal.code not in NOT_THIS_KEY or not self._services.own_keys.use_other():
+                raise
+        return await self._hub.state()
+
     async def _refresh(self) -> None:
         """Follow the hub's log, then look again at what waited for it. A quarrel over the log doesn't stop the mail."""
         services = self._services
@@ -171,6 +146,7 @@ class Sync:
             await services.replica.begin(self._hub)
         try:
             await services.replica.refresh(self._hub)
+            await services.own_keys.settle()
             self.condition.directory_problem = ""
         except (Rejected, Hold, Damaged) as fault:
             self.condition.directory_problem = fault.code

@@ -46,6 +46,7 @@ class UnitSite(Site):
         self.hub.wire.touch = self._catch
         self.node = build(
             store=store,
+            keystore=home.keystore,
             prekeys=home.prekeys,
             identity=home.identity(),
             hub=self.hub,
