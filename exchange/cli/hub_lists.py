@@ -122,12 +122,12 @@ def _next(member: Member) -> Iterator[str]:
 
 def directory_of(store: HubStore) -> Directory:
     """What the hub's log says. Raises Refused hub.genesis-incomplete."""
-    from exchange.directory.state import Directory
+    from exchange.hub.log import read_back
 
-    leaves = store.load_leaves_sync()
-    if not leaves:
+    rows = store.load_log_sync()
+    if not rows:
         raise Refused("hub.genesis-incomplete")
-    return Directory.replay(leaves, now=None)
+    return read_back(rows)[0]
 
 
 @contextmanager

@@ -26,8 +26,9 @@ from exchange.directory.submission import LOGGED, PENDING, SUPERSEDED, SignedSub
 from exchange.errors import Hold, Refused, Rejected, Unavailable
 from exchange.header import DirRef
 from exchange.hub.beside import check_parts, check_records, unnamed_by
+from exchange.hub.log import read_back
 from exchange.hub.store import HubStore
-from exchange.hub.store_directory import NOTHING, Beside
+from exchange.hub.store_directory import Beside
 from exchange.hub.store_page import Announcement
 from exchange.hub.store_parts import Numbered
 from exchange.keys import PrivateKeys
@@ -78,14 +79,15 @@ class Registrar:
 
         Raises Refused hub.genesis-incomplete (no leaf 0 yet), hub.wrong-key; as Database.read and write.
         """
-        leaves, known = await store.load_log()
-        if not leaves:
+        rows, known = await store.load_log()
+        if not rows:
             raise Refused("hub.genesis-incomplete")
-        directory = Directory.replay(leaves, now=None)
+        directory, judged = read_back(rows)
         if directory.hub.keys != keys.public:
             raise Refused("hub.wrong-key")
         registrar = cls(store, directory, keys=keys, clock=clock, settle_seconds=settle_seconds, known=known)
-        await registrar._begin(leaves)
+        await store.mark_judged(judged)
+        await registrar._begin([leaf for leaf, _ in rows])
         await registrar.renew()
         return registrar
 
@@ -229,7 +231,7 @@ class Registrar:
         after = self.directory.last_hash(NETWORK, "time")
         body = build_tick(net=self.net, after=after, not_after=at + DAY_MS)
         statement = Statement(body).with_signature(HUB, self._keys)
-        await self._append(statement, self.directory.judge(statement, at), at, NOTHING)
+        await self._append(statement, self.directory.judge(statement, at), at, Beside(judged=True))
 
     def judge(self, statement: Statement) -> Body:
         """Would it take effect as the next leaf? Raises Rejected directory.*"""
@@ -280,6 +282,7 @@ class Registrar:
             parts=brought,
             unnamed=unnamed_by(self.directory, body),
             admitted=admitted,
+            judged=True,
         )
         index = self.directory.size
         await self._append(statement, body, at, beside)

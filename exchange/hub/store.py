@@ -129,9 +129,17 @@ class HubStore:
 
     # the directory log
 
-    async def load_log(self) -> tuple[list[bytes], list[tuple[int, DirRef]]]:
-        """All leaves, and all checkpoints that this hub or one before it signed, each with its term."""
-        return await self._db.read(lambda c: (d.all_leaves(c), d.all_checkpoints(c)))
+    async def load_log(self) -> tuple[list[tuple[bytes, bool]], list[tuple[int, DirRef]]]:
+        """All leaves, each with whether this hub judged it, and all checkpoints of this and former hubs by term."""
+        return await self._db.read(lambda c: (d.judged_leaves(c), d.all_checkpoints(c)))
+
+    def load_log_sync(self) -> list[tuple[bytes, bool]]:
+        """All leaves, each with whether this hub judged it, for commands."""
+        return self._db.read_sync(d.judged_leaves)
+
+    async def mark_judged(self, up_to: int) -> None:
+        """The first `up_to` leaves took effect, as this hub has judged."""
+        await self._db.write(partial(d.mark_judged, up_to=up_to))
 
     def load_leaves_sync(self) -> list[bytes]:
         """All leaves, for commands."""

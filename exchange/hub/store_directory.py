@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 import orjson
-from sqlalchemy import Connection, bindparam, delete, func, insert, select
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from exchange.canonical import b64, unb64
@@ -41,12 +41,13 @@ class StoredRecord:
 @dataclass(frozen=True)
 class Beside:
     """What leaves publish beside the log: prekey records, parts by hash. And what they end: parts that nothing names
-    any more, by hash, and the application of the member they admit."""
+    any more, by hash, and the application of the member they admit. `judged`: this hub found that they take effect."""
 
     records: Sequence[StoredRecord] = ()
     parts: Mapping[bytes, Part] = field(default_factory=dict)
     unnamed: Collection[bytes] = ()
     admitted: str = ""
+    judged: bool = False
 
 
 NOTHING: Final = Beside()
@@ -92,6 +93,17 @@ def all_leaves(connection: Connection) -> list[bytes]:
     return list(connection.execute(select(leaves.c.leaf).order_by(leaves.c.position)).scalars())
 
 
+def judged_leaves(connection: Connection) -> list[tuple[bytes, bool]]:
+    """Every leaf of the log in order, each with whether this hub judged that it took effect."""
+    found = connection.execute(select(leaves.c.leaf, leaves.c.judged).order_by(leaves.c.position))
+    return [(row.leaf, bool(row.judged)) for row in found]
+
+
+def mark_judged(connection: Connection, up_to: int) -> None:
+    """The first `up_to` leaves took effect."""
+    connection.execute(update(leaves).where(leaves.c.position < up_to, leaves.c.judged == 0).values(judged=1))
+
+
 def leaves_from(connection: Connection, start: int, *, end: int, most: int) -> list[bytes]:
     """Leaves `start`..`end` - 1, at least one if there is any, else as many as fit in `most` bytes."""
     found = connection.execute(
@@ -126,7 +138,7 @@ def append_leaves(
     opens nothing else, for the handle is taken.
     """
     values = [
-        {"position": first + i, "leaf": leaf, "statement": statement}
+        {"position": first + i, "leaf": leaf, "statement": statement, "judged": int(beside.judged)}
         for i, (leaf, statement) in enumerate(rows)
     ]
     connection.execute(insert(leaves), values)

@@ -12,7 +12,8 @@ counters      the last number given of `envelopes` and `mailbox`: none is given 
 proofs        receipts as their sender gets them (docs/protocol.md §7), JSON
 proof_links   which envelopes a proof speaks of: the answer to a repeated upload
 proof_feed    proofs that their sender has not stored yet
-leaves        the directory log; `statement` is the hash of the leaf's statement
+leaves        the directory log; `statement` is the hash of the leaf's statement, `judged`: this hub judged that it
+              took effect, and need not verify it again
 checkpoints   every checkpoint this hub or one before it signed, by H("checkpoint", ...): which `dir` it believes
 parts         what members say of themselves beside the log, for members; only what the log or `pending` names
 pending       statements that lack signatures, with the parts they name
@@ -62,7 +63,7 @@ counters = table("counters", column("name"), column("value"))
 proofs = table("proofs", column("n"), column("proof"), column("keep_until"))
 proof_links = table("proof_links", column("envelope"), column("proof"))
 proof_feed = table("proof_feed", column("n"), column("sender"), column("proof"))
-leaves = table("leaves", column("position"), column("leaf"), column("statement"))
+leaves = table("leaves", column("position"), column("leaf"), column("statement"), column("judged"))
 checkpoints = table(
     "checkpoints", column("ref"), column("term"), column("size"), column("root"), column("at")
 )

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from exchange.directory.bodies_contacts import build_contact, build_contact_end
 from exchange.directory.contacts import Part
+from exchange.directory.members import Move
 from exchange.directory.statements import Statement
 from exchange.directory.submission import LOGGED
 from exchange.hub.store import HubStore
 from exchange.limits import DAY_MS
-from tests.hub.statements import ALBA, BRUNO, PAPER, a_part, code_of, record, send
+from tests.hub.statements import ALBA, BRUNO, PAPER, a_part, code_of, record, send, status
 from tests.hub_services import services, write_log
 from tests.worlds import World, signed
 
@@ -96,6 +97,17 @@ async def test_what_nothing_names_any_more_is_in_no_file(world: World, tmp_path:
         assert PHONE.encode() not in held
         assert first.salt not in held
         assert kept.salt in held
+
+
+async def test_removed_member_leaves_no_part_behind(world: World, tmp_path: Path) -> None:
+    async with services(world, tmp_path) as hub:
+        part, stays = a_part("pe-csirt", "members", PHONE), a_part("co-csirt", "members", "Bogota")
+        await send(hub, record(world, "pe-csirt", part), [part], by="pe-csirt")
+        await send(hub, record(world, "co-csirt", stays), [stays], by="co-csirt")
+        await send(hub, status(world, "pe-csirt", Move.REMOVE, ALBA, BRUNO), by=ALBA)
+        assert [one.part for one in await hub.registrar.parts(0)] == [stays]
+        await hub.store.fold()
+        assert PHONE.encode() not in contents(tmp_path)
 
 
 async def test_owner_gives_a_restored_hub_its_parts_back(world: World, tmp_path: Path) -> None:

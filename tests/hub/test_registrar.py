@@ -9,6 +9,7 @@ import pytest
 from exchange.canonical import ZERO32, framed
 from exchange.directory.bodies_network import build_hub_change
 from exchange.directory.checkpoint import SignedCheckpoint
+from exchange.directory.log import Leaf
 from exchange.directory.members import HubIdentity
 from exchange.directory.prekeys import PrekeyRecord
 from exchange.directory.state import Directory
@@ -16,6 +17,7 @@ from exchange.directory.statements import Statement
 from exchange.directory.submission import LOGGED, PENDING, SUPERSEDED, SignedSubmission
 from exchange.errors import ExchangeError
 from exchange.hub.applications import create_invitation
+from exchange.hub.log import read_back
 from exchange.keys import PrekeyPublic
 from exchange.limits import DAY_MS, HOUR_MS, SECOND_MS
 from exchange.settings import HubLimits
@@ -184,6 +186,31 @@ async def test_hub_with_another_key_does_not_start(world: World, tmp_path: Path)
         pass
     world.hub_keys = world.member_keys["pe-csirt"]
     assert await code_of(_start(world, tmp_path)) == "hub.wrong-key"
+
+
+async def test_own_log_is_verified_once(world: World, tmp_path: Path) -> None:
+    async with services(world, tmp_path) as hub:  # the world's leaves are nobody's judgement yet
+        statement, records = new_prekeys(world, "pe-csirt", start=world.now - HOUR_MS)
+        await hub.registrar.submit(statement, records)
+        whole = Directory.replay(await hub.registrar.leaves(0), now=None)
+    async with services(world, tmp_path, epoch="second") as hub:
+        rows, _ = await hub.store.load_log()
+        assert [judged for _, judged in rows] == [True] * 8
+        read, judged = read_back(rows)
+        assert (read.root(), read.at, judged) == (whole.root(), whole.at, 8)
+        assert dict(read.members) == dict(whole.members)
+        assert read.last_hash("pe-csirt", "prekeys") == statement.hash(world.net)
+        leaves = [leaf for leaf, _ in rows]
+    forged = statement.merged([("officer/alba", bytes(3_373))])
+    leaves += [
+        Leaf(8, world.now, forged).to_bytes(world.net),
+        Leaf(9, world.now, statement).to_bytes(world.net),
+    ]
+    found, judged = read_back([(leaf, n < 7) for n, leaf in enumerate(leaves)])
+    assert (found.size, judged) == (
+        10,
+        8,
+    )  # what had no effect is judged anew at every start, and all after it
 
 
 async def test_hub_does_not_log_its_own_successor(world: World, tmp_path: Path) -> None:

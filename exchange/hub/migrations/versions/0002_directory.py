@@ -14,6 +14,7 @@ _STEPS = (
     "ALTER TABLE applications ADD COLUMN ended TEXT NOT NULL DEFAULT ''",
     "ALTER TABLE applications ADD COLUMN reason TEXT NOT NULL DEFAULT ''",
     "ALTER TABLE checkpoints ADD COLUMN term INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE leaves ADD COLUMN judged INTEGER NOT NULL DEFAULT 0",
     # AUTOINCREMENT: a number is never given twice, so that nobody who reads on after one misses a part
     """CREATE TABLE parts (
         n INTEGER PRIMARY KEY AUTOINCREMENT,
