@@ -22,7 +22,7 @@ from exchange.directory.find import Reason
 from exchange.directory.records import Hours
 from exchange.directory.state import Directory
 from exchange.keys import digits
-from exchange.limits import DAY_MS, HOUR_MS, MINUTE_MS
+from exchange.limits import DAY_MS, HOUR_MS, MINUTE_MS, STALE_CHECKPOINT_MS
 from exchange.node.store_parts import all_parts
 from exchange.phrases import words
 from exchange.phrases.find import LABELS, REASONS, RESULTS
@@ -162,6 +162,8 @@ def tell(call: Call, view: View, speaker: Speaker, value: Mapping[str, Json], li
     if not call.out.json:
         checked, behind = utc(state["checkpoint_at"]), age(state["age_ms"])
         call.out.note(speaker.label("replica", size=state["size"], at=checked, age=behind))
+    if state["age_ms"] > STALE_CHECKPOINT_MS:
+        call.out.warn(speaker.label("stale"))
     if state["set_aside"]:
         call.out.note(speaker.label("set-aside", count=state["set_aside"]))
 

@@ -51,6 +51,7 @@ LABELS: Final[Phrases] = table(
     overlap | also claimed, less closely | reclamado también, con menos precisión | reivindicado também, com menos precisão | revendiqué aussi, moins précisément
     unreadable | can't be read: {fault} | no se puede leer: {fault} | não pode ser lido: {fault} | illisible : {fault}
     replica | this node's copy of the directory: {size} leaves, checked with the hub {at}, {age} ago | copia local del directorio: {size} hojas, comprobada con el hub {at}, hace {age} | cópia local do diretório: {size} folhas, verificada com o hub {at}, há {age} | copie locale de l'annuaire : {size} feuilles, vérifiée auprès du hub {at}, il y a {age}
+    stale | older than 24 h: call before you rely on it, and connect the node | más de 24 h de antigüedad: llame antes de confiar en ella y conecte el nodo | mais de 24 h de idade: ligue antes de confiar nela e conecte o nó | vieille de plus de 24 h : appelez avant de vous y fier, et reconnectez le nœud
     set-aside | {count} parts of records can't be read here and were left out | {count} partes de registros no se pueden leer aquí y se omitieron | {count} partes de registros não podem ser lidas aqui e foram omitidas | {count} parties de fiches sont illisibles ici et ont été omises
     own-keys | mail is sealed to keys of its own | el correo se sella con claves propias | o correio é selado com chaves próprias | le courrier est scellé à ses propres clés
     sheet | Duty sheet | Hoja de guardia | Folha de plantão | Fiche de permanence

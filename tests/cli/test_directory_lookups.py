@@ -15,6 +15,7 @@ import pytest
 from exchange.canonical import b64
 from exchange.cli.app import run
 from exchange.directory.find import LADDER
+from exchange.limits import DAY_MS
 from exchange.node import store_directory, store_parts
 from exchange.node.app import real_sources
 from exchange.node.home import create, open_home
@@ -29,12 +30,12 @@ HOLIDAY = ("--at", "2026-07-28T15:00Z")
 TRACING = ("directory", "find", "--country", "pe", "--topic", "firearms", "--function", "operational_tracing")
 
 
-def furnished(folder: Path, made: Shelf) -> Path:
-    """co's home with the log and parts of `made`."""
+def furnished(folder: Path, made: Shelf, *, age: int = 0) -> Path:
+    """co's home with the log and parts of `made`, last heard of from the hub `age` ms ago."""
     create_key_file(folder / "key")
     unlock = Unlock.key_file(folder / "key")
     create(folder / "co", "co-csirt", unlock, real_sources())
-    world = logged(made, now=time.time_ns() // 1_000_000)
+    world = logged(made, now=time.time_ns() // 1_000_000 - age)
     lines = {"member": "co-csirt", "hub": CLOSED, "net": b64(world.net)}
     config = "".join(f'{name} = "{text}"\n' for name, text in lines.items())
     (folder / "co" / "config.toml").write_text(config)
@@ -69,8 +70,8 @@ def co(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
         monkeypatch.delenv(name, raising=False)
 
-    def call(*words: str, code: int = 0) -> tuple[str, str]:
-        assert run([*words, "--home", str(folder / "co")]) == code
+    def call(*words: str, code: int = 0, home: Path = folder / "co") -> tuple[str, str]:
+        assert run([*words, "--home", str(home)]) == code
         shown = capsys.readouterr()
         return shown.out, shown.err
 
@@ -119,6 +120,18 @@ def test_reasons_in_the_readers_language(
     assert phrase in co(*TRACING, *HOLIDAY, "--lang", language)[0]
     monkeypatch.setenv("LANG", f"{language}_XX.UTF-8")
     assert phrase in co(*TRACING, *HOLIDAY)[0]
+
+
+def test_an_old_copy_still_answers_and_says_that_it_is_old(
+    co: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "older than 24 h" not in co(*TRACING)[1]
+    home = furnished(tmp_path, peru(), age=3 * DAY_MS)
+    monkeypatch.setenv("EXCHANGE_KEY_FILE", str(home / "key"))
+    out, err = co(*TRACING, "--quiet", home=home / "co")
+    assert "pe-csirt/tracing" in out
+    assert "older than 24 h" in err
+    assert "3 d ago" in co(*TRACING, home=home / "co")[1]
 
 
 def test_nobody_fits(co: Any) -> None:
