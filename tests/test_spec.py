@@ -25,7 +25,6 @@ PROTOCOL = ("envelope.", "hold.", "content.", "receipt.", "directory.", "checkpo
 PROTOCOL += ("invitation.", "application.", "request.", "rate.", "quota.")
 LOCAL = {
     "content.too-large": "a sender's refusal of its own user's content",
-    "directory.unknown-member": "a look-up in the own directory",
     "directory.stale-checkpoint": "why a node takes no new keys",
     "directory.own-name": "a node's alarm to its own people",
     "invitation.bad-request": "the hub's refusal of its own administrator's command",

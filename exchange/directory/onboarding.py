@@ -24,6 +24,7 @@ EMERGENCY_MS: Final = (
 # suspending the possible sponsors
 _MAY_SPONSOR: Final = frozenset({Status.ACTIVE})
 _COUNTS: Final = frozenset({Status.ACTIVE, Status.RESTRICTED, Status.SUSPENDED})
+_SILENT: Final = frozenset({Status.SUSPENDED, Status.REMOVED})
 _NEWCOMERS: Final = frozenset({Status.PROVISIONAL, Status.ACTIVE})
 
 
@@ -128,6 +129,11 @@ def removed(member: Member, *, at: int) -> Member:
 def is_removed(member: Member) -> bool:
     """Nothing moves any more, nor do its keys."""
     return member.status is Status.REMOVED
+
+
+def is_silent(member: Member) -> bool:
+    """Suspended or gone: it states nothing of its contact points, and nobody is nominated in its name."""
+    return member.status in _SILENT
 
 
 def is_founding(member: Member) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from exchange.directory.contacts import NPC, Contact
-from exchange.directory.members import Status
+from exchange.directory.onboarding import is_silent
 from exchange.directory.state import Directory
 from exchange.limits import DAY_MS
 
@@ -20,8 +20,6 @@ WEEK: Final = 7  # days between two messages to one authority
 OVERDUE: Final = frozenset({"overdue", "lapsed"})
 STANDINGS: Final = ("validated", "due", "overdue", "lapsed", "archived")
 _IN_TIME: Final = frozenset({"validated", "due"})
-# A suspended member is sent nothing but CLEAR, a removed one nothing at all.
-_SILENT: Final = frozenset({Status.SUSPENDED, Status.REMOVED})
 
 
 @dataclass(frozen=True)
@@ -142,7 +140,7 @@ def scores(directory: Directory, now: int) -> tuple[Score, ...]:
     counts: dict[str, dict[str, int]] = {
         handle: dict.fromkeys(STANDINGS, 0)
         for handle, member in directory.members.items()
-        if member.status not in _SILENT
+        if not is_silent(member)
     }
     for contact in _living(directory):
         counts[contact.member][contact.standing(now)] += 1
@@ -154,7 +152,7 @@ def _living(directory: Directory) -> Iterable[Contact]:
     return (
         contact
         for contact in directory.contacts.values()
-        if not contact.ended and directory.members[contact.member].status not in _SILENT
+        if not contact.ended and not is_silent(directory.members[contact.member])
     )
 
 

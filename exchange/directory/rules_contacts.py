@@ -7,7 +7,7 @@ in `rules_network`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from exchange.directory import onboarding
@@ -22,7 +22,7 @@ from exchange.directory.bodies_contacts import (
     UnitKeys,
 )
 from exchange.directory.contacts import NPC, Constituency, Contact, Record, Test
-from exchange.directory.members import Status, Unit
+from exchange.directory.members import Unit
 from exchange.directory.network import Network, member_of
 from exchange.directory.rule import Rule
 from exchange.directory.rules_members import known_key
@@ -30,8 +30,14 @@ from exchange.errors import Rejected
 from exchange.keys import PublicKey
 
 KEPT_TESTS: Final = 8  # of a contact: the last two decide whether it is suspect, the rest is for people
-# whose node may not call the hub has no say here either
-_SILENT: Final = frozenset({Status.SUSPENDED, Status.REMOVED})
+
+
+@dataclass(frozen=True)
+class Nominators:
+    """Who must sign for a contact's function: the authorities, by topic, and the officers where one is vacant."""
+
+    authorities: Mapping[str, str]
+    by_officers: bool
 
 
 def nominating(network: Network, country: str, topic: str) -> str | None:
@@ -54,7 +60,7 @@ def _signs_for(network: Network, npc: Contact, country: str) -> bool:
     return (
         not npc.ended
         and member.country == country
-        and member.status not in _SILENT
+        and not onboarding.is_silent(member)
         and _own_unit(network, npc)
     )
 
@@ -70,7 +76,7 @@ def _check_speaks(network: Network, address: str) -> None:
     member = network.members.get(member_of(address))
     if member is None:
         raise Rejected("directory.unknown-member")
-    if member.status in _SILENT:
+    if onboarding.is_silent(member):
         raise Rejected("directory.wrong-status", f"{member.handle} is {member.status.value}")
 
 
@@ -174,26 +180,34 @@ def _check_contact(network: Network, body: ContactPoint, signers: frozenset[str]
         return
     if old is None and (address if body.unit else member_of(address)) not in signers:
         raise Rejected("directory.not-own", "who is to answer there hasn't signed")
-    _check_nominated(network, body, old, signers)
+    _check_nominated(network, body, signers)
 
 
-def _check_nominated(
-    network: Network, body: ContactPoint, old: Contact | None, signers: frozenset[str]
-) -> None:
-    """Every topic's nominating authority signed, or the officers where there is none (and for an npc itself)."""
-    country = network.members[member_of(body.head.subject[0])].country
+def who_nominates(network: Network, body: ContactPoint) -> Nominators:
+    """Whose signatures set or change what only those who nominate may; nobody's where only parts change."""
+    address = body.head.subject[0]
+    old = _standing_contact(network, address)
+    if old and _nominated(old) == _nominated(body):
+        return Nominators({}, by_officers=False)
+    country = network.members[member_of(address)].country
     topics = {*body.topics, *(old.topics if old else ())}
-    authorities = {topic: nominating(network, country, topic) for topic in sorted(topics)}
-    if NPC in (body.function, old.function if old else ""):
-        by_officers, authorities = True, {} if body.function == NPC else authorities
-    else:
-        by_officers = None in authorities.values()
-    if by_officers and not body.nomination:
+    found = {topic: nominating(network, country, topic) for topic in sorted(topics)}
+    authorities = {topic: authority for topic, authority in found.items() if authority}
+    if body.function == NPC:
+        return Nominators({}, by_officers=True)
+    by_officers = len(authorities) < len(found) or (old is not None and old.function == NPC)
+    return Nominators(authorities, by_officers=by_officers)
+
+
+def _check_nominated(network: Network, body: ContactPoint, signers: frozenset[str]) -> None:
+    """Every topic's nominating authority signed, or the officers where there is none (and for an npc itself)."""
+    wanted = who_nominates(network, body)
+    if wanted.by_officers and not body.nomination:
         raise Rejected("directory.no-document", "the hash of the note verbale that nominates is missing")
-    for topic, authority in authorities.items():
-        if authority and authority not in signers:
+    for topic, authority in wanted.authorities.items():
+        if authority not in signers:
             raise Rejected("directory.not-nominated", f"{authority} nominates for {topic} and hasn't signed")
-    if by_officers:
+    if wanted.by_officers:
         _check_officers(network, signers)
 
 

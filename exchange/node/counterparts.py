@@ -16,8 +16,8 @@ import orjson
 from exchange.directory.addressing import contact_target
 from exchange.directory.book import Book, ContactEntry
 from exchange.directory.entitlement import may_hold
-from exchange.directory.members import Status
 from exchange.directory.network import member_of
+from exchange.directory.onboarding import is_provisional
 from exchange.directory.state import Directory
 from exchange.errors import Refused, Rejected
 from exchange.formats.cover import read_message
@@ -38,8 +38,6 @@ from exchange.tlp import Tlp
 MAX_ARRIVED: Final = 32  # messages looked at in one transaction
 UNVERIFIED: Final = "unverified"
 ANSWERS: Final = frozenset({Outcome.FULL.value, Outcome.DECLINED.value})
-# A provisional member is sent no more than GREEN.
-_FULL_CARD: Final = frozenset({Status.ACTIVE, Status.RESTRICTED, Status.OFFBOARDING})
 _CARD_KIND: Final = "organization"
 
 
@@ -191,7 +189,7 @@ def introduction(
     ]
     made = []
     for recipient, reply_to, case, reader, other in letters_out:
-        full = writer.directory.member(member_of(recipient)).status in _FULL_CARD
+        full = not is_provisional(writer.directory.member(member_of(recipient)))
         language = _language(book, reader)
         card = _card(writer.directory, book, recipient, other, language, full=full)
         letter = letters.introduction(
