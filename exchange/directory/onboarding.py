@@ -126,6 +126,11 @@ def removed(member: Member, *, at: int) -> Member:
     )
 
 
+def has_a_say(member: Member) -> bool:
+    """Is it of those of whom more than half decide? A suspended one is: nobody can suspend a majority away."""
+    return member.status in _COUNTS
+
+
 def is_removed(member: Member) -> bool:
     """Nothing moves any more, nor do its keys."""
     return member.status is Status.REMOVED

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from exchange.directory import onboarding
 from exchange.directory.bodies_network import HUB_CHANGE, HubChange, Officers, PolicyChange, Tick
 from exchange.directory.due import is_due
-from exchange.directory.members import Officer, Status
+from exchange.directory.members import Officer
 from exchange.directory.network import HubTerm, Network, Policy
 from exchange.directory.rule import Rule
 from exchange.directory.rules_members import known_key
@@ -20,8 +21,6 @@ from exchange.errors import Rejected
 from exchange.keys import PublicKey
 
 FEW: Final = 3  # members; before so many were admitted the officers alone set the policy
-# A suspended member counts and has its say: so nobody can suspend a majority away.
-_HAVE_A_SAY: Final = frozenset({Status.ACTIVE, Status.RESTRICTED, Status.SUSPENDED})
 
 
 def _check_officers(signed: int, needed: int, members: tuple[int, int]) -> None:
@@ -32,7 +31,7 @@ def _check_officers(signed: int, needed: int, members: tuple[int, int]) -> None:
 
 def _majority(network: Network, signers: frozenset[str]) -> tuple[int, int]:
     """How many members of those that have a say signed, and how many must: more than half; none where none are."""
-    have_a_say = {one.handle for one in network.members.values() if one.status in _HAVE_A_SAY}
+    have_a_say = {one.handle for one in network.members.values() if onboarding.has_a_say(one)}
     return len(have_a_say & signers), len(have_a_say) // 2 + 1 if have_a_say else 0
 
 
@@ -88,7 +87,7 @@ def _check_policy(network: Network, body: PolicyChange, signers: frozenset[str],
     if body.officers > len(network.officers):
         raise Rejected("directory.bad-statement", "it wants more officers than there are")
     secretariat = network.members.get(body.secretariat)
-    if body.secretariat and (secretariat is None or secretariat.status is Status.REMOVED):
+    if body.secretariat and (secretariat is None or onboarding.is_removed(secretariat)):
         raise Rejected("directory.unknown-member")
     officers = len(network.officers_among(signers)), network.policy.officers
     members = (0, 0) if len(network.members) < FEW else _majority(network, signers)

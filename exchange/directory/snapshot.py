@@ -6,7 +6,6 @@ be mirrored by anybody; how old it is the reader must look at.
 
 from __future__ import annotations
 
-import gzip
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -61,7 +60,8 @@ class Snapshot:
             "parts": [[part.address, part.level, b64(part.salt), b64(part.body)] for part in self.parts],
             "v": 1,
         }
-        return gzip.compress(orjson.dumps(value, option=orjson.OPT_SORT_KEYS), mtime=0)
+        packer = zlib.compressobj(wbits=_GZIP_WINDOW)
+        return packer.compress(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)) + packer.flush()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:

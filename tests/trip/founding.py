@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from exchange.cli.officer_home import OfficerHome
 from exchange.directory.members import Officer
 from exchange.directory.statements import Statement, signatures_json
 from exchange.hub import app as hub_app
@@ -23,7 +24,7 @@ from exchange.hub import home as hub_home
 from exchange.hub.applications import create_invitation
 from exchange.hub.store import HubStore
 from exchange.invitation import Invitation
-from exchange.keys import SEED_BYTES, PrivateKeys, digits
+from exchange.keys import PrivateKeys, digits
 from exchange.node import app as node_app
 from exchange.node import home as node_home
 from exchange.node.hub_client import HubClient
@@ -55,6 +56,9 @@ class Homes:
     def node(self, handle: str) -> Path:
         return self.folder / handle
 
+    def officer(self, name: str) -> Path:
+        return self.folder / f"officer-{name}"
+
     def unlock(self) -> Unlock:
         return Unlock.key_file(self.folder / KEY)
 
@@ -70,9 +74,12 @@ async def found(folder: Path, members: Sequence[str] = MEMBERS) -> Homes:
     create_key_file(folder / KEY)
     unlock = Unlock.key_file(folder / KEY)
     sources = node_app.real_sources()
-    officers = {name: PrivateKeys(os.urandom(SEED_BYTES)) for name in OFFICERS}
+    made = [OfficerHome.create(folder / f"officer-{name}", name, unlock, os.urandom) for name in OFFICERS]
+    officers = {home.name: home.keys for home in made}
     homes = Homes(folder, f"https://127.0.0.1:{quiet_port()}", tuple(members), "", officers)
     _ceremony(homes, unlock)
+    for home in made:
+        home.pin(hub_home.read_genesis(homes.hub))
     settings, keystore = hub_home.load_settings(homes.hub), hub_home.open_keystore(homes.hub, unlock)
     stop, up = asyncio.Event(), asyncio.Event()
     serving = asyncio.create_task(
