@@ -52,13 +52,13 @@ LAYERS: dict[str, str] = {
         exchange.directory.state
         exchange.directory.reminders
         exchange.directory.entitlement
+        exchange.directory.succession
         exchange.directory.overlay
         exchange.directory.addressing
         exchange.directory.book
         exchange.directory.find
         exchange.directory.owners
         exchange.directory.search
-        exchange.directory.succession
         exchange.directory.snapshot
         exchange.directory.submission
         exchange.directory.waiting
@@ -147,6 +147,7 @@ LAYERS: dict[str, str] = {
         exchange.node.hub_feed
         exchange.node.hub_client
         exchange.node.control
+        exchange.node.control_keys
         exchange.node.app
         exchange.hub.tls
         exchange.hub.home

@@ -14,7 +14,10 @@ import typer
 
 from exchange.cli import (
     directory,
+    directory_counterpart,
+    directory_files,
     directory_find,
+    directory_secretariat,
     directory_sheet,
     formats,
     hub,
@@ -25,6 +28,7 @@ from exchange.cli import (
     node_units,
     officer,
     officer_moves,
+    officer_network,
 )
 from exchange.cli.errors import FAILED, INTERRUPTED, OK, USAGE
 from exchange.cli.output import Output
@@ -51,10 +55,21 @@ def build(further: Sequence[Register] = ()) -> typer.Typer:
         (
             "directory",
             "Who is in the network, as this node holds it.",
-            (directory, directory_find, directory_sheet),
+            (
+                directory,
+                directory_files,
+                directory_find,
+                directory_sheet,
+                directory_secretariat,
+                directory_counterpart,
+            ),
         ),
         ("hub", "The hub that routes, for its administrator.", (hub,)),
-        ("officer", "An officer, who admits members with keys of their own.", (officer, officer_moves)),
+        (
+            "officer",
+            "An officer, who admits members with keys of their own.",
+            (officer, officer_moves, officer_network),
+        ),
     )
     for name, text, modules in groups:
         group = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help=text)

@@ -2,7 +2,7 @@
 
     keystore        the seed of its keys (storage/keystore)
     card.json       name and public keys, for the hub's administrator to put into the genesis
-    network.json    the genesis it signed, and how much of the log it has seen
+    network.json    the genesis it signed, how much of the log it has seen, and a change of hub it signed
     compared.json   the digits that this officer has compared by voice, by handle
 
 Owns these files. What an officer signs, and after which questions, is `officer`'s business; the hub is asked there too.
@@ -20,8 +20,9 @@ import orjson
 from exchange.canonical import HANDLE, ZERO32, Fields, Json, b64, dumps, loads
 from exchange.directory.bodies import parse_body
 from exchange.directory.bodies_base import Genesis
-from exchange.directory.members import Officer
+from exchange.directory.members import HubIdentity, Officer
 from exchange.directory.statements import Statement, network_id
+from exchange.directory.succession import read_change
 from exchange.errors import Refused, Rejected
 from exchange.keys import SEED_BYTES, PrivateKeys, digits
 from exchange.limits import MAX_JSON_REQUEST, MAX_STATEMENT
@@ -35,15 +36,20 @@ NETWORK: Final = "network.json"
 COMPARED: Final = "compared.json"
 _SEED: Final = "seed"
 _NAME: Final = "name"
+_PINNED: Final = ("genesis", "root", "size")
 
 
 @dataclass(frozen=True)
 class PinnedNetwork:
-    """The network an officer signed into being: its genesis, and the largest checkpoint seen (size, root)."""
+    """The network an officer signs for: its genesis, the largest checkpoint seen (size, root), and where its hub is.
+
+    `change` is the last change of hub that this officer signed, None while the genesis' hub serves.
+    """
 
     genesis: Statement
     size: int
     root: bytes
+    change: Statement | None = None
 
     @property
     def net(self) -> bytes:
@@ -52,6 +58,11 @@ class PinnedNetwork:
     @property
     def value(self) -> Genesis:
         return genesis_of(self.genesis)
+
+    @property
+    def hub(self) -> HubIdentity:
+        """Where this officer looks for the hub."""
+        return read_change(self.change, self.net).hub if self.change else self.value.hub
 
 
 @dataclass(frozen=True)
@@ -105,11 +116,14 @@ class OfficerHome:
             raise Refused(
                 "home.missing", "this officer has signed no genesis yet: `officer approve --genesis FILE`"
             ) from None
-        fields = Fields(
-            loads(data, most=MAX_JSON_REQUEST, field=NETWORK), ("genesis", "root", "size"), what=NETWORK
-        )
+        value = loads(data, most=MAX_JSON_REQUEST, field=NETWORK)
+        changed = isinstance(value, dict) and "change" in value
+        fields = Fields(value, (*_PINNED, "change") if changed else _PINNED, what=NETWORK)
         return PinnedNetwork(
-            Statement.from_json(fields.raw("genesis")), fields.integer("size"), fields.binary("root", 32)
+            Statement.from_json(fields.raw("genesis")),
+            fields.integer("size"),
+            fields.binary("root", 32),
+            Statement.from_json(fields.raw("change")) if changed else None,
         )
 
     def pin(self, genesis: Statement) -> PinnedNetwork:
@@ -128,6 +142,10 @@ class OfficerHome:
         """Remember the log's newest size: it may never be shorter again (docs/protocol.md §9.6)."""
         self._write_network(replace(self.network(), size=size, root=root))
 
+    def go_by(self, change: Statement) -> None:
+        """From now on the hub is where this change of hub says."""
+        self._write_network(replace(self.network(), change=change))
+
     def compared(self) -> dict[str, str]:
         """The digits this officer has compared by voice, by handle. Raises Refused cli.bad-file."""
         path = self.path / COMPARED
@@ -143,7 +161,9 @@ class OfficerHome:
         write_private(self.path / COMPARED, orjson.dumps({**self.compared(), handle: spoken}) + b"\n")
 
     def _write_network(self, pinned: PinnedNetwork) -> None:
-        value: Json = {"genesis": pinned.genesis.to_json(), "root": b64(pinned.root), "size": pinned.size}
+        value = {"genesis": pinned.genesis.to_json(), "root": b64(pinned.root), "size": pinned.size}
+        if pinned.change is not None:
+            value["change"] = pinned.change.to_json()
         write_private(self.path / NETWORK, dumps(value))
 
     def _write_card(self) -> None:

@@ -110,7 +110,7 @@ async def viewing(home: OfficerHome) -> AsyncIterator[View]:
     Raises Refused home.missing; Unavailable hub.*; Rejected directory.* when the log isn't the one it should be.
     """
     pinned = home.network()
-    hub = pinned.value.hub
+    hub = pinned.hub
     identity = Identity(pinned.net, home.officer.address, home.keys)
     pem = ssl.DER_cert_to_PEM_cert(hub.ca) if hub.ca else None
     route = Route(origin=hub.address, tls=tls_context(ca=pem, extra_ca=None))
@@ -137,6 +137,8 @@ async def _replayed(home: OfficerHome, client: HubClient) -> Directory:
     signed.verify(pinned.net, directory)  # by the key of its term's hub, which only the log knows
     if checkpoint.size < pinned.size:
         raise Rejected("directory.rollback")
+    if pinned.change is not None and not directory.took_effect(pinned.change.hash(pinned.net)):
+        raise Rejected("directory.split", "the hub's log lacks the change of hub that this officer signed")
     if pinned.size and directory.root(pinned.size) != pinned.root:
         raise Rejected("directory.split", "the hub's log isn't the one this officer saw before")
     home.saw(checkpoint.size, checkpoint.root)

@@ -1,9 +1,13 @@
-"""How a 32-byte seed is written on paper: base32 in groups of four, the last group a checksum."""
+"""How a 32-byte seed is written on paper, and read from it: base32 in groups of four, the last group a checksum."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+
+from exchange.errors import Refused
+
+SEED_BYTES = 32
 
 
 def on_paper(seed: bytes) -> str:
@@ -11,3 +15,16 @@ def on_paper(seed: bytes) -> str:
     text = base64.b32encode(seed).decode("ascii").rstrip("=")
     text += base64.b32encode(hashlib.sha256(seed).digest())[:4].decode("ascii")
     return "-".join(text[i : i + 4] for i in range(0, len(text), 4))
+
+
+def from_paper(text: str) -> bytes:
+    """The seed that `on_paper` wrote, however it was typed. Raises Refused cli.bad-seed for a slip of the pen."""
+    typed = "".join(char for char in text.upper() if char.isalnum())
+    body, checksum = typed[:-4], typed[-4:]
+    try:
+        seed = base64.b32decode(body + "=" * (-len(body) % 8))
+    except ValueError:
+        seed = b""
+    if len(seed) != SEED_BYTES or base64.b32encode(hashlib.sha256(seed).digest())[:4].decode() != checksum:
+        raise Refused("cli.bad-seed")
+    return seed

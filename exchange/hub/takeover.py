@@ -21,11 +21,12 @@ from exchange.directory.log import Leaf
 from exchange.directory.snapshot import Snapshot
 from exchange.directory.state import Directory
 from exchange.directory.statements import HUB, NETWORK, RECOVERY, Statement
+from exchange.directory.succession import read_change
 from exchange.errors import Refused, Rejected
 from exchange.hub.home import furnish, read_statement
 from exchange.hub.store import HubStore
 from exchange.hub.store_directory import Beside
-from exchange.keys import PrivateKeys, digits
+from exchange.keys import PrivateKeys, digits, member_digits
 from exchange.limits import DAY_MS
 from exchange.settings import HubSettings
 from exchange.storage.files import disk_fault, write_private
@@ -43,7 +44,8 @@ class Takeover:
     `officers` is (signed, needed); `begun` says that the log is written and the hub can serve.
     """
 
-    digits: str
+    network_digits: str
+    hub_digits: str
     size: int
     at: int
     officers: tuple[int, int]
@@ -143,8 +145,10 @@ def _write_change(home: Path, statement: Statement) -> None:
 def _state(directory: Directory, checkpoint: Checkpoint, statement: Statement, *, begun: bool) -> Takeover:
     signers = directory.signers_of(statement)
     signed = sum(officer.address in signers for officer in directory.officers.values())
+    hub = read_change(statement, directory.net).hub
     return Takeover(
         digits(directory.net),
+        member_digits(directory.net, HUB, hub.keys),
         directory.size,
         checkpoint.at,
         (signed, directory.officers_threshold),
