@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
-from typing import Any, Final
+from typing import Any, Final, TypeAlias, TypeVar
 
 from exchange.directory.assets import (
     IPV4_BITS,
@@ -22,6 +22,9 @@ from exchange.directory.assets import (
 )
 from exchange.directory.book import Book
 from exchange.directory.onboarding import is_removed
+
+_Key = TypeVar("_Key", int, str)
+Holders: TypeAlias = tuple[str, ...]  # handles, in order of name
 
 NATIONAL: Final = "national_csirt"
 NOBODY: Final = ""
@@ -69,13 +72,13 @@ class Owners:
 
     def __init__(self) -> None:
         """Empty; `build` fills it."""
-        self._prefixes: dict[int, dict[int, dict[int, list[str]]]] = {IPV4_BITS: {}, IPV6_BITS: {}}
+        self._prefixes: dict[int, dict[int, dict[int, Holders]]] = {IPV4_BITS: {}, IPV6_BITS: {}}
         self._lengths: dict[int, list[int]] = {
             IPV4_BITS: [],
             IPV6_BITS: [],
         }  # those in use, the longest first
-        self._asns: dict[int, list[str]] = {}
-        self._domains: dict[str, list[str]] = {}
+        self._asns: dict[int, Holders] = {}
+        self._domains: dict[str, Holders] = {}
         self._countries: dict[str, list[str]] = {}
         self.skipped = 0  # claims that are no network, number or name
 
@@ -100,6 +103,7 @@ class Owners:
         return owners
 
     def _take(self, handle: str, read: Callable[[Any], Asset], claims: Iterable[object]) -> None:
+        alone = (handle,)  # one for all of a member's claims: there may be a million
         for claim in claims:
             try:
                 asset = read(claim)
@@ -107,14 +111,12 @@ class Owners:
                 self.skipped += 1
                 continue
             if asset.kind == "asn":
-                holders = self._asns.setdefault(asset.first, [])
+                _add(self._asns, asset.first, alone)
             elif asset.kind == "domain":
-                holders = self._domains.setdefault(asset.text, [])
+                _add(self._domains, asset.text, alone)
             else:
                 table = self._prefixes[asset.bits].setdefault(asset.length, {})
-                holders = table.setdefault(asset.first >> (asset.bits - asset.length), [])
-            if handle not in holders:
-                holders.append(handle)
+                _add(table, asset.first >> (asset.bits - asset.length), alone)
 
     def owner(self, asked: str) -> Owned:
         """Who answers for an IP address, prefix, AS number or domain name in any usual spelling (`assets`).
@@ -166,6 +168,12 @@ class Owners:
             for member in self.owner(address).nearest or (NOBODY,):
                 groups.setdefault(member, []).append(address)
         return dict(sorted(groups.items()))
+
+
+def _add(table: dict[_Key, Holders], key: _Key, holder: Holders) -> None:
+    holders = table.setdefault(key, holder)
+    if holder[0] not in holders:
+        table[key] = holders + holder
 
 
 def _prefix_text(first: int, length: int, bits: int) -> str:
