@@ -66,6 +66,10 @@ def message_lines(message: Message, *, sender: str, received_at: int, marks: Seq
             ("question", defang(message.question)),
             ("exercise", message.exercise_id or ""),
             ("for", message.audience_function or ""),
+            ("contact points", ", ".join(message.contacts)),
+            ("confirm by", _time(message.validate_by)),
+            ("country", message.country or ""),
+            ("topic", message.topic or ""),
         ]
     )
     text = ["", *safe(defang(message.text)).split("\n")] if message.text else []
@@ -92,6 +96,10 @@ def message_json(message: Message) -> dict[str, Any]:
         "question": defang(message.question),
         "reason": defang(message.reason),
         "function": message.audience_function,
+        "contacts": list(message.contacts),
+        "validate_by": message.validate_by,
+        "country": message.country,
+        "topic": message.topic,
         "objects": message.object_count,
     }
 
