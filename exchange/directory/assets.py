@@ -13,6 +13,7 @@ from typing import Final
 IPV4_BITS: Final = 32
 IPV6_BITS: Final = 128
 MAX_ASN: Final = 2**32 - 1
+SHORTEST_CLAIM: Final = {IPV4_BITS: 8, IPV6_BITS: 16}  # prefix lengths: nobody answers for more than that
 MAX_TEXT: Final = 2_048  # characters of a URL pasted as it is
 
 _ASN = re.compile(r"(?:asn?\s*)([0-9]{1,10})\Z", re.IGNORECASE)
@@ -89,6 +90,23 @@ def read_domain(text: str) -> Asset:
     if len(name) > 253 or not _NAME.match(name):
         raise ValueError("not a domain name")
     return Asset("domain", name)
+
+
+def claimed_prefix(text: str) -> Asset:
+    """A prefix that one member may answer for. Raises ValueError for no prefix, or one of half the Internet."""
+    prefix = read_prefix(text)
+    shortest = SHORTEST_CLAIM[prefix.bits]
+    if prefix.length < shortest:
+        raise ValueError(f"shorter than /{shortest}: nobody has so much")
+    return prefix
+
+
+def claimed_domain(text: str) -> Asset:
+    """A domain name that one member may answer for. Raises ValueError for no name, or a top-level domain's."""
+    name = read_domain(text)
+    if "." not in name.text:
+        raise ValueError("a top-level domain is nobody's; claim the country instead")
+    return name
 
 
 def _address(text: str) -> Asset:

@@ -15,10 +15,10 @@ from exchange.directory.assets import (
     IPV4_BITS,
     IPV6_BITS,
     Asset,
+    claimed_domain,
+    claimed_prefix,
     read_asn,
     read_asset,
-    read_domain,
-    read_prefix,
 )
 from exchange.directory.book import Book
 from exchange.directory.onboarding import is_removed
@@ -95,9 +95,9 @@ class Owners:
             for country in sorted(countries):
                 owners._countries.setdefault(country, []).append(handle)
             if entry.claims is not None:
-                owners._take(handle, read_prefix, entry.claims.prefix)
+                owners._take(handle, claimed_prefix, entry.claims.prefix)
                 owners._take(handle, read_asn, entry.claims.asn)
-                owners._take(handle, read_domain, entry.claims.domain)
+                owners._take(handle, claimed_domain, entry.claims.domain)
         for bits, tables in owners._prefixes.items():
             owners._lengths[bits] = sorted(tables, reverse=True)
         return owners

@@ -13,7 +13,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from exchange.canonical import Json
-from exchange.directory.assets import Asset, read_asn, read_domain, read_prefix
+from exchange.directory.assets import Asset, claimed_domain, claimed_prefix, read_asn
 from exchange.directory.contacts import MAX_PART, ROUND_THE_CLOCK
 from exchange.directory.hours import Zones
 from exchange.directory.records import (
@@ -33,7 +33,6 @@ from exchange.directory.records import (
 from exchange.directory.vocabulary import COMMUNITIES, FUNCTIONS, INSTRUMENTS, MLA, NEEDS_INSTRUMENT, TOPICS
 from exchange.errors import Refused
 
-_SHORTEST_PREFIX: Final = 8  # a claim of more than a 256th of all addresses is a mistake
 _PERSONS_24X7: Final = 2
 
 
@@ -143,9 +142,11 @@ def check_claims(claims: Claims) -> Claims:
     Raises Refused record.bad-field naming the entry's number, from 0.
     """
     numbers = {_asset(f"asn.{number}", read_asn, asn).first for number, asn in enumerate(claims.asn)}
-    prefixes = {_prefix(f"prefix.{number}", text) for number, text in enumerate(claims.prefix)}
+    prefixes = {
+        _asset(f"prefix.{number}", claimed_prefix, text).text for number, text in enumerate(claims.prefix)
+    }
     domains = {
-        _asset(f"domain.{number}", read_domain, text).text for number, text in enumerate(claims.domain)
+        _asset(f"domain.{number}", claimed_domain, text).text for number, text in enumerate(claims.domain)
     }
     return Claims(
         asn=tuple(sorted(numbers)),
@@ -201,13 +202,6 @@ def _check_holidays(holidays: Holidays) -> None:
             date.fromisoformat(year)
         except ValueError:
             raise bad(f"holidays.{number}.date", "there is no such day") from None
-
-
-def _prefix(field: str, text: str) -> str:
-    prefix = _asset(field, read_prefix, text)
-    if prefix.length < _SHORTEST_PREFIX:
-        raise bad(field, f"shorter than /{_SHORTEST_PREFIX}: nobody has so much")
-    return prefix.text
 
 
 def _asset(field: str, read: Callable[[Any], Asset], value: str | int) -> Asset:

@@ -109,6 +109,14 @@ def test_claims_in_any_spelling_and_broken_ones_skipped() -> None:
     assert owners.owner("10.1.2.3").matches
 
 
+def test_nobody_owns_half_the_internet_whatever_the_part_says() -> None:
+    made = shelf()
+    made.claim("pe-csirt", prefix=["0.0.0.0/0", "::/0", "64.0.0.0/7"], domain=["com", "pe"])
+    owners = Owners.build(made.book())
+    assert owners.skipped == 5
+    assert [owners.owner(asked).matches for asked in ("65.1.1.1", "2001:db8::1", "x.com")] == [(), (), ()]
+
+
 def test_a_removed_member_owns_nothing() -> None:
     made = claimed()
     made.network.members["pe-csirt"] = removed(made.network.members["pe-csirt"], at=made.world.now)

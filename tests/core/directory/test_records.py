@@ -200,7 +200,9 @@ def test_numbers_are_written_as_people_write_them_and_kept_as_e164() -> None:
         ({"asn": [1, 0]}, "asn.1"),
         ({"prefix": ["10.0.0.0/7"]}, "prefix.0"),
         ({"prefix": ["10.0.0.1/8"]}, "prefix.0"),
+        ({"prefix": ["2000::/3"]}, "prefix.0"),
         ({"domain": ["a..b"]}, "domain.0"),
+        ({"domain": ["gob.pe", "com"]}, "domain.1"),
     ],
 )
 def test_claims_that_are_none(value: Any, field: str) -> None:
