@@ -30,7 +30,7 @@ from exchange.tlp import Tlp
 
 LOG = logging.getLogger("exchange.node.secretariat")
 DAY: Final = "secretariat.day"  # the last day, UTC, on which reminders were looked at
-MAX_ITEMS: Final = 100  # contact points in one message: more would not fit its text in four languages
+MAX_ITEMS: Final = 60  # contact points in one message: more would not fit its text in four languages
 
 
 class Secretariat:

@@ -20,6 +20,8 @@ from exchange.phrases.secretariat import CARD, COUNTERPART, LETTER, PING, REMIND
 from exchange.phrases.words import FUNCTIONS, TOPICS
 
 _WORKS: Final = "works"
+_MOST_PERSONS: Final = 8  # of a card, which has to fit a message's text
+_MOST_CHARS: Final = 1_000  # of one line of it
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def contact_card(entry: ContactEntry, language: str, *, members: bool, holders: 
             ("role", _in(record.role_name, language)),
             ("email", record.email_role or ""),
             ("phone", record.phone_office or ""),
-            ("persons", "; ".join(person.name for person in record.persons)),
+            ("persons", "; ".join(person.name for person in record.persons[:_MOST_PERSONS])),
             ("languages", ", ".join(one.lang for one in entry.languages)),
         ]
     if holders and entry.holders:
@@ -172,4 +174,4 @@ def _in(texts: Mapping[str, str], language: str) -> str:
 
 
 def _lines(facts: Iterable[tuple[str, str]], language: str) -> list[str]:
-    return [say(CARD, code, language, value=value) for code, value in facts if value]
+    return [say(CARD, code, language, value=value[:_MOST_CHARS]) for code, value in facts if value]

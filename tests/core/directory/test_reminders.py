@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
 from exchange.directory.bodies_contacts import build_confirm, build_contact_end
 from exchange.directory.bodies_members import build_suspend
-from exchange.directory.reminders import STEPS, Reminder, Told, due, group_of, lapsed, scores
+from exchange.directory.reminders import STEPS, Reminder, Told, due, group_of, lapsed, open_items, scores
 from exchange.limits import DAY_MS
+from exchange.message import MAX_SUBJECT_CHARS, MAX_TEXT_CHARS
+from exchange.node.secretariat import MAX_ITEMS
+from exchange.phrases import letters
+from exchange.phrases.languages import LANGUAGES
 from tests.contact_points import BOTH, NOTE, NPC, TRACING, Country
 from tests.worlds import NOW, make_world
 
@@ -141,3 +146,13 @@ def test_lapsed_contacts_are_listed_by_country_for_the_missions(peru: Country) -
     assert {country: [item.contact.address for item in items] for country, items in found.items()} == {
         "PE": ["pe-csirt/watch"]
     }
+
+
+def test_the_longest_reminder_fits_a_message(peru: Country) -> None:
+    item = open_items(peru.directory, NOW + 400 * DAY_MS)[0]
+    longest = replace(item.contact, address=f"{'m' * 32}/{'c' * 32}", function="f" * 32)
+    items = [replace(item, contact=longest, standing="lapsed")] * MAX_ITEMS
+    for language in LANGUAGES:
+        letter = letters.reminder(items, {longest.address: language}, home=language, copied=True)
+        assert len(letter.text) < MAX_TEXT_CHARS
+        assert len(letter.subject) < MAX_SUBJECT_CHARS
