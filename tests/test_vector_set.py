@@ -30,6 +30,7 @@ FAMILIES = (
     "directory.",
     "checkpoint.",
     "submission.",
+    "snapshot.",
     "auth.",
     "invitation.",
 )
@@ -44,10 +45,12 @@ WITHOUT_VECTOR = {
     "directory.unknown-checkpoint": SERVER,
     "directory.read-only": SERVER,
     "directory.no-need": SERVER,
+    "directory.bad-part": SERVER,
     "content.too-large": LOCAL,
     "directory.no-prekey": LOCAL,
     "directory.stale-checkpoint": LOCAL,
     "directory.own-name": LOCAL,
+    "directory.frozen": LOCAL,
     "invitation.bad-request": LOCAL,
 }
 WITHOUT_VECTOR |= {

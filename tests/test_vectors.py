@@ -18,6 +18,7 @@ from exchange.canonical import b64, dumps, loads, sha256, unb64, unframed
 from exchange.directory.checkpoint import SignedCheckpoint, compare
 from exchange.directory.log import Tree
 from exchange.directory.prekeys import PrekeyRef, verified_record
+from exchange.directory.snapshot import Snapshot
 from exchange.directory.state import Directory
 from exchange.directory.statements import Statement
 from exchange.directory.submission import SignedSubmission
@@ -220,6 +221,21 @@ def checkpoints(given: Given) -> Given:
     return {"size": ref.size, "root": b64(ref.root), "at": checkpoint.at, "hash": b64(ref.checkpoint)}
 
 
+def terms(given: Given) -> Given:
+    more = (leaf.encode("ascii") for leaf in given["more"])
+    state = Directory.replay([*log(), *more], now=None)
+    said = SignedCheckpoint.from_json(given["checkpoint"]).verify(state.net, state)
+    return {"size": said.size, "term": said.term}
+
+
+def snapshots(given: Given) -> Given:
+    value = {**given["snapshot"]}
+    value["leaves"] = [b64(leaf) for leaf in (*log(), *(one.encode("ascii") for one in value["leaves"]))]
+    read = Snapshot.from_bytes(json.dumps(value).encode("ascii"))
+    state, _ = read.verify(directory().net)
+    return {"size": state.size, "parts": len(read.parts)}
+
+
 def comparisons(given: Given) -> None:
     held, offered = (SignedCheckpoint.from_json(given[name]) for name in ("held", "offered"))
     for signed in (held, offered):
@@ -334,6 +350,7 @@ AREAS: dict[str, Callable[[Given], Given | None]] = {
     "base64": base64url,
     "body": plaintext,
     "checkpoint": checkpoints,
+    "checkpoint_term": terms,
     "checkpoints": comparisons,
     "content": contents,
     "envelope_expired": expired,
@@ -349,6 +366,7 @@ AREAS: dict[str, Callable[[Given], Given | None]] = {
     "link": placement,
     "log": whole_log,
     "prekey_record": prekey_records,
+    "snapshot": snapshots,
     "receipt_proof": receipt_proofs,
     "receipt_upload": receipt_uploads,
     "statement": statements,

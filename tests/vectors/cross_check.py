@@ -56,7 +56,9 @@ from second_reader.ledger import (
     check_pair,
     check_proof,
     check_receipts,
+    check_snapshot,
     check_submission,
+    check_term,
     replay,
 )
 
@@ -138,6 +140,15 @@ def check_record(given: Any) -> None:
 
 def check_statement(given: Any) -> Any:
     return {"hash": b64(h(NET, "statement", unb64(given["statement"]["body"])))}
+
+
+def check_whole(given: Any) -> Any:
+    leaves = given["snapshot"]["leaves"]
+    return check_snapshot(given, replay([*table("log/good.json")["input"]["leaves"], *leaves]))
+
+
+def check_checkpoint_term(given: Any) -> Any:
+    return check_term(given, replay([*table("log/good.json")["input"]["leaves"], *given["more"]]))
 
 
 def check_leaf(given: Any) -> Any:
@@ -228,6 +239,7 @@ AREAS: dict[str, Callable[[Any], Any]] = {
     "base64": check_base64,
     "body": check_body,
     "checkpoint": check_checkpoint,
+    "checkpoint_term": check_checkpoint_term,
     "checkpoints": check_pair,
     "content": check_content,
     "envelope_expired": open_expired,
@@ -246,6 +258,7 @@ AREAS: dict[str, Callable[[Any], Any]] = {
     "receipt_proof": check_proof,
     "receipt_upload": check_receipts,
     "statement": check_statement,
+    "snapshot": check_whole,
     "submission": check_submission,
     "token": check_token,
 }

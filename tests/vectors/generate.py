@@ -16,6 +16,7 @@ from collections.abc import Iterator
 
 from tests.vectors.makers.case import FOLDER, Case, written
 from tests.vectors.makers.contact_cases import contact_cases
+from tests.vectors.makers.decision_cases import decision_cases
 from tests.vectors.makers.genesis_cases import genesis_cases, statement_cases
 from tests.vectors.makers.hashes import hashes_json
 from tests.vectors.makers.header_flaws import header_cases
@@ -36,6 +37,7 @@ from tests.vectors.makers.network import network_json
 from tests.vectors.makers.open_cases import open_cases
 from tests.vectors.makers.plain_cases import body_cases, content_cases, frame_cases
 from tests.vectors.makers.receipt_cases import proof_cases, upload_cases
+from tests.vectors.makers.snapshot_cases import snapshot_cases
 from tests.vectors.makers.token_cases import invitation_cases, token_cases
 
 # the log and its checkpoint first: everything else names them
@@ -59,6 +61,8 @@ AREAS = (
     leaf_cases,
     life_cases,
     contact_cases,
+    decision_cases,
+    snapshot_cases,
     upload_cases,
     proof_cases,
     open_cases,

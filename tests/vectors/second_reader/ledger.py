@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any
 
-from second_reader import contact_points, member_life
+from second_reader import contact_points, decisions, member_life
 from second_reader.base import (
     NET,
     PARTIES,
@@ -27,6 +27,7 @@ COMMON = "v net type subject after not_after"
 GENESIS = f"{COMMON} nonce name hub officers officers_threshold sponsors_threshold recovery min_suite at"
 BATCH = "at batch dir from n net root skid suite v"
 LEAF = "code env lc salt status to"
+HANDLERS = {**member_life.HANDLERS, **contact_points.HANDLERS, **decisions.HANDLERS}
 
 
 class Log:
@@ -71,10 +72,8 @@ class Log:
         own = {"add": self._add, "prekeys": self._prekeys}
         if said["type"] in own:
             own[said["type"]](value, body)
-        elif said["type"] in member_life.HANDLERS:
-            member_life.HANDLERS[said["type"]](self, value, body)
         else:
-            contact_points.HANDLERS[said["type"]](self, value, body)
+            HANDLERS[said["type"]](self, value, body)
         self.last[subject] = h(self.net, "statement", body)
         self.leaves.append(leaf)
         self.at = value["at"]
@@ -153,6 +152,33 @@ def check_checkpoint(given: Any) -> Any:
     need((value["accepts"], value["term"]) == ([], 0), "accepts, term")
     digest = h(NET, "checkpoint", unb64(given["body"]), unb64(given["signature"]))
     return {"size": value["size"], "root": value["root"], "at": value["at"], "hash": b64(digest)}
+
+
+def check_term(given: Any, log: Log) -> Any:
+    """A checkpoint by the hub of its term, over leaves of the log."""
+    body, signature = unb64(given["checkpoint"]["body"]), unb64(given["checkpoint"]["signature"])
+    value = signed_json(body, "accepts at net root size term v")
+    hubs = getattr(log, "hubs", [log.keys["hub"]])
+    verify(hubs[value["term"]], "checkpoint", body, signature)
+    need(value["root"] == b64(merkle(log.leaves[: value["size"]])), "root")
+    return {"size": value["size"], "term": value["term"]}
+
+
+def check_snapshot(given: Any, log: Log) -> Any:
+    """A snapshot over leaves that `log` has replayed: the checkpoint covers them all, the log names each part."""
+    said = given["snapshot"]
+    need(set(said) == {"checkpoint", "leaves", "level", "parts", "v"} and said["v"] == 1, "members, v")
+    need(said["level"] in ("public", "members"), "level")
+    need(check_term(said, log)["size"] == len(log.leaves), "size")
+    named = set()
+    for leaf in log.leaves:
+        body = json.loads(unb64(json.loads(leaf)["body"]))
+        named |= {digest for _, digest in body.get("parts", [])}
+    for address, level, salt, data in said["parts"]:
+        need(level == "public" or said["level"] == "members", "a part's level")
+        digest = h(log.net, "part", address.encode(), level.encode(), unb64(salt), unb64(data))
+        need(b64(digest) in named, "a part that the log names")
+    return {"size": len(log.leaves), "parts": len(said["parts"])}
 
 
 def check_pair(given: Any) -> None:
