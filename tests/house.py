@@ -125,6 +125,7 @@ LAYERS: dict[str, str] = {
         exchange.node.desk
         exchange.node.checklist
         exchange.node.membership
+        exchange.node.introduction
         exchange.node.condition
         exchange.node.writing
         exchange.node.counterparts

@@ -32,6 +32,7 @@ from exchange.node.hub_api import HubApi
 from exchange.node.hub_client import HubClient, Route, tls_context
 from exchange.node.identity import Identity, Sources
 from exchange.node.inbox import Inbox
+from exchange.node.introduction import Introduction
 from exchange.node.membership import Membership, anchor_confirmed
 from exchange.node.notices import Notices
 from exchange.node.opening import Opening
@@ -148,6 +149,7 @@ def build(
         beside=beside,
         notices=notices,
         registration=registration,
+        introduction=Introduction(store, identity, replica, registration),
         succession=succession,
         prekeys=held,
         outbox=outbox,

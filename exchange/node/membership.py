@@ -12,8 +12,11 @@ from exchange.canonical import Json, sha256
 from exchange.directory import onboarding
 from exchange.directory.bodies import parse_body
 from exchange.directory.bodies_base import Add, build_add
+from exchange.directory.bodies_contacts import ContactPoint
 from exchange.directory.bodies_members import build_recover, build_status
+from exchange.directory.contacts import Contact
 from exchange.directory.members import Member, Move, Status
+from exchange.directory.network import member_of
 from exchange.directory.statements import Statement, signatures_json
 from exchange.directory.submission import SignedSubmission, Submission
 from exchange.directory.waiting import (
@@ -38,6 +41,7 @@ from exchange.node.identity import Identity, Sources
 from exchange.node.log_watch import OWN_NAME
 from exchange.node.store import Store, Transaction, fact, forget_alarms, set_fact
 from exchange.node.store_drills import copies_to
+from exchange.storage.local_cipher import LocalCipher
 
 APPLICATION_LIFE_MS: Final = 60 * DAY_MS
 STATEMENT_LIFE_MS: Final = 30 * DAY_MS
@@ -129,7 +133,7 @@ class Membership:
 
     def _fits(self, connection: Transaction, held: bytes, papers: Papers) -> bool:
         parsed = parse_body(held, self._identity.net)
-        document = self._store.cipher.open("facts.value", DOCUMENT, fact(connection, DOCUMENT) or b"")
+        document = kept_document(connection, self._store.cipher)
         return (
             isinstance(parsed, Add)
             and parsed.head.not_after > self._sources.clock()
@@ -216,6 +220,20 @@ class Membership:
     def wants_me(self, pending: Pending) -> bool:
         """Whether this member's signature is one that the statement needs."""
         return wants_member(self._replica.directory, pending, self._identity.address)
+
+    def nominates(self, pending: Pending) -> bool:
+        """Whether this address is an authority that a contact's statement needs, and hasn't signed it yet."""
+        directory, me = self._replica.directory, self._identity.address
+        if not isinstance(pending.body, ContactPoint) or me in pending.statement.signers:
+            return False
+        if member_of(pending.about) not in directory.members:
+            return False
+        return me in directory.who_nominates(pending.body).authorities.values()
+
+    def contact(self, address: str) -> Contact | None:
+        """The contact point that stands at an address, None for none."""
+        found = self._replica.directory.contacts.get(address)
+        return None if found is None or found.ended else found
 
     def may_sponsor(self, application: Application) -> bool:
         """Whether this member's signature would help that newcomer in, and isn't there yet."""
@@ -311,6 +329,12 @@ class Membership:
     def digits(self) -> str:
         """This member's digits, to be read out to a sponsor or officer."""
         return member_digits(self._identity.net, self._identity.address, self._identity.keys.public)
+
+
+def kept_document(connection: Transaction, cipher: LocalCipher) -> bytes:
+    """The document of this node's own application; empty for none, and once it has been published."""
+    sealed = fact(connection, DOCUMENT)
+    return cipher.open("facts.value", DOCUMENT, sealed) if sealed else b""
 
 
 def confirm_anchor(store: Store, net: bytes, heard: str, *, now: int) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from exchange.node.directory_sync import Replica
 from exchange.node.identity import Sources
 from exchange.node.inbox import Inbox
+from exchange.node.introduction import Introduction
 from exchange.node.notices import Notices
 from exchange.node.outbox import Outbox
 from exchange.node.own_keys import OwnKeys
@@ -31,6 +32,7 @@ class Services:
     beside: Parts
     notices: Notices
     registration: Registration
+    introduction: Introduction
     own_keys: OwnKeys
     succession: Succession
     prekeys: Prekeys

@@ -160,6 +160,7 @@ class Sync:
             await services.beside.fetch(self._hub, self._epoch)
             await services.notices.offer(self._hub)
             await services.registration.offer_again(self._hub, self._epoch)
+            await services.introduction.publish(self._hub)
         except (Refused, Rejected, Unavailable) as fault:
             if fault.code in ("hub.unreachable", "hub.certificate"):
                 raise

@@ -10,19 +10,22 @@ import pytest
 from exchange.canonical import sha256
 from exchange.directory.bodies_members import StatusMove, build_rotate
 from exchange.directory.members import Move, Status
+from exchange.directory.records import Basis, MembersRecord, PublicRecord, read
 from exchange.directory.submission import LOGGED, PENDING
 from exchange.errors import Refused
 from exchange.hub.applications import create_invitation
 from exchange.limits import DAY_MS, HOUR_MS, MINUTE_MS
 from exchange.message import Urgency
 from exchange.node.checklist import FLASH, OFFLINE, ROTATION, paper
-from exchange.node.membership import Papers
+from exchange.node.membership import Papers, kept_document
 from exchange.node.store_directory import add_own_statement
+from exchange.node.store_parts import all_parts
 from exchange.tlp import Tlp
 from tests.simulator import Simulation, Site, simulation
 from tests.worlds import OFFICERS, keys, signed
 
 MX = "mx-csirt"
+DOCUMENT = b'{"legal_basis":{"text":"Decreto 1"},"name_official":{"es":"Centro Nacional"},"name_short":"CN"}'
 
 
 @pytest.fixture
@@ -52,7 +55,7 @@ async def mx(sim: Simulation) -> Site:
     await site.up.membership.apply(
         site.hub,
         invitation,
-        Papers(agreement=sha256(b"agreement")),
+        Papers(document=DOCUMENT, agreement=sha256(b"agreement")),
         revoke=revoke.signing,
         next_=next_.next_commitment(sim.world.net),
     )
@@ -165,3 +168,20 @@ async def test_who_is_asked_to_sign_what(sim: Simulation, mx: Site) -> None:
     }
     # pe has signed, co has sponsored too, bb has not
     assert wanted == {"pe-csirt": [False], "co-csirt": [True], "bb-csirt": [False]}
+
+
+async def test_a_newcomer_that_is_admitted_says_who_it_is_by_its_application(
+    sim: Simulation, mx: Site
+) -> None:
+    pe = sim.sites["pe-csirt"]
+    assert pe.up.replica.directory.records[MX].parts.keys() == {"members", "public"}
+    store = pe.up.store
+    parts = await store.db.read(lambda c: all_parts(c, store.cipher))
+    said = {part.level: part.body for part in parts if part.address == MX}
+    assert read(PublicRecord, said["public"]) == PublicRecord(
+        name_official={"es": "Centro Nacional"}, name_short="CN"
+    )
+    assert read(MembersRecord, said["members"]) == MembersRecord(legal_basis=Basis(text="Decreto 1"))
+    # the application itself is kept nowhere any more
+    assert await mx.up.store.db.read(lambda c: kept_document(c, mx.up.store.cipher)) == b""
+    assert await sim.running_hub.applications.all() == []
