@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from exchange.directory.members import Member
     from exchange.directory.state import Directory
 
+_RESTRICTED: Final = ("holders", "owner")
 READS_ALL: Final = "owner"  # what a node doesn't hold isn't there to be shown
 
 
@@ -48,11 +49,12 @@ def show(
     lang: LangOption = None,
 ) -> None:
     """Show a member with the digits of its keys to compare by voice, or a contact point: all that this node holds."""
-    from exchange.cli.directory_book import Speaker, look, tell
+    from exchange.cli.directory_book import Speaker, log_reads, look, tell
 
     view, speaker = look(call), Speaker(lang)
     if member in view.book.contacts:
         entry = view.book.contacts[member]
+        log_reads(view, [entry], _RESTRICTED)
         card = {"contact": view.book.card(member, READS_ALL)}
         tell(call, view, speaker, card, pairs(_contact_facts(entry, speaker)))
         return
@@ -72,6 +74,7 @@ def show(
         *pairs(_member_facts(row, home, speaker)),
         *(table(("contact", "function", "standing", "phones"), cells) if cells else []),
     ]
+    log_reads(view, contacts, _RESTRICTED)
     cards = [view.book.card(each.address, READS_ALL) for each in contacts]
     value = {**row, "card": view.book.card(member, READS_ALL), "contacts": cards}
     tell(call, view, speaker, value, lines)

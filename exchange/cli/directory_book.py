@@ -7,6 +7,7 @@ and tells nobody who is looked for.
 from __future__ import annotations
 
 import asyncio
+import getpass
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ from exchange.directory.records import Hours
 from exchange.directory.state import Directory
 from exchange.keys import digits
 from exchange.limits import DAY_MS, HOUR_MS, MINUTE_MS, STALE_CHECKPOINT_MS
+from exchange.node.app import real_sources
+from exchange.node.desk import Desk
+from exchange.node.home import Home
 from exchange.node.store_parts import all_parts
 from exchange.phrases import words
 from exchange.phrases.find import LABELS, REASONS, RESULTS
@@ -35,6 +39,7 @@ _TIMES: Final = ("at", "until", "validated")
 class View:
     """What a look-up sees: the log as stored, the book made of it, and how fresh that is (UTC ms)."""
 
+    home: Home
     directory: Directory
     book: Book
     known: int  # when the newest checkpoint was signed
@@ -62,6 +67,7 @@ def view_of(home: Opened) -> View:
     directory = replica.directory
     parts = home.store.db.read_sync(lambda c: all_parts(c, home.store.cipher))
     return View(
+        home.home,
         directory,
         Book.build(directory, parts, now_ms()),
         replica.checkpoint.at,
@@ -153,6 +159,34 @@ class Speaker:
         facts = {name: worded[name]() if name in worded else safe(str(fact)) for name, fact in given.items()}
         facts = {"until": "?", "local": "?", "holiday": "-", **facts}
         return say(REASONS, reason.code, self.language, **facts)
+
+
+def log_reads(
+    view: View,
+    entries: Iterable[ContactEntry],
+    levels: Sequence[str] = ("holders",),
+    *,
+    action: str = "read",
+    besides: str = "",
+) -> None:
+    """Note in the access log which restricted parts of contact points a person is about to see; before it does.
+
+    `levels`: those that are shown; `besides`: one more thing that was done. Raises Unavailable storage.*
+    """
+    seen = [
+        f"{entry.address} {level}"
+        for entry in entries
+        for level in levels
+        if getattr(entry, level) is not None
+    ]
+    if not seen and not besides:
+        return
+    store = view.home.open_store(owner=False)
+    try:
+        desk = Desk(store, real_sources(), who=getpass.getuser())
+        desk.note_access(action, [*filter(None, [besides]), *seen])
+    finally:
+        store.db.close_sync()
 
 
 def tell(call: Call, view: View, speaker: Speaker, value: Mapping[str, Json], lines: Sequence[str]) -> None:

@@ -98,9 +98,43 @@ def verify(
 
 
 def import_file(
-    call: Call, *, file: Annotated[Path, typer.Argument(help="A notice or a change of hub (JSON).")]
+    call: Call,
+    *,
+    file: Annotated[
+        Path, typer.Argument(help="A notice or a change of hub (JSON), or a list of contact points (CSV).")
+    ],
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Of a list: state what differs; else it is only shown.")
+    ] = False,
+    end_dropped: Annotated[
+        bool, typer.Option("--end-dropped", help="Of a list: end contact points that it leaves out.")
+    ] = False,
+    note: Annotated[
+        Path | None, typer.Option(help="Of a list: the note verbale that names them, where nobody nominates.")
+    ] = None,
+    text_language: Annotated[str, typer.Option(help="Of a list: the language of its texts.")] = "es",
 ) -> None:
-    """Take in a revocation, suspension, veto or change of hub that was handed over as a file; it acts at once."""
+    """Take in a file: what revokes, suspends, vetoes or changes the hub acts at once; a list is compared first."""
+    from exchange.cli.directory_table import Wish, import_table
+
+    data = _read_file(file)
+    if data.lstrip()[:1] == b"{":
+        _import_notice(call, file)
+    else:
+        import_table(call, file, data, Wish(apply, end_dropped, note, text_language))
+
+
+def _read_file(file: Path) -> bytes:
+    from exchange.formats.contact_table import MAX_BYTES
+
+    try:
+        with file.open("rb") as opened:
+            return opened.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise Refused("cli.bad-file", f"can't read {file}") from error
+
+
+def _import_notice(call: Call, file: Path) -> None:
     from exchange.cli.node_home import opened, wake
     from exchange.cli.officer_network import read_statement_file
 

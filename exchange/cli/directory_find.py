@@ -50,7 +50,7 @@ def find(
 ) -> None:
     """Find whom to turn to, the best first, with the reason of each."""
     from exchange.cli.command import now_ms
-    from exchange.cli.directory_book import Speaker, look, tell
+    from exchange.cli.directory_book import Speaker, log_reads, look, tell
     from exchange.cli.when import parse_when
     from exchange.cli.zones import zones
     from exchange.directory.find import Need
@@ -70,6 +70,7 @@ def find(
     hits = found_in(view.book, need, zones)[:MOST_FOUND]
     lines = [line for number, hit in enumerate(hits, 1) for line in _hit_lines(number, hit, speaker)]
     lines = lines or [speaker.label("nobody")]
+    log_reads(view, [hit.entry for hit in hits])
     tell(call, view, speaker, {"hits": [hit_json(hit) for hit in hits]}, lines)
 
 

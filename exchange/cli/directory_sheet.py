@@ -62,7 +62,7 @@ def duty_sheet(
     output: Annotated[Path | None, typer.Option(help="File to write (only you may read it).")] = None,
 ) -> None:
     """Print whom to call: every contact with its phones, hours, languages and last test."""
-    from exchange.cli.directory_book import Speaker, look
+    from exchange.cli.directory_book import Speaker, log_reads, look
     from exchange.storage.files import write_private
 
     view, speaker = look(call), Speaker(lang)
@@ -78,6 +78,7 @@ def duty_sheet(
         key=lambda entry: (entry.country, entry.address),
     )
     make = page if as_format is SheetFormat.HTML else sheet
+    log_reads(view, entries)
     text = make(view, entries, speaker)
     value = {
         "contacts": [entry.address for entry in entries],

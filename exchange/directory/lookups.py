@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from exchange.directory import onboarding
+from exchange.directory.bodies_contacts import ContactPoint
 from exchange.directory.contacts import Constituency, Contact, Record, named_parts
 from exchange.directory.due import next_due
 from exchange.directory.members import HubIdentity, Member, Officer, Unit
 from exchange.directory.network import HubTerm, KeyStanding, Network, Policy, member_of
 from exchange.directory.prekeys import PrekeyRef, choose
-from exchange.directory.rules_contacts import nominating
+from exchange.directory.rules_contacts import Nominators, nominating, who_nominates
 from exchange.errors import Hold, Refused, Rejected
 from exchange.keys import PublicKey, PublicKeys
 
@@ -99,6 +100,10 @@ class LookUps:
     def nominating(self, country: str, topic: str) -> str | None:
         """The contact point that nominates for the topic in that country, None where it is vacant (§9.14)."""
         return nominating(self._network, country, topic)
+
+    def who_nominates(self, body: ContactPoint) -> Nominators:
+        """Who besides its own address must sign a `contact` of a member that there is, as things stand (§9.14)."""
+        return who_nominates(self._network, body)
 
     @property
     def officers_threshold(self) -> int:

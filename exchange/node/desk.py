@@ -228,6 +228,16 @@ class Desk:
         """The newest rows of the access log, newest first."""
         return self._store.db.read_sync(lambda c: store_access.listed(c, limit=limit))
 
+    def note_access(self, action: str, what: Sequence[str]) -> None:
+        """Note that this user did `action` to each of these: what a person reads of the directory, and takes out."""
+        now = self._sources.clock()
+
+        def write(connection: Transaction) -> None:
+            for each in what:
+                store_access.append(connection, at=now, who=self._who, action=action, what=each)
+
+        self._store.db.write_sync(write)
+
     def verify_access_log(self) -> int:
         """Check the whole chain; how many rows. Raises Refused storage.row-damaged."""
         return self._store.db.read_sync(store_access.verify)

@@ -221,14 +221,13 @@ class Membership:
         """Whether this member's signature is one that the statement needs."""
         return wants_member(self._replica.directory, pending, self._identity.address)
 
-    def nominates(self, pending: Pending) -> bool:
-        """Whether this address is an authority that a contact's statement needs, and hasn't signed it yet."""
-        directory, me = self._replica.directory, self._identity.address
-        if not isinstance(pending.body, ContactPoint) or me in pending.statement.signers:
-            return False
-        if member_of(pending.about) not in directory.members:
-            return False
-        return me in directory.who_nominates(pending.body).authorities.values()
+    def nominates(self, pending: Pending) -> ContactPoint | None:
+        """The contact point for which this address is an authority that must sign and hasn't yet; else None."""
+        directory, me, body = self._replica.directory, self._identity.address, pending.body
+        if not isinstance(body, ContactPoint) or me in pending.statement.signers:
+            return None
+        known = member_of(pending.about) in directory.members
+        return body if known and me in directory.who_nominates(body).authorities.values() else None
 
     def contact(self, address: str) -> Contact | None:
         """The contact point that stands at an address, None for none."""

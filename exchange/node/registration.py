@@ -63,8 +63,17 @@ class Registration:
     """
 
     def __init__(
-        self, store: Store, identity: Identity, replica: Replica, parts: Parts, sources: Sources
+        self,
+        store: Store,
+        identity: Identity,
+        replica: Replica,
+        parts: Parts,
+        sources: Sources,
+        *,
+        follows: bool = True,
     ) -> None:
+        """`follows`: fetch the log when it has grown; not beside a server, which does."""
+        self._follows = follows
         self._store = store
         self._identity = identity
         self._replica = replica
@@ -161,7 +170,7 @@ class Registration:
         brought = await self._parts.for_hub(parts)
         answer = SignedSubmission.from_json(await hub.post_statement(statement.to_json(), (), brought))
         submission = answer.verify(identity.net, self._replica.directory.hub.keys.signing, statement=digest)
-        if submission.outcome == LOGGED:
+        if submission.outcome == LOGGED and self._follows:
             await self._replica.refresh(hub)
         return submission
 
