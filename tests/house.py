@@ -81,6 +81,7 @@ LAYERS: dict[str, str] = {
         exchange.formats.text
         exchange.formats.contact_table
         exchange.formats.contact_preview
+        exchange.formats.contact_vcard
         exchange.formats.registry
     """,
     "storage": """
@@ -113,6 +114,7 @@ LAYERS: dict[str, str] = {
         exchange.node.answers
         exchange.node.parts
         exchange.node.notices
+        exchange.node.exposure
         exchange.node.registration
         exchange.node.own_keys
         exchange.node.succession
@@ -148,7 +150,9 @@ LAYERS: dict[str, str] = {
         exchange.node.hub_feed
         exchange.node.hub_client
         exchange.node.control
+        exchange.node.node
         exchange.node.control_keys
+        exchange.node.metrics
         exchange.node.app
         exchange.hub.tls
         exchange.hub.home

@@ -20,9 +20,10 @@ from exchange.formats.cover import compose
 from exchange.keys import PrivateKeys
 from exchange.limits import DAY_MS
 from exchange.message import Author, Draft, Urgency, member_identity_id
-from exchange.node.app import Node, build
+from exchange.node.app import build
 from exchange.node.desk import Desk
 from exchange.node.identity import Identity, Sources
+from exchange.node.node import Node
 from exchange.node.own_keys import SEED
 from exchange.node.store import Transaction, open_store
 from exchange.node.store_directory import add_own_statement
@@ -100,17 +101,9 @@ class Site:
         await self.node.load()
         if self.up.replica.is_empty:
             world = self.simulation.world
-            await store.db.write(self._own_past)
+            await store.db.write(lambda c: own_past(c, world, self.member))
             least = (1, world.directory.root(1))
             await self.up.replica.start(self.hub, least=least)
-
-    def _own_past(self, connection: Transaction) -> None:
-        """The statements the world made in this member's name count as its own."""
-        world = self.simulation.world
-        for leaf in world.leaves:
-            statement = Leaf.from_bytes(leaf, world.net).statement
-            if self.member in statement.signers:
-                add_own_statement(connection, statement.hash(world.net), "past", now=NOW)
 
     async def stop(self) -> None:
         """End it in good order."""
@@ -267,6 +260,12 @@ class Simulation:
         self.sites[member] = Site(self, member, self.folder / member, hub)
         return self.sites[member]
 
+    async def wait(self, milliseconds: int) -> None:
+        """The clock moves on, and a hub that is up signs a checkpoint, as it does every hour."""
+        self.world.now += milliseconds
+        if self.hub is not None:
+            await self.hub.registrar.renew()
+
     async def rounds(self, count: int = 3) -> None:
         """Let every node that is up pass `count` times, in turn; a node without a connection just doesn't get on."""
         for _ in range(count):
@@ -304,6 +303,14 @@ async def simulation(
         yield sim
     finally:
         await sim.close()
+
+
+def own_past(connection: Transaction, world: World, member: str) -> None:
+    """The statements the world made in this member's name count as its own."""
+    for leaf in world.leaves:
+        statement = Leaf.from_bytes(leaf, world.net).statement
+        if member in statement.signers:
+            add_own_statement(connection, statement.hash(world.net), "past", now=NOW)
 
 
 def uuid_of(chance: bytes) -> str:

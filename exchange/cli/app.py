@@ -14,14 +14,21 @@ import typer
 
 from exchange.cli import (
     directory,
+    directory_contact,
     directory_counterpart,
     directory_files,
     directory_find,
+    directory_nominate,
+    directory_record,
     directory_secretariat,
     directory_sheet,
+    directory_table,
+    doctor,
     formats,
     hub,
     node,
+    node_exposure,
+    node_keys,
     node_mail,
     node_onboarding,
     node_send,
@@ -50,7 +57,7 @@ def build(further: Sequence[Register] = ()) -> typer.Typer:
         (
             "node",
             "A member's node: send, read, answer.",
-            (node, node_onboarding, node_send, node_mail, node_units),
+            (node, node_onboarding, node_send, node_mail, node_units, node_keys, node_exposure),
         ),
         (
             "directory",
@@ -60,6 +67,10 @@ def build(further: Sequence[Register] = ()) -> typer.Typer:
                 directory_files,
                 directory_find,
                 directory_sheet,
+                directory_record,
+                directory_contact,
+                directory_nominate,
+                directory_table,
                 directory_secretariat,
                 directory_counterpart,
             ),
@@ -76,7 +87,7 @@ def build(further: Sequence[Register] = ()) -> typer.Typer:
         for module in modules:
             module.register(group)
         app.add_typer(group, name=name)
-    for register in (formats.register, *further):
+    for register in (formats.register, doctor.register, *further):
         register(app)
     return app
 

@@ -85,11 +85,12 @@ def serve(call: Call) -> None:
     from exchange.cli.serving import run_loop
     from exchange.node import app
     from exchange.node.home import open_home
+    from exchange.node.node import Node
 
     logs.configure()
     home = open_home(call.home, call.unlock())
 
-    def ready(node: app.Node) -> None:
+    def ready(node: Node) -> None:
         call.out.ready({"member": node.identity.address}, f"ready: node of {node.identity.address}")
 
     run_loop(lambda: app.serve(home, app.real_sources(), ready=ready))

@@ -42,9 +42,14 @@ class Opened:
     desk: Desk
 
     @cached_property
+    def loaded(self) -> Replica:
+        """The stored log as it was when this was first asked for."""
+        return asyncio.run(self.replica())
+
+    @property
     def directory(self) -> Directory:
         """The network as this node had seen it when this was first asked. Raises Refused node.not-joined."""
-        return asyncio.run(self.replica()).directory
+        return self.loaded.directory
 
     async def replica(self) -> Replica:
         """The stored log, replayed."""
@@ -56,7 +61,7 @@ class Opened:
 
     def is_member(self) -> bool:
         """Whether this node has seen itself admitted."""
-        return asyncio.run(self.replica()).is_member()
+        return self.loaded.is_member()
 
     def anchor_confirmed(self) -> bool:
         """Whether somebody has compared the network's digits."""

@@ -6,12 +6,15 @@ from collections import Counter
 from typing import Any
 
 from exchange.canonical import Json
+from exchange.cli.command import now_ms
 from exchange.cli.node_home import Opened
 from exchange.cli.output import pairs, utc
 from exchange.directory.members import Member, Unit
 from exchange.directory.state import Directory
 from exchange.errors import CODES, Refused
 from exchange.keys import digits, member_digits
+from exchange.limits import STALE_CHECKPOINT_MS
+from exchange.node.exposure import report
 from exchange.node.units import homes
 
 
@@ -31,6 +34,8 @@ def condition(home: Opened, server: Json | None) -> dict[str, Any]:
         "anchor_confirmed": home.anchor_confirmed(),
         "member_since": admitted.since if admitted else None,
         "directory_size": directory.size if directory else 0,
+        "directory_seen_at": home.loaded.seen_at,
+        "exposed": sum(one.messages for one in report(home.store, limit=0)),
         "serving": server is not None,
         "connected": bool(server and server["connected"]),
         "heard_at": server["heard_at"] if server and server["heard_at"] else None,
@@ -44,6 +49,14 @@ def condition(home: Opened, server: Json | None) -> dict[str, Any]:
         "units": _units(home, directory),
         "alarms": [{"at": one.at, "code": one.code, "subject": one.subject} for one in home.desk.alarms()],
     }
+
+
+def _as_of(value: dict[str, Any]) -> str:
+    """The replica's time, and what its age means: an old one is read all the same."""
+    if value["directory_seen_at"] is None:
+        return ""
+    stale = now_ms() - value["directory_seen_at"] > STALE_CHECKPOINT_MS
+    return utc(value["directory_seen_at"]) + (" STALE: read as it is, no new keys are taken" if stale else "")
 
 
 def condition_lines(value: dict[str, Any]) -> list[str]:
@@ -68,8 +81,15 @@ def condition_lines(value: dict[str, Any]) -> list[str]:
                 f"{value['clock_offset_ms'] // 1000:+d} s to the hub's" if value["clock_offset_ms"] else "",
             ),
             ("directory", f"{value['directory_size']} entries {value['directory_problem']}".rstrip()),
+            ("as of", _as_of(value)),
             ("inbox", f"{value['unopened']} unopened"),
             ("outbox", f"{value['undelivered']} not delivered yet, {value['overdue']} overdue"),
+            (
+                "exposed",
+                f"{value['exposed']} messages to revoked keys: exchange node exposure"
+                if value["exposed"]
+                else "",
+            ),
             ("set aside", ", ".join(f"{count} {what}" for what, count in value["set_aside"].items())),
         ]
     )

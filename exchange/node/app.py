@@ -14,7 +14,6 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -22,10 +21,9 @@ from typing import Final
 from exchange.canonical import Json
 from exchange.directory.members import HubIdentity
 from exchange.errors import ExchangeError, Refused
-from exchange.node import control
+from exchange.node import control, control_keys, metrics
 from exchange.node.answers import Answers
 from exchange.node.control_messages import ControlMessages
-from exchange.node.desk import Desk
 from exchange.node.directory_sync import Replica
 from exchange.node.home import INVITATION, Home
 from exchange.node.hub_api import HubApi
@@ -34,6 +32,7 @@ from exchange.node.identity import Identity, Sources
 from exchange.node.inbox import Inbox
 from exchange.node.introduction import Introduction
 from exchange.node.membership import Membership, anchor_confirmed
+from exchange.node.node import Node
 from exchange.node.notices import Notices
 from exchange.node.opening import Opening
 from exchange.node.outbox import Outbox
@@ -69,38 +68,6 @@ def real_sources() -> Sources:
         random=secrets.token_bytes,
         new_id=lambda: str(uuid.uuid4()),
     )
-
-
-@dataclass(frozen=True)
-class Node:
-    """A node wired up around one hub connection."""
-
-    store: Store
-    identity: Identity
-    sources: Sources
-    hub: HubApi
-    replica: Replica
-    prekeys: Prekeys
-    outbox: Outbox
-    inbox: Inbox
-    membership: Membership
-    parts: Parts
-    notices: Notices
-    registration: Registration
-    own_keys: OwnKeys
-    succession: Succession
-    sync: Sync
-
-    def desk(self, who: str) -> Desk:
-        """What the user `who` can do."""
-        return Desk(self.store, self.sources, who=who)
-
-    async def load(self) -> None:
-        """Read what is stored: the log is replayed, prekeys are found. Once, before anything else."""
-        await self.replica.load()
-        await self.prekeys.load()
-        await self.notices.load()
-        await self.own_keys.settle()
 
 
 def build(
@@ -241,14 +208,18 @@ async def serve(home: Home, sources: Sources, *, ready: Callable[[Node], None] |
     ):
         for number in STOP_SIGNALS:
             loop.add_signal_handler(number, stopping.set)
-        syncing = asyncio.create_task(node.sync.run())
+        running_on = [
+            asyncio.create_task(node.sync.run()),
+            asyncio.create_task(metrics.keep(node, home.paths.root)),
+        ]
         try:
             if ready is not None:
                 ready(node)
             await stopping.wait()
         finally:
-            syncing.cancel()
-            await asyncio.gather(syncing, return_exceptions=True)
+            for task in running_on:
+                task.cancel()
+            await asyncio.gather(*running_on, return_exceptions=True)
             for number in STOP_SIGNALS:
                 loop.remove_signal_handler(number)
     if broken:
@@ -291,6 +262,7 @@ def verbs(node: Node) -> control.Verbs:
     """What a command may ask of the serving process."""
 
     async def poke(_: dict[str, Json]) -> Json:
+        await node.notices.load()  # a command may have stored one
         node.sync.poke()
         return {}
 
@@ -306,7 +278,8 @@ def verbs(node: Node) -> control.Verbs:
         node.sync.poke()
         return {"done": await wait_for(node, ids, seconds)}
 
-    return {"poke": poke, "status": status, "wait": wait}
+    keys = {verb: partial(control_keys.act, node, verb) for verb in control_keys.ACTIONS}
+    return {"poke": poke, "status": status, "wait": wait, **keys}
 
 
 def condition(node: Node) -> dict[str, Json]:

@@ -92,6 +92,11 @@ class Replica:
         """What `newest` says."""
         return Checkpoint.from_bytes(self.newest.body, self._net)
 
+    @property
+    def seen_at(self) -> int | None:
+        """The newest checkpoint's time, UTC ms: how old this node's view is; None before the first."""
+        return None if self._newest is None else self.checkpoint.at
+
     def dir_ref(self) -> DirRef:
         """The `dir` of what this node signs now."""
         return self.newest.ref(self._net)

@@ -26,8 +26,8 @@ from exchange.node.directory_sync import Replica
 from exchange.node.hub_api import HubApi
 from exchange.node.identity import Identity, Sources
 from exchange.node.store import Store, Transaction, number, raise_alarm, set_fact
+from exchange.node.store_figures import NOTICES_DROPPED
 
-DROPPED: Final = "notices.dropped"  # how many came that didn't verify
 OFFER_MS: Final = HOUR_MS  # until the hub is given a notice again that its log lacks
 HUB_CHANGE: Final = "hub-change"
 
@@ -174,4 +174,4 @@ def _nothing(_: Transaction) -> None:
 
 
 def _count_dropped(connection: Transaction) -> None:
-    set_fact(connection, DROPPED, number(connection, DROPPED) + 1)
+    set_fact(connection, NOTICES_DROPPED, number(connection, NOTICES_DROPPED) + 1)

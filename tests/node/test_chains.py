@@ -50,7 +50,7 @@ async def test_lost_message_is_asked_for_and_sealed_again(sim: Simulation, pe: S
     sim.world.now += 6 * MINUTE_MS
     await sim.rounds(4)  # asked; the same bytes don't help: the hub thinks it has them
     assert (co.received(), pe.state(lost, "co-csirt")) == ([after], "accepted")
-    sim.world.now += DAY_MS + HOUR_MS
+    await sim.wait(DAY_MS + HOUR_MS)
     await sim.rounds(4)  # asked again: sealed again
     assert (co.received(), pe.state(lost, "co-csirt")) == ([after, lost], "stored")
     assert await gaps(co) == []
@@ -151,7 +151,7 @@ async def test_undelivered_at_exp_is_sealed_again_until_the_content_ends(
     sent = pe.send("co-csirt", life_ms=60 * DAY_MS)
     await sim.rounds()
     first = pe.copy(sent, "co-csirt").env
-    sim.world.now += 21 * DAY_MS
+    await sim.wait(21 * DAY_MS)
     await sim.running_hub.mailboxes.expire_due()
     await sim.rounds()
     again = pe.copy(sent, "co-csirt")
@@ -167,7 +167,7 @@ async def test_undelivered_until_its_content_ends_is_reported(sim: Simulation, p
     await co.stop()
     sent = pe.send("co-csirt", life_ms=10 * DAY_MS)
     await sim.rounds()
-    sim.world.now += 11 * DAY_MS
+    await sim.wait(11 * DAY_MS)
     await sim.running_hub.mailboxes.expire_due()
     await sim.rounds()
     assert (pe.state(sent, "co-csirt"), pe.alarm_codes()) == ("lost", ["outbox.lost"])

@@ -16,8 +16,9 @@ from exchange.invitation import Invitation
 from exchange.keys import PrivateKeys
 from exchange.message import Urgency
 from exchange.node import app, control, store_access
-from exchange.node.app import Node, real_sources, running, serve
+from exchange.node.app import real_sources, running, serve
 from exchange.node.home import Home, create, open_home
+from exchange.node.node import Node
 from exchange.node.store import open_store
 from exchange.storage.files import check_home_modes
 from exchange.storage.unlock import Unlock, create_key_file

@@ -9,8 +9,8 @@ from exchange.directory.members import Move
 from exchange.directory.statements import Statement
 from exchange.limits import DAY_MS, HOUR_MS, MINUTE_MS
 from exchange.node import store_notices
-from exchange.node.notices import DROPPED
 from exchange.node.store import number
+from exchange.node.store_figures import NOTICES_DROPPED
 from exchange.tlp import Tlp
 from tests.simulator import Simulation, Site
 from tests.worlds import OFFICERS, signed
@@ -153,7 +153,7 @@ async def test_notice_that_does_not_verify_is_counted_and_does_nothing(
     await tell(bb, forged, "pe-csirt")
     await tell(bb, a_suspend(sim, "co-csirt", "bb-csirt"), "pe-csirt")
     await sim.rounds()
-    assert await pe.up.store.db.read(lambda c: number(c, DROPPED)) == 2
+    assert await pe.up.store.db.read(lambda c: number(c, NOTICES_DROPPED)) == 2
     sent = pe.send("co-csirt")
     await sim.rounds()
     assert (pe.state(sent, "co-csirt"), pe.alarm_codes()) == ("stored", [])
