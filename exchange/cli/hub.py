@@ -149,7 +149,8 @@ def invite(
     ] = "",
     days: Annotated[int, typer.Option(help="How long it is good for.", min=1, max=90)] = 7,
     recover: Annotated[
-        bool, typer.Option("--recover", help="For a member that lost its keys: its new home reads the log by it.")
+        bool,
+        typer.Option("--recover", help="For a member that lost its keys: its new home reads the log by it."),
     ] = False,
     output: Annotated[Path | None, typer.Option(help="File to put it into; else standard output.")] = None,
 ) -> None:
