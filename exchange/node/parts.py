@@ -155,7 +155,7 @@ class Parts:
             *(one.parts for one in directory.contacts.values() if not one.ended),
         ):
             named |= {digest for level, digest in parts.items() if level in REPLICATED}
-        return not named <= held
+        return not named & directory.named_parts() <= held
 
     # -- restricted ones ----------------------------------------------------------------------------------------
 

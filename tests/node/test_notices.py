@@ -117,6 +117,18 @@ async def test_revocation_marks_what_came_lists_what_was_sent_and_stops_the_rest
     assert pe.alarm_codes() == ["node.key-revoked"]
 
 
+async def test_backdated_mail_under_a_revoked_key_is_marked(sim: Simulation, pe: Site, co: Site) -> None:
+    """Signed before the theft, so it says; whoever has the key can write any date."""
+    await pe.stop()
+    dated_before = co.send("pe-csirt")
+    await co.once()
+    await sim.wait(2 * HOUR_MS)
+    await log(sim, a_revoke(sim, "co-csirt", since=sim.world.now - HOUR_MS))
+    await pe.start()
+    await pe.once()
+    assert (pe.received(), marks(pe)) == ([dated_before], [frozenset({"unverified"})])
+
+
 async def test_notice_acts_while_the_hub_hides_the_log(sim: Simulation, pe: Site, co: Site, bb: Site) -> None:
     sent, received = pe.send("co-csirt"), co.send("pe-csirt")
     await sim.rounds()
