@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 from exchange.cli.command import Call, now_ms
 from exchange.cli.output import table, utc
-from exchange.directory.members import Member, Status
 from exchange.errors import Refused
 
 if TYPE_CHECKING:
+    from exchange.directory.members import Member
     from exchange.directory.state import Directory
     from exchange.hub.store import HubStore
 
 # who must act on a member that stands so, and how; nobody on the others
 _NEXT = {
-    Status.PROVISIONAL: "its sponsors, when its checklist is done: exchange node sponsor {handle}",
-    Status.RESTRICTED: "the officers, when the ground is gone: exchange officer reinstate {handle}",
-    Status.SUSPENDED: "the officers, when the ground is gone: exchange officer reinstate {handle}",
-    Status.OFFBOARDING: "nobody: it is removed when its notice ends",
+    "provisional": "its sponsors, when its checklist is done: exchange node sponsor {handle}",
+    "restricted": "the officers, when the ground is gone: exchange officer reinstate {handle}",
+    "suspended": "the officers, when the ground is gone: exchange officer reinstate {handle}",
+    "offboarding": "nobody: it is removed when its notice ends",
 }
 
 
@@ -110,8 +110,8 @@ def _next(member: Member) -> Iterator[str]:
     if suspension is not None and suspension.confirm_by:
         until = utc(suspension.confirm_by)
         yield f"another officer, before {until}, or its suspension is void: exchange officer approve {handle}"
-    elif member.status in _NEXT:
-        yield _NEXT[member.status].format(handle=handle)
+    elif member.status.value in _NEXT:
+        yield _NEXT[member.status.value].format(handle=handle)
     if suspension is not None:
         yield f"suspended until {utc(suspension.until)}"
     elif member.until:
