@@ -9,6 +9,7 @@ from exchange.directory.members import Move
 from exchange.directory.statements import Statement
 from exchange.limits import DAY_MS, HOUR_MS, MINUTE_MS
 from exchange.node import store_notices
+from exchange.node.exposure import report
 from exchange.node.store import number
 from exchange.node.store_figures import NOTICES_DROPPED
 from exchange.tlp import Tlp
@@ -105,8 +106,12 @@ async def test_revocation_marks_what_came_lists_what_was_sent_and_stops_the_rest
     await pe.once()
     assert pe.received() == [received_early, received_late, under_way]
     assert marks(pe) == [frozenset(), frozenset({"unverified"}), frozenset({"unverified"})]
-    assert await exposed(pe) == [[late]]
-    assert early not in (await exposed(pe))[0]
+    (one,) = report(pe.up.store, limit=10)
+    assert (one.address, one.since, one.messages) == ("co-csirt", since, 1)
+    (shown,) = one.shown
+    assert (shown.id, shown.subject, shown.tlp) == (late, "A subject", "TLP:AMBER")
+    assert (shown.sealed_at > since, shown.recipients) == (True, ("bb-csirt", "co-csirt"))
+    assert early != late
     assert (pe.state(stopped, "co-csirt"), pe.copy(stopped, "co-csirt").code) == (
         "queued",
         "directory.no-prekey",
