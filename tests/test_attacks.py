@@ -26,6 +26,13 @@ def test_every_test_that_is_named_exists() -> None:
     assert missing == []
 
 
+def test_every_vector_that_is_named_exists() -> None:
+    named = re.findall(r"`((?:leaf|envelope_hub|submission)/[\w*]+)`", TEXT)
+    assert len(named) >= 6
+    vectors = ROOT / "tests" / "vectors"
+    assert [name for name in named if not list(vectors.glob(f"{name}.json"))] == []
+
+
 def test_every_row_of_an_attack_names_what_shows_it() -> None:
     tables = [part for part in TEXT.split("\n## ") if part.startswith("Attacks by")]
     assert tables
