@@ -114,6 +114,7 @@ CODES: dict[str, str] = {
     "directory.not-own": "only the address itself may make this statement",
     "directory.bad-prekeys": "the prekeys' times or records break a rule",
     "directory.too-often": "too many such statements in 24 h",
+    "directory.too-many": "a member has at most 64 units and 1,000 contact points that stand",
     "directory.too-few-members": "fewer members signed than the half and one more",
     "directory.not-founding": "members are admitted as active at once only in the network's first 90 days",
     "directory.wrong-status": "the member's standing doesn't allow that step",

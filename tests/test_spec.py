@@ -11,6 +11,7 @@ import pytest
 from exchange import limits
 from exchange.canonical import b64, h, unb64
 from exchange.directory.bodies_base import MAX_NAME, MAX_OFFICERS, MAX_SPONSORS
+from exchange.directory.rules_contacts import MAX_CONTACTS, MAX_UNITS
 from exchange.errors import CODES
 from exchange.formats import json_spans
 from exchange.header import LANES, parse_header
@@ -128,6 +129,9 @@ def test_limits_told_in_the_text() -> None:
     assert f"raw length = len(content) <= {limits.MAX_CONTENT:,}." in SPEC
     assert f"Officers sorted by name, 1..{MAX_OFFICERS};" in SPEC
     assert f"sponsors_threshold 1..{MAX_SPONSORS}; name at most {MAX_NAME} bytes" in SPEC
+    assert (
+        f"at most {MAX_UNITS} units whose keys aren't revoked, and at most {MAX_CONTACTS:,} contact" in SPEC
+    )
     assert f"at most {limits.MAX_LEAF:,} bytes and {limits.MAX_STATEMENT_SIGNATURES} signatures" in SPEC
     assert "`" + "`, `".join(LANES[:-1]) + f"` or `{LANES[-1]}`" in SPEC
 

@@ -6,7 +6,7 @@ in `rules_network`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -30,6 +30,10 @@ from exchange.errors import Rejected
 from exchange.keys import PublicKey
 
 KEPT_TESTS: Final = 8  # of a contact: the last two decide whether it is suspect, the rest is for people
+MAX_UNITS: Final = (
+    64  # of one member, whose keys count: each has a mailbox, and mail for "all" is sealed to each
+)
+MAX_CONTACTS: Final = 1_000  # of one member, that stand
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,13 @@ def _check_speaks(network: Network, address: str) -> None:
         raise Rejected("directory.wrong-status", f"{member.handle} is {member.status.value}")
 
 
+def _check_room(what: str, standing: Iterable[str], address: str, most: int) -> None:
+    """One more at `address` is not too many for its member. Raises Rejected directory.too-many."""
+    member = member_of(address)
+    if sum(member_of(other) == member for other in standing) >= most:
+        raise Rejected("directory.too-many", f"{member} has {most} {what}")
+
+
 def _check_officers(network: Network, signers: frozenset[str]) -> None:
     signed = len(network.officers_among(signers))
     onboarding.check_signatures(officers=(signed, network.policy.officers), sponsors=(0, 0))
@@ -101,6 +112,8 @@ def _check_unit(network: Network, body: UnitKeys, signers: frozenset[str], _at: 
     address = body.head.subject[0]
     _check_speaks(network, address)
     network.check_unused(*_unit_keys_used(network, body))
+    if address not in network.units:
+        _check_room("units", (one for one in network.units if network.standing_keys(one)), address, MAX_UNITS)
     if address not in signers:
         raise Rejected("directory.no-possession", "the unit's own new key hasn't signed")
     if address in network.units:
@@ -178,6 +191,9 @@ def _check_contact(network: Network, body: ContactPoint, signers: frozenset[str]
     if old and _nominated(old) == _nominated(body):
         _check_own(network, old, signers)
         return
+    if old is None:
+        standing = (one.address for one in network.contacts.values() if not one.ended)
+        _check_room("contact points", standing, address, MAX_CONTACTS)
     if old is None and (address if body.unit else member_of(address)) not in signers:
         raise Rejected("directory.not-own", "who is to answer there hasn't signed")
     _check_nominated(network, body, signers)

@@ -38,6 +38,7 @@ _BY_CODE: Final = {
     "directory.too-few-members": 403,
     "directory.too-few-officers": 403,
     "directory.too-few-sponsors": 403,
+    "directory.too-many": 409,
     "directory.too-often": 429,
     "directory.unknown-checkpoint": 409,
     "directory.unknown-type": 403,

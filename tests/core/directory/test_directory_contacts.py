@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from exchange.canonical import b64, dumps, loads, sha256
@@ -10,9 +12,10 @@ from exchange.directory.bodies_contacts import (
     build_constituency,
     build_record,
 )
-from exchange.directory.bodies_members import build_status, build_suspend
+from exchange.directory.bodies_members import build_revoke, build_status, build_suspend
 from exchange.directory.contacts import Part
 from exchange.directory.members import Move
+from exchange.directory.rules_contacts import MAX_CONTACTS, MAX_UNITS
 from exchange.errors import Refused
 from exchange.limits import DAY_MS, MAX_STATEMENT
 from tests.contact_points import BOTH, NOTE, NPC, PARTS, TRACING, Country
@@ -51,6 +54,40 @@ def test_host_cannot_put_itself_in_the_units_place(bare: Country) -> None:
     assert bare.directory.units[TRACING].keys == keys("new keys").public
     assert bare.directory.prekeys(TRACING) == ()
     assert bare.directory.key_standing(TRACING, bare.skid(TRACING)).state == "retired"
+
+
+def test_member_has_no_more_units_than_its_network_can_serve(bare: Country) -> None:
+    for number in range(MAX_UNITS):
+        bare.unit(f"pe-csirt/u{number:02}")
+    bare.refused(bare.unit_body(TRACING), (TRACING, "pe-csirt"), "too-many")
+    new = signed(bare.unit_body("pe-csirt/u00", name="new"), *BOTH)
+    assert bare.world.append(new.with_signature("pe-csirt/u00", keys("new"))).effective  # it had its place
+    revoked = build_revoke(
+        net=bare.world.net,
+        address="pe-csirt/u01",
+        by="own",
+        ground="lost",
+        skid=bare.skid("pe-csirt/u01"),
+        since=bare.world.now,
+        not_after=bare.world.now + DAY_MS,
+    )
+    bare.log(revoked, "pe-csirt/u01")
+    bare.unit(TRACING)  # a unit whose keys count no more takes no place
+    bare.unit("co-csirt/tracing")  # nor do another member's
+
+
+def test_member_has_no_more_contact_points_than_people_can_confirm(peru: Country) -> None:
+    address = "pe-csirt/abuse"
+    peru.log(peru.contact_body(address), "pe-csirt", NPC)
+    contacts = peru.directory._network.contacts
+    missing = MAX_CONTACTS - len(contacts)  # writing a thousand leaves would only take long
+    contacts |= {
+        f"pe-csirt/c{n}": replace(contacts[address], address=f"pe-csirt/c{n}") for n in range(missing)
+    }
+    peru.refused(peru.contact_body("pe-csirt/more"), ("pe-csirt", NPC), "too-many")
+    peru.log(peru.contact_body(address, parts={}), "pe-csirt")  # what stands is changed all the same
+    contacts["pe-csirt/c0"] = replace(contacts["pe-csirt/c0"], ended=NOW)
+    peru.log(peru.contact_body("pe-csirt/more"), "pe-csirt", NPC)
 
 
 def test_unit_takes_no_key_that_was_used(bare: Country) -> None:
