@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from exchange.content import Notice
 from exchange.directory.bodies_network import build_hub_change
 from exchange.directory.checkpoint import Checkpoint, SignedCheckpoint
 from exchange.directory.log import Leaf
@@ -154,6 +155,39 @@ async def test_statement_that_was_cut_off_comes_back(sim: Simulation, pe: Site, 
         assert (directory.term, list(directory.records)) == (1, ["pe-csirt"])
         assert [part.body for part in await site.up.parts.all()] == [b'{"name":"Peru"}']
         assert site.alarm_codes() == []
+
+
+async def test_change_travels_sealed_while_the_seized_hub_still_runs(
+    sim: Simulation, pe: Site, co: Site
+) -> None:
+    """co is told by pe, through the very hub that is done away with; and then follows it no longer."""
+    statement = change(await snapshot_of(pe), BOTH, sim.world.now)
+    note = Notice(statement.body, statement.signatures)
+    await pe.up.store.db.write(
+        lambda c: pe.up.outbox.send(c, note.to_payload(), note.type, "flash", ["co-csirt"])
+    )
+    await pe.once()
+    await co.once()
+    assert await co.up.succession.adopt()
+    assert await pe.up.prekeys.publish(pe.hub, afresh=True)  # pe itself hasn't been told
+    with pytest.raises(Rejected, match=r"directory\.rollback"):
+        await co.up.replica.refresh(co.hub)
+
+
+async def test_node_that_is_behind_gets_the_rest_from_the_new_hub(
+    sim: Simulation, pe: Site, bb: Site
+) -> None:
+    await bb.stop()
+    assert await pe.up.prekeys.publish(pe.hub, afresh=True)
+    await pe.once()
+    snapshot = await snapshot_of(pe)
+    statement = change(snapshot, BOTH, sim.world.now)
+    await replace_hub(sim, snapshot, statement)
+    await bb.start()
+    assert bb.up.replica.directory.size < len(snapshot.leaves)
+    await bb.up.notices.accept(statement)
+    await sim.rounds(2)
+    assert (bb.up.replica.directory.term, bb.alarm_codes()) == (1, [])
 
 
 async def test_hub_that_was_replaced_moves_nobody_any_more(sim: Simulation, pe: Site, co: Site) -> None:
