@@ -65,8 +65,8 @@ def barred(connection: Connection) -> list[str]:
     """Recipients from whom something is barred."""
     rows = sql(
         connection,
-        "SELECT DISTINCT recipient FROM addressees WHERE state = 'queued' AND code = :code",
-        code=BARRED,
+        "SELECT DISTINCT recipient FROM addressees INDEXED BY addressees_barred"
+        " WHERE state = 'queued' AND code = 'policy.suspended-clear-only'",
     )
     return sorted(row.recipient for row in rows)
 

@@ -39,6 +39,9 @@ STEPS = (
     """ALTER TABLE links_in ADD COLUMN skid TEXT
         GENERATED ALWAYS AS (json_extract(CAST(header AS TEXT), '$.skid')) VIRTUAL""",
     "CREATE INDEX links_in_key ON links_in (sender, skid)",
+    # Copies that wait until their recipient is reinstated.
+    """CREATE INDEX addressees_barred ON addressees (recipient)
+        WHERE state = 'queued' AND code = 'policy.suspended-clear-only'""",
     # The secretariat: the last step (days) that a contact point was reminded at, when an authority was written to last.
     "CREATE TABLE reminded (address TEXT PRIMARY KEY, validate_by INTEGER NOT NULL, step INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE reminder_groups (name TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID",
