@@ -6,14 +6,21 @@ them, 8443 and 9443; here they are free ones.
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from tests.cli.stage import PORTS, stage
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
-GUIDES = ("administrator",)
+HERE = Path(__file__).resolve().parent
+DOCS = HERE.parent / "docs"
+# guide -> the stories of tests/cli that are told before it and after it, in the same network
+GUIDES = {
+    "administrator": ((), ()),
+    "contact-point": (("network", "neighbour"), ("hub_off",)),
+}
 TYPED = ("8443", "9443")  # the ports, in the order of stage.PORTS
 
 
@@ -30,10 +37,14 @@ def story_of(guide: str) -> str:
 @pytest.mark.parametrize("name", GUIDES)
 def test_every_command_of_the_guide_does_what_it_says(name: str, tmp_path: Path) -> None:
     text = story_of((DOCS / f"{name}.md").read_text(encoding="utf-8"))
+    before, after = ([(HERE / "cli" / f"{one}.txt").read_text() for one in stories] for stories in GUIDES[name])
     with stage(tmp_path) as told:
+        today = datetime.now(ZoneInfo("America/Lima")).date()
+        told.names |= {"today": today.isoformat(), "tomorrow": (today + timedelta(days=1)).isoformat()}
         for typed, name_of in zip(TYPED, PORTS, strict=True):
             text = text.replace(typed, told.names[name_of])
-        told.tell(text)
+        for each in (*before, text, *after):
+            told.tell(each)
 
 
 def test_only_console_blocks_are_told() -> None:

@@ -18,6 +18,7 @@ from exchange.canonical import Json
 from exchange.cli.record_form import read_json_object, set_fields, without_nothing
 from exchange.directory.addressing import folded
 from exchange.directory.contacts import Part
+from exchange.directory.network import member_of
 from exchange.directory.record_rules import part_bytes, write
 from exchange.directory.records import ContactRecord, Form, HoldersRecord, OwnerRecord, read
 from exchange.errors import Refused
@@ -106,10 +107,10 @@ class Said:
         }
 
 
-def template(member: str) -> str:
-    """A file to fill in."""
+def template(address: str) -> str:
+    """A file to fill in, for a contact point of the member that `address` belongs to."""
     text = orjson.dumps(TEMPLATE, option=orjson.OPT_INDENT_2).decode("utf-8")
-    return text.replace("XX-CSIRT", member)
+    return text.replace("XX-CSIRT", member_of(address))
 
 
 def compose(

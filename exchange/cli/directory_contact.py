@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import orjson
 import typer
 
 from exchange.cli.command import Call, command
@@ -117,13 +118,15 @@ def add(
     template: Annotated[bool, typer.Option("--template", help="Print a file to fill in.")] = False,
 ) -> None:
     """State a new contact point. With --as it is the unit's own: mail for it is sealed to the unit alone."""
-    from exchange.cli.contact_form import TEMPLATE, Flags, Given
+    from exchange.cli.contact_form import Flags, Given
     from exchange.cli.contact_form import template as template_of
     from exchange.cli.own_contacts import Wanted
     from exchange.cli.registering import run
+    from exchange.node.home import read_settings
 
     if template:
-        call.out.result({"contact": TEMPLATE}, [template_of("MEMBER")])
+        text = template_of(read_settings(call.home).member)
+        call.out.result({"contact": orjson.loads(text)}, [text])
         return
     if handle is None:
         raise Refused("cli.usage", "name the contact point: its handle, such as duty")
@@ -312,10 +315,11 @@ async def _state(
     entry: ContactEntry | None,
 ) -> list[Submission]:
     """Check, show, ask, hand in, and say who signs next."""
-    from exchange.cli.own_contacts import check, differing, hand_in
+    from exchange.cli.own_contacts import check, check_note, differing, hand_in
     from exchange.cli.registering import change_lines, outcome_value
 
     check(*stated)
+    check_note(register.replica.directory, address, stated[0])
     found = differing(*stated, entry)
     if not found:
         call.out.result(

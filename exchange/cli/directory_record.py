@@ -14,6 +14,7 @@ import orjson
 import typer
 
 from exchange.cli.command import Call, command
+from exchange.errors import Refused
 
 if TYPE_CHECKING:
     from exchange.cli.registering import Register
@@ -71,7 +72,6 @@ async def _record(call: Call, register: Register, file: Path | None, settings: l
     from exchange.cli.zones import zones
     from exchange.directory.record_rules import check_public, part_bytes, write
     from exchange.directory.records import MembersRecord, PublicRecord
-    from exchange.errors import Refused
 
     register.replica.directory.member(register.address)
     before = _said((await register.book()).members[register.address])
@@ -123,14 +123,25 @@ def constituency(
     call: Call,
     *,
     file: Annotated[
-        Path,
-        typer.Argument(help="JSON with asn, prefix, domain, sector, country: lists (docs/directory.md)."),
-    ],
+        Path | None,
+        typer.Argument(
+            help="JSON with the lists asn, prefix, domain, sector, country; --template prints one."
+        ),
+    ] = None,
+    template: Annotated[bool, typer.Option("--template", help="Print a constituency to fill in.")] = False,
 ) -> None:
     """Claim the networks, AS numbers and domains that this member answers for, as a whole. Officers approve it."""
+    from exchange.cli.record_form import CLAIMS
     from exchange.cli.registering import run
 
-    run(call, lambda register: _constituency(call, register, file))
+    if template:
+        text = orjson.dumps(CLAIMS, option=orjson.OPT_INDENT_2).decode("utf-8")
+        call.out.result({"constituency": CLAIMS}, [text])
+        return
+    if file is None:
+        raise Refused("cli.usage", "name the file with the constituency; --template prints one")
+    claimed = file
+    run(call, lambda register: _constituency(call, register, claimed))
 
 
 async def _constituency(call: Call, register: Register, file: Path) -> list[Submission]:

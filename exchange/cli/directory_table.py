@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import orjson
 import typer
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from exchange.formats.contact_table import Table
     from exchange.node.identity import Identity
     from exchange.node.registration import Function
+
+
+_WRITTEN_ONLY: Final = ("country", "standing")  # columns of an export that nobody states by a list
 
 
 class ExportFormat(Enum):
@@ -79,7 +82,7 @@ class Plan:
     dropped: list[str] = field(default_factory=list)
     not_ours: list[str] = field(default_factory=list)
     faults: list[tuple[int, str]] = field(default_factory=list)
-    ignored: tuple[str, ...] = ()
+    ignored: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """As docs/cli.md promises it."""
@@ -94,7 +97,7 @@ class Plan:
             "dropped": self.dropped,
             "not_ours": self.not_ours,
             "faults": [{"line": line, "why": why} for line, why in self.faults],
-            "ignored_columns": list(self.ignored),
+            "ignored_columns": self.ignored,
         }
 
 
@@ -183,12 +186,14 @@ def _plan(book: Book, identity: Identity, parts: Iterable[Part], table: Table, w
     from exchange.node.app import real_sources
     from exchange.node.units import person_handle
 
-    sources, plan = real_sources(), Plan(ignored=table.ignored)
+    sources, plan = real_sources(), Plan()
+    plan.ignored += [column for column in table.ignored if column not in _WRITTEN_ONLY]
     plan.faults += [(fault.line, fault.why) for fault in table.faults]
     seen = preview(book, table.rows, lambda: person_handle(sources))
-    plan.unchanged += [address for address in seen.unchanged if _mine(identity, address)]
-    plan.not_ours += [row.address for row in table.rows if not _mine(identity, row.address)]
     mine = {entry.address for entry in own(book, identity.address)}
+    plan.unchanged += [address for address in seen.unchanged if address in mine]
+    plan.not_ours += [address for address in seen.unchanged if address not in mine]
+    plan.not_ours += [one.address for one in (*seen.added, *seen.changed) if not _mine(identity, one.address)]
     plan.dropped += [address for address in seen.dropped if address in mine]
     drafts, lines = list(parts), {row.address: row.line for row in table.rows}
     for laid in (*seen.added, *seen.changed):

@@ -6,12 +6,12 @@ Owns these rules for the commands that add, change and import contact points. Wh
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from exchange.canonical import ADDRESS, Json
+from exchange.canonical import ADDRESS, ZERO32, Json
 from exchange.cli.contact_form import FORMS, Said
 from exchange.cli.record_form import plain
 from exchange.cli.registering import Change, Register, changes
@@ -21,6 +21,7 @@ from exchange.directory.bodies_contacts import ContactPoint
 from exchange.directory.contacts import NPC
 from exchange.directory.network import member_of
 from exchange.directory.record_rules import check_contact, check_words
+from exchange.directory.statements import Head
 from exchange.directory.submission import Submission
 from exchange.directory.vocabulary import FUNCTIONS
 from exchange.errors import Refused
@@ -128,6 +129,17 @@ def check(function: Function, said: Said) -> None:
     """All that a contact point must say is there. Raises Refused record.bad-field naming the field."""
     check_words(function.function, function.community, function.topics, function.instruments)
     check_contact(function.function, said.record, said.holders, zones)
+
+
+def check_note(directory: Directory, address: str, function: Function) -> None:
+    """A note verbale is given where nobody nominates. Raises Refused directory.no-document."""
+    head = Head("contact", (address, "contact"), ZERO32, 0)
+    body = ContactPoint(head, **{one.name: getattr(function, one.name) for one in fields(function)}, parts={})
+    if directory.who_nominates(body).by_officers and not function.nomination:
+        raise Refused(
+            "directory.no-document",
+            "nobody nominates for it yet: give the note verbale that names it with --note FILE (its SHA-256 counts)",
+        )
 
 
 def differing(function: Function, said: Said, entry: ContactEntry | None) -> list[Change]:

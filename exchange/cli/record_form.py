@@ -40,6 +40,14 @@ TEMPLATE: Final[dict[str, Any]] = {
     },
 }
 
+CLAIMS: Final[dict[str, Any]] = {
+    "asn": [64496],
+    "prefix": ["192.0.2.0/24", "2001:db8::/32"],
+    "domain": ["gob.example"],
+    "sector": ["energy"],
+    "country": [],
+}
+
 
 def read_json_object(file: Path, what: str) -> dict[str, Any]:
     """A file with one JSON object. Raises Refused cli.bad-file."""

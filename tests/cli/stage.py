@@ -30,6 +30,8 @@ def stage(folder: Path) -> Iterator[Story]:
     with pytest.MonkeyPatch.context() as environment, story(folder, **ports) as told:
         environment.setenv("EXCHANGE_KEY_FILE", str(folder / "key"))
         environment.setenv("NO_COLOR", "1")
+        for name in ("LC_ALL", "LC_MESSAGES", "LANG"):  # stories are told in English
+            environment.delenv(name, raising=False)
         yield told
 
 
