@@ -218,10 +218,7 @@ class SimulatedHub:
 
     async def pending(self) -> list[Json]:
         async def call() -> list[Json]:
-            return [
-                {**one.statement.to_json(), "since": one.since, "until": one.until}
-                for one in await self._hub.pending.waiting()
-            ]
+            return [one.to_json() for one in await self._hub.pending.waiting()]
 
         return await self._carry("pending", None, call)
 

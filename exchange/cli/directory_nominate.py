@@ -78,12 +78,14 @@ def nominate(
 
 async def _sign(call: Call, service: Membership, hub: HubApi, one: Pending, net: bytes) -> None:
     from exchange.cli.waiting import lacks, pending_lines, pending_value
+    from exchange.directory.waiting import check_seen
 
     value = pending_value(one, service.lack(one.statement), net)
     for line in pending_lines(one, value, now_ms()):
         call.out.note(line)
     for line in _was(service, one):
         call.out.note(line)
+    check_seen(one)
     call.confirm(f"Nominate {one.about} as {service.address}?")
     outcome = (await service.vote(hub, one)).outcome
     digest = one.statement.hash(net)

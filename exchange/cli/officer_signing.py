@@ -31,11 +31,13 @@ def opened(call: Call) -> OfficerHome:
 async def sign_pending(call: Call, view: View, one: Pending) -> None:
     """Show a pending statement, ask, sign it, and say what comes next."""
     from exchange.cli.waiting import lacks, pending_lines, pending_value
+    from exchange.directory.waiting import check_seen
 
     net = view.directory.net
     value = pending_value(one, view.lack(one.statement), net)
     for line in pending_lines(one, value, now_ms()):
         call.out.note(line)
+    check_seen(one)
     call.confirm("Sign this?")
     outcome = (await view.sign(one)).outcome
     digest = one.statement.hash(net)

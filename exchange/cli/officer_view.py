@@ -21,6 +21,7 @@ from exchange.directory.waiting import (
     Application,
     Lack,
     Pending,
+    check_seen,
     lack_of,
     read_application,
     read_pending,
@@ -82,7 +83,8 @@ class View:
         return self._verified(answer, digest)
 
     async def sign(self, pending: Pending) -> Submission:
-        """Sign a pending statement; the hub's verified answer. Raises as `approve`."""
+        """Sign a pending statement; the hub's verified answer. Raises as `approve` and `waiting.check_seen`."""
+        check_seen(pending)
         statement = self.signed(pending.statement.body)
         digest = statement.hash(self.directory.net)
         return self._verified(

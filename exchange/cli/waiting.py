@@ -16,16 +16,27 @@ import orjson
 from exchange.canonical import Json, b64, loads
 from exchange.cli.command import Call
 from exchange.cli.output import one_line, pairs, safe, utc
+from exchange.directory.bodies_contacts import ConstituencyClaim
+from exchange.directory.contacts import MAX_PART
 from exchange.directory.onboarding import is_provisional
 from exchange.directory.records import load
 from exchange.directory.statements import HEAD
-from exchange.directory.waiting import ANSWER_DAYS, MAX_DOCUMENT, Application, Lack, Pending, is_late
+from exchange.directory.waiting import (
+    ANSWER_DAYS,
+    MAX_DOCUMENT,
+    Application,
+    Lack,
+    Pending,
+    claims_of,
+    is_late,
+)
 from exchange.errors import Refused
 from exchange.limits import DAY_MS, HOUR_MS, MAX_STATEMENT, MINUTE_MS
 
 SHORT = 10  # characters of a statement's hash that commands take for its id
 MAX_PAPER = 64 * 1024 * 1024  # bytes of a document that is only hashed
 _MOST_LINES = 200
+_READERS = {"members": "all members", "public": "everybody"}
 _WORDS = {"officers": "officer", "sponsors": "sponsor", "members": "member"}
 _TIMES = frozenset({"since", "until", "at"})
 
@@ -156,10 +167,10 @@ def application_lines(
     return [*lines, f"digits: {value['digits']}"]
 
 
-def document_lines(document: bytes) -> list[str]:
-    """An application's document, whatever is in it, indented and made safe."""
+def document_lines(document: bytes, *, most: int = MAX_DOCUMENT) -> list[str]:
+    """An application's document or a part, whatever is in it, indented and made safe."""
     try:
-        value = load(document, most=MAX_DOCUMENT)
+        value = load(document, most=most)
     except ValueError:
         return ["  (it is no JSON that can be shown)"]
     lines = list(_nested(value, "  "))
@@ -194,7 +205,22 @@ def pending_lines(one: Pending, value: dict[str, Any], now: int) -> list[str]:
     )
     body = loads(one.statement.body, most=MAX_STATEMENT)
     rest = {name: _readable(name, body[name]) for name in body if name not in (*HEAD, "move")}
-    return [*lines, "it says:", *_nested(rest, "  ")]
+    return [*lines, "it says:", *_nested(rest, "  "), *_beside_lines(one)]
+
+
+def _beside_lines(one: Pending) -> Iterator[str]:
+    """What lies beside the statement, for whoever is to sign it: persons and telephones, networks and domains."""
+    for part in one.parts:
+        yield f"it says to {_READERS[part.level]} (its hash fits):"
+        yield from document_lines(part.body, most=MAX_PART)
+    for level in one.unseen:
+        yield f"it says to {_READERS[level]}: (the hub shows nothing that fits)"
+    if isinstance(one.body, ConstituencyClaim) and not one.unseen:
+        claims = claims_of(one)
+        yield (
+            f"in all {claims.count}: {len(claims.asn)} AS numbers, {len(claims.prefix)} networks, "
+            f"{len(claims.domain)} domains, {len(claims.sector)} sectors, {len(claims.country)} countries"
+        )
 
 
 def what(one: Pending) -> str:

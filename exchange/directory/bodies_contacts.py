@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from exchange.canonical import Fields, Json, b64, is_member_handle, unb64
-from exchange.directory.contacts import LEVELS
+from exchange.directory.contacts import LEVELS, MEMBERS
 from exchange.directory.statements import Head, check_subject, closed, write_body
 from exchange.errors import Rejected
 from exchange.keys import PublicKeys
@@ -236,6 +236,16 @@ def build_test(
     """Body that logs a test of the contact point at `address`. Raises Refused directory.bad-statement."""
     rest: dict[str, Json] = {"kind": kind, "minutes": minutes, "result": result}
     return write_body(net, Head("test", (address, "test"), after, not_after), rest, read_test)
+
+
+def named_by(body: object) -> Mapping[str, bytes]:
+    """The hash of each part that a statement names, by level; none for a type that names no parts."""
+    match body:
+        case RecordParts(parts=parts) | ContactPoint(parts=parts):
+            return parts
+        case ConstituencyClaim(part=part):
+            return {MEMBERS: part}
+    return {}
 
 
 def _check_member(head: Head, word: str) -> None:

@@ -10,12 +10,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from exchange.canonical import h
+from exchange.canonical import ADDRESS, Json, b64, h, unb64
+from exchange.errors import Rejected
 from exchange.limits import DAY_MS
 
 PUBLIC: Final = "public"
-LEVELS: Final = ("holders", "members", "owner", PUBLIC)  # in order, as the log lists them
-REPLICATED: Final = frozenset({PUBLIC, "members"})  # what the hub hands out; the others travel sealed
+MEMBERS: Final = "members"
+LEVELS: Final = ("holders", MEMBERS, "owner", PUBLIC)  # in order, as the log lists them
+REPLICATED: Final = frozenset({PUBLIC, MEMBERS})  # what the hub hands out; the others travel sealed
 NPC: Final = "npc"
 ROUND_THE_CLOCK: Final = frozenset({"technical_24x7", "law_enforcement_24x7"})
 SALT_BYTES: Final = 16
@@ -42,6 +44,23 @@ class Part:
     def hash(self, net: bytes) -> bytes:
         """As `part_hash`."""
         return part_hash(net, self.address, self.level, self.salt, self.body)
+
+    def to_json(self) -> Json:
+        """As it comes with a statement: [address, level, b64 salt, b64 bytes]."""
+        return [self.address, self.level, b64(self.salt), b64(self.body)]
+
+    @classmethod
+    def from_json(cls, row: Json) -> Part:
+        """Inverse of `to_json`. Raises Rejected json.bad-schema, directory.bad-part."""
+        if type(row) is not list or len(row) != 4:
+            raise Rejected("json.bad-schema", "parts: [address, level, salt, bytes]")
+        address, level = row[0], row[1]
+        if type(address) is not str or not ADDRESS.match(address) or level not in LEVELS:
+            raise Rejected("directory.bad-part", "not an address and a level")
+        body = unb64(row[3], field="parts")
+        if len(body) > MAX_PART:
+            raise Rejected("directory.bad-part", f"a part has at most {MAX_PART} bytes")
+        return cls(address, level, unb64(row[2], size=SALT_BYTES, field="parts"), body)
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,16 @@ from exchange.canonical import Fields, Json, h
 from exchange.directory import onboarding
 from exchange.directory.bodies import Body, parse_body
 from exchange.directory.bodies_base import Add
+from exchange.directory.bodies_contacts import ConstituencyClaim, named_by
 from exchange.directory.bodies_members import StatusMove
+from exchange.directory.contacts import LEVELS, REPLICATED, Part
 from exchange.directory.members import Member, Move
 from exchange.directory.network import member_of
+from exchange.directory.record_rules import bad, check_claims, write_bytes
+from exchange.directory.records import Claims
 from exchange.directory.state import Directory
 from exchange.directory.statements import Statement, read_signatures
-from exchange.errors import Rejected
+from exchange.errors import Refused, Rejected
 from exchange.keys import member_digits
 from exchange.limits import SECOND_MS
 
@@ -31,7 +35,7 @@ REJECTED: Final = "rejected"
 WITHDRAWN: Final = "withdrawn"
 
 _APPLICATION: Final = ("body", "document", "ended", "member", "reason", "salt", "signatures", "since")
-_PENDING: Final = ("body", "signatures", "since", "until")
+_PENDING: Final = ("body", "parts", "signatures", "since", "until")
 _MAJORITY: Final = frozenset({"officers", "policy"})  # more than half of the members sign
 _SPONSORED: Final = frozenset({"recover", "revoke"})  # as many sponsors as for an add
 _WEEKEND: Final = 5  # first day of it, Monday being 0
@@ -67,12 +71,17 @@ class Application:
 
 @dataclass(frozen=True)
 class Pending:
-    """A statement that lacks signatures; the hub keeps it from `since` `until` (UTC ms)."""
+    """A statement that lacks signatures; the hub keeps it from `since` `until` (UTC ms).
+
+    `parts`: those it names for the hub that the hub shows and whose hash fits; `unseen`: the levels of the others.
+    """
 
     statement: Statement
     body: Body
     since: int
     until: int
+    parts: tuple[Part, ...] = ()
+    unseen: tuple[str, ...] = ()
 
     @property
     def about(self) -> str:
@@ -131,7 +140,39 @@ def read_pending(value: Json, net: bytes) -> Pending:
     body = fields.binary("body")
     statement = Statement(body, read_signatures(fields))
     statement.check_form()
-    return Pending(statement, parse_body(body, net), fields.integer("since"), fields.integer("until"))
+    parsed = parse_body(body, net)
+    named = {digest: level for level, digest in named_by(parsed).items() if level in REPLICATED}
+    shown = [Part.from_json(row) for row in fields.rows("parts", 4, most=len(LEVELS))]
+    parts = tuple(
+        part
+        for part in shown
+        if named.get(part.hash(net)) == part.level and part.address == parsed.head.subject[0]
+    )
+    unseen = tuple(sorted(set(named.values()) - {part.level for part in parts}))
+    return Pending(statement, parsed, fields.integer("since"), fields.integer("until"), parts, unseen)
+
+
+def check_seen(pending: Pending) -> None:
+    """Whoever signs it can see what it names, and a constituency is the claims it says, in order.
+
+    Raises Refused directory.bad-part, record.bad-field.
+    """
+    if pending.unseen:
+        levels = " and ".join(pending.unseen)
+        raise Refused(
+            "directory.bad-part",
+            f"the hub doesn't show what {pending.about} says at level {levels}, or it isn't what the statement names",
+        )
+    if isinstance(pending.body, ConstituencyClaim):
+        claims = claims_of(pending)
+        count = check_claims(claims).count
+        if count != pending.body.entries:
+            raise bad("entries", f"the statement says {pending.body.entries}, its part lists {count}")
+
+
+def claims_of(pending: Pending) -> Claims:
+    """What a pending constituency claims. Raises Refused record.bad-field."""
+    return write_bytes(Claims, pending.parts[0].body)
 
 
 def lack_of(directory: Directory, statement: Statement, now: int) -> Lack:

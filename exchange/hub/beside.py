@@ -9,7 +9,13 @@ from collections.abc import Collection, Mapping, Sequence
 
 from exchange.directory.bodies import Body
 from exchange.directory.bodies_base import Prekeys
-from exchange.directory.bodies_contacts import ConstituencyClaim, ContactEnd, ContactPoint, RecordParts
+from exchange.directory.bodies_contacts import (
+    ConstituencyClaim,
+    ContactEnd,
+    ContactPoint,
+    RecordParts,
+    named_by,
+)
 from exchange.directory.contacts import MAX_PART, REPLICATED, SALT_BYTES, Part
 from exchange.directory.prekeys import PrekeyRecord
 from exchange.directory.state import Directory
@@ -44,7 +50,7 @@ def check_parts(
 
     Raises Rejected directory.bad-part, also for a part of a level that never touches the hub.
     """
-    named = {digest: level for level, digest in _named(body).items() if level in REPLICATED}
+    named = {digest: level for level, digest in named_by(body).items() if level in REPLICATED}
     brought = {part.hash(net): part for part in parts}
     for digest, part in brought.items():
         if named.get(digest) != part.level or part.address != body.head.subject[0]:
@@ -66,11 +72,4 @@ def unnamed_by(directory: Directory, body: Body) -> frozenset[bytes]:
         before = frozenset({directory.constituencies[address].part})
     elif isinstance(body, ContactPoint | ContactEnd) and address in directory.contacts:
         before = frozenset(directory.contacts[address].parts.values())
-    return before - frozenset(_named(body).values())
-
-
-def _named(body: Body) -> Mapping[str, bytes]:
-    """What a statement names, by level."""
-    if isinstance(body, RecordParts | ContactPoint):
-        return body.parts
-    return {"members": body.part} if isinstance(body, ConstituencyClaim) else {}
+    return before - frozenset(named_by(body).values())

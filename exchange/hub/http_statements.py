@@ -8,8 +8,8 @@ import orjson
 from aiohttp import web
 
 from exchange import policy
-from exchange.canonical import ADDRESS, Fields, Json, b64, b64_text, text_b64, unb64
-from exchange.directory.contacts import LEVELS, MAX_PART, SALT_BYTES, Part
+from exchange.canonical import Fields, Json, b64, b64_text, text_b64, unb64
+from exchange.directory.contacts import LEVELS, Part
 from exchange.directory.network import member_of
 from exchange.directory.prekeys import MAX_REFS
 from exchange.directory.statements import Statement, read_signatures, signatures_json
@@ -58,25 +58,13 @@ def _records(rows: Json) -> list[bytes]:
 def _parts(value: dict[str, Json]) -> list[Part]:
     """Takes the member `parts` out of a request: [address, level, b64 salt, b64 bytes] each."""
     fields = Fields({"parts": value.pop("parts", [])}, ("parts",), what="statement")
-    found = []
-    for row in fields.rows("parts", 4, most=len(LEVELS)):
-        address, level = row[0], row[1]
-        if type(address) is not str or not ADDRESS.match(address) or level not in LEVELS:
-            raise Rejected("directory.bad-part", "not an address and a level")
-        body = unb64(row[3], field="parts")
-        if len(body) > MAX_PART:
-            raise Rejected("directory.bad-part", f"a part has at most {MAX_PART} bytes")
-        found.append(Part(address, level, unb64(row[2], size=SALT_BYTES, field="parts"), body))
-    return found
+    return [Part.from_json(row) for row in fields.rows("parts", 4, most=len(LEVELS))]
 
 
 async def get_pending(request: web.Request) -> web.Response:
     """GET /v1/directory/pending: what lacks signatures."""
     await no_body(request, await authenticate(request, VOTERS))
-    rows: list[Json] = [
-        {**one.statement.to_json(), "since": one.since, "until": one.until}
-        for one in await request.app[CONTEXT].pending.waiting()
-    ]
+    rows: list[Json] = [one.to_json() for one in await request.app[CONTEXT].pending.waiting()]
     return answer_json({"pending": rows})
 
 

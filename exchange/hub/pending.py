@@ -118,8 +118,8 @@ class Pending:
         except Rejected as fault:
             if fault.code not in LACKING or not by or not one.statement.signatures:
                 raise
-        registrar.check_parts(one.statement, one.parts)
         if not known:
+            one = replace(one, parts=await registrar.parts_of(one.statement, one.parts))
             await self._check_room(one)
         await self._store.put_pending(registrar.net, one)
         return registrar.pending(one.statement.hash(registrar.net), one.until)

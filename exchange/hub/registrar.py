@@ -16,6 +16,7 @@ import orjson
 from exchange import policy
 from exchange.canonical import MAX_INT, unframed
 from exchange.directory.bodies import Body, parse_body
+from exchange.directory.bodies_contacts import named_by
 from exchange.directory.bodies_network import HUB_CHANGE, build_tick
 from exchange.directory.checkpoint import Checkpoint, SignedCheckpoint, check_consistent
 from exchange.directory.contacts import Part
@@ -237,9 +238,16 @@ class Registrar:
         """Would it take effect as the next leaf? Raises Rejected directory.*"""
         return self.directory.judge(statement, self._at())
 
-    def check_parts(self, statement: Statement, parts: Sequence[Part]) -> None:
-        """Would these parts do for it? Raises Rejected directory.bad-part, directory.bad-statement."""
-        check_parts(self.net, parse_body(statement.body, self.net), parts, here=self._parts)
+    async def parts_of(self, statement: Statement, parts: Sequence[Part]) -> tuple[Part, ...]:
+        """Every part that it names for the hub: those that came with it, and those that are here.
+
+        So whoever signs sees them all, and none is missing once it is logged.
+        Raises Rejected directory.bad-part, directory.bad-statement.
+        """
+        body = parse_body(statement.body, self.net)
+        brought = check_parts(self.net, body, parts, here=self._parts)
+        here = self._parts.intersection(named_by(body).values()) - brought.keys()
+        return (*brought.values(), *await self._store.parts_by_hash(here))
 
     def check_writable(self) -> None:
         """Raises Unavailable directory.read-only while a longer log may exist."""

@@ -198,6 +198,10 @@ class HubStore:
         """Of every part that is here."""
         return await self._db.read(part_rows.part_hashes)
 
+    async def parts_by_hash(self, hashes: Collection[bytes]) -> list[Part]:
+        """Those of the parts with these hashes that are here."""
+        return await self._db.read(partial(part_rows.parts_by_hash, hashes=hashes))
+
     async def parts_after(self, n: int, *, most: int) -> list[part_rows.Numbered]:
         """A page of parts."""
         return await self._db.read(partial(part_rows.parts_after, n=n, most=most))

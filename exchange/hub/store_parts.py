@@ -56,6 +56,12 @@ def part_hashes(connection: Connection) -> set[bytes]:
     return set(connection.execute(select(parts.c.hash)).scalars())
 
 
+def parts_by_hash(connection: Connection, hashes: Collection[bytes]) -> list[Part]:
+    """Those of the parts with these hashes that are here."""
+    found = connection.execute(select(parts).where(parts.c.hash.in_(hashes)))
+    return [Part(row.address, row.level, row.salt, row.body) for row in found]
+
+
 def parts_after(connection: Connection, n: int, *, most: int) -> list[Numbered]:
     """Parts numbered above `n` in order: at least one if there is any, else as many as fit in `most` bytes."""
     sizes = connection.execute(

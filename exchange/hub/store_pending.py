@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, Row, delete, func, insert, select
 
-from exchange.canonical import b64, unb64
+from exchange.canonical import Json, b64, unb64
 from exchange.directory.contacts import Part
 from exchange.directory.statements import Statement
 from exchange.hub.store_tables import pending
@@ -33,6 +33,11 @@ class Waiting:
         signatures = sum(len(signature) for _, signature in self.statement.signatures)
         return len(self.statement.body) + signatures + sum(len(part.body) for part in self.parts)
 
+    def to_json(self) -> Json:
+        """As those see it who may sign it (docs/protocol.md §11.6)."""
+        parts = [part.to_json() for part in self.parts]
+        return {**self.statement.to_json(), "parts": parts, "since": self.since, "until": self.until}
+
 
 def put_pending(connection: Connection, net: bytes, one: Waiting) -> None:
     """Keep it, in place of what was kept of it before."""
@@ -42,9 +47,7 @@ def put_pending(connection: Connection, net: bytes, one: Waiting) -> None:
         "statement": digest,
         "body": one.statement.body,
         "signatures": orjson.dumps([[signer, b64(sig)] for signer, sig in one.statement.signatures]),
-        "parts": orjson.dumps(
-            [[part.address, part.level, b64(part.salt), b64(part.body)] for part in one.parts]
-        ),
+        "parts": orjson.dumps([part.to_json() for part in one.parts]),
         "submitter": one.submitter,
         "since": one.since,
         "until": one.until,
@@ -81,7 +84,5 @@ def count_pending(connection: Connection) -> int:
 
 def _waiting(row: Row[Any]) -> Waiting:
     signatures = tuple((signer, unb64(signature)) for signer, signature in orjson.loads(row.signatures))
-    parts = tuple(
-        Part(owner, level, unb64(salt), unb64(body)) for owner, level, salt, body in orjson.loads(row.parts)
-    )
+    parts = tuple(map(Part.from_json, orjson.loads(row.parts)))
     return Waiting(Statement(row.body, signatures), parts, row.submitter, row.since, row.until)

@@ -133,7 +133,7 @@ class HubClient:
     async def post_statement(
         self, statement: Json, records: Sequence[bytes] = (), parts: Sequence[Part] = ()
     ) -> Json:
-        rows = [[part.address, part.level, b64(part.salt), b64(part.body)] for part in parts]
+        rows = [part.to_json() for part in parts]
         body = {**statement, "records": [b64(record) for record in records], "parts": rows}
         return _json(await self._post(protocol.STATEMENTS, body))
 

@@ -24,6 +24,7 @@ from exchange.directory.waiting import (
     Lack,
     Pending,
     application_hash,
+    check_seen,
     lack_of,
     read_application,
     read_pending,
@@ -270,7 +271,11 @@ class Membership:
         return self._verified(answer, digest)
 
     async def vote(self, hub: HubApi, pending: Pending) -> Submission:
-        """Sign a pending statement. For an `activate`, `ready` comes before. Raises what the hub refuses."""
+        """Sign a pending statement. For an `activate`, `ready` comes before.
+
+        Raises as `waiting.check_seen`; what the hub refuses.
+        """
+        check_seen(pending)
         statement, digest = await self._signed(pending.statement.body, "vote")
         answer = await hub.sign_pending(digest, signatures_json(statement.signatures))
         return self._verified(answer, digest)

@@ -11,17 +11,16 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Final
 
-from exchange.directory.bodies import Body, parse_body
+from exchange.directory.bodies import parse_body
 from exchange.directory.bodies_contacts import (
-    ConstituencyClaim,
-    ContactPoint,
-    RecordParts,
     build_confirm,
     build_constituency,
     build_contact,
     build_contact_end,
     build_record,
+    named_by,
 )
+from exchange.directory.contacts import MEMBERS
 from exchange.directory.log import Leaf
 from exchange.directory.network import member_of
 from exchange.directory.statements import Statement, parse_head
@@ -36,7 +35,6 @@ from exchange.node.parts import Parts
 from exchange.node.store import Store
 
 LIFE_MS: Final = 30 * DAY_MS  # how long others have to add their signatures
-CONSTITUENCY_LEVEL: Final = "members"
 _NAMING: Final = frozenset({"record", "constituency", "contact"})
 
 
@@ -97,12 +95,12 @@ class Registration:
     async def claim_constituency(self, hub: HubApi, entries: int, body: bytes) -> Submission:
         """Claim networks, AS numbers and domains: `entries` of them, in the part `body`. Officers approve it."""
         handle = member_of(self._identity.address)
-        parts = dict(await self._parts.put(handle, {CONSTITUENCY_LEVEL: body}))
+        parts = dict(await self._parts.put(handle, {MEMBERS: body}))
         claim = build_constituency(
             net=self._identity.net,
             handle=handle,
             entries=entries,
-            part=parts[CONSTITUENCY_LEVEL],
+            part=parts[MEMBERS],
             after=self._after(handle, "constituency"),
             not_after=self._not_after(),
         )
@@ -192,16 +190,6 @@ class Registration:
         return offered
 
 
-def parts_named(body: Body) -> Mapping[str, bytes]:
-    """The hash of each part that a statement names, by level."""
-    match body:
-        case RecordParts(parts=parts) | ContactPoint(parts=parts):
-            return parts
-        case ConstituencyClaim(part=part):
-            return {CONSTITUENCY_LEVEL: part}
-    return {}
-
-
 def _naming(
     judged: Sequence[tuple[bytes, str]], own: Set[bytes], net: bytes
 ) -> list[tuple[Statement, Mapping[str, bytes]]]:
@@ -211,7 +199,7 @@ def _naming(
         statement = Leaf.from_bytes(leaf, net).statement
         if code or parse_head(statement.body, net)[0].type not in _NAMING:
             continue
-        named = parts_named(parse_body(statement.body, net))
+        named = named_by(parse_body(statement.body, net))
         if not own.isdisjoint(named.values()):
             found.append((statement, named))
     return found

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Final
 
 from exchange.directory.bodies import parse_body
+from exchange.directory.bodies_contacts import named_by
 from exchange.directory.bodies_network import HUB_CHANGE
 from exchange.directory.log import Leaf
 from exchange.directory.members import HubIdentity
@@ -24,7 +25,7 @@ from exchange.node.directory_sync import Replica
 from exchange.node.hub_api import HubApi
 from exchange.node.identity import Identity
 from exchange.node.notices import Notices
-from exchange.node.registration import Registration, parts_named
+from exchange.node.registration import Registration
 from exchange.node.store import Store, Transaction
 
 # These come again by themselves, newer; or they are the old hub's own.
@@ -94,7 +95,7 @@ class Succession:
             own = me in statement.signers or member_of(body.head.subject[0]) == me
             if not own or body.head.type in _BY_THEMSELVES:
                 return False
-            await self._registration.submit(hub, statement, body.head.type, parts_named(body))
+            await self._registration.submit(hub, statement, body.head.type, named_by(body))
         except Unavailable:
             raise
         except (Refused, Rejected):

@@ -75,7 +75,7 @@ async def test_waiting_statement_is_listed_signed_and_logged(world: World, tmp_p
         part = a_part("pe-csirt", "members", "192.0.2.0/24")
         made = claim(world, "pe-csirt", part)
         assert outcome(world, (await post(hub, made, part)).json) == "pending"
-        row = {**made.to_json(), "since": world.now, "until": world.now + DAY_MS}
+        row = {**made.to_json(), "parts": [part.to_json()], "since": world.now, "until": world.now + DAY_MS}
         for issuer in (ALBA, "co-csirt"):
             assert (await hub.call("GET", PENDING, issuer=issuer)).json == {"pending": [row]}
         path = f"{PENDING}/{b64(made.hash(world.net))}/signatures"

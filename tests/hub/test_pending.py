@@ -9,6 +9,7 @@ from exchange.directory.bodies_network import build_policy
 from exchange.directory.members import Move
 from exchange.directory.statements import Statement
 from exchange.directory.submission import LOGGED, PENDING
+from exchange.directory.waiting import read_pending
 from exchange.hub.pending import LIFE_MS, MAX_OF_ONE
 from exchange.limits import DAY_MS
 from tests.hub.statements import (
@@ -47,6 +48,25 @@ async def test_claim_waits_for_both_officers_and_takes_its_part_along(world: Wor
         assert [one.part for one in await hub.registrar.parts(0)] == [part]
         late = await hub.pending.sign(digest, signed(made.body, BRUNO).signatures, by=BRUNO)
         assert said(hub, made, late).outcome == LOGGED
+
+
+async def test_who_is_to_sign_sees_what_the_statement_names(world: World, tmp_path: Path) -> None:
+    async with services(world, tmp_path) as hub:
+        part = a_part("pe-csirt", "members", "192.0.2.0/24")
+        await send(hub, record(world, "pe-csirt", part), [part], by="pe-csirt")
+        made = claim(world, "pe-csirt", part)  # the part is here already, and the record soon names another
+        await send(hub, made, by="pe-csirt")
+        (waiting,) = await hub.pending.waiting()
+        shown = read_pending(waiting.to_json(), world.net)
+        assert (shown.statement, shown.parts, shown.unseen) == (made, (part,), ())
+        other = a_part("pe-csirt", "members", "another")
+        await send(hub, record(world, "pe-csirt", other), [other], by="pe-csirt")
+        assert [one.part for one in await hub.registrar.parts(0)] == [other]
+        done = await hub.pending.sign(
+            made.hash(world.net), signed(made.body, ALBA, BRUNO).signatures, by=ALBA
+        )
+        assert said(hub, made, done).outcome == LOGGED
+        assert {one.part for one in await hub.registrar.parts(0)} == {other, part}
 
 
 async def test_statement_brought_twice_has_all_its_signatures(world: World, tmp_path: Path) -> None:

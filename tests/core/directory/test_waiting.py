@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 import pytest
 
 from exchange.canonical import Json, b64, sha256, text_b64
+from exchange.directory.bodies_contacts import build_constituency
 from exchange.directory.bodies_members import BY_NETWORK, build_revoke, build_status
+from exchange.directory.contacts import Part
 from exchange.directory.members import Move, Status
 from exchange.directory.statements import Statement, signatures_json
 from exchange.directory.waiting import (
@@ -16,6 +18,8 @@ from exchange.directory.waiting import (
     MENDABLE,
     Pending,
     application_hash,
+    check_seen,
+    claims_of,
     is_late,
     lack_of,
     read_application,
@@ -23,7 +27,7 @@ from exchange.directory.waiting import (
     wants_member,
     working_days,
 )
-from exchange.errors import Rejected
+from exchange.errors import Refused, Rejected
 from exchange.limits import DAY_MS
 from tests.worlds import World, a_member, keys, make_world, signed
 
@@ -56,9 +60,71 @@ def row(world: World, **changes: Json) -> dict[str, Json]:
     }
 
 
-def pending(world: World, statement: Statement) -> Pending:
-    value: dict[str, Json] = {**statement.to_json(), "since": world.now, "until": world.now + DAY_MS}
+def pending(world: World, statement: Statement, *parts: Part) -> Pending:
+    value: dict[str, Json] = {
+        **statement.to_json(),
+        "parts": [part.to_json() for part in parts],
+        "since": world.now,
+        "until": world.now + DAY_MS,
+    }
     return read_pending(value, world.net)
+
+
+def a_claim(world: World, part: Part, entries: int) -> Statement:
+    body = build_constituency(
+        net=world.net,
+        handle="pe-csirt",
+        entries=entries,
+        part=part.hash(world.net),
+        after=bytes(32),
+        not_after=world.now + DAY_MS,
+    )
+    return signed(body, "pe-csirt")
+
+
+def claims(text: str) -> Part:
+    return Part("pe-csirt", "members", bytes(16), text.encode())
+
+
+def test_whoever_signs_a_claim_sees_the_networks_that_it_names() -> None:
+    world, part = make_world(), claims('{"asn":[64500],"prefix":["192.0.2.0/24"]}')
+    one = pending(world, a_claim(world, part, 2), part)
+    assert (one.parts, one.unseen) == ((part,), ())
+    check_seen(one)
+    assert claims_of(one).count == 2
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        [],
+        [Part("pe-csirt", "members", bytes(16), b'{"asn":[64501]}')],
+        [Part("pe-csirt", "public", bytes(16), b'{"asn":[64500]}')],
+        [Part("co-csirt", "members", bytes(16), b'{"asn":[64500]}')],
+    ],
+)
+def test_nobody_signs_what_the_hub_does_not_show(shown: list[Part]) -> None:
+    world = make_world()
+    one = pending(world, a_claim(world, claims('{"asn":[64500]}'), 1), *shown)
+    assert (one.parts, one.unseen) == ((), ("members",))
+    with pytest.raises(Refused, match=r"directory\.bad-part.*members"):
+        check_seen(one)
+
+
+@pytest.mark.parametrize(
+    ("text", "entries"),
+    [
+        ('{"asn":[64500]}', 2),
+        ('{"asn":[64500,64500]}', 2),  # twice the same is one
+        ('{"prefix":["0.0.0.0/0"]}', 1),
+        ('{"asn":[64500],"mine":true}', 1),
+        ("no JSON", 1),
+    ],
+)
+def test_a_claim_says_what_it_lists(text: str, entries: int) -> None:
+    world, part = make_world(), claims(text)
+    with pytest.raises(Refused, match=r"record\.bad-field"):
+        check_seen(pending(world, a_claim(world, part, entries), part))
 
 
 def test_an_application_is_read_with_its_document() -> None:
