@@ -19,7 +19,7 @@ DOCS = HERE.parent / "docs"
 # guide -> the stories of tests/cli that are told before it and after it, in the same network
 GUIDES = {
     "administrator": ((), ()),
-    "contact-point": (("network", "neighbour"), ("hub_off",)),
+    "contact-point": (("network", "neighbour"), ("lists", "hub_off")),
 }
 TYPED = ("8443", "9443")  # the ports, in the order of stage.PORTS
 

@@ -134,7 +134,8 @@ def compose(
     members, holders = levels["members"], levels["holders"]
     _lay_over(members, holders, given.flags, given.language)
     set_fields(levels, FORMS, given.flags.settings)
-    handles = _name_persons(members, known, new_handle)
+    held = {folded(each["name"]): each["handle"] for each in before.get("members", {}).get("persons", [])}
+    handles = _name_persons(members, {**held, **known}, new_handle)
     holders |= _by_handle(holders, handles, given.flags.mobiles)
     return Said(
         record=write(ContactRecord, without_nothing(members)),

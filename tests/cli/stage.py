@@ -21,6 +21,19 @@ from tests.stix_samples import SOMEBODY, bundle_of
 
 PORTS = ("PORT", "SECOND")  # of the hub, and of the one that takes its place
 
+# contact points as spreadsheets have them
+LISTS = {
+    "contacts.csv": (
+        "Organización;Contacto;Función;Tema;Cargo;Correo;Zona horaria;Horario;Idiomas;Nombre;Fax",
+        "co-csirt;press;press;phishing;Prensa;prensa@co.example;America/Bogota;mon-fri 08:00-17:00;es;Luz Rojas;1",
+        "co-csirt;night;technical_24x7;ddos;Noche;n@co.example;America/Bogota;mon-fri 08:00-17:00;es;Luz Rojas;2",
+        "co-csirt;chief;chief;ddos;Jefe;;;;;;3",
+        "pe-csirt;spoc;spoc;ddos;Enlace;enlace@pe.example;;;;;4",
+    ),
+    "press.csv": ("member,handle,function", "co-csirt,duty,technical_24x7"),
+    "bad.csv": ("name,surname", "Luz,Rojas"),
+}
+
 
 @contextmanager
 def stage(folder: Path) -> Iterator[Story]:
@@ -59,6 +72,8 @@ def _write_files(folder: Path) -> None:
         (folder / name).chmod(0o600)
     for name in ("agreement.pdf", "decree.pdf", "note.pdf", "report.pdf"):
         (folder / name).write_bytes(f"the text of {name}\n".encode("ascii"))
+    for name, rows in LISTS.items():
+        (folder / name).write_text("\n".join(rows), encoding="utf-8")
     (folder / "application.json").write_text(json.dumps(TEMPLATE))
     red = SOMEBODY | {"object_marking_refs": [Tlp.RED.marking_id]}
     (folder / "red.json").write_bytes(bundle_of(red))
