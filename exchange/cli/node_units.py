@@ -1,4 +1,4 @@
-"""`exchange node unit-init | unit-publish | fetch`: units and persons at a member's node, with keys of their own.
+"""`exchange node unit-init | unit-rekey | unit-publish | fetch`: units and persons at a node, with keys of their own.
 
 Owns these verbs. Every other command works as a unit with --as; what a unit is stands in node/units.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,12 +15,16 @@ from exchange.cli.command import Call, command
 from exchange.cli.output import pairs, safe
 from exchange.errors import Refused, Unavailable
 
+if TYPE_CHECKING:
+    from exchange.directory.submission import Submission
+
 UnitHandle = Annotated[str, typer.Argument(metavar="HANDLE", help="Handle of the unit, e.g. tracing.")]
 
 
 def register(group: typer.Typer) -> None:
     """Add the verbs to the group."""
     command(group, "unit-init", role="node", unlocks=True, for_units=False)(unit_init)
+    command(group, "unit-rekey", role="node", unlocks=True, for_units=False)(unit_rekey)
     command(group, "unit-publish", role="node", unlocks=True, for_units=False)(unit_publish)
     command(group, "fetch", role="node", unlocks=True)(fetch)
 
@@ -67,6 +71,34 @@ def unit_init(
     call.out.result(value, lines, next_step=next_step)
 
 
+def unit_rekey(call: Call, handle: UnitHandle) -> None:
+    """Make new keys for a published unit whose old ones may be known to others; the officers sign. For its reader."""
+    from dataclasses import replace
+
+    from exchange.node import units
+    from exchange.node.app import real_sources
+    from exchange.node.home import Paths, open_home
+
+    inside = replace(call, home=Paths(call.home).unit(handle).root, unit=handle)
+    draft = asyncio.run(units.rekey(open_home(inside.home, inside.unlock()), real_sources()))
+    value = {
+        "address": draft.address,
+        "kind": draft.kind,
+        "home": str(inside.home),
+        "draft": str(inside.home / units.DRAFT),
+        "digits": draft.digits,
+    }
+    lines = pairs([("address", draft.address), ("home", str(inside.home)), ("new digits", draft.digits)])
+    lines.append(
+        "Read your new digits to the administrator of this node. Until the log has them the old keys count."
+    )
+    next_step = (
+        f"the administrator: exchange node unit-publish {handle}; officers: exchange officer sign ID; then you: "
+        f"exchange node serve --as {handle}"
+    )
+    call.out.result(value, lines, next_step=next_step)
+
+
 def unit_publish(
     call: Call,
     handle: UnitHandle,
@@ -80,7 +112,8 @@ def unit_publish(
     """Sign for a unit of this member, so that others can seal to it. For the administrator, who reads none of it."""
     from exchange.cli.command import now_ms
     from exchange.cli.node_home import connected, wake
-    from exchange.cli.waiting import check_digits, same_digits
+    from exchange.cli.waiting import check_digits, same_digits, statement_id
+    from exchange.directory.submission import PENDING
     from exchange.node import units
     from exchange.node.home import Paths, open_home
 
@@ -96,15 +129,20 @@ def unit_publish(
     if not same_digits(digits, found.digits):
         call.confirm(f"Did the reader of {safe(found.address)} read you these very digits?")
 
-    async def hand_in() -> str:
+    async def hand_in() -> Submission:
         async with connected(home) as to:
-            submission = await units.publish(identity, to.store, to.replica, to.hub, found, now=now_ms())
-            return submission.outcome
+            return await units.publish(identity, to.store, to.replica, to.hub, found, now=now_ms())
 
-    outcome = asyncio.run(hand_in())
+    submission = asyncio.run(hand_in())
+    outcome = submission.outcome
     wake(call, home)
     value = {"address": found.address, "kind": found.kind, "digits": found.digits, "outcome": outcome}
     next_step = f"the unit's reader: exchange node serve --as {handle}, or exchange node fetch --as {handle}"
+    if outcome == PENDING:
+        number = statement_id(submission.statement)
+        next_step = (
+            f"new keys for a published unit: officers: exchange officer sign {number}; then {next_step}"
+        )
     call.out.result(value, [f"published {found.address}: {outcome}"], next_step=next_step)
 
 

@@ -1,7 +1,7 @@
 """Owns this member's keys over time: rotation to the printed next keys, revocation, veto, leaving (§9.8, §9.9).
 
 Crash-safe by the log: a seed that was revealed lies beside the current one until the log says which of them counts.
-Units have no next keys: theirs are changed by the officers.
+Units have no next keys: the officers change theirs (units.py makes the draft), and the swap is the same.
 """
 
 from __future__ import annotations
@@ -39,9 +39,11 @@ from exchange.storage.keystore import Keystore
 
 SEED: Final = "identity.seed"
 NEXT: Final = "next.public"
-REVEALED: Final = "revealed.seed"  # of the next keys, from when they are revealed until the log has them
+REVEALED: Final = (
+    "revealed.seed"  # of the next keys (a unit's new ones), from when they are revealed until logged
+)
 REVEALED_NEXT: Final = "revealed.next"  # the public half of those after them
-REVEALED_AT: Final = "keys.revealed-at"
+REVEALED_UNTIL: Final = "keys.revealed-until"  # UTC ms; what the log hasn't by then has lapsed
 LIFE_MS: Final = HOUR_MS  # of a rotation that the hub doesn't take at once
 FLASH: Final = ("flash",)
 NOT_THIS_KEY: Final = frozenset({"auth.bad-signature", "auth.unknown-issuer"})
@@ -104,7 +106,7 @@ class OwnKeys:
         statement = Statement(body).with_signature(identity.address, keys)
         digest = statement.hash(identity.net)
         self._keystore.update({REVEALED: seed, REVEALED_NEXT: dumps(next_keys.to_json())})
-        await self._store.db.write(lambda c: set_fact(c, REVEALED_AT, now))
+        await self._store.db.write(lambda c: set_fact(c, REVEALED_UNTIL, now + 2 * LIFE_MS))
         await self._store.db.write(lambda c: rows.add_own_statement(c, digest, "rotate", now=now))
         answer = SignedSubmission.from_json(await hub.post_statement(statement.to_json()))
         submission = answer.verify(identity.net, self._replica.directory.hub.keys.signing, statement=digest)
@@ -130,19 +132,22 @@ class OwnKeys:
         """Let the log decide which keys count, where two are held."""
         if REVEALED not in self._keystore.names() or not self._replica.is_member():
             return
-        current = self._replica.directory.member(self._identity.address).keys
+        address, directory = self._identity.address, self._replica.directory
+        current = (directory.units.get(address) or directory.member(address)).keys
         if current == PrivateKeys(self._keystore.get(REVEALED)).public:
             self._swap()
             return
-        at = await self._store.db.read(lambda c: number(c, REVEALED_AT))
-        if self._sources.clock() > at + 2 * LIFE_MS and not self._replica.is_stale():
+        until = await self._store.db.read(lambda c: number(c, REVEALED_UNTIL))
+        if self._sources.clock() > until and not self._replica.is_stale():
             self._keystore.update(
                 {}, remove=[REVEALED, REVEALED_NEXT]
             )  # it lapsed: the paper is the only copy again
 
     def _swap(self) -> None:
         seed = self._keystore.get(REVEALED)
-        changes = {SEED: seed, NEXT: self._keystore.get(REVEALED_NEXT)}
+        changes = {SEED: seed}
+        if REVEALED_NEXT in self._keystore.names():
+            changes[NEXT] = self._keystore.get(REVEALED_NEXT)
         self._keystore.update(changes, remove=[REVEALED, REVEALED_NEXT])
         self._identity.keys = PrivateKeys(seed)
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from exchange.directory.bodies_base import build_prekeys
+from exchange.directory.network import member_of
 from exchange.directory.prekeys import EPOCH_MS, EPOCHS_AHEAD, GRACE_MS, MAX_REFS, PrekeyRecord, PrekeyRef
 from exchange.directory.statements import Statement
 from exchange.directory.submission import LOGGED, SignedSubmission
@@ -84,7 +85,10 @@ class Prekeys:
         Raises Refused or Unavailable with the hub's code (`directory.stale`, `directory.read-only`...): try again
         after the next refresh.
         """
-        if not self._replica.is_member() or not (afresh or self._hub_lacks or self._is_due()):
+        if not self._replica.is_member():
+            return False
+        afresh = afresh or self._is_void()
+        if not (afresh or self._hub_lacks or self._is_due()):
             return False
         refs = await self._made(afresh=afresh)
         identity, directory, now = self._identity, self._replica.directory, self._sources.clock()
@@ -107,6 +111,11 @@ class Prekeys:
         if logged:
             self._hub_lacks, self._replacing = False, []
         return logged
+
+    def _is_void(self) -> bool:
+        """New keys of a unit void its prekeys (§9.12): whoever had its home before must open nothing more."""
+        address = self._identity.address
+        return member_of(address) != address and not self._replica.directory.prekeys(address)
 
     def _is_due(self) -> bool:
         directory = self._replica.directory

@@ -21,14 +21,15 @@ from exchange.directory.network import member_of
 from exchange.directory.statements import Statement
 from exchange.directory.submission import SignedSubmission, Submission
 from exchange.errors import Refused, Rejected
-from exchange.keys import STATEMENT, member_digits
+from exchange.keys import SEED_BYTES, STATEMENT, PrivateKeys, member_digits
 from exchange.limits import DAY_MS
 from exchange.node import store_directory as rows
 from exchange.node.directory_sync import Replica
 from exchange.node.home import Home, Paths, furnish, open_home, read_settings
 from exchange.node.hub_api import HubApi
 from exchange.node.identity import Identity, Sources
-from exchange.node.store import Store
+from exchange.node.own_keys import REVEALED, REVEALED_UNTIL
+from exchange.node.store import Store, set_fact
 from exchange.storage.files import disk_fault, write_private
 from exchange.storage.unlock import Unlock
 
@@ -85,24 +86,29 @@ def make(root: Path, handle: str, kind: str, unlock: Unlock, sources: Sources) -
 
 
 def _draft(home: Home, kind: str, sources: Sources) -> Draft:
-    identity, now = home.identity(), sources.clock()
+    store = home.open_store(owner=False)
+    try:
+        return _written(home, store, home.identity().keys, kind, ZERO32, now=sources.clock())
+    finally:
+        store.db.close_sync()
+
+
+def _written(home: Home, store: Store, keys: PrivateKeys, kind: str, after: bytes, *, now: int) -> Draft:
+    """The draft for `keys`, noted as the unit's own doing before it is a file."""
+    identity = home.identity()
     body = build_unit(
         net=identity.net,
         address=identity.address,
-        keys=identity.keys.public,
+        keys=keys.public,
         kind=kind,
-        after=ZERO32,
+        after=after,
         not_after=now + DRAFT_LIFE_MS,
     )
-    statement = Statement(body).with_signature(identity.address, identity.keys)
-    store = home.open_store(owner=False)
-    try:
-        digest = statement.hash(identity.net)
-        store.db.write_sync(lambda c: rows.add_own_statement(c, digest, "unit", now=now))
-    finally:
-        store.db.close_sync()
+    statement = Statement(body).with_signature(identity.address, keys)
+    digest = statement.hash(identity.net)
+    store.db.write_sync(lambda c: rows.add_own_statement(c, digest, "unit", now=now))
     write_private(home.paths.root / DRAFT, orjson.dumps(statement.to_json()))
-    digits = member_digits(identity.net, identity.address, identity.keys.public)
+    digits = member_digits(identity.net, identity.address, keys.public)
     return Draft(identity.address, kind, statement, digits)
 
 
@@ -130,20 +136,49 @@ def read_draft(path: Path, net: bytes, member: str) -> Draft:
     return Draft(address, body.kind, statement, member_digits(net, address, body.keys))
 
 
+async def rekey(home: Home, sources: Sources) -> Draft:
+    """New keys for a published unit, kept beside those in use, and the draft by which officers give them to it.
+
+    From when the log has it the unit's node signs with them (own_keys.py) and publishes new prekeys. Run again it
+    gives the same keys. Raises Refused home.locked (stop the unit's server), directory.unknown-member (it has no keys
+    in the log yet), keystore.*; Unavailable storage.*.
+    """
+    identity, now = home.identity(), sources.clock()
+    with home.lock():
+        store = home.open_store(owner=True)
+        try:
+            replica = Replica(store, net=identity.net, me=identity.address, clock=sources.clock)
+            await replica.load()
+            unit = None if replica.is_empty else replica.directory.units.get(identity.address)
+            if unit is None:
+                raise Refused("directory.unknown-member", f"{identity.address} has no keys in the log yet")
+            if REVEALED not in home.keystore.names():
+                home.keystore.update({REVEALED: sources.random(SEED_BYTES)})
+            keys = PrivateKeys(home.keystore.get(REVEALED))
+            until = now + DRAFT_LIFE_MS
+            await store.db.write(lambda c: set_fact(c, REVEALED_UNTIL, until + DAY_MS))
+            after = replica.directory.last_hash(identity.address, "unit")
+            return _written(home, store, keys, unit.kind, after, now=now)
+        finally:
+            await store.db.close()
+
+
 async def publish(
     identity: Identity, store: Store, replica: Replica, hub: HubApi, draft: Draft, *, now: int
 ) -> Submission:
     """Sign a unit's draft for its member and hand it in; again is harmless. `now` in UTC ms.
 
-    `identity` is the member's, whose administrator has compared the digits before. Raises Refused
-    directory.handle-taken; what the hub refuses.
+    `identity` is the member's, whose administrator has compared the digits before. New keys of a published unit then
+    wait for the officers. Raises Refused directory.handle-taken; what the hub refuses.
     """
     net = identity.net
     statement = draft.statement.with_signature(identity.address, identity.keys)
     held = replica.directory.units.get(draft.address)
-    if held is not None and member_digits(net, draft.address, held.keys) != draft.digits:
+    first = replica.directory.read_head(statement).after == ZERO32
+    if held is not None and first and member_digits(net, draft.address, held.keys) != draft.digits:
         raise Refused(
-            "directory.handle-taken", f"{draft.address} has other keys in the log; make another handle"
+            "directory.handle-taken",
+            f"{draft.address} has other keys in the log: `node unit-rekey`, or make another handle",
         )
     digest = statement.hash(net)
     await store.db.write(lambda c: rows.add_own_statement(c, digest, "unit", now=now))
