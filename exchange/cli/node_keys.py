@@ -108,7 +108,7 @@ def veto(call: Call, next_seed: SeedFile = None) -> None:
 
 
 def leave(
-    call: Call, notice: Annotated[int, typer.Option(min=0, max=366, help="Days until you are gone.")] = 30
+    call: Call, notice: Annotated[int, typer.Option(min=8, max=366, help="Days until you are gone.")] = 30
 ) -> None:
     """Give notice: after it this member is removed, and its handle is never used again."""
     until = now_ms() + notice * DAY_MS

@@ -60,6 +60,7 @@ def _recovered(network: Network, member: Member, recovery: Recovery, at: int) ->
     if not network.is_revoked(old):
         network.old_keys[skid] = OldKey(member.handle, old, at, revoked=at, since=recovery.since)
     network.prekeys.pop(member.handle, None)  # nothing more is sealed to what the old key vouched for
+    network.prekey_times.pop(member.handle, None)
     return replace(
         member,
         keys=recovery.keys,

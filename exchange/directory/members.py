@@ -94,9 +94,9 @@ class Recovery:
 class Member:
     """A member: its keys, what it committed to for later, and its standing `since` (leaf time, UTC ms).
 
-    `before` is the status that lifting a restriction leads back to, `lifts` the statement to name for it; `until` the
-    end of an offboarding, 0 for none; `rotations` how often it rotated; `vetoes` how many recoveries of the keys it
-    has now it vetoed.
+    `before` is the status that taking back a restriction or an offboarding leads to, `lifts` the statement to name for
+    it; `until` the end of an offboarding, 0 for none; `rotations` how often it rotated; `vetoes` how many recoveries of
+    the keys it has now it vetoed.
     """
 
     handle: str

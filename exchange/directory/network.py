@@ -103,9 +103,9 @@ class Network:
     contacts: dict[str, Contact] = field(default_factory=dict)  # by address
     terms: list[HubTerm] = field(default_factory=list)  # of every hub but the genesis', from term 1 on
     log: Tree = field(default_factory=Tree)  # of the leaves so far
-    emergencies: dict[str, int] = field(
+    emergencies: dict[tuple[str, str], int] = field(
         default_factory=dict
-    )  # officer's address -> leaf time of its last one
+    )  # officer's address, member -> leaf time of its last one
     deadlines: dict[str, int] = field(default_factory=dict)  # member with something that falls due -> when
     fell_due: bool = False  # whether anything did before the leaf that is judged now
     used: set[bytes] = field(default_factory=set)  # every skid and transport key there ever was
@@ -114,7 +114,7 @@ class Network:
     )  # of an address's newest statement
     prekey_times: dict[str, deque[int]] = field(
         default_factory=dict
-    )  # leaf times of an address's last statements
+    )  # leaf times of an address's last statements under the keys it has
 
     @classmethod
     def begin(cls, net: bytes, genesis: Genesis) -> Network:
@@ -139,6 +139,7 @@ class Network:
             members=dict(self.members),
             old_keys=dict(self.old_keys),
             prekeys=dict(self.prekeys),
+            prekey_times=dict(self.prekey_times),
             deadlines=dict(self.deadlines),
         )
 

@@ -19,6 +19,8 @@ FOUNDING_MS: Final = 90 * DAY_MS  # after the genesis, in which members are admi
 EMERGENCY_MS: Final = (
     DAY_MS  # how long one officer's suspension holds unconfirmed, and how often it may make one
 )
+EMERGENCY_AGAIN_MS: Final = 30 * DAY_MS  # of the same member: else one officer could suspend it for good
+LEAVE_MS: Final = 7 * DAY_MS  # least notice by a member's own key: a thief's must leave time to object
 
 # whose signature helps a new member in; and who counts when a threshold is computed, so that it can't be lowered by
 # suspending the possible sponsors
@@ -33,7 +35,8 @@ class Transition:
     """A row of the table: from where to where (None: back to what it was), and who may sign.
 
     `officers`: their threshold; `sponsor`: one of the member's sponsors besides; `member`: its own key and no other.
-    `document`: a document's hash must say why; `notice`: the time that it names ends the membership.
+    `document`: a document's hash must say why; `notice`: the time that it names ends the membership, `least` ms from
+    now or later.
     """
 
     start: frozenset[Status]
@@ -43,6 +46,7 @@ class Transition:
     member: bool = False
     document: bool = True
     notice: bool = False
+    least: int = 0
 
 
 _IN_SERVICE: Final = frozenset({Status.PROVISIONAL, Status.ACTIVE, Status.RESTRICTED})
@@ -54,7 +58,9 @@ TRANSITIONS: Final[Mapping[Move, Transition]] = {
     Move.RESTRICT: Transition(_NEWCOMERS, Status.RESTRICTED),
     Move.SUSPEND: Transition(_IN_SERVICE | {Status.OFFBOARDING}, Status.SUSPENDED),
     Move.CONFIRM: Transition(frozenset({Status.SUSPENDED}), Status.SUSPENDED, document=False),
-    Move.REINSTATE: Transition(frozenset({Status.RESTRICTED, Status.SUSPENDED}), None, document=False),
+    Move.REINSTATE: Transition(
+        frozenset({Status.RESTRICTED, Status.SUSPENDED, Status.OFFBOARDING}), None, document=False
+    ),
     Move.LEAVE: Transition(
         _IN_SERVICE | {Status.SUSPENDED},
         Status.OFFBOARDING,
@@ -62,6 +68,7 @@ TRANSITIONS: Final[Mapping[Move, Transition]] = {
         member=True,
         document=False,
         notice=True,
+        least=LEAVE_MS,
     ),
     Move.OFFBOARD: Transition(_IN_SERVICE | {Status.SUSPENDED}, Status.OFFBOARDING, notice=True),
     Move.REMOVE: Transition(_EVERYBODY, Status.REMOVED),
@@ -95,16 +102,20 @@ def moved(move: Move, member: Member, *, at: int, named: bytes, until: int) -> M
     if move is Move.CONFIRM and member.suspension:
         return replace(member, suspension=replace(member.suspension, confirm_by=0))
     if move is Move.REINSTATE:
-        lifted = replace(member, status=member.before, since=at, lifts=b"")
+        lifted = replace(member, status=member.before, since=at, lifts=b"", until=0)
         return unsuspended(member, at=at) if member.suspension else lifted
     if move is Move.REMOVE:
         return removed(member, at=at)
+    stood = member.suspension.before if member.suspension else member.status
+    if until or move is Move.RESTRICT:
+        # taking back the end of a membership lifts a restriction as well: the officers do both
+        before = member.before if stood is Status.RESTRICTED else stood
+        member = replace(member, before=before, lifts=named)
     if until and member.suspension:
         # it stays suspended: leaving must not give back what the suspension took
         ending = replace(member.suspension, before=Status.OFFBOARDING)
         return replace(member, suspension=ending, until=until)
-    changed = replace(member, status=TRANSITIONS[move].end or member.status, since=at, until=until)
-    return replace(changed, before=member.status, lifts=named) if move is Move.RESTRICT else changed
+    return replace(member, status=TRANSITIONS[move].end or member.status, since=at, until=until)
 
 
 def suspended(member: Member, suspension: Suspension) -> Member:

@@ -6,12 +6,13 @@ never changes what takes effect in the log. How a notice travels and is kept is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from exchange.canonical import Fields, Json, b64
 from exchange.directory.bodies import Body
+from exchange.directory.bodies_base import MAX_OFFICERS
 from exchange.directory.bodies_members import Revoke, Suspend, Veto
 from exchange.directory.bodies_network import HUB_CHANGE
 from exchange.directory.onboarding import EMERGENCY_MS
@@ -19,8 +20,12 @@ from exchange.directory.state import Directory
 from exchange.directory.statements import Statement
 from exchange.directory.succession import check_succession, read_change
 from exchange.errors import Rejected
+from exchange.limits import HOUR_MS
 
 NOTICES: Final = frozenset({"suspend", "revoke", "veto", HUB_CHANGE})
+LOGGABLE_MS: Final = (
+    HOUR_MS  # what a suspend or veto must have left of its not_after: so long may telling the hub take
+)
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,8 @@ class Lost:
     """Trust that the statement with hash `named` takes away: of the key `skid` of `address`, or of all it does.
 
     `skid` is empty where it is the member that is suspended. `since` is when the key is believed to be another's, or
-    the suspension was heard of; `until` when that ends by itself, 0 for never. UTC ms.
+    the suspension was heard of; `until` when that ends by itself, 0 for never. UTC ms. `officers` made it, where it is
+    an emergency.
     """
 
     named: bytes
@@ -36,11 +42,13 @@ class Lost:
     skid: bytes
     since: int
     until: int = 0
+    officers: tuple[str, ...] = ()
 
     def to_json(self) -> Json:
         return {
             "address": self.address,
             "named": b64(self.named),
+            "officers": list(self.officers),
             "since": self.since,
             "skid": b64(self.skid),
             "until": self.until,
@@ -49,23 +57,27 @@ class Lost:
     @classmethod
     def from_json(cls, value: Json) -> Lost:
         """Inverse of `to_json`. Raises Rejected json.bad-schema."""
-        fields = Fields(value, ("address", "named", "since", "skid", "until"), what="notice")
+        fields = Fields(value, ("address", "named", "officers", "since", "skid", "until"), what="notice")
         return cls(
             named=fields.binary("named", 32),
             address=fields.address("address"),
             skid=fields.hash_or_none("skid"),
             since=fields.integer("since"),
             until=fields.integer("until"),
+            officers=tuple(str(officer) for officer in fields.items("officers", most=MAX_OFFICERS)),
         )
 
 
-def read_notice(directory: Directory, statement: Statement, now: int) -> Body:
-    """What a statement says that may act at once: it would take effect in the log at `now` (UTC ms).
+def read_notice(directory: Directory, statement: Statement, now: int, held: Overlay) -> Body:
+    """What a statement says that may act at once: it would take effect in the log at `now` (UTC ms), beside `held`.
 
     A change of hub would elsewhere: where it takes up the log. Raises Rejected with the code of the rule against it:
-    directory.not-own for a type that is no notice, directory.repeated for one that the log has taken in.
+    directory.not-own for a type that is no notice, directory.repeated for one that the log has taken in,
+    directory.lapsed for a suspend or veto that has no time left to get there, directory.too-often for an emergency by
+    officers who have made one that is held.
     """
-    word = directory.read_head(statement).type
+    head = directory.read_head(statement)
+    word = head.type
     if word not in NOTICES:
         raise Rejected(
             "directory.not-own", "only a suspend, revoke, veto or hub-change acts outside of the log"
@@ -73,7 +85,16 @@ def read_notice(directory: Directory, statement: Statement, now: int) -> Body:
     if word == HUB_CHANGE:
         check_succession(directory, statement)
         return read_change(statement, directory.net)
-    return directory.judge(statement, max(now, directory.at))
+    body = directory.judge(statement, max(now, directory.at))
+    if isinstance(body, Suspend | Veto) and head.not_after < now + LOGGABLE_MS:
+        raise Rejected("directory.lapsed", "too late for the log, where it would be seen and counted")
+    if isinstance(body, Suspend) and _is_emergency(directory, statement):
+        held.check_free(statement.signers, statement.hash(directory.net), now)
+    return body
+
+
+def _is_emergency(directory: Directory, statement: Statement) -> bool:
+    return len(statement.signers) < directory.officers_threshold
 
 
 def lost_by(directory: Directory, statement: Statement, body: Body, now: int) -> Lost | None:
@@ -83,12 +104,14 @@ def lost_by(directory: Directory, statement: Statement, body: Body, now: int) ->
         case Revoke():
             return Lost(named, address, body.skid, body.since)
         case Suspend():
-            emergency = len(statement.signers) < directory.officers_threshold
-            until = min(body.until, now + EMERGENCY_MS) if emergency else body.until
-            return Lost(named, address, b"", now, until)
+            if _is_emergency(directory, statement):
+                until = min(body.until, now + EMERGENCY_MS)
+                return Lost(named, address, b"", now, until, statement.signers)
+            return Lost(named, address, b"", now, body.until)
         case Veto():
             # should the hub keep the veto out of the log until the recovery is due, the new key gets no trust here
-            recovery = directory.members[address].recovery
+            member = directory.members.get(address)
+            recovery = member.recovery if member else None
             return Lost(named, address, recovery.keys.signing.skid(directory.net), now) if recovery else None
     return None
 
@@ -110,6 +133,17 @@ class Overlay:
                 one for one in self.lost if not directory.took_effect(one.named) and not 0 < one.until <= now
             )
         )
+
+    def check_free(self, officers: Collection[str], named: bytes, now: int) -> None:
+        """One of these officers has no emergency here but `named`: the log would take one of each in 24 h.
+
+        Raises Rejected directory.too-often.
+        """
+        if not officers:
+            return
+        others = [one for one in self.lost if one.named != named and now < one.until]
+        if {officer for one in others for officer in one.officers}.issuperset(officers):
+            raise Rejected("directory.too-often", "they suspend another member already")
 
     def distrusted(self, address: str, skid: bytes) -> int | None:
         """Since when (UTC ms) this signing key isn't to be believed; None when nothing speaks against it."""

@@ -84,8 +84,9 @@ def _check_status(network: Network, body: StatusMove, signers: frozenset[str], a
         raise Rejected("directory.wrong-reference")
     row = onboarding.TRANSITIONS[move]
     _check_document(body.document, needed=row.document)
-    if row.notice and not at <= body.until <= at + onboarding.MAX_PERIOD_MS:
-        raise Rejected("directory.bad-time", "a notice ends 366 days from now at the latest")
+    if row.notice and not at + row.least <= body.until <= at + onboarding.MAX_PERIOD_MS:
+        detail = f"a notice ends {row.least // DAY_MS} to 366 days from now"
+        raise Rejected("directory.bad-time", detail)
     if move is Move.ACTIVATE and not member.rotations:
         raise Rejected("directory.no-drill")
     own = frozenset({member.handle}) if row.member else frozenset()
@@ -136,19 +137,25 @@ def _check_suspend(network: Network, body: Suspend, signers: frozenset[str], at:
     if not signers:
         onboarding.check_signatures(officers=(0, network.policy.officers), sponsors=(0, 0))
     if len(signers) < network.policy.officers:
-        free = min(
-            network.emergencies.get(officer, -onboarding.EMERGENCY_MS) for officer in signers
-        )  # several below the threshold are as good as the one that is free to act
-        if free + onboarding.EMERGENCY_MS > at:
-            wait = (free + onboarding.EMERGENCY_MS - at) // 1000 + 1
-            raise Rejected("directory.too-often", retry_after=wait)
+        # several below the threshold are as good as the one that is free to act
+        free = min(_free_at(network, officer, member.handle) for officer in signers)
+        if free > at:
+            raise Rejected("directory.too-often", retry_after=(free - at) // 1000 + 1)
+
+
+def _free_at(network: Network, officer: str, handle: str) -> int:
+    """From when on (UTC ms) an officer may suspend a member in an emergency."""
+    made = [at for (who, _), at in network.emergencies.items() if who == officer]
+    free = max(made) + onboarding.EMERGENCY_MS if made else 0
+    same = network.emergencies.get((officer, handle))
+    return free if same is None else max(free, same + onboarding.EMERGENCY_AGAIN_MS)
 
 
 def _take_suspend(network: Network, body: Suspend, at: int, named: bytes, signers: frozenset[str]) -> None:
     member = network.members[body.head.subject[0]]
     emergency = len(signers) < network.policy.officers
     if emergency:
-        network.emergencies.update(dict.fromkeys(signers, at))
+        network.emergencies.update(dict.fromkeys(((officer, member.handle) for officer in signers), at))
     suspension = Suspension(
         named=named,
         before=member.status,
@@ -183,13 +190,15 @@ def _check_rotate(network: Network, body: Rotate, signers: frozenset[str], _at: 
         raise Rejected("directory.wrong-status", "a recovery of these keys is pending")
     if body.keys.next_commitment(network.net) != member.next:
         raise Rejected("directory.not-next")
-    network.check_unused(*keys_used(network, body.keys))
+    # Not the transport key: `next` has named it before anybody else could, and no proof is asked of who took it since.
+    network.check_unused(body.keys.signing.skid(network.net))
 
 
 def _take_rotate(network: Network, body: Rotate, at: int, _hash: bytes, _signers: frozenset[str]) -> None:
     member = network.members[body.head.subject[0]]
     network.retire(member.handle, member.keys.signing, at)
     network.used.update(keys_used(network, body.keys))
+    network.prekey_times.pop(member.handle, None)  # a thief may have spent what the owner needs now
     rotations = member.rotations + 1
     network.put(replace(member, keys=body.keys, next=body.next, rotations=rotations, vetoes=0))
 
@@ -310,5 +319,5 @@ MEMBER_RULES: Final[Mapping[str, Rule[Any]]] = {
     "rotate": Rule[Rotate](_brought_key, _check_rotate, _take_rotate),
     "recover": Rule[Recover](_brought_key, _check_recover, _take_recover),
     "veto": Rule[Veto](_veto_key, _check_veto, _take_veto, outruns=True),
-    "revoke": Rule[Revoke](_revoke_key, _check_revoke, _take_revoke, outruns=True),
+    "revoke": Rule[Revoke](_revoke_key, _check_revoke, _take_revoke, outruns=True, voids=False),
 }

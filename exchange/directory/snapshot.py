@@ -28,6 +28,7 @@ MAX_LEAVES: Final = 1_000_000
 MAX_PARTS: Final = 100_000
 _GZIP: Final = b"\x1f\x8b"
 _GZIP_WINDOW: Final = 31  # zlib's number for "gzip, largest window"
+_MOST_VALUES: Final = MAX_LEAVES + 4 * MAX_PARTS + 16  # with the members beside both lists
 _NAMES: Final = ("checkpoint", "leaves", "level", "parts", "v")
 
 
@@ -67,7 +68,12 @@ class Snapshot:
     def from_bytes(cls, data: bytes) -> Self:
         """Inverse of `to_bytes`, also of the JSON without gzip. Raises Rejected snapshot.bad-format."""
         try:
-            fields = Fields(orjson.loads(_unpacked(data)), _NAMES, what="snapshot")
+            plain = _unpacked(data)
+            if (
+                plain.count(b",") > _MOST_VALUES
+            ):  # no text in it has one; parsed, each value takes a hundred bytes
+                raise Rejected("snapshot.bad-format", "more values than a snapshot can have")
+            fields = Fields(orjson.loads(plain), _NAMES, what="snapshot")
             fields.exactly("v", 1)
             level = fields.one_of("level", SNAPSHOT_LEVELS)
             leaves = fields.items("leaves", least=1, most=MAX_LEAVES)

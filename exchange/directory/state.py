@@ -64,7 +64,7 @@ class Directory(LookUps):
         self._tree = network.log
         self._at = 0
         self._limited = False
-        self._last: dict[Subject, bytes] = {}  # hash of a subject's last effective statement
+        self._last: dict[Subject, bytes] = {}  # hash of a subject's last effective statement that voids
         self._effective: set[bytes] = set()  # hashes of all statements that took effect
 
     @classmethod
@@ -86,7 +86,8 @@ class Directory(LookUps):
         except Rejected as fault:
             raise Rejected("directory.bad-genesis", fault.detail) from None
         directory._log(leaf, first.at)
-        directory._mark(genesis.head, statement.hash(net))
+        directory._effective.add(statement.hash(net))
+        directory._last[genesis.head.subject] = statement.hash(net)
         return directory
 
     @classmethod
@@ -192,8 +193,11 @@ class Directory(LookUps):
     def _take(self, body: Body, leaf: Leaf) -> None:
         statement_hash = leaf.statement.hash(self.net)
         signers = frozenset(leaf.statement.signers)
-        RULES[body.head.type].take(self._network, body, leaf.at, statement_hash, signers)
-        self._mark(body.head, statement_hash)
+        rule = RULES[body.head.type]
+        rule.take(self._network, body, leaf.at, statement_hash, signers)
+        self._effective.add(statement_hash)
+        if rule.voids:
+            self._last[body.head.subject] = statement_hash
 
     def _code_beyond_this_version(self, statement: Statement) -> str:
         """Once limited, always: what the unknown statement changed (officers, say) decides about all that follow."""
@@ -225,10 +229,6 @@ class Directory(LookUps):
     def _log(self, leaf: bytes, at: int) -> None:
         self._tree.append(leaf)
         self._at = at
-
-    def _mark(self, head: Head, statement_hash: bytes) -> None:
-        self._last[head.subject] = statement_hash
-        self._effective.add(statement_hash)
 
     # -- look-ups -----------------------------------------------------------------------------------------------
 

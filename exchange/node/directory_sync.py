@@ -349,7 +349,7 @@ class Replica:
     def _cut(self, connection: Transaction, size: int, stored: Sequence[tuple[bytes, str]]) -> None:
         succession.cut(connection, size)
         for listener in self._listeners:
-            listener.log_was_cut(connection, [leaf for leaf, _ in stored[size:]])
+            listener.log_was_cut(connection, [leaf for leaf, code in stored[size:] if not code])
 
     async def _take(self, offered: SignedCheckpoint, checkpoint: Checkpoint) -> None:
         now, net = self._clock(), self._net

@@ -25,7 +25,7 @@ class Listener(Protocol):
         """The log has grown by these leaves, judged; the replica's directory knows them already."""
 
     def log_was_cut(self, connection: Transaction, leaves: Sequence[bytes], /) -> None:
-        """A change of hub took these back; the replica's directory knows them no longer."""
+        """A change of hub took these back, which had taken effect; the replica's directory knows them no longer."""
 
 
 class Watch:

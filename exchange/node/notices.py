@@ -56,7 +56,7 @@ class Notices:
 
         Raises Rejected with the code of the rule against it (directory.repeated: the log has it).
         """
-        body = read_notice(self._replica.directory, statement, self._now())
+        body = read_notice(self._replica.directory, statement, self._now(), self._replica.overlay)
         await self._store.db.write(self._taking(statement, body))
         await self.load()
         return body
@@ -68,16 +68,22 @@ class Notices:
         """
         statement = Statement(note.body, note.signatures)
         try:
-            body = read_notice(self._replica.directory, statement, self._now())
+            body = read_notice(self._replica.directory, statement, self._now(), self._replica.overlay)
         except (Rejected, Refused) as fault:
             return _nothing if fault.code == "directory.repeated" else _count_dropped
         return self._taking(statement, body)
 
-    def _taking(self, statement: Statement, body: Body) -> Step:
+    def _taking(self, statement: Statement, body: Body, heard: int | None = None) -> Step:
         directory, now = self._replica.directory, self._now()
-        digest, lost = statement.hash(directory.net), lost_by(directory, statement, body, now)
+        digest = statement.hash(directory.net)
+        lost = lost_by(directory, statement, body, now if heard is None else heard)
 
         def step(connection: Transaction) -> None:
+            try:
+                self._replica.overlay.check_free(lost.officers if lost else (), digest, now)
+            except Rejected:
+                _count_dropped(connection)  # another one came with it, and was first
+                return
             new = rows.add(
                 connection,
                 digest,
@@ -114,13 +120,11 @@ class Notices:
         """What took trust away is a notice again, until the new hub has logged it: nobody is given back any by this."""
         net = self._replica.directory.net
         for leaf in leaves:
-            statement = Leaf.from_bytes(leaf, net).statement
-            try:
-                body = read_notice(self._replica.directory, statement, self._now())
-            except (Rejected, Refused):
-                continue  # no notice, or one without effect
-            if body.head.type != HUB_CHANGE:
-                self._taking(statement, body)(connection)
+            logged = Leaf.from_bytes(leaf, net)
+            body = parse_body(logged.statement.body, net)
+            # Not judged again: it took effect, and by now may have lapsed, or name what is known no more.
+            if body.head.type in NOTICES and body.head.type != HUB_CHANGE:
+                self._taking(logged.statement, body, logged.at)(connection)
 
     def _act(self, connection: Transaction, body: Body, digest: bytes, now: int) -> None:
         address, subject, code = body.head.subject[0], body.head.subject[0], ""

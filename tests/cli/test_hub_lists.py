@@ -27,7 +27,7 @@ EVER = NOW + 36_500 * DAY_MS  # commands read the machine's own clock
 def world() -> World:
     world = make_world(("pe-csirt", "co-csirt", "bb-csirt", "uy-csirt"))
     world.append(suspension(world, "co-csirt", ALBA))
-    world.append(status(world, "bb-csirt", Move.LEAVE, "bb-csirt", until=NOW + DAY_MS))
+    world.append(status(world, "bb-csirt", Move.LEAVE, "bb-csirt", until=NOW + 7 * DAY_MS))
     world.append(status(world, "uy-csirt", Move.RESTRICT, ALBA, BRUNO))
     return world
 
@@ -55,7 +55,7 @@ def test_members_say_who_must_act(hub: Any) -> None:
         ["uy-csirt", "UY", "national_csirt", "restricted"],
     ]
     leaving, suspended, restricted = lines[5:]
-    assert leaving == "bb-csirt: nobody: it is removed when its notice ends; leaves at 2026-09-22 14:13:20Z"
+    assert leaving == "bb-csirt: nobody: it is removed when its notice ends; leaves at 2026-09-28 14:13:20Z"
     assert "another officer, before 2026-09-22 14:13:20Z, or its suspension is void" in suspended
     assert restricted.endswith("exchange officer reinstate uy-csirt")
     rows = {row["member"]: row for row in json.loads(hub("members", "--json"))["members"]}

@@ -131,7 +131,7 @@ async def test_suspended_member_reads_and_speaks_of_itself_only(world: World, tm
             assert (refused.status, refused.code) == (403, "auth.forbidden"), path
         of_another = claim(world, "pe-csirt", a_part("pe-csirt", "members", "x"), "co-csirt")
         assert (await post(hub, of_another, issuer="co-csirt")).code == "auth.forbidden"
-        leaving = status(world, "co-csirt", Move.LEAVE, "co-csirt", until=world.now + DAY_MS)
+        leaving = status(world, "co-csirt", Move.LEAVE, "co-csirt", until=world.now + 7 * DAY_MS)
         assert outcome(world, (await post(hub, leaving, issuer="co-csirt")).json) == "logged"
 
 

@@ -185,6 +185,6 @@ async def test_what_is_due_is_told_before_the_next_statement(world: World, tmp_p
         await send(hub, suspension(world, "co-csirt", ALBA), by=ALBA)
         world.advance(DAY_MS)
         assert hub.registrar.directory.last_hash("network", "time") == ZERO32
-        leaving = status(world, "co-csirt", Move.LEAVE, until=world.now + DAY_MS)
+        leaving = status(world, "co-csirt", Move.LEAVE, until=world.now + 7 * DAY_MS)
         await send(hub, signed(leaving.body, "co-csirt"), by="co-csirt")
         assert hub.registrar.directory.size == 10  # the tick, then the statement

@@ -21,6 +21,7 @@ from exchange.hub.store import HubStore
 from exchange.hub.store_directory import Beside
 from exchange.limits import DAY_MS
 from exchange.node import store_directory
+from tests.node.test_notices import a_revoke, log
 from tests.simulator import Simulation, Site
 from tests.worlds import keys
 
@@ -155,6 +156,20 @@ async def test_statement_that_was_cut_off_comes_back(sim: Simulation, pe: Site, 
         assert (directory.term, list(directory.records)) == (1, ["pe-csirt"])
         assert [part.body for part in await site.up.parts.all()] == [b'{"name":"Peru"}']
         assert site.alarm_codes() == []
+
+
+async def test_revocation_that_was_cut_off_holds_although_it_has_lapsed(sim: Simulation, pe: Site) -> None:
+    """Else whoever leads the log back makes a stolen key good again."""
+    snapshot = await snapshot_of(pe)
+    await log(sim, a_revoke(sim, "co-csirt", since=sim.world.now))
+    await pe.once()
+    sim.world.now += 2 * DAY_MS
+    await pe.up.notices.accept(change(snapshot, BOTH, sim.world.now))
+    await pe.up.succession.adopt()
+    assert pe.up.replica.directory.size == len(snapshot.leaves)
+    assert pe.up.replica.distrusts("co-csirt")
+    await pe.restart()
+    assert pe.up.replica.distrusts("co-csirt")
 
 
 async def test_change_travels_sealed_while_the_seized_hub_still_runs(

@@ -228,6 +228,21 @@ async def test_emergency_of_one_officer_by_a_notice_ends_by_itself(
     assert not pe.up.replica.suspends("co-csirt")
 
 
+async def test_one_officer_suspends_one_member_by_notices_that_come_together(
+    sim: Simulation, pe: Site, bb: Site
+) -> None:
+    freeze(pe)
+    for handle in ("co-csirt", "bb-csirt"):
+        await tell(bb, a_suspend(sim, handle, "officer/alba"), "pe-csirt")
+    await bb.once()
+    await pe.once()
+    suspended = [one for one in ("bb-csirt", "co-csirt") if pe.up.replica.suspends(one)]
+    assert len(suspended) == 1
+    await pe.restart()
+    assert [one for one in ("bb-csirt", "co-csirt") if pe.up.replica.suspends(one)] == suspended
+    assert await pe.up.store.db.read(lambda c: number(c, NOTICES_DROPPED)) == 1
+
+
 async def test_status_under_a_revoked_key_is_not_believed(sim: Simulation, pe: Site, co: Site) -> None:
     """Whoever holds the key could say that a person has acknowledged."""
     sent = pe.send("co-csirt")

@@ -294,7 +294,7 @@ def test_unit_key_is_revoked_by_the_unit_or_its_member_s_printed_key(world: Worl
 
 
 def taken(world: World, statement: Statement) -> Lost | None:
-    body = read_notice(world.directory, statement, world.now)
+    body = read_notice(world.directory, statement, world.now, Overlay())
     return lost_by(world.directory, statement, body, world.now)
 
 
@@ -312,7 +312,7 @@ def test_notice_of_a_revocation_takes_trust_until_the_log_has_it(world: World) -
     done(world, statement)
     assert overlay.without_logged(world.directory, world.now) == Overlay()
     with pytest.raises(Rejected, match=r"directory\.repeated"):
-        read_notice(world.directory, statement, world.now)
+        read_notice(world.directory, statement, world.now, Overlay())
 
 
 @pytest.mark.parametrize(("signers", "days"), [(("officer/alba",), 1), (OFFICERS, 30)])
@@ -342,9 +342,9 @@ def test_notice_of_a_veto_that_the_hub_keeps_back_denies_the_new_key_trust(world
 
 def test_notice_that_would_have_no_effect_in_the_log_has_none(world: World) -> None:
     with pytest.raises(Rejected, match=r"directory\.wrong-reference"):
-        read_notice(world.directory, veto(world, ZERO32), world.now)
+        read_notice(world.directory, veto(world, ZERO32), world.now, Overlay())
     with pytest.raises(Rejected, match=r"directory\.not-own"):
-        read_notice(world.directory, revoke(world, OWN, CO), world.now)
+        read_notice(world.directory, revoke(world, OWN, CO), world.now, Overlay())
     leave = status(world, Move.LEAVE, PE, until=world.now)
     with pytest.raises(Rejected, match=r"directory\.not-own"):
-        read_notice(world.directory, leave, world.now)
+        read_notice(world.directory, leave, world.now, Overlay())

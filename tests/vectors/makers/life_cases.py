@@ -191,6 +191,11 @@ def _emergencies() -> Iterator[Case]:
         (suspend("co"), [ANN], start + DAY - 1),
     )
     yield life_case("emergency_next_day", "24 h later", "", first, (suspend("co"), [ANN], start + DAY))
+    anew = suspend(ground="again", not_after=start + 31 * DAY, until=start + 40 * DAY)
+    month = (anew, [ANN], start + 30 * DAY)
+    early = (anew, [ANN], start + 30 * DAY - 1)
+    yield life_case("emergency_same", "the same officer and member, in 30 days", "too-often", first, early)
+    yield life_case("emergency_same_later", "30 days later", "", first, month)
     other = (suspend(ground="again"), [BEN])
     yield life_case("emergency_void", "never confirmed, so it is over", "", first, (*other, start + DAY))
     yield life_case("emergency_holds", "1 ms before", "wrong-status", first, (*other, start + DAY - 1))
@@ -209,6 +214,12 @@ def _endings() -> Iterator[Case]:
     yield life_case("leave_by_officers", "officers sign for pe", "not-own", (leave, BOTH))
     yield life_case("leave_past", "it ended before", "bad-time", ({**leave, "until": AT}, ["pe"]))
     yield life_case("leave_no_until", "until is 0", "bad-time", ({**leave, "until": 0}, ["pe"]))
+    week = {**leave, "until": AT + 1 + 7 * DAY}
+    yield life_case("leave_week", "the shortest notice", "", (week, ["pe"]))
+    soon = ({**week, "until": AT + 7 * DAY}, ["pe"])
+    yield life_case("leave_soon", "1 ms less", "bad-time", soon)
+    back = status("reinstate", after=digest(leave), names=b64(digest(leave)), document=b64(ZERO))
+    yield life_case("leave_taken_back", "the officers don't believe it", "", (leave, ["pe"]), (back, BOTH))
     over = status("restrict", after=digest(leave), not_after=NOW + 40 * DAY)
     yield life_case(
         "leave_over", "removed when it is over", "wrong-status", (leave, ["pe"]), (over, BOTH, NOW + 10 * DAY)
@@ -312,7 +323,8 @@ def _revocations() -> Iterator[Case]:
     yield life_case("revoke_long_ago_officers", "and the officers", "", (long_ago, [*BOTH, "pe"]))
     mine = prekeys("pe", digest(prekeys("pe")))
     yield life_case("revoked_key_signs", "after its revocation", "bad-signature", own, (mine, ["pe"]))
-    came_back = {**ROTATE, "after": b64(digest(own[0]))}
-    yield life_case("revoked_rotates", "the next keys are still good", "", own, (came_back, ["pe:next"]))
+    yield life_case("revoked_rotates", "the next keys are still good", "", own, ROTATED)
+    undone = (recover(), [*BOTH, *SPONSORS, "pe:newcomer"])
+    yield life_case("revoke_voids_nothing", "a recovery from before a revocation", "", later, undone)
     untimely = revoke(after=b64(ADD_PE))
     yield life_case("revoke_with_after", "after isn't zeros", "stale", (untimely, ["pe"]), quiet=True)

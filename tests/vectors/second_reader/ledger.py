@@ -74,7 +74,8 @@ class Log:
             own[said["type"]](value, body)
         else:
             HANDLERS[said["type"]](self, value, body)
-        self.last[subject] = h(self.net, "statement", body)
+        if said["type"] != "revoke":
+            self.last[subject] = h(self.net, "statement", body)
         self.leaves.append(leaf)
         self.at = value["at"]
 

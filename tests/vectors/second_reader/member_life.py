@@ -14,7 +14,7 @@ DAY = 24 * HOUR
 COMMON = "v net type subject after not_after"
 OUTRUNNING = ("suspend", "revoke", "veto")
 BEGINNING: dict[str, Any] = {
-    "lifts": None,  # (hash to name, status to go back to) of a restriction
+    "lifts": None,  # (hash to name, status to go back to) of a restriction or a notice
     "suspension": None,
     "until": 0,
     "recovery": None,
@@ -28,7 +28,7 @@ FROM = {
     "restrict": {"provisional", "active"},
     "suspend": {"provisional", "active", "restricted", "offboarding"},
     "confirm": {"suspended"},
-    "reinstate": {"restricted", "suspended"},
+    "reinstate": {"restricted", "suspended", "offboarding"},
     "leave": {"provisional", "active", "restricted", "suspended"},
     "offboard": {"provisional", "active", "restricted", "suspended"},
     "remove": {"provisional", "active", "restricted", "suspended", "offboarding"},
@@ -79,7 +79,8 @@ def _status(log: Any, leaf: Any, body: bytes) -> None:
     bare = move in ("confirm", "leave", "reinstate")
     need(bare or unb64(said["document"]) != ZERO, "document")
     if move in ("leave", "offboard"):
-        need(leaf["at"] <= said["until"] <= leaf["at"] + 366 * DAY and not one["until"], "until")
+        least = leaf["at"] + (7 * DAY if move == "leave" else 0)
+        need(least <= said["until"] <= leaf["at"] + 366 * DAY and not one["until"], "until")
     else:
         need(said["until"] == 0, "until")
     named = suspension["named"] if suspension else (one["lifts"] or [""])[0]
@@ -104,19 +105,20 @@ def _moved(one: Any, move: str, until: int, named: str) -> None:
     elif move == "reinstate" and suspension:
         one.update(status=suspension["before"], suspension=None)
     elif move == "reinstate":
-        one.update(status=one["lifts"][1], lifts=None)
+        one.update(status=one["lifts"][1], lifts=None, until=0)
     elif move == "restrict":
         one.update(lifts=(named, one["status"]), status="restricted")
-    elif move in ("leave", "offboard") and suspension:
-        suspension["before"], one["until"] = "offboarding", until
+    elif move in ("leave", "offboard"):
+        stood = suspension["before"] if suspension else one["status"]
+        one.update(until=until, lifts=(named, one["lifts"][1] if stood == "restricted" else stood))
+        (suspension or {}).update(before="offboarding")
+        one["status"] = "suspended" if suspension else "offboarding"
     else:
-        one["until"] = until
-        ends = {"activate": "active", "remove": "removed"}
-        one["status"] = ends.get(move, "offboarding")
+        one.update(until=0, status={"activate": "active", "remove": "removed"}[move])
 
 
 def _suspend(log: Any, leaf: Any, body: bytes) -> None:
-    said, _, one = _subject(log, body, "document ground until")
+    said, handle, one = _subject(log, body, "document ground until")
     need(one["status"] in FROM["suspend"] and unb64(said["document"]) != ZERO, "from where, document")
     need(leaf["at"] <= said["until"] <= leaf["at"] + 366 * DAY, "until")
     signers = log._signed(leaf, body)
@@ -124,8 +126,9 @@ def _suspend(log: Any, leaf: Any, body: bytes) -> None:
     emergency = not _enough(log, signers)
     made = log.__dict__.setdefault("emergencies", {})
     if emergency:
-        need(min(made.get(officer, 0) for officer in signers) + DAY <= leaf["at"], "one in 24 h")
-        made.update(dict.fromkeys(signers, leaf["at"]))
+        need(any(_free(made.get(one, {}), handle, leaf["at"]) for one in signers), "one in 24 h")
+        for officer in signers:
+            made.setdefault(officer, {})[handle] = leaf["at"]
     one["suspension"] = {
         "named": b64(h(log.net, "statement", body)),
         "before": one["status"],
@@ -134,6 +137,11 @@ def _suspend(log: Any, leaf: Any, body: bytes) -> None:
         "officers": signers,
     }
     one["status"] = "suspended"
+
+
+def _free(made: dict[str, int], handle: str, at: int) -> bool:
+    same = made.get(handle, at - 30 * DAY)
+    return max(made.values(), default=0) + DAY <= at and same + 30 * DAY <= at
 
 
 def _rotate(log: Any, leaf: Any, body: bytes) -> None:
