@@ -291,6 +291,7 @@ CODES: dict[str, str] = {
     "cli.bad-seed": "not a seed as it was printed: a group is missing or mistyped",
     "cli.bad-file": "a file is not what this command reads",
     "cli.nothing-to-send": "nothing is left to send",
+    "cli.other-document": "the document given is not the one that the statement names",
     "cli.other-home": "the folder is not a home of this kind",
     "node.not-joined": "this node hasn't joined a network; use `exchange node join INVITATION`",
     "node.wrong-digits": "these aren't the network's digits; compare them again, and don't go on if they differ",

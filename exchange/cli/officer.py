@@ -179,7 +179,7 @@ async def _approve_member(
         if len(waiting) > 1:
             raise Refused("cli.ambiguous-id", f"several statements on {member} wait: `officer applications`")
         if waiting:
-            await sign_pending(call, view, waiting[0])
+            await sign_pending(call, view, waiting[0], document)
         else:
             await propose_activation(call, view, member, document)
 
@@ -238,6 +238,9 @@ def sign(
     statement: Annotated[
         str, typer.Argument(metavar="ID|FILE", help="Beginning of its id, or a file that goes round.")
     ],
+    document: Annotated[
+        Path | None, typer.Option(help="The document it names, as you have it; refused if it is another.")
+    ] = None,
 ) -> None:
     """Sign a statement that waits: at the hub (its id is in `applications`), or in a file that another officer made."""
     from exchange.cli.officer_moves import sign_file
@@ -252,7 +255,8 @@ def sign(
             if in_file:
                 await sign_file(call, view, file)
             else:
-                await sign_pending(call, view, find(await view.pending(), statement, view.directory.net))
+                one = find(await view.pending(), statement, view.directory.net)
+                await sign_pending(call, view, one, document)
 
     asyncio.run(run())
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from exchange.cli.command import Call, now_ms
+from exchange.errors import Refused
 
 if TYPE_CHECKING:
     from exchange.cli.officer_home import OfficerHome
@@ -28,8 +29,11 @@ def opened(call: Call) -> OfficerHome:
     return OfficerHome.open(call.home, call.unlock())
 
 
-async def sign_pending(call: Call, view: View, one: Pending) -> None:
-    """Show a pending statement, ask, sign it, and say what comes next."""
+async def sign_pending(call: Call, view: View, one: Pending, document: Path | None = None) -> None:
+    """Show a pending statement, ask, sign it, and say what comes next; with `document` only if it names that one.
+
+    Raises Refused cli.other-document.
+    """
     from exchange.cli.waiting import lacks, pending_lines, pending_value
     from exchange.directory.waiting import check_seen
 
@@ -38,6 +42,8 @@ async def sign_pending(call: Call, view: View, one: Pending) -> None:
     for line in pending_lines(one, value, now_ms()):
         call.out.note(line)
     check_seen(one)
+    if document is not None:
+        _check_document(one, document)
     call.confirm("Sign this?")
     outcome = (await view.sign(one)).outcome
     digest = one.statement.hash(net)
@@ -49,3 +55,16 @@ async def sign_pending(call: Call, view: View, one: Pending) -> None:
         [f"signed {value['what']} of {value['about']}: {outcome}"],
         next_step=next_step,
     )
+
+
+def _check_document(one: Pending, document: Path) -> None:
+    """The statement names this document: the note verbale of a contact point, what a member's move is grounded on."""
+    from exchange.cli.waiting import paper_hash
+    from exchange.directory.bodies_contacts import ContactPoint
+    from exchange.directory.bodies_members import StatusMove
+
+    body = one.body
+    named = body.nomination if isinstance(body, ContactPoint) else b""
+    named = body.document if isinstance(body, StatusMove) else named
+    if paper_hash(document) != named:
+        raise Refused("cli.other-document", f"{document} isn't the document that this statement names")

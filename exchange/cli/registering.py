@@ -210,7 +210,8 @@ def next_signers(register: Register, one: Pending) -> str:
         for address in authorities
     ]
     if others:
-        steps.append(f"officers: exchange officer sign {number}")
+        note = " --document FILE" if isinstance(one.body, ContactPoint) else ""  # the note verbale
+        steps.append(f"officers: exchange officer sign {number}{note}")
     lacking = ", ".join([*authorities, *filter(None, [others])])
     return f"still missing: {lacking}; {'; '.join(steps)}" if steps else ""
 

@@ -37,6 +37,7 @@ SHORT = 10  # characters of a statement's hash that commands take for its id
 MAX_PAPER = 64 * 1024 * 1024  # bytes of a document that is only hashed
 _MOST_LINES = 200
 _READERS = {"members": "all members", "public": "everybody"}
+_IN_WORDS = {"directory.not-nominated": "its nominating authority"}
 _WORDS = {"officers": "officer", "sponsors": "sponsor", "members": "member"}
 _TIMES = frozenset({"since", "until", "at"})
 
@@ -97,7 +98,7 @@ def lacks(lack: Lack) -> str:
         for who, (signed, needed) in lack.counts.items()
         if signed < needed
     ]
-    return ", ".join(missing) or lack.code or "nothing"
+    return ", ".join(missing) or _IN_WORDS.get(lack.code, lack.code) or "nothing"
 
 
 def who_next(lack: Lack, member: str) -> str:
