@@ -81,7 +81,9 @@ class Answers:
         if sealing is None or copy is None:
             return
         sealings.set_asked(connection, link.env, link.recipient, now=now)
-        still_valid = sealing.state in ("sealed", "accepted") and sealing.exp > now
+        still_valid = (
+            sealing.state in ("sealed", "accepted") and sealing.exp > now and copy.state != rows.LOST
+        )
         if link.state == sealings.OPEN and still_valid and link.asked_at is None:
             sealings.offer_missed(connection, link.env)
         elif copy.env == link.env and copy.state in (rows.SEALED, rows.ACCEPTED):
@@ -98,11 +100,11 @@ class Answers:
     def _may_answer(self, connection: Transaction, peer: str) -> bool:
         return spend(connection, "answers", peer, now=self._sources.clock(), most=ANSWERS_A_DAY)
 
-    def restored(self, connection: Transaction, peer: str, note: Restored) -> None:
-        """Seal again what the peer's old copy of its home lacks, with the same message ids."""
+    def restored(self, connection: Transaction, peer: str, note: Restored) -> bool:
+        """Seal again what the peer's old copy of its home lacks, with the same message ids; False when not again."""
         now = self._sources.clock()
         if not spend(connection, "restored", peer, now=now, most=RESTORES_A_DAY):
-            return
+            return False
         positions = dict(note.positions)
         for lane in LANES:
             held = positions.get(lane)
@@ -110,3 +112,4 @@ class Answers:
             for message_n, link in sealings.messages_after(connection, peer, lane, after, alive=now):
                 rows.reopen(connection, message_n, peer)
                 rows.requeue(connection, message_n, peer, replaces=link.numbered, code="recipient.restored")
+        return True

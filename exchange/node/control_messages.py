@@ -52,8 +52,8 @@ class ControlMessages:
         elif isinstance(control, Missing):
             self._answers.missing(connection, sender, control)
         elif isinstance(control, Restored):
-            self._answers.restored(connection, sender, control)
-            self._parts.restored(connection, sender)
+            if self._answers.restored(connection, sender, control):
+                self._parts.restored(connection, sender)
         elif isinstance(control, Void):
             links.close_number(connection, sender, control.lane, control.sealing.seq)
             links.add_void(connection, sender, control.sealing.env, control.why)

@@ -15,7 +15,7 @@ import orjson
 
 from exchange.directory.addressing import contact_target
 from exchange.directory.book import Book, ContactEntry
-from exchange.directory.entitlement import may_hold
+from exchange.directory.entitlement import Entitlements
 from exchange.directory.network import member_of
 from exchange.directory.onboarding import is_provisional
 from exchange.directory.state import Directory
@@ -263,7 +263,7 @@ def _card(
     entry = book.contacts.get(contact)
     if entry is None:
         return letters.member_card(book.members[member_of(contact)], language)
-    holders = full and may_hold(directory, reader, contact, "holders")
+    holders = full and Entitlements(directory).may_hold(reader, contact, "holders")
     return letters.contact_card(entry, language, members=full, holders=holders)
 
 

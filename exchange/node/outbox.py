@@ -6,7 +6,7 @@ home. Uploading is uploads.py's, receipts are proofs.py's, questions by recipien
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import partial
 from typing import Final
 
@@ -170,6 +170,26 @@ class Outbox:
         message = await self._store.db.read(lambda c: rows.get(c, self._store.cipher, sealing.message_n))
         return "" if _may_reach_suspended(message) else queue.BARRED
 
+    def withdraw(
+        self, connection: Transaction, message_id: str, recipients: Collection[str] | None = None
+    ) -> None:
+        """Give up the copies for `recipients` (None: for all) that aren't stored, also where they are under way.
+
+        An envelope for others too is voided, and theirs sealed again without these.
+        """
+        found = rows.find(connection, self._store.cipher, message_id)
+        if found is None:
+            return
+        now, envs = self._sources.clock(), set[bytes]()
+        for one in rows.addressees(connection, self._store.cipher, found[0]):
+            if (recipients is None or one.recipient in recipients) and one.state not in (rows.STORED, LOST):
+                rows.set_ended(connection, found[0], one.recipient, LOST, "directory.bad-part", at=now)
+                envs |= {one.env} if one.env else set()
+        for env in envs:
+            sealing = sealings.get(connection, env)
+            if sealing is not None and sealing.state in ("sealed", "accepted"):
+                self.void(connection, env, "directory.bad-part")
+
     # -- what may go wrong on the way -------------------------------------------------------------------------------
 
     def void(self, connection: Transaction, env: bytes, code: str) -> None:
@@ -189,10 +209,11 @@ class Outbox:
         if copy is None or copy.env != link.env or copy.state in (rows.STORED, QUEUED):
             return  # a newer sealing carries it already
         alive = message.expires > self._sources.clock() + LEAST_LIFE_MS
-        if alive and self._can_receive(link.recipient):
-            rows.requeue(connection, copy.message_n, copy.recipient, replaces=link.numbered, code=code)
-            return
-        self.lose(connection, message, copy, code if alive else "envelope.expired")
+        if copy.state != LOST:
+            if alive and self._can_receive(link.recipient):
+                rows.requeue(connection, copy.message_n, copy.recipient, replaces=link.numbered, code=code)
+                return
+            self.lose(connection, message, copy, code if alive else "envelope.expired")
         self.announce_void(connection, link.recipient, link.lane, link.numbered, code)
 
     def _can_receive(self, recipient: str) -> bool:

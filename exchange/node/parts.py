@@ -16,11 +16,12 @@ import orjson
 from exchange.canonical import Fields
 from exchange.content import SEALED_LEVELS, PartNote
 from exchange.directory.contacts import LEVELS, MAX_PART, REPLICATED, SALT_BYTES, Part
-from exchange.directory.entitlement import may_hold, readers
+from exchange.directory.entitlement import Entitlements
 from exchange.directory.network import member_of
 from exchange.directory.state import Outcome
 from exchange.errors import Refused, Rejected
 from exchange.limits import DAY_MS
+from exchange.node import store_outbox
 from exchange.node import store_parts as rows
 from exchange.node.budget import spend
 from exchange.node.directory_sync import Replica
@@ -31,10 +32,12 @@ from exchange.node.store import Store, Transaction, number, set_fact
 from exchange.node.store_parts import Kept
 
 CURSOR: Final = "parts.cursor"
-UNNAMED_MS: Final = DAY_MS  # how long a part waits for the log to name it
+UNNAMED_MS: Final = DAY_MS  # how long a part waits to be named again after a change of hub took leaves back
 DRAFT_MS: Final = 60 * DAY_MS  # ... one of this node's own: its statement may lack signatures for long
-MOST_UNNAMED: Final = 256  # parts of others that wait for the log
-NOTES_A_DAY: Final = 256  # parts taken from one peer
+# Parts taken from one peer: a member's thousand contact points and its record may each have two, and a day of its
+# clock may lie across two of this one's.
+NOTES_A_DAY: Final = 2 * (2 * 1_000 + 2)
+AGAIN_MS: Final = DAY_MS  # until a part that its reader refused, or that was lost, goes out to it once more
 LANE: Final = "routine"
 
 Step = Callable[[Transaction], None]
@@ -55,6 +58,7 @@ class Parts:
         self._sources = sources
         self._healed_at = 0  # when all parts were last asked for from the beginning
         self._healed_in = ""  # and in which of the hub's epochs
+        self._erased = True  # the database's log may hold what was deleted, also by a run before this one
 
     # -- this node's own ----------------------------------------------------------------------------------------
 
@@ -162,23 +166,22 @@ class Parts:
     def prepare(self, sender: str, note: PartNote) -> Step:
         """A restricted part by a peer, to be kept in the transaction that takes its envelope.
 
-        Only its owner may send it, the log decides by its hash, and a reader that isn't entitled keeps nothing. It is
-        judged here, not there: the log must not grow meanwhile.
+        Only its owner may send it, and a reader that isn't entitled keeps nothing. Nor is what the log doesn't name
+        kept: mail that knows a longer log waits for it, so that it is forged, or erased meanwhile. It is judged here,
+        not there: the log must not grow meanwhile.
         """
         part = Part(note.address, note.level, note.salt, note.body)
         directory, now, digest = self._replica.directory, self._sources.clock(), part.hash(self._identity.net)
-        named = digest in directory.named_parts()
-        entitled = not named or may_hold(directory, self._identity.address, part.address, part.level)
-        own = member_of(sender) == member_of(part.address)
+        good = (
+            member_of(sender) == member_of(part.address)
+            and len(part.body) <= MAX_PART
+            and digest in directory.named_parts()
+            and Entitlements(directory).may_hold(self._identity.address, part.address, part.level)
+        )
 
         def step(connection: Transaction) -> None:
-            if not own or not entitled or len(part.body) > MAX_PART:
-                return
-            if not spend(connection, "parts", sender, now=now, most=NOTES_A_DAY):
-                return
-            if named or rows.count_unnamed(connection) < MOST_UNNAMED:
+            if good and spend(connection, "parts", sender, now=now, most=NOTES_A_DAY):
                 rows.add(connection, self._store.cipher, digest, part, own=False, now=now)
-            if named:
                 rows.set_named(connection, [digest])
 
         return step
@@ -191,56 +194,72 @@ class Parts:
         """Send this node's restricted parts to whoever is entitled and hasn't been sent them; how many were queued."""
         if not self._replica.is_member():
             return 0
-        directory = self._replica.directory
-        named = directory.named_parts()
-        # Who is entitled is asked here, not in the transaction: the log must not grow meanwhile.
-        due = {
-            one.hash: readers(directory, one.address, one.level)
-            for one in await self._store.db.read(rows.kept)
-            if one.own and one.level in SEALED_LEVELS and one.hash in named
-        }
-        sent = await self._store.db.read(rows.sent)
-        if all({to for digest, to in sent if digest == one} == entitled for one, entitled in due.items()):
+        due = self._due(await self._store.db.read(rows.kept))
+        before = self._sources.clock() - AGAIN_MS
+        sent = await self._store.db.read(lambda c: rows.sent(c, again_before=before))
+        if {(digest, to) for digest, entitled in due.items() for to in entitled} <= sent.keys():
             return 0
         return await self._store.db.write(lambda c: self._send(c, due))
 
+    def _due(self, kept: Sequence[Kept]) -> dict[bytes, frozenset[str]]:
+        """Who is to have each of this node's own restricted parts that the log names."""
+        named, entitled = self._replica.directory.named_parts(), Entitlements(self._replica.directory)
+        return {
+            one.hash: entitled.readers(one.address, one.level)
+            for one in kept
+            if one.own and one.level in SEALED_LEVELS and one.hash in named
+        }
+
     def _send(self, connection: Transaction, due: Mapping[bytes, frozenset[str]]) -> int:
-        sent, queued = rows.sent(connection), 0
+        now, queued = self._sources.clock(), 0
+        sent = rows.sent(connection, again_before=now - AGAIN_MS)
         for digest, entitled in due.items():
-            had = {recipient for other, recipient in sent if other == digest}
-            for recipient in had - entitled:
-                rows.unset_sent(connection, digest, recipient)
-            fresh = sorted(entitled - had)
+            fresh = sorted(one for one in entitled if (digest, one) not in sent)
             part = rows.content(connection, self._store.cipher, digest) if fresh else None
             if part is None:
                 continue
             note = PartNote(part.address, part.level, part.salt, part.body)
             message_id = self._outbox.send(connection, note.to_payload(), note.type, LANE, fresh)
             for recipient in fresh:
-                rows.set_sent(connection, digest, recipient, message_id)
+                rows.set_sent(connection, digest, recipient, message_id, now=now)
             queued += len(fresh)
         return queued
+
+    def _withdraw(self, connection: Transaction, due: Mapping[bytes, frozenset[str]]) -> None:
+        """Whoever is entitled no more is sent nothing that is still queued or under way."""
+        for (digest, recipient), message_id in rows.sent(connection, again_before=0).items():
+            if digest in due and recipient not in due[digest]:
+                self._outbox.withdraw(connection, message_id, [recipient])
+                rows.unset_sent(connection, digest, recipient)
 
     # -- forgetting ---------------------------------------------------------------------------------------------
 
     async def forget(self) -> None:
-        """What has waited for too long for the log to name it goes."""
+        """What has waited for too long for the log to name it goes; what went is then in no file any more."""
         fresh, gone = self._sorted(await self._store.db.read(rows.kept))
         if fresh or gone:
             await self._store.db.write(lambda c: self._settle(c, fresh, gone))
+        if self._erased:
+            self._erased = False
+            await self._store.db.fold()
 
     def _settle(self, connection: Transaction, fresh: Sequence[bytes], gone: Sequence[bytes]) -> None:
         rows.set_named(connection, fresh)
-        rows.remove(connection, self._store.cipher, gone, now=self._sources.clock())
+        for digest in gone:
+            for message_id in rows.carried(connection, digest):
+                self._outbox.withdraw(connection, message_id)
+                store_outbox.blank(connection, self._store.cipher, message_id)
+            rows.remove(connection, digest)
+        self._erased = self._erased or bool(gone)
 
     def _sorted(self, kept: Sequence[Kept]) -> tuple[list[bytes], list[bytes]]:
         """What the log has come to name; and what it doesn't name (any more), or this node may not hold (any more)."""
-        directory, now, me = self._replica.directory, self._sources.clock(), self._identity.address
-        named = directory.named_parts()
+        now, me = self._sources.clock(), self._identity.address
+        named, entitled = self._replica.directory.named_parts(), Entitlements(self._replica.directory)
         fresh, gone = [], []
         for one in kept:
             if one.hash in named:
-                keep = may_hold(directory, me, one.address, one.level)
+                keep = entitled.may_hold(me, one.address, one.level)
                 fresh += [one.hash] if keep and not one.named else []
             else:
                 keep = not one.named and now - one.at < (DRAFT_MS if one.own else UNNAMED_MS)
@@ -251,11 +270,17 @@ class Parts:
     def leaves_came(self, connection: Transaction, came: Sequence[tuple[bytes, Outcome]], /) -> None:
         """The log has grown: what it unnames goes in the same transaction (`Listener` of directory_sync)."""
         if any(one.effective and one.type not in _NO_PARTS for _, one in came):
-            self._settle(connection, *self._sorted(rows.kept(connection)))
+            kept = rows.kept(connection)
+            self._settle(connection, *self._sorted(kept))
+            self._withdraw(connection, self._due(kept))
 
     def log_was_cut(self, connection: Transaction, _leaves: Sequence[bytes], /) -> None:
         """A change of hub took leaves back: what they named waits for them to be logged again."""
         rows.unname(connection, now=self._sources.clock())
+        named = self._replica.directory.named_parts()
+        for one in rows.kept(connection):
+            if one.own and one.hash not in named:
+                rows.unset_sent_to_all(connection, one.hash)
 
 
 def _numbered(frame: bytes) -> tuple[int, Part]:

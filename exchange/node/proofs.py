@@ -109,8 +109,9 @@ class Proofs:
         elif leaf.status in _END:
             state = _END[leaf.status]
             copy = rows.addressee(connection, self._store.cipher, sealing.message_n, leaf.to)
-            # A late rejection of an older sealing says nothing about the newer one.
-            if copy is not None and (state == rows.STORED or copy.env == leaf.env):
+            # A late rejection says nothing about a newer sealing, nor of a copy that was given up.
+            given = copy is not None and copy.env == leaf.env and copy.state != rows.LOST
+            if copy is not None and (state == rows.STORED or given):
                 rows.set_ended(connection, sealing.message_n, leaf.to, state, leaf.code, at=at)
             sealings.set_link(connection, leaf.env, leaf.to, leaf.status)
 

@@ -268,6 +268,16 @@ def requeue(
     )
 
 
+def blank(connection: Connection, cipher: LocalCipher, message_id: str) -> None:
+    """Forget what the message said; the row is overwritten (secure_delete)."""
+    sql(
+        connection,
+        "UPDATE messages SET payload = :nothing WHERE id = :id",
+        nothing=cipher.seal("messages.payload", message_id, b""),
+        id=message_id,
+    )
+
+
 def reopen(connection: Connection, message_n: int, recipient: str) -> None:
     """Take back `stored`: the addressee was restored from a copy that lacks it (docs/protocol.md §6.4)."""
     sql(

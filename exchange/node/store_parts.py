@@ -64,12 +64,6 @@ def content(connection: Transaction, cipher: LocalCipher, digest: bytes) -> Part
     return None if row is None else _part(digest, row.address, row.level, row.content, cipher)
 
 
-def count_unnamed(connection: Transaction) -> int:
-    """How many parts of others wait for the log to name them."""
-    row = sql(connection, "SELECT count(*) AS total FROM parts WHERE own = 0 AND named = 0").one()
-    return int(row.total)
-
-
 def set_named(connection: Transaction, hashes: Iterable[bytes]) -> None:
     """The log names these."""
     for digest in hashes:
@@ -81,57 +75,43 @@ def unname(connection: Transaction, *, now: int) -> None:
     sql(connection, "UPDATE parts SET named = 0, at = :now WHERE named = 1", now=now)
 
 
-def remove(connection: Transaction, cipher: LocalCipher, hashes: Iterable[bytes], *, now: int) -> None:
-    """Forget parts, salt and all, also in the messages that carried them: the rows are overwritten (secure_delete).
+def remove(connection: Transaction, digest: bytes) -> None:
+    """Forget a part, salt and all: the rows are overwritten (secure_delete)."""
+    sql(connection, "DELETE FROM parts WHERE hash = :hash", hash=digest)
+    sql(connection, "DELETE FROM parts_sent WHERE hash = :hash", hash=digest)
 
-    A copy on its way is given up: there is nothing left to seal again.
+
+def carried(connection: Transaction, digest: bytes) -> list[str]:
+    """The ids of all messages of this node that have carried the part."""
+    rows = sql(connection, "SELECT DISTINCT message_id FROM parts_sent WHERE hash = :hash", hash=digest)
+    return [row.message_id for row in rows]
+
+
+def sent(connection: Transaction, *, again_before: int) -> dict[tuple[bytes, str], str]:
+    """Which part of this node's own went to whom, by which message.
+
+    Without those that were refused or lost and went out before `again_before` (ms).
     """
-    for digest in hashes:
-        carried = sql(
-            connection, "SELECT DISTINCT message_id FROM parts_sent WHERE hash = :hash", hash=digest
-        )
-        for message_id in [row.message_id for row in carried]:
-            _blank(connection, cipher, message_id, now=now)
-        sql(connection, "DELETE FROM parts WHERE hash = :hash", hash=digest)
-        sql(connection, "DELETE FROM parts_sent WHERE hash = :hash", hash=digest)
-
-
-def _blank(connection: Transaction, cipher: LocalCipher, message_id: str, *, now: int) -> None:
-    sql(
-        connection,
-        "UPDATE addressees SET state = 'lost', code = 'directory.bad-part', ended_at = :now"
-        " WHERE state NOT IN ('stored', 'lost') AND message_n = (SELECT n FROM messages WHERE id = :id)",
-        id=message_id,
-        now=now,
-    )
-    sql(
-        connection,
-        "UPDATE messages SET payload = :nothing WHERE id = :id",
-        nothing=cipher.seal("messages.payload", message_id, b""),
-        id=message_id,
-    )
-
-
-def sent(connection: Transaction) -> set[tuple[bytes, str]]:
-    """Which part of this node's own went to whom, and was not lost or refused on the way."""
     rows = sql(
         connection,
-        "SELECT s.hash, s.recipient FROM parts_sent s JOIN messages m ON m.id = s.message_id"
+        "SELECT s.hash, s.recipient, s.message_id FROM parts_sent s JOIN messages m ON m.id = s.message_id"
         " JOIN addressees a ON a.message_n = m.n AND a.recipient = s.recipient"
-        " WHERE a.state NOT IN ('lost', 'rejected')",
+        " WHERE s.current = 1 AND (a.state NOT IN ('lost', 'rejected') OR s.at > :before)",
+        before=again_before,
     )
-    return {(bytes(row.hash), row.recipient) for row in rows}
+    return {(bytes(row.hash), row.recipient): row.message_id for row in rows}
 
 
-def set_sent(connection: Transaction, digest: bytes, recipient: str, message_id: str) -> None:
+def set_sent(connection: Transaction, digest: bytes, recipient: str, message_id: str, *, now: int) -> None:
     """The part is queued for that recipient, in that message."""
+    unset_sent(connection, digest, recipient)
     sql(
         connection,
-        "INSERT INTO parts_sent VALUES (:hash, :recipient, :message_id)"
-        " ON CONFLICT (hash, recipient) DO UPDATE SET message_id = excluded.message_id",
+        "INSERT INTO parts_sent (hash, recipient, message_id, at) VALUES (:hash, :recipient, :message_id, :now)",
         hash=digest,
         recipient=recipient,
         message_id=message_id,
+        now=now,
     )
 
 
@@ -139,15 +119,20 @@ def unset_sent(connection: Transaction, digest: bytes, recipient: str) -> None:
     """The recipient may hold the part no longer and forgets it: entitled anew, it is sent it anew."""
     sql(
         connection,
-        "DELETE FROM parts_sent WHERE hash = :hash AND recipient = :recipient",
+        "UPDATE parts_sent SET current = 0 WHERE hash = :hash AND recipient = :recipient",
         hash=digest,
         recipient=recipient,
     )
 
 
+def unset_sent_to_all(connection: Transaction, digest: bytes) -> None:
+    """The log names the part no longer, for now: whoever has it may drop it before it is named again."""
+    sql(connection, "UPDATE parts_sent SET current = 0 WHERE hash = :hash", hash=digest)
+
+
 def unset_all_sent(connection: Transaction, recipient: str) -> None:
     """The recipient was restored from an old copy, and may lack what it was sent (docs/protocol.md §6.4)."""
-    sql(connection, "DELETE FROM parts_sent WHERE recipient = :recipient", recipient=recipient)
+    sql(connection, "UPDATE parts_sent SET current = 0 WHERE recipient = :recipient", recipient=recipient)
 
 
 def _part(digest: bytes, address: str, level: str, sealed: bytes, cipher: LocalCipher) -> Part:

@@ -10,7 +10,6 @@ from exchange.content import PartNote
 from exchange.directory.contacts import Part
 from exchange.directory.submission import LOGGED
 from exchange.errors import Refused
-from exchange.limits import DAY_MS
 from exchange.node import store_parts
 from tests.node.approvals import PRESS, TRACING, a_contact
 from tests.simulator import Simulation, Site
@@ -101,12 +100,6 @@ async def test_part_of_another_owner_or_for_others_is_dropped(
             )
     await sim.rounds(4)
     assert (lab, "holders") not in await parts(bb)
-    assert [part.body for part in await _stored(bb) if part.level == "holders"] == [
-        b"+57 666"
-    ]  # it waits, a day
-    sim.world.now += DAY_MS + 1
-    await sim.running_hub.registrar.renew()
-    await sim.rounds()
     assert [part.level for part in await _stored(bb) if part.level == "holders"] == []
 
 

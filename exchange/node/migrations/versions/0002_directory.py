@@ -18,9 +18,10 @@ STEPS = (
     # at: when it came; one that the log never named waits for a while.
     """CREATE TABLE parts (hash BLOB PRIMARY KEY, address TEXT NOT NULL, level TEXT NOT NULL, content BLOB NOT NULL,
         own INTEGER NOT NULL, named INTEGER NOT NULL DEFAULT 0, at INTEGER NOT NULL)""",
-    # To whom this node has sent a restricted part of its own, and in which message.
+    # In which messages this node has sent a restricted part of its own to whom, and when. current: the recipient is
+    # to have it, by that message. The others stay, so that all that carried it is known when it is erased.
     """CREATE TABLE parts_sent (hash BLOB NOT NULL, recipient TEXT NOT NULL, message_id TEXT NOT NULL,
-        PRIMARY KEY (hash, recipient)) WITHOUT ROWID""",
+        at INTEGER NOT NULL, current INTEGER NOT NULL DEFAULT 1, PRIMARY KEY (hash, recipient, message_id)) WITHOUT ROWID""",
     # Verified notices (§9.17), as signed, that the log lacks. lost: the trust each takes away, signed JSON, or nothing.
     # offered_at: when the hub was last given it.
     """CREATE TABLE notices (hash BLOB PRIMARY KEY, statement BLOB NOT NULL, type TEXT NOT NULL, address TEXT NOT NULL,
