@@ -111,7 +111,14 @@ async def _furnish(folder: Path) -> None:
     async with services(world, folder / "hub") as hub:
         await hub.registrar.renew()
         api = SimulatedHub(Place(hub, {}), "co-csirt")
-        node = build(store=store, prekeys=home.prekeys, identity=home.identity(), hub=api, sources=real)
+        node = build(
+            store=store,
+            keystore=home.keystore,
+            prekeys=home.prekeys,
+            identity=home.identity(),
+            hub=api,
+            sources=real,
+        )
         await node.replica.start(api, least=(1, world.directory.root(1)))
     await store.db.write(
         lambda c: store_parts.add(c, store.cipher, part.hash(world.net), part, own=False, now=world.now)

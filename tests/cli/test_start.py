@@ -38,8 +38,11 @@ def test_every_command_is_documented_with_all_its_options() -> None:
 
 
 def test_every_command_takes_the_common_options() -> None:
-    root = typer.main.get_command(build())
-    for group in root.commands.values():
-        for command in getattr(group, "commands", {group.name: group}).values():
-            options = {option for each in command.params for option in each.opts}
-            assert {"--home", "--json", "--quiet", "--yes"} <= options, command.name
+    waiting = list(typer.main.get_command(build()).commands.values())
+    while waiting:
+        command = waiting.pop()
+        if groups := getattr(command, "commands", None):
+            waiting += groups.values()
+            continue
+        options = {option for each in command.params for option in each.opts}
+        assert {"--home", "--json", "--quiet", "--yes"} <= options, command.name
