@@ -144,6 +144,8 @@ class OwnKeys:
             )  # it lapsed: the paper is the only copy again
 
     def _swap(self) -> None:
+        if REVEALED not in self._keystore.names():
+            return  # the log came first: `settle` has done it while the hub's answer was on its way
         seed = self._keystore.get(REVEALED)
         changes = {SEED: seed}
         if REVEALED_NEXT in self._keystore.names():

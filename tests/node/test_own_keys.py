@@ -84,6 +84,23 @@ async def test_rotation_survives_a_crash_on_either_side_of_the_hub(
     assert "directory.own-name" not in pe.alarm_codes()
 
 
+async def test_log_that_comes_before_the_hubs_answer_has_swapped_the_keys_already(pe: Site) -> None:
+    post = pe.hub.post_statement
+
+    async def slow(*args: Any, **named: Any) -> Any:
+        """The answer is on its way while the server's own loop follows the log."""
+        answer = await post(*args, **named)
+        await pe.up.replica.refresh(pe.hub)
+        await pe.up.own_keys.settle()
+        return answer
+
+    pe.hub.post_statement = slow  # type: ignore[method-assign]
+    submission = await pe.up.own_keys.rotate(pe.hub, seed("next/pe-csirt"), AFTER)
+    assert submission.outcome == LOGGED
+    assert names(pe) == [SEED, NEXT]
+    assert pe.up.identity.keys.public == keys("next/pe-csirt").public
+
+
 async def test_wrong_paper_is_refused_before_anything_is_revealed(pe: Site) -> None:
     with pytest.raises(Refused) as refused:
         await pe.up.own_keys.rotate(pe.hub, seed("revoke/pe-csirt"), AFTER)
