@@ -6,6 +6,7 @@ Units have no next keys: the officers change theirs (units.py makes the draft), 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from typing import Final
 
@@ -76,6 +77,8 @@ class OwnKeys:
         self._outbox = outbox
         self._uploads = uploads
         self._sources = sources
+        # a seed that is being revealed has no time in the store yet: it must not look lapsed
+        self._revealing = asyncio.Lock()
 
     # -- rotation -----------------------------------------------------------------------------------------------
 
@@ -105,8 +108,9 @@ class OwnKeys:
         )
         statement = Statement(body).with_signature(identity.address, keys)
         digest = statement.hash(identity.net)
-        self._keystore.update({REVEALED: seed, REVEALED_NEXT: dumps(next_keys.to_json())})
-        await self._store.db.write(lambda c: set_fact(c, REVEALED_UNTIL, now + 2 * LIFE_MS))
+        async with self._revealing:
+            await self._store.db.write(lambda c: set_fact(c, REVEALED_UNTIL, now + 2 * LIFE_MS))
+            self._keystore.update({REVEALED: seed, REVEALED_NEXT: dumps(next_keys.to_json())})
         await self._store.db.write(lambda c: rows.add_own_statement(c, digest, "rotate", now=now))
         answer = SignedSubmission.from_json(await hub.post_statement(statement.to_json()))
         submission = answer.verify(identity.net, self._replica.directory.hub.keys.signing, statement=digest)
@@ -130,6 +134,10 @@ class OwnKeys:
 
     async def settle(self) -> None:
         """Let the log decide which keys count, where two are held."""
+        async with self._revealing:
+            await self._settle()
+
+    async def _settle(self) -> None:
         if REVEALED not in self._keystore.names() or not self._replica.is_member():
             return
         address, directory = self._identity.address, self._replica.directory

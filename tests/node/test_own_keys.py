@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -101,6 +102,15 @@ async def test_log_that_comes_before_the_hubs_answer_has_swapped_the_keys_alread
     assert pe.up.identity.keys.public == keys("next/pe-csirt").public
 
 
+async def test_seed_that_is_being_revealed_has_not_lapsed(pe: Site) -> None:
+    rotating = asyncio.create_task(pe.up.own_keys.rotate(pe.hub, seed("next/pe-csirt"), AFTER))
+    while not rotating.done():
+        await pe.up.own_keys.settle()
+        await asyncio.sleep(0)
+    assert (await rotating).outcome == LOGGED
+    assert pe.up.identity.keys.public == keys("next/pe-csirt").public
+
+
 async def test_wrong_paper_is_refused_before_anything_is_revealed(pe: Site) -> None:
     with pytest.raises(Refused) as refused:
         await pe.up.own_keys.rotate(pe.hub, seed("revoke/pe-csirt"), AFTER)
@@ -125,12 +135,13 @@ async def test_own_revocation_reaches_every_member_by_flash_and_by_the_log(
 ) -> None:
     sent = co.send("pe-csirt")
     await sim.rounds()
+    sim.world.now += 1
     held = co.up.replica.newest.to_json()
 
     async def checkpoint() -> object:
         return held
 
-    co.hub.checkpoint = checkpoint  # type: ignore[method-assign, assignment]  # a hub that hides it from co
+    co.hub.checkpoint = checkpoint  # type: ignore[method-assign]  # a hub that hides it from co
     submission = await pe.up.own_keys.revoke(pe.hub, own_revocation(pe, sim))
     assert submission is not None
     assert submission.outcome == LOGGED
