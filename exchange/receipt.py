@@ -125,6 +125,7 @@ class VerifiedBatch:
     """What a batch says, after every check held. `at` in ms; leaves: all (upload) or the disclosed ones (proof)."""
 
     signer: str
+    skid: bytes
     number: int
     at: int
     dir: DirRef
@@ -227,4 +228,4 @@ def _verified(head: _Head, outer: Fields, rows: Sequence[bytes], key_of: KeyOf) 
         if by_hub != (head.signer == HUB) or not (by_hub or leaf.to == head.signer):
             raise Rejected("receipt.wrong-signer", "this signer can't give this receipt")
     batch = Batch(head.raw, signatures, tuple(rows))
-    return VerifiedBatch(head.signer, head.number, head.at, head.dir, leaves, batch)
+    return VerifiedBatch(head.signer, head.skid, head.number, head.at, head.dir, leaves, batch)

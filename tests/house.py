@@ -106,6 +106,7 @@ LAYERS: dict[str, str] = {
         exchange.node.hub_help
         exchange.node.other_log
         exchange.node.directory_sync
+        exchange.node.trust
         exchange.node.peer_prekeys
         exchange.node.prekeys
         exchange.node.outbox

@@ -6,6 +6,8 @@ and over the numbers of its own chains, and over nothing else.
 
 from __future__ import annotations
 
+from typing import Final
+
 from exchange.canonical import unb64
 from exchange.content import Control, Missing, Notice, PartNote, Restored, Status, Void
 from exchange.errors import Rejected
@@ -17,6 +19,9 @@ from exchange.node.identity import Sources
 from exchange.node.notices import Notices, Step
 from exchange.node.parts import Parts
 from exchange.node.store import Store, Transaction
+
+# What counts whoever sends it: a part by the log's hash, a notice by its own signatures (a checkpoint is sync.py's).
+PROVES_ITSELF: Final = (PartNote, Notice)
 
 
 class ControlMessages:
@@ -31,18 +36,15 @@ class ControlMessages:
         self._notices = notices
         self._sources = sources
 
-    def prepare(self, sender: str, control: Control, *, verified: bool) -> Step:
+    def prepare(self, sender: str, control: Control) -> Step:
         """What `sender` says or asks, to be done in the transaction that takes the envelope.
 
-        `verified`: under a key that is the sender's. Under another only what proves itself counts: a notice by its
-        own signatures, a part by the log's hash (a checkpoint is sync.py's).
+        Only under a key that is the sender's, unless it is of PROVES_ITSELF.
         """
         if isinstance(control, PartNote):
             return self._parts.prepare(sender, control)
         if isinstance(control, Notice):
             return self._notices.prepare(control)
-        if not verified:
-            return lambda _: None
         return lambda connection: self._take(connection, sender, control)
 
     def _take(self, connection: Transaction, sender: str, control: Control) -> None:

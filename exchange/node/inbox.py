@@ -24,7 +24,7 @@ from exchange.node import store_inbox as rows
 from exchange.node import store_links as links
 from exchange.node import store_receipts
 from exchange.node.budget import spend
-from exchange.node.control_messages import ControlMessages
+from exchange.node.control_messages import PROVES_ITSELF, ControlMessages
 from exchange.node.directory_sync import Replica
 from exchange.node.identity import Identity, Sources
 from exchange.node.opening import Bad, Good, Hurt, Later, Opening, Over, Verdict
@@ -35,6 +35,7 @@ from exchange.node.store_inbox import HeldItem, Quarantined, Received
 from exchange.node.store_links import Evidence
 from exchange.node.store_notices import UNVERIFIED
 from exchange.node.store_receipts import Owed
+from exchange.node.trust import counts
 from exchange.protocol import ITEM_CHECKPOINT, ITEM_DELIVERY, ITEM_EXPIRED, ITEM_RECEIPTS, Item
 
 CURSOR: Final = "feed.cursor"
@@ -159,8 +160,7 @@ class Inbox:
     def _control(self, verdict: Verdict) -> Step:
         if not isinstance(verdict, Good) or verdict.control is None:
             return _nothing
-        sender, verified = verdict.opened.header.sender, UNVERIFIED not in verdict.marks
-        return self._controls.prepare(sender, verdict.control, verified=verified)
+        return self._controls.prepare(verdict.opened.header.sender, verdict.control)
 
     def _store_verdict(self, connection: Transaction, verdict: Verdict, control: Step) -> None:
         now = self._sources.clock()
@@ -191,12 +191,12 @@ class Inbox:
             links.close_number(connection, header.sender, header.lane, opened.meta.reseal_of.seq)
         if self._contradicts(connection, header):
             marks |= {"directory"}
-        if self._replica.overlay.distrusted(header.sender, header.skid) is not None:
-            marks |= {UNVERIFIED}  # by a notice of this very page, which was judged whole before
-        if good.control is not None:
-            control(connection)
-        else:
+        if not counts(self._replica, header.sender, header.skid, now):
+            marks |= {UNVERIFIED}  # by a notice of this very page, or a leaf that came since it was judged
+        if good.control is None:
             self._mail(connection, good, marks, now)
+        elif UNVERIFIED not in marks or isinstance(good.control, PROVES_ITSELF):
+            control(connection)
         self._owe(connection, header.env, opened.lc, receipt.STORED, "")
 
     def _mail(self, connection: Transaction, good: Good, marks: frozenset[str], now: int) -> None:

@@ -135,6 +135,9 @@ class Notices:
                 sent = 0
                 if address != self._identity.address:
                     sent = rows.expose(connection, skid=body.skid, address=address, since=body.since, now=now)
+                    rows.doubt_receipts(
+                        connection, skid=body.skid, address=address, since=body.since, now=now
+                    )
                 subject = f"{address}: {sent} sent, {marked} received"
             case Suspend():
                 code = "node.member-suspended"

@@ -23,6 +23,7 @@ from exchange.node.directory_sync import Replica
 from exchange.node.identity import Identity, Sources
 from exchange.node.prekeys import Prekeys
 from exchange.node.store_notices import UNVERIFIED
+from exchange.node.trust import counts
 from exchange.protocol import ITEM_EXPIRED, Item
 from exchange.wire import Delivery
 
@@ -150,10 +151,8 @@ class Opening:
     def _marks(self, opened: Opened) -> frozenset[str]:
         """Never a reason to refuse: whoever holds a revoked key can write any date, and its owner wrote before that."""
         header = opened.header
-        standing = self._replica.directory.key_standing(header.sender, header.skid)
-        told = self._replica.overlay.distrusted(header.sender, header.skid) is not None
-        counts = standing.counts(self._sources.clock()) and not told
-        return opened.marks if counts else opened.marks | {UNVERIFIED}
+        believed = counts(self._replica, header.sender, header.skid, self._sources.clock())
+        return opened.marks if believed else opened.marks | {UNVERIFIED}
 
     def _message(self, opened: Opened, meta: Meta) -> Message:
         message = read_message(opened.payload)

@@ -19,6 +19,7 @@ from exchange.node.directory_sync import Replica
 from exchange.node.identity import Identity, Sources
 from exchange.node.outbox import Outbox
 from exchange.node.store import Store, Transaction, raise_alarm
+from exchange.node.trust import counts
 from exchange.receipt import ACCEPTED, EXPIRED, HUB, REJECTED, STORED, Leaf, VerifiedBatch, verify_proof
 
 Step = Callable[[Transaction], None]
@@ -63,7 +64,7 @@ class Proofs:
         directory = self._replica.directory
         if signer != HUB:
             standing = directory.key_standing(signer, skid)
-            if not standing.counts(self._sources.clock()):
+            if not self._counts(signer, skid):
                 raise Rejected(_OLD_KEY)
             return standing.key
         key = directory.hub.keys.signing
@@ -71,7 +72,12 @@ class Proofs:
             raise Rejected("receipt.unknown-signer")
         return key
 
+    def _counts(self, signer: str, skid: bytes) -> bool:
+        return counts(self._replica, signer, skid, self._sources.clock())
+
     def _apply(self, connection: Transaction, batch: VerifiedBatch, disclosed: Json) -> None:
+        if batch.signer != HUB and not self._counts(batch.signer, batch.skid):
+            return  # by a notice of the page that brought it, or a leaf that came since it was read
         for leaf, row in zip(batch.leaves, disclosed, strict=True):
             if not self._fits(connection, leaf):
                 continue  # no sealing of ours, or another's copy: it proves nothing here

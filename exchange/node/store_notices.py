@@ -135,6 +135,30 @@ def expose(connection: Transaction, *, skid: bytes, address: str, since: int, no
     return int(row.total)
 
 
+def doubt_receipts(connection: Transaction, *, skid: bytes, address: str, since: int, now: int) -> int:
+    """Queue again what `address` has stored by that key's word alone since `since` (ms); how many copies.
+
+    Mail and answers that are still alive at `now`: whoever had the key took it from the mailbox, maybe, and its owner
+    knows what it has by the ids. The next sealing closes the number of this one.
+    """
+    return sql(
+        connection,
+        "UPDATE addressees SET state = 'queued', stored_at = NULL, ended_at = NULL, old_env = l.env,"
+        " old_chain = l.chain, old_seq = l.seq"
+        " FROM links_out l JOIN sealings s ON s.env = l.env JOIN messages m ON m.n = s.message_n"
+        " JOIN proofs p ON p.env = l.env AND p.recipient = l.recipient AND p.status = 'stored'"
+        " JOIN proof_batches b ON b.hash = p.batch"
+        " WHERE l.recipient = :address AND addressees.recipient = l.recipient"
+        " AND addressees.message_n = s.message_n AND addressees.state = 'stored'"
+        " AND m.type IN ('stix', 'status') AND m.expires > :now AND (s.iat >= :since OR p.at >= :since)"
+        " AND json_extract(CAST(b.body AS TEXT), '$.skid') = :skid",
+        address=address,
+        since=since,
+        now=now,
+        skid=b64(skid),
+    ).rowcount
+
+
 def exposures(connection: Transaction) -> list[Exposure]:
     """Every revoked key that something was sealed to, or could have been, newest first."""
     rows = sql(

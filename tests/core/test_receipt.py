@@ -78,7 +78,9 @@ def test_a_leaf_comes_back(one: r.Leaf) -> None:
 def test_an_upload_verifies_with_all_it_says(leaves: list[r.Leaf], number: int) -> None:
     whole = made(leaves, number=number)
     found = r.verify_upload(NET, whole.upload(), key_of)
-    assert found == r.VerifiedBatch(ME, number, NOW, DIR, tuple(leaves), whole)
+    assert found == r.VerifiedBatch(
+        ME, keys(ME).public.signing.skid(NET), number, NOW, DIR, tuple(leaves), whole
+    )
 
 
 @settings(max_examples=25, deadline=None)

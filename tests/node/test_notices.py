@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from exchange.canonical import ZERO32, sha256
 from exchange.content import Notice
 from exchange.directory.bodies_members import OWN, build_revoke, build_status, build_suspend
@@ -243,10 +245,68 @@ async def test_one_officer_suspends_one_member_by_notices_that_come_together(
     assert await pe.up.store.db.read(lambda c: number(c, NOTICES_DROPPED)) == 1
 
 
+async def test_receipt_under_a_key_that_a_notice_takes_away_is_not_believed(
+    sim: Simulation, pe: Site, co: Site, bb: Site
+) -> None:
+    """The hub hides the log, and hands out the receipt of whoever has co's key together with bb's notice."""
+    sent = pe.send("co-csirt")
+    await pe.once()
+    await co.once()
+    assert co.received() == [sent]
+    await tell(bb, a_revoke(sim, "co-csirt", since=sim.world.now), "pe-csirt")
+    await bb.once()
+    freeze(pe)
+    await pe.once()
+    assert pe.state(sent, "co-csirt") == "accepted"
+    await pe.restart()
+    await pe.once()
+    assert pe.state(sent, "co-csirt") == "accepted"
+
+
+async def test_word_under_a_key_that_a_notice_of_the_same_page_takes_away_changes_nothing(
+    sim: Simulation, pe: Site, co: Site, bb: Site
+) -> None:
+    sent = pe.send("co-csirt")
+    await sim.rounds()
+    await pe.stop()
+    co.desk.answer(sent, "acknowledged", person="a thief")
+    await co.once()
+    await tell(bb, a_revoke(sim, "co-csirt", since=sim.world.now), "pe-csirt")
+    await bb.once()
+    await pe.start()
+    freeze(pe)
+    await pe.once()
+    assert pe.alarm_codes() == ["node.key-revoked"]
+    assert (pe.copy(sent, "co-csirt").acknowledged_at, pe.copy(sent, "co-csirt").person) == (None, "")
+
+
+async def test_mail_that_a_thief_has_receipted_is_sent_again_under_new_keys(
+    sim: Simulation, pe: Site, co: Site, bb: Site, tmp_path: Path
+) -> None:
+    """Whoever has the keys reads the mailbox, and the hub forgets what it receipts: the owner never had it."""
+    early = pe.send("co-csirt")
+    await sim.rounds()
+    await co.copy_home(tmp_path / "owner")
+    sim.world.now += HOUR_MS
+    since = sim.world.now
+    swallowed, elsewhere = pe.send("co-csirt", "bb-csirt"), pe.send("bb-csirt")
+    await sim.rounds()  # co is the thief's by now
+    assert pe.state(swallowed, "co-csirt") == "stored"
+    await log(sim, a_revoke(sim, "co-csirt", since=since))
+    await pe.once()
+    assert [pe.state(one, "co-csirt") for one in (early, swallowed)] == ["stored", "queued"]
+    assert [pe.state(one, "bb-csirt") for one in (swallowed, elsewhere)] == ["stored", "stored"]
+    assert pe.copy(swallowed, "co-csirt").code == "directory.no-prekey"  # until it has new keys
+    await pe.restart()
+    await pe.once()
+    assert pe.state(swallowed, "co-csirt") == "queued"
+
+
 async def test_status_under_a_revoked_key_is_not_believed(sim: Simulation, pe: Site, co: Site) -> None:
     """Whoever holds the key could say that a person has acknowledged."""
     sent = pe.send("co-csirt")
     await sim.rounds()
+    sim.world.now += MINUTE_MS
     await pe.stop()
     co.desk.answer(sent, "acknowledged", person="a thief")
     await co.once()

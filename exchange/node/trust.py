@@ -1,0 +1,15 @@
+"""Owns the question whether a key is believed: by the log, and by the notices that the log lacks (§9.9, §9.17)."""
+
+from __future__ import annotations
+
+from exchange.errors import Hold
+from exchange.node.directory_sync import Replica
+
+
+def counts(replica: Replica, address: str, skid: bytes, now: int) -> bool:
+    """Does what this signing key of the address signs count at `now` (UTC ms)? Not for a key the log doesn't have."""
+    try:
+        standing = replica.directory.key_standing(address, skid)
+    except Hold:
+        return False
+    return standing.counts(now) and replica.overlay.distrusted(address, skid) is None
