@@ -15,11 +15,12 @@ from exchange.directory.bodies import Body
 from exchange.directory.bodies_base import MAX_OFFICERS
 from exchange.directory.bodies_members import Revoke, Suspend, Veto
 from exchange.directory.bodies_network import HUB_CHANGE
+from exchange.directory.network import REVOKED
 from exchange.directory.onboarding import EMERGENCY_MS
 from exchange.directory.state import Directory
 from exchange.directory.statements import Statement
 from exchange.directory.succession import check_succession, read_change
-from exchange.errors import Rejected
+from exchange.errors import Hold, Rejected
 from exchange.limits import HOUR_MS
 
 NOTICES: Final = frozenset({"suspend", "revoke", "veto", HUB_CHANGE})
@@ -43,6 +44,18 @@ class Lost:
     since: int
     until: int = 0
     officers: tuple[str, ...] = ()
+
+    def says_nothing(self, directory: Directory, now: int) -> bool:
+        """Has it ended by itself at `now` (UTC ms), or does the log distrust the key at least as long by now?"""
+        if 0 < self.until <= now:
+            return True
+        if not self.skid:
+            return False
+        try:
+            standing = directory.key_standing(self.address, self.skid)
+        except Hold:
+            return False
+        return standing.state == REVOKED and 0 < standing.since <= self.since
 
     def to_json(self) -> Json:
         return {
@@ -130,9 +143,15 @@ class Overlay:
         """What the log hasn't taken in meanwhile, and what hasn't ended by itself at `now` (UTC ms)."""
         return Overlay(
             frozenset(
-                one for one in self.lost if not directory.took_effect(one.named) and not 0 < one.until <= now
+                one
+                for one in self.lost
+                if not directory.took_effect(one.named) and not one.says_nothing(directory, now)
             )
         )
+
+    def has(self, named: bytes) -> bool:
+        """Is the statement with this hash one of them?"""
+        return any(one.named == named for one in self.lost)
 
     def check_free(self, officers: Collection[str], named: bytes, now: int) -> None:
         """One of these officers has no emergency here but `named`: the log would take one of each in 24 h.

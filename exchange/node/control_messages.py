@@ -44,7 +44,7 @@ class ControlMessages:
         if isinstance(control, PartNote):
             return self._parts.prepare(sender, control)
         if isinstance(control, Notice):
-            return self._notices.prepare(control)
+            return self._notices.prepare(sender, control)
         return lambda connection: self._take(connection, sender, control)
 
     def _take(self, connection: Transaction, sender: str, control: Control) -> None:

@@ -7,6 +7,7 @@ kept, laid over the log (`Replica.overlay`), and offered to the hub. Which notic
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
@@ -16,18 +17,23 @@ from exchange.content import Notice
 from exchange.directory.bodies import Body, parse_body
 from exchange.directory.bodies_members import Revoke, Suspend, Veto
 from exchange.directory.log import Leaf
-from exchange.directory.overlay import NOTICES, Overlay, lost_by, read_notice
+from exchange.directory.overlay import NOTICES, lost_by, read_notice
 from exchange.directory.state import Outcome
 from exchange.directory.statements import Statement
 from exchange.errors import Refused, Rejected, Unavailable
-from exchange.limits import HOUR_MS
+from exchange.limits import DAY_MS, HOUR_MS
 from exchange.node import store_notices as rows
+from exchange.node.budget import spend
 from exchange.node.directory_sync import Replica
 from exchange.node.hub_api import HubApi
 from exchange.node.identity import Identity, Sources
 from exchange.node.store import Store, Transaction, number, raise_alarm, set_fact
 from exchange.node.store_figures import NOTICES_DROPPED
 
+NEW_A_DAY: Final = (
+    16  # believed from peers about one key, or one member: whoever has a key can sign without end
+)
+FAULTS_A_DAY: Final = 64  # of one peer that are verified in vain: one may cost 64 signatures
 OFFER_MS: Final = HOUR_MS  # until the hub is given a notice again that its log lacks
 HUB_CHANGE: Final = "hub-change"
 
@@ -42,6 +48,7 @@ class Notices:
         self._identity = identity
         self._replica = replica
         self._sources = sources
+        self._faults: Counter[tuple[int, str]] = Counter()  # by day and peer, of this day
 
     async def load(self) -> None:
         """Lay what is stored over the log: at the start, and when a command has stored more."""
@@ -49,7 +56,9 @@ class Notices:
             return
         kept = await self._store.db.read(rows.kept)
         lost = [one.lost for one in kept if one.lost is not None]
-        self._replica.overlay = Overlay().merge(lost).without_logged(self._replica.directory, self._now())
+        # Not from nothing: a page may have laid one more over it since the rows were read.
+        merged = self._replica.overlay.merge(lost)
+        self._replica.overlay = merged.without_logged(self._replica.directory, self._now())
 
     async def accept(self, statement: Statement) -> Body:
         """Believe a notice that was handed over, and act by it; what it says.
@@ -61,17 +70,36 @@ class Notices:
         await self.load()
         return body
 
-    def prepare(self, note: Notice) -> Step:
+    def prepare(self, sender: str, note: Notice) -> Step:
         """What a notice by a peer changes, to be run in the transaction that takes its envelope.
 
         It is judged here, not there: the log must not grow meanwhile. One that doesn't verify is counted and dropped.
         """
-        statement = Statement(note.body, note.signatures)
+        statement, now = Statement(note.body, note.signatures), self._now()
+        if self._replica.overlay.has(statement.hash(self._replica.directory.net)):
+            return _nothing
+        today = (now // DAY_MS, sender)
+        if self._faults[today] >= FAULTS_A_DAY:
+            return _count_dropped
         try:
-            body = read_notice(self._replica.directory, statement, self._now(), self._replica.overlay)
+            body = read_notice(self._replica.directory, statement, now, self._replica.overlay)
         except (Rejected, Refused) as fault:
-            return _nothing if fault.code == "directory.repeated" else _count_dropped
-        return self._taking(statement, body)
+            if fault.code == "directory.repeated":
+                return _nothing
+            self._faults = Counter({one: many for one, many in self._faults.items() if one[0] == today[0]})
+            self._faults[today] += 1
+            return _count_dropped
+        step = self._taking(statement, body)
+        lost = lost_by(self._replica.directory, statement, body, now)
+        about = f"{body.head.subject[0]}/{b64(lost.skid)}" if lost else body.head.subject[0]
+
+        def bounded(connection: Transaction) -> None:
+            if spend(connection, f"notices/{body.head.type}", about, now=now, most=NEW_A_DAY):
+                step(connection)
+            else:
+                _count_dropped(connection)
+
+        return bounded
 
     def _taking(self, statement: Statement, body: Body, heard: int | None = None) -> Step:
         directory, now = self._replica.directory, self._now()
@@ -111,8 +139,7 @@ class Notices:
                 body = parse_body(Leaf.from_bytes(leaf, directory.net).statement.body, directory.net)
                 self._act(connection, body, outcome.statement_hash, now)
         for one in rows.kept(connection):
-            ended = one.lost is not None and 0 < one.lost.until <= now
-            if ended or directory.took_effect(one.hash):
+            if directory.took_effect(one.hash) or (one.lost and one.lost.says_nothing(directory, now)):
                 rows.remove(connection, one.hash)
         self._replica.overlay = self._replica.overlay.without_logged(directory, now)
 
