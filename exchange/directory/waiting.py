@@ -15,15 +15,23 @@ from exchange.canonical import Fields, Json, h
 from exchange.directory import onboarding
 from exchange.directory.bodies import Body, parse_body
 from exchange.directory.bodies_base import Add
-from exchange.directory.bodies_contacts import ConstituencyClaim, named_by
+from exchange.directory.bodies_contacts import (
+    Confirm,
+    ConstituencyClaim,
+    ContactEnd,
+    ContactPoint,
+    RecordParts,
+    UnitKeys,
+    named_by,
+)
 from exchange.directory.bodies_members import StatusMove
-from exchange.directory.contacts import LEVELS, REPLICATED, Part
+from exchange.directory.contacts import LEVELS, NPC, REPLICATED, Part
 from exchange.directory.members import Member, Move
 from exchange.directory.network import member_of
 from exchange.directory.record_rules import bad, check_claims, write_bytes
 from exchange.directory.records import Claims
 from exchange.directory.state import Directory
-from exchange.directory.statements import Statement, read_signatures
+from exchange.directory.statements import HUB, RECOVERY, Statement, read_signatures
 from exchange.errors import Refused, Rejected
 from exchange.keys import member_digits
 from exchange.limits import SECOND_MS
@@ -204,6 +212,19 @@ def wants_member(directory: Directory, pending: Pending, handle: str) -> bool:
     if isinstance(pending.body, StatusMove) and pending.body.move is Move.ACTIVATE:
         return subject is not None and handle in subject.sponsors
     return False
+
+
+def has_say(directory: Directory, body: Body, signer: str) -> bool:
+    """May the signature of `signer` ever count for this statement? All others only make it, and the log, larger."""
+    subject = body.head.subject[0]
+    if signer in (subject, member_of(subject), HUB, RECOVERY) or signer.startswith("officer/"):
+        return True
+    if isinstance(body, ContactPoint | Confirm | ContactEnd):
+        contact = directory.contacts.get(signer)
+        return contact is not None and contact.function == NPC and not contact.ended
+    if isinstance(body, UnitKeys | RecordParts | ConstituencyClaim):
+        return False
+    return signer in directory.members
 
 
 def working_days(since: int, now: int) -> int:

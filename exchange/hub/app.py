@@ -46,6 +46,7 @@ from exchange.storage.keystore import Keystore
 
 EPOCH_BYTES: Final = 9
 ROOM_BYTES: Final = 256 * 1024 * 1024  # of requests in work, and as much of answers on their way
+OUTSIDE_BYTES: Final = 2 * 1024 * 1024  # of requests in work of one address, by callers without a token
 LINGER_SECONDS: Final = 5  # for what a refused caller still sends, so that it reads why
 BACKLOG: Final = 512
 SPARE_FILES: Final = 256  # beside connections: database, log, libraries
@@ -191,6 +192,7 @@ async def _context(
             seconds=seconds,
         ),
         bodies=Room(ROOM_BYTES, share=CALLER_BYTES),
+        outside=Room(CALLER_BYTES, share=OUTSIDE_BYTES),
         answers=Room(ROOM_BYTES, share=CALLER_BYTES),
     )
 

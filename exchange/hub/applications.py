@@ -20,6 +20,7 @@ from exchange.directory.statements import Statement
 from exchange.directory.submission import LOGGED, SignedSubmission
 from exchange.directory.waiting import check_document
 from exchange.errors import Refused, Rejected
+from exchange.hub.beside import check_signers
 from exchange.hub.log import read_back
 from exchange.hub.registrar import Registrar
 from exchange.hub.store import HubStore
@@ -194,6 +195,8 @@ class Applications:
                 except Rejected as fault:
                     raise Rejected("directory.bad-signature", f"{signer[:65]} is unknown here") from fault
                 key.verify(STATEMENT, application.statement.body, signature, code="directory.bad-signature")
+            body = parse_body(application.statement.body, registrar.net)
+            check_signers(registrar.directory, body, (signer for signer, _ in signatures))
             merged = application.statement.merged(signatures)
             merged.check_form()
             return await self._advance(replace(application, statement=merged), new=False)

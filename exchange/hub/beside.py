@@ -5,7 +5,7 @@ Owns these questions (docs/protocol.md §9.5, §9.13). Whether the statement its
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from exchange.directory.bodies import Body
 from exchange.directory.bodies_base import Prekeys
@@ -19,6 +19,7 @@ from exchange.directory.bodies_contacts import (
 from exchange.directory.contacts import MAX_PART, REPLICATED, SALT_BYTES, Part
 from exchange.directory.prekeys import PrekeyRecord
 from exchange.directory.state import Directory
+from exchange.directory.waiting import has_say
 from exchange.errors import Rejected
 from exchange.hub.store_directory import StoredRecord
 
@@ -60,6 +61,16 @@ def check_parts(
     if not named.keys() <= brought.keys() | set(here):
         raise Rejected("directory.bad-part", "a part that the statement names didn't come with it")
     return brought
+
+
+def check_signers(directory: Directory, body: Body, signers: Iterable[str]) -> None:
+    """Nobody signed whose signature can't count: 64 units of one member would crowd all others out.
+
+    Raises Rejected directory.not-own.
+    """
+    for signer in signers:
+        if not has_say(directory, body, signer):
+            raise Rejected("directory.not-own", f"{signer[:65]} has no say in this statement")
 
 
 def unnamed_by(directory: Directory, body: Body) -> frozenset[bytes]:

@@ -104,7 +104,8 @@ async def _answers(request: web.Request, handler: Handler) -> web.StreamResponse
         response = _refusal(context, request, Unavailable("internal.error"))
     finally:
         if RESERVED in request:
-            context.bodies.give_back(*request[RESERVED])
+            room, account, size = request[RESERVED]
+            room.give_back(account, size)
     if not request.content.is_eof():
         response.force_close()  # what is left of the body would be read as the next head
     if isinstance(response, web.WebSocketResponse):

@@ -17,6 +17,7 @@ from exchange import policy
 from exchange.canonical import sha256, unb64
 from exchange.errors import Rejected
 from exchange.hub.http_context import CONTEXT, Context
+from exchange.hub.http_rate import Room
 from exchange.hub.store_directory import Invited
 from exchange.invitation import TOKEN_BYTES
 from exchange.keys import PublicKeys
@@ -26,8 +27,8 @@ from exchange.receipt import HUB
 from exchange.token import EMPTY, Token, check_token
 
 OFFICER: Final = "officer/"
-# room taken for the request's body: whose, how much
-RESERVED: Final = web.RequestKey("reserved", tuple[str, int])
+# room taken for the request's body: where, whose, how much
+RESERVED: Final = web.RequestKey("reserved", tuple[Room, str, int])
 # a page that is the answer's body: who asked for it, its bytes
 PAGE: Final = web.RequestKey("page", tuple[str, bytes])
 _LOOSE_DEPTH: Final = 16  # levels of nesting in JSON that isn't signed
@@ -144,9 +145,12 @@ async def read_body(request: web.Request, caller: Caller, *, most: int) -> bytes
         raise Rejected("request.too-large", f"{length} bytes, at most {most}")
     if "Content-Encoding" in request.headers:
         raise Rejected("request.bad", "a body is sent as it is")
-    context.bodies.take(caller.account, length)
+    # Whoever has no token shares no room with others: what it sends slowly must keep no bad news out.
+    outside = caller.who is Who.STRANGER
+    room, account = (context.outside, request.remote or "") if outside else (context.bodies, caller.account)
+    room.take(account, length)
     # given back with the answer: until then the bytes are in memory
-    request[RESERVED] = (caller.account, length)
+    request[RESERVED] = (room, account, length)
     try:
         if request.headers.get("Expect", "").lower() == "100-continue":
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -165,7 +169,9 @@ async def read_body(request: web.Request, caller: Caller, *, most: int) -> bytes
     return data
 
 
-def page(request: web.Request, caller: Caller, body: bytes, *, more: bool = False) -> web.StreamResponse:
+def page(
+    request: web.Request, caller: Caller, body: bytes, *, more: bool = False, content_type: str = BINARY
+) -> web.StreamResponse:
     """An answer that may be large; its bytes count as the caller's until it has read them (http.py sends them).
 
     Raises Unavailable storage.busy when it reads too many at once.
@@ -173,7 +179,7 @@ def page(request: web.Request, caller: Caller, body: bytes, *, more: bool = Fals
     request.app[CONTEXT].answers.take(caller.account, len(body))
     request[PAGE] = (caller.account, body)
     response = web.StreamResponse(headers={MORE: "1"} if more else {})
-    response.content_type = BINARY
+    response.content_type = content_type
     response.content_length = len(body)
     return response
 

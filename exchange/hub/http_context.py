@@ -37,6 +37,7 @@ class Context:
     strangers: Rate
     statements: Rate  # of a member with all its units, or of an officer
     bodies: Room  # requests', from the first byte to the answer
+    outside: Room  # the same of callers without a token, by where they come from
     answers: Room  # pages', until the caller has read them
     stopping: bool = False
     sockets: dict[str, int] = field(default_factory=dict)  # open WebSockets by member

@@ -10,20 +10,18 @@ from aiohttp import web
 from exchange import policy
 from exchange.canonical import Fields, Json, b64, b64_text, text_b64, unb64
 from exchange.directory.contacts import LEVELS, Part
-from exchange.directory.network import member_of
 from exchange.directory.prekeys import MAX_REFS
 from exchange.directory.statements import Statement, read_signatures, signatures_json
 from exchange.directory.waiting import MAX_REASON, REJECTED, WITHDRAWN
 from exchange.errors import Rejected
-from exchange.hub.http_auth import Caller, Who, authenticate, no_body, read_json
-from exchange.hub.http_context import CONTEXT
+from exchange.hub.http_auth import Caller, Who, authenticate, no_body, page, read_json
+from exchange.hub.http_context import CONTEXT, Context
 from exchange.hub.http_mail import answer_json
+from exchange.hub.pending import NOTICES, account
 from exchange.limits import MAX_PREKEY_RECORD
 from exchange.protocol import JSON
 
 VOTERS: Final = Who.MEMBER | Who.OFFICER
-# whoever holds one of these shall be heard, also a member whose keys are in doubt
-FROM_ANYBODY: Final = frozenset({"suspend", "revoke", "veto"})
 
 
 async def post_statement(request: web.Request) -> web.Response:
@@ -32,18 +30,21 @@ async def post_statement(request: web.Request) -> web.Response:
     caller = await authenticate(request, VOTERS | Who.STRANGER, reading=True)
     value = await read_json(request, caller, ("body", "signatures"), besides=("records", "parts"))
     records, parts = _records(value.pop("records", [])), _parts(value)
-    if caller.who is Who.MEMBER:
-        context.statements.take(member_of(caller.address))
-    elif caller.who is Who.OFFICER:
-        context.statements.take(caller.address)
+    _count(context, caller)
     statement = Statement.from_json(value)
     head = context.registrar.directory.read_head(statement)
-    if caller.who is Who.STRANGER and head.type not in FROM_ANYBODY:
+    if caller.who is Who.STRANGER and head.type not in NOTICES:
         raise Rejected("auth.missing")
     if caller.who is Who.MEMBER:
         policy.check_statement_call(context.registrar.directory, caller.address, head.subject[0])
     submission = await context.pending.submit(statement, records, parts, by=caller.address)
     return answer_json(submission.to_json())
+
+
+def _count(context: Context, caller: Caller) -> None:
+    """Signatures cost time, and what they complete is in the log for ever. Raises Refused rate.too-many."""
+    if caller.who in VOTERS:
+        context.statements.take(account(caller.address))
 
 
 def _records(rows: Json) -> list[bytes]:
@@ -61,16 +62,18 @@ def _parts(value: dict[str, Json]) -> list[Part]:
     return [Part.from_json(row) for row in fields.rows("parts", 4, most=len(LEVELS))]
 
 
-async def get_pending(request: web.Request) -> web.Response:
+async def get_pending(request: web.Request) -> web.StreamResponse:
     """GET /v1/directory/pending: what lacks signatures."""
-    await no_body(request, await authenticate(request, VOTERS))
+    caller = await authenticate(request, VOTERS, reading=True)
+    await no_body(request, caller)
     rows: list[Json] = [one.to_json() for one in await request.app[CONTEXT].pending.waiting()]
-    return answer_json({"pending": rows})
+    return page(request, caller, orjson.dumps({"pending": rows}), content_type=JSON)
 
 
 async def sign_pending(request: web.Request) -> web.Response:
-    """POST /v1/directory/pending/HASH/signatures"""
-    caller = await authenticate(request, VOTERS)
+    """POST /v1/directory/pending/HASH/signatures: a suspended member has its say too, where the rules give it one."""
+    caller = await authenticate(request, VOTERS, reading=True)
+    _count(request.app[CONTEXT], caller)
     digest = unb64(request.match_info["hash"], size=32, field="hash")
     fields = Fields(await read_json(request, caller, ("signatures",)), ("signatures",), what="signatures")
     submission = await request.app[CONTEXT].pending.sign(digest, read_signatures(fields), by=caller.address)
@@ -91,7 +94,7 @@ async def post_application(request: web.Request) -> web.Response:
     return web.Response(status=202, body=orjson.dumps(submission.to_json()), content_type=JSON)
 
 
-async def get_applications(request: web.Request) -> web.Response:
+async def get_applications(request: web.Request) -> web.StreamResponse:
     """GET /v1/applications: all that wait; an invitee sees its own, also how it ended."""
     caller = await authenticate(request, VOTERS | Who.INVITED)
     await no_body(request, caller)
@@ -109,7 +112,7 @@ async def get_applications(request: web.Request) -> web.Response:
         for one in await request.app[CONTEXT].applications.all()
         if _may_see(caller, one.member, ended=bool(one.ended))
     ]
-    return answer_json({"applications": rows})
+    return page(request, caller, orjson.dumps({"applications": rows}), content_type=JSON)
 
 
 def _may_see(caller: Caller, member: str, *, ended: bool) -> bool:
@@ -132,6 +135,7 @@ async def delete_application(request: web.Request) -> web.Response:
 async def sign_application(request: web.Request) -> web.Response:
     """POST /v1/applications/MEMBER/signatures: by officers and sponsors."""
     caller = await authenticate(request, VOTERS)
+    _count(request.app[CONTEXT], caller)
     value = await read_json(request, caller, ("statement", "signatures"))
     fields = Fields(value, ("statement", "signatures"), what="signatures")
     submission = await request.app[CONTEXT].applications.sign(

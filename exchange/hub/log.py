@@ -1,13 +1,21 @@
 """The hub's own log read back from its store: what it has judged itself isn't verified again at every start.
 
-Owns how far the store is believed. A log of years would keep the hub, and each command beside it, busy for minutes.
+Owns how far the store is believed, and which leaves are urgent. A log of years would keep the hub, and each command
+beside it, busy for minutes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
+from exchange.directory.bodies_network import HUB_CHANGE
 from exchange.directory.state import Directory
+from exchange.directory.statements import Statement, parse_head
+from exchange.errors import Rejected
+
+# what takes trust from somebody: announced before all mail (docs/protocol.md §8.1)
+URGENT: Final = frozenset({"suspend", "revoke", "veto", HUB_CHANGE})
 
 # a leaf, and whether this hub judged that it took effect
 Row = tuple[bytes, bool]
@@ -26,3 +34,11 @@ def read_back(rows: Sequence[Row]) -> tuple[Directory, int]:
         unbroken = directory.apply(leaf, now=None).effective and unbroken
         known += unbroken
     return directory, known
+
+
+def type_of(statement: Statement, net: bytes) -> str:
+    """A statement's type; empty for one that can't be read."""
+    try:
+        return parse_head(statement.body, net)[0].type
+    except Rejected:
+        return ""  # the genesis, or a leaf without effect

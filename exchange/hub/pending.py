@@ -11,18 +11,23 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
+from exchange.directory.bodies import parse_body
 from exchange.directory.contacts import Part
+from exchange.directory.network import member_of
 from exchange.directory.statements import Statement
 from exchange.directory.submission import LOGGED, SignedSubmission
-from exchange.errors import Refused, Rejected
+from exchange.errors import Refused, Rejected, Unavailable
+from exchange.hub.beside import check_signers
 from exchange.hub.registrar import Registrar
 from exchange.hub.store import HubStore
 from exchange.hub.store_pending import Waiting
 from exchange.limits import DAY_MS
 
 MAX_WAITING: Final = 256
-MAX_BYTES: Final = 12 * 1024 * 1024
-MAX_OF_ONE: Final = 16  # of one submitter
+MAX_BYTES: Final = 8 * 1024 * 1024  # one answer lists them all
+MAX_OF_MEMBERS: Final = 192  # the rest is for officers
+MAX_BYTES_OF_MEMBERS: Final = 6 * 1024 * 1024
+MAX_OF_ONE: Final = 16  # of one member with its units, or one officer
 MAX_BYTES_OF_ONE: Final = 1024 * 1024
 LIFE_MS: Final = 30 * DAY_MS
 
@@ -36,6 +41,8 @@ LACKING: Final = frozenset(
         "directory.too-few-sponsors",
     }
 )
+# what takes trust from somebody: whoever brings it is heard, and it is never put off
+NOTICES: Final = frozenset({"suspend", "revoke", "veto"})
 
 
 class Pending:
@@ -97,40 +104,61 @@ class Pending:
             if registrar.read_only or registrar.directory.size == self._looked_at:
                 return
             for one in await self.waiting():
-                held = self._holding(one)
-                code = self._code(held.statement)
-                if not code:
-                    await registrar.submit(held.statement, (), held.parts)
-                elif code not in LACKING or not held.statement.signatures:
-                    await self._store.drop_pending([one.statement.hash(registrar.net)])
-                elif held != one:
-                    await self._store.put_pending(registrar.net, held)
+                await self._settle(one)
                 await asyncio.sleep(0)  # each costs a few milliseconds of signatures
             self._looked_at = registrar.directory.size
+
+    async def _settle(self, one: Waiting) -> None:
+        registrar = self._registrar
+        held = self._holding(one)
+        code = self._code(held.statement)
+        try:
+            if not code:
+                await registrar.submit(held.statement, (), held.parts)
+                return
+        except (Rejected, Refused) as fault:
+            code = fault.code  # another one came first meanwhile, say
+        if code not in LACKING or not held.statement.signatures:
+            await self._store.drop_pending([one.statement.hash(registrar.net)])
+        elif held != one:
+            await self._store.put_pending(registrar.net, held)
 
     async def _advance(
         self, one: Waiting, *, by: str, records: Sequence[bytes] = (), known: bool = False
     ) -> SignedSubmission:
         """Log it if it has all it needs, else keep it."""
-        registrar = self._registrar
+        registrar, statement = self._registrar, one.statement
         try:
-            return await registrar.submit(one.statement, records, one.parts)
+            return await registrar.submit(statement, records, one.parts)
         except Rejected as fault:
-            if fault.code not in LACKING or not by or not one.statement.signatures:
+            if fault.code not in LACKING or not by or not statement.signatures:
+                raise
+            check_signers(registrar.directory, parse_body(statement.body, registrar.net), statement.signers)
+        except Unavailable as fault:
+            if fault.code != "directory.read-only" or not self._must_not_be_lost(one, by=by, known=known):
                 raise
         if not known:
-            one = replace(one, parts=await registrar.parts_of(one.statement, one.parts))
+            parts = await registrar.parts_of(statement, one.parts)
+            one = replace(one, parts=parts, submitter=account(by or statement.signers[0]))
             await self._check_room(one)
         await self._store.put_pending(registrar.net, one)
-        return registrar.pending(one.statement.hash(registrar.net), one.until)
+        return registrar.pending(statement.hash(registrar.net), one.until)
+
+    def _must_not_be_lost(self, one: Waiting, *, by: str, known: bool) -> bool:
+        """While the hub is read-only: bad news, and what has waited here, are good by the log as far as it is here."""
+        code = self._code(one.statement)
+        if known:
+            return not code or (code in LACKING and bool(by))
+        return not code and self._registrar.directory.read_head(one.statement).type in NOTICES
 
     async def _check_room(self, one: Waiting) -> None:
         waiting = await self.waiting()
         mine = [other for other in waiting if other.submitter == one.submitter]
-        for many, most, most_bytes in (
-            (mine, MAX_OF_ONE, MAX_BYTES_OF_ONE),
-            (waiting, MAX_WAITING, MAX_BYTES),
-        ):
+        limits = [(mine, MAX_OF_ONE, MAX_BYTES_OF_ONE), (waiting, MAX_WAITING, MAX_BYTES)]
+        if not _is_officer(one.submitter):
+            of_members = [other for other in waiting if not _is_officer(other.submitter)]
+            limits.append((of_members, MAX_OF_MEMBERS, MAX_BYTES_OF_MEMBERS))
+        for many, most, most_bytes in limits:
             if len(many) >= most or sum(other.size for other in many) + one.size > most_bytes:
                 raise Refused("pending.too-many")
 
@@ -141,9 +169,11 @@ class Pending:
     def _joined(self, held: Waiting, signatures: Iterable[tuple[str, bytes]]) -> Waiting:
         """What is held with these signatures, each verified by the key that the statement's rule names.
 
-        Raises Rejected directory.bad-signature, directory.bad-statement.
+        Raises Rejected directory.bad-signature, directory.bad-statement, directory.not-own.
         """
-        fresh = tuple(signatures)
+        fresh = tuple(pair for pair in signatures if pair not in held.statement.signatures)
+        directory, body = self._registrar.directory, parse_body(held.statement.body, self._registrar.net)
+        check_signers(directory, body, (signer for signer, _ in fresh))
         for pair in fresh:
             if self._code(Statement(held.statement.body, (pair,))) == "directory.bad-signature":
                 raise Rejected("directory.bad-signature", f"{pair[0][:65]} is unknown, or didn't sign this")
@@ -168,3 +198,12 @@ class Pending:
         except Rejected as fault:
             return fault.code
         return ""
+
+
+def account(address: str) -> str:
+    """Under which name what an address brings is counted: a unit's as its member's, an officer's as its own."""
+    return address if _is_officer(address) else member_of(address)
+
+
+def _is_officer(address: str) -> bool:
+    return address.startswith("officer/")

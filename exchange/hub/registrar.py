@@ -7,7 +7,7 @@ submissions. Does not collect signatures (applications.py, pending.py) nor know 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final, Self
 
@@ -21,13 +21,14 @@ from exchange.directory.bodies_network import HUB_CHANGE, build_tick
 from exchange.directory.checkpoint import Checkpoint, SignedCheckpoint, check_consistent
 from exchange.directory.contacts import Part
 from exchange.directory.log import Leaf
+from exchange.directory.network import member_of
 from exchange.directory.state import Directory
 from exchange.directory.statements import HUB, NETWORK, Statement, parse_head
 from exchange.directory.submission import LOGGED, PENDING, SUPERSEDED, SignedSubmission, Submission
 from exchange.errors import Hold, Refused, Rejected, Unavailable
 from exchange.header import DirRef
-from exchange.hub.beside import check_parts, check_records, unnamed_by
-from exchange.hub.log import read_back
+from exchange.hub.beside import check_parts, check_records, check_signers, unnamed_by
+from exchange.hub.log import URGENT, read_back, type_of
 from exchange.hub.store import HubStore
 from exchange.hub.store_directory import Beside
 from exchange.hub.store_page import Announcement
@@ -35,9 +36,8 @@ from exchange.hub.store_parts import Numbered
 from exchange.keys import PrivateKeys
 from exchange.limits import DAY_MS, MAX_BATCH_BYTES, MAX_LEAF, PAGE_BYTES, SECOND_MS
 
+MAX_PARTS_OF_ONE: Final = 16 * 1024 * 1024  # bytes of a member's parts, its contact points' among them
 MAX_RECOVERED: Final = MAX_BATCH_BYTES  # bytes of leaves that one upload may bring back
-# what takes trust from somebody: announced before all mail (docs/protocol.md §8.1)
-URGENT: Final = frozenset({"suspend", "revoke", "veto", HUB_CHANGE})
 RECENT_MS: Final = 30 * DAY_MS  # how long such a leaf makes a run's first checkpoint an urgent one
 
 
@@ -188,8 +188,9 @@ class Registrar:
             for leaf in offered:
                 self.directory.apply(leaf, now=None)
             await self._drop_unnamed()
+            await self._store.drop_admitted(self.directory.members)
             self._note_urgent(
-                _type_of(Leaf.from_bytes(leaf, self.net).statement, self.net) for leaf in offered
+                type_of(Leaf.from_bytes(leaf, self.net).statement, self.net) for leaf in offered
             )
             self._ahead = {ahead: root for ahead, root in self._ahead.items() if ahead > size}
             await self._sign_checkpoint()
@@ -277,18 +278,20 @@ class Registrar:
         try:
             body = self.directory.judge(statement, at)
         except Rejected as fault:
-            if fault.code == "directory.stale":
+            # nothing supersedes what outruns all others: who brings that has signed nothing yet
+            if fault.code == "directory.stale" and type_of(statement, self.net) not in URGENT:
                 fault.facts["submission"] = self._superseded(statement, digest).to_json()
             raise
+        check_signers(self.directory, body, statement.signers)
         brought = check_parts(self.net, body, parts, here=self._parts)
-        if (
-            body.head.type == HUB_CHANGE
-        ):  # this hub's own end: the first leaf of its successor, not one of its own
+        if body.head.type == HUB_CHANGE:  # this hub's own end: its successor's first leaf
             raise Rejected("directory.wrong-from", "the new hub logs this, on the log up to there")
+        unnamed = unnamed_by(self.directory, body)
+        await self._check_room(body, brought, unnamed)
         beside = Beside(
             records=check_records(self.directory, body, records),
             parts=brought,
-            unnamed=unnamed_by(self.directory, body),
+            unnamed=unnamed,
             admitted=admitted,
             judged=True,
         )
@@ -313,6 +316,18 @@ class Registrar:
 
     # parts beside the log
 
+    async def _check_room(
+        self, body: Body, brought: Mapping[bytes, Part], unnamed: Collection[bytes]
+    ) -> None:
+        """Raises Refused quota.exceeded: every node keeps what a member says of itself."""
+        new = sum(len(part.body) for digest, part in brought.items() if digest not in self._parts)
+        if (
+            new
+            and new + await self._store.parts_size(member_of(body.head.subject[0]), unnamed)
+            > MAX_PARTS_OF_ONE
+        ):
+            raise Refused("quota.exceeded", f"a member's parts have at most {MAX_PARTS_OF_ONE} bytes in all")
+
     async def parts(self, after: int) -> list[Numbered]:
         """A page of what members say of themselves, after number `after`. Raises Rejected request.bad."""
         if not 0 <= after <= MAX_INT:
@@ -323,11 +338,12 @@ class Registrar:
         """What the log's state doesn't say: which parts are here, and whether trust was taken from somebody lately."""
         self._parts = await self._store.part_hashes()
         await self._drop_unnamed()
+        await self._store.drop_admitted(self.directory.members)
         since = self._at() - RECENT_MS
         for leaf in map(partial(Leaf.from_bytes, net=self.net), reversed(leaves)):
             if leaf.at < since:
                 break
-            self._note_urgent([_type_of(leaf.statement, self.net)])  # whoever connects may not have heard
+            self._note_urgent([type_of(leaf.statement, self.net)])  # whoever connects may not have heard
 
     def _note_urgent(self, types: Iterable[str]) -> None:
         """Leaves of these types are in the log: does the next checkpoint go before all mail?"""
@@ -372,13 +388,6 @@ class Registrar:
     def _at(self) -> int:
         """The hub's clock, but never before the last leaf's time."""
         return max(self._clock(), self.directory.at)
-
-
-def _type_of(statement: Statement, net: bytes) -> str:
-    try:
-        return parse_head(statement.body, net)[0].type
-    except Rejected:
-        return ""  # the genesis, or a leaf without effect
 
 
 def _may_call(directory: Directory, handle: str) -> bool:

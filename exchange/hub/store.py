@@ -198,6 +198,10 @@ class HubStore:
         """Of every part that is here."""
         return await self._db.read(part_rows.part_hashes)
 
+    async def parts_size(self, member: str, without: Collection[bytes]) -> int:
+        """Bytes of a member's parts, but for some."""
+        return await self._db.read(partial(part_rows.parts_size, member=member, without=without))
+
     async def parts_by_hash(self, hashes: Collection[bytes]) -> list[Part]:
         """Those of the parts with these hashes that are here."""
         return await self._db.read(partial(part_rows.parts_by_hash, hashes=hashes))
@@ -237,6 +241,10 @@ class HubStore:
     async def applications(self) -> list[d.Application]:
         """Every application, those that ended lately among them."""
         return await self._db.read(d.all_applications)
+
+    async def drop_admitted(self, members: Collection[str]) -> None:
+        """Forget the applications of those who are members (store_directory.drop_admitted)."""
+        await self._db.write(partial(d.drop_admitted, members=members))
 
     def applications_sync(self) -> list[d.Application]:
         """`applications` for commands."""

@@ -210,6 +210,13 @@ def put_application(connection: Connection, application: Application) -> None:
     connection.execute(statement.on_conflict_do_update(index_elements=["member"], set_=changes), row)
 
 
+def drop_admitted(connection: Connection, members: Collection[str]) -> None:
+    """Forget the applications of those who are members: a copy from before they were admitted has them still."""
+    there = set(connection.execute(select(applications.c.member)).scalars())
+    for member in there.intersection(members):
+        connection.execute(delete(applications).where(applications.c.member == member))
+
+
 def all_applications(connection: Connection) -> list[Application]:
     """Every application, by handle, those that ended lately among them."""
     return [

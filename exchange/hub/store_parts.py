@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, delete, func, select
+from sqlalchemy import Connection, bindparam, delete, func, or_, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from exchange.directory.contacts import Part
@@ -54,6 +54,15 @@ def drop_parts(connection: Connection, hashes: Collection[bytes]) -> None:
 def part_hashes(connection: Connection) -> set[bytes]:
     """Of every part that is here."""
     return set(connection.execute(select(parts.c.hash)).scalars())
+
+
+def parts_size(connection: Connection, member: str, without: Collection[bytes]) -> int:
+    """Bytes of the parts of a member and its addresses, but for those with the hashes `without`."""
+    own = or_(parts.c.address == member, parts.c.address.startswith(f"{member}/", autoescape=True))
+    size = select(func.coalesce(func.sum(func.length(parts.c.body)), 0)).where(
+        own, parts.c.hash.not_in(without)
+    )
+    return int(connection.execute(size).scalar_one())
 
 
 def parts_by_hash(connection: Connection, hashes: Collection[bytes]) -> list[Part]:

@@ -12,6 +12,9 @@ import orjson
 import pytest
 
 from exchange.canonical import b64, framed
+from exchange.limits import MAX_JSON_REQUEST
+from exchange.protocol import STATEMENTS
+from tests.hub.statements import ALBA, suspension
 from tests.hub_server import Hub, running_hub
 from tests.hub_services import sealed
 from tests.worlds import World
@@ -101,9 +104,11 @@ def head(hub: Hub, body: bytes, *, length: object, path: str = "/v1/envelopes", 
     ).encode()
 
 
-async def answer_to(hub: Hub, data: bytes) -> tuple[int, str]:
+async def answer_to(
+    hub: Hub, data: bytes, *, over: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+) -> tuple[int, str]:
     """Status and code of what comes back on a bare connection."""
-    reader, writer = await hub.connect()
+    reader, writer = over or await hub.connect()
     writer.write(data)
     async with asyncio.timeout(PATIENCE):
         start = await reader.readuntil(b"\r\n\r\n")
@@ -113,6 +118,33 @@ async def answer_to(hub: Hub, data: bytes) -> tuple[int, str]:
     writer.close()
     code = orjson.loads(body)["code"] if b"problem" in fields[b"Content-Type"] else ""
     return status, code
+
+
+def by_nobody(body: bytes, *, length: int | None = None, extra: str = "") -> bytes:
+    """A statement that a stranger brings."""
+    size = len(body) if length is None else length
+    return f"POST {STATEMENTS} HTTP/1.1\r\nHost: hub\r\nContent-Length: {size}\r\n{extra}\r\n".encode() + body
+
+
+async def test_slow_strangers_keep_no_bad_news_out(world: World, tmp_path: Path) -> None:
+    """Each address without a token has room for two large bodies; members have room of their own."""
+    notice = orjson.dumps(suspension(world, "co-csirt", ALBA).to_json())
+    async with running_hub(world, tmp_path / "hub") as hub:
+        slow = []
+        for _ in range(2):
+            reader, writer = await hub.connect()
+            writer.write(by_nobody(b"", length=MAX_JSON_REQUEST, extra="Expect: 100-continue\r\n"))
+            async with asyncio.timeout(PATIENCE):
+                assert b" 100 " in await reader.readuntil(b"\r\n\r\n")
+            slow.append(writer)
+        assert await answer_to(hub, by_nobody(notice)) == (503, "storage.busy")
+        await still_answers(hub)
+        elsewhere = await asyncio.open_connection(
+            "127.0.0.1", hub.port, ssl=hub.context, local_addr=("127.0.0.2", 0)
+        )
+        assert await answer_to(hub, by_nobody(notice), over=elsewhere) == (200, "")
+        for writer in slow:
+            writer.close()
 
 
 async def test_body_cut_off_is_no_fault_of_the_hub(world: World, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from exchange.directory.bodies_contacts import build_contact, build_contact_end
@@ -10,6 +11,7 @@ from exchange.directory.members import Move
 from exchange.directory.statements import Statement
 from exchange.directory.submission import LOGGED
 from exchange.hub.store import HubStore
+from exchange.hub.store_directory import Application
 from exchange.limits import DAY_MS
 from tests.hub.statements import ALBA, BRUNO, PAPER, a_part, code_of, record, send, status
 from tests.hub_services import services, write_log
@@ -126,6 +128,20 @@ async def test_owner_gives_a_restored_hub_its_parts_back(world: World, tmp_path:
         assert await hub.registrar.parts(0) == []
         assert (await send(hub, made, [part], by="pe-csirt")).outcome == LOGGED
         assert [one.part for one in await hub.registrar.parts(0)] == [part]
+
+
+async def test_start_erases_the_application_of_who_is_a_member_by_now(world: World, tmp_path: Path) -> None:
+    made = signed(world.add_body("uy-csirt"), "uy-csirt")
+    late = Application(
+        "uy-csirt", made, world.now, world.now + DAY_MS, document=PHONE.encode(), salt=bytes(16)
+    )
+    store = HubStore.open(tmp_path)
+    write_log(store, world)
+    await store.put_application(replace(late, member="pe-csirt"))  # as an old copy of the hub has it
+    await store.put_application(late)
+    await store.close()
+    async with services(world, tmp_path) as hub:
+        assert [one.member for one in await hub.applications.waiting()] == ["uy-csirt"]
 
 
 async def test_start_erases_what_the_log_does_not_name(world: World, tmp_path: Path) -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from exchange.canonical import b64
 from tests.simulator import Simulation, Site, simulation
+from tests.worlds import ORIGIN
 
 
 @pytest.fixture
@@ -29,3 +31,11 @@ def co(sim: Simulation) -> Site:
 @pytest.fixture
 def bb(sim: Simulation) -> Site:
     return sim.sites["bb-csirt"]
+
+
+@pytest.fixture
+def host(sim: Simulation, pe: Site) -> Site:
+    """pe's node, with the settings that `join` writes."""
+    lines = {"member": "pe-csirt", "hub": ORIGIN, "net": b64(sim.world.net)}
+    (pe.home / "config.toml").write_text("".join(f'{name} = "{text}"\n' for name, text in lines.items()))
+    return pe

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import orjson
 import pytest
 
-from exchange.canonical import ZERO32, b64
+from exchange.canonical import ZERO32
 from exchange.directory.bodies_contacts import PERSON, UNIT, build_unit
 from exchange.directory.statements import Statement
 from exchange.envelope import HeldPrekey, open_
@@ -19,82 +18,16 @@ from exchange.keys import PREKEY_SECRET_BYTES, PrekeySecret
 from exchange.limits import DAY_MS
 from exchange.message import Urgency
 from exchange.node import units
-from exchange.node.app import build
 from exchange.node.home import Paths, open_home
-from exchange.node.units import Draft
-from exchange.protocol import ITEM_DELIVERY, Item
 from exchange.storage.files import HomeLock
 from exchange.storage.keystore import Keystore
-from exchange.storage.unlock import Unlock, create_key_file
-from tests.contact_points import BOTH
+from exchange.storage.unlock import Unlock
+from tests.node.unit_homes import UnitSite, key_of, made, published
 from tests.simulated_hub import SimulatedHub
 from tests.simulator import Simulation, Site
-from tests.worlds import ORIGIN, keys, signed
+from tests.worlds import keys
 
 CANARY = "Kanarienvogel-7731"
-
-
-@dataclass
-class UnitSite(Site):
-    """A unit's node on the home that `units.make` made, opened with the key of its reader."""
-
-    key: Path = field(default_factory=Path)
-    caught: list[bytes] = field(default_factory=list)  # the deliveries that came
-
-    async def start(self) -> None:
-        home = open_home(self.home, Unlock.key_file(self.key))
-        store = home.open_store(owner=True)
-        self.hub.wire.touch = self._catch
-        self.node = build(
-            store=store,
-            keystore=home.keystore,
-            prekeys=home.prekeys,
-            identity=home.identity(),
-            hub=self.hub,
-            sources=self.sources(),
-        )
-        await self.node.load()
-
-    def _catch(self, item: Item) -> Item:
-        if item.type == ITEM_DELIVERY:
-            self.caught.append(item.payload)
-        return item
-
-
-@pytest.fixture
-def host(sim: Simulation, pe: Site) -> Site:
-    """pe's node, with the settings that `join` writes."""
-    lines = {"member": "pe-csirt", "hub": ORIGIN, "net": b64(sim.world.net)}
-    (pe.home / "config.toml").write_text("".join(f'{name} = "{text}"\n' for name, text in lines.items()))
-    return pe
-
-
-def made(host: Site, handle: str, kind: str = UNIT) -> Draft:
-    """The unit's reader makes its home, under a key of theirs that lies elsewhere."""
-    return units.make(host.home, handle, kind, Unlock.key_file(key_of(host, handle)), host.up.sources)
-
-
-def key_of(host: Site, handle: str) -> Path:
-    path = host.home.parent / f"{handle}.key"
-    if not path.exists():
-        create_key_file(path)
-    return path
-
-
-async def published(sim: Simulation, host: Site, handle: str, kind: str = UNIT) -> UnitSite:
-    """A unit whose member has signed for it, its own node running, its prekeys known to everybody."""
-    draft = made(host, handle, kind)
-    submission = await units.publish(
-        host.up.identity, host.up.store, host.up.replica, host.hub, draft, now=sim.world.now
-    )
-    assert submission.outcome == "logged"
-    home = Paths(host.home).unit(handle).root
-    hub = SimulatedHub(sim, draft.address)
-    site = UnitSite(sim, draft.address, home, hub, key=key_of(host, handle))
-    sim.sites[draft.address] = site
-    await site.start()
-    await sim.rounds(2)
-    return site
 
 
 async def test_unit_is_written_to_and_answers_like_a_member(sim: Simulation, host: Site, co: Site) -> None:
@@ -268,102 +201,6 @@ async def test_other_keys_for_a_published_unit_are_refused(sim: Simulation, host
         await units.publish(
             host.up.identity, host.up.store, host.up.replica, host.hub, draft, now=sim.world.now
         )
-
-
-async def rekeyed(sim: Simulation, host: Site, unit: UnitSite) -> Draft:
-    """The unit's reader makes new keys with its server stopped, and the host's administrator hands the draft in."""
-    draft = await units.rekey(open_home(unit.home, Unlock.key_file(unit.key)), host.up.sources)
-    submission = await units.publish(
-        host.up.identity, host.up.store, host.up.replica, host.hub, draft, now=sim.world.now
-    )
-    assert submission.outcome == "pending"
-    return draft
-
-
-async def officers_sign(sim: Simulation, draft: Draft) -> None:
-    pending, digest = sim.running_hub.pending, draft.statement.hash(sim.world.net)
-    body = draft.statement.body
-    answer = await pending.sign(digest, signed(body, *BOTH).signatures, by=BOTH[0])
-    outcome = answer.verify(sim.world.net, sim.world.hub_keys.public.signing, statement=digest).outcome
-    assert outcome == "logged"
-
-
-async def test_unit_gets_new_keys_from_the_officers_and_mail_goes_on(
-    sim: Simulation, host: Site, co: Site
-) -> None:
-    tracing = await published(sim, host, "tracing")
-    waits = co.send("pe-csirt/tracing")  # sealed to the old prekeys, and fetched under the new keys
-    await co.once()
-    old = tracing.up.identity.skid
-    listed = {ref.kid for ref in host.up.replica.directory.prekeys(tracing.member)}
-    await tracing.stop()
-    draft = await rekeyed(sim, host, tracing)
-    await tracing.start()
-    await sim.rounds()
-    assert tracing.up.identity.skid == old  # nobody but the reader has signed
-    await officers_sign(sim, draft)
-    await sim.rounds(3)
-    unit = host.up.replica.directory.units[tracing.member]
-    assert tracing.up.identity.keys.public == unit.keys != keys(tracing.member).public
-    assert tracing.up.identity.skid != old
-    fresh = {ref.kid for ref in host.up.replica.directory.prekeys(tracing.member)}
-    assert fresh
-    assert fresh.isdisjoint(listed)  # whoever had the home before opens nothing that is sealed from now on
-    after, back = co.send("pe-csirt/tracing"), tracing.send("co-csirt")
-    await sim.rounds(3)
-    assert (tracing.received(), co.received()) == ([waits, after], [back])
-    assert (co.state(waits, tracing.member), co.state(after, tracing.member)) == ("stored", "stored")
-    assert host.alarm_codes() == tracing.alarm_codes() == co.alarm_codes() == []
-    await tracing.restart()
-    assert tracing.up.identity.keys.public == unit.keys
-
-
-async def test_unit_that_was_off_when_its_new_keys_were_logged_finds_them(
-    sim: Simulation, host: Site, co: Site
-) -> None:
-    tracing = await published(sim, host, "tracing")
-    await tracing.stop()
-    draft = await rekeyed(sim, host, tracing)
-    again = await units.rekey(open_home(tracing.home, Unlock.key_file(tracing.key)), host.up.sources)
-    assert again.digits == draft.digits
-    await officers_sign(sim, draft)
-    await host.once()
-    known = sim.running_hub.registrar.directory.units[tracing.member].keys
-
-    def only_the_keys_in_the_log(_name: str, _value: object) -> None:
-        """What the hub does with tokens: the simulation has none."""
-        if tracing.up.identity.keys.public != known:
-            raise Refused("auth.bad-signature")
-
-    tracing.hub.wire.before = only_the_keys_in_the_log
-    await tracing.start()
-    await sim.rounds(3)
-    sent = co.send(tracing.member)
-    await sim.rounds(3)
-    assert tracing.received() == [sent]
-    assert tracing.alarm_codes() == []
-
-
-async def test_new_keys_that_no_officer_signs_lapse(sim: Simulation, host: Site) -> None:
-    tracing = await published(sim, host, "tracing")
-    with HomeLock(tracing.home / "lock"), pytest.raises(Refused, match=r"home\.locked"):
-        await units.rekey(open_home(tracing.home, Unlock.key_file(tracing.key)), host.up.sources)
-    old = tracing.up.identity.skid
-    await tracing.stop()
-    first = await rekeyed(sim, host, tracing)
-    sim.world.now += units.DRAFT_LIFE_MS + 2 * DAY_MS
-    await tracing.start()
-    await sim.rounds(2)
-    assert tracing.up.identity.skid == old
-    await tracing.stop()
-    assert (await rekeyed(sim, host, tracing)).digits != first.digits
-
-
-async def test_unit_that_nobody_has_published_makes_no_second_keys(host: Site) -> None:
-    made(host, "tracing")
-    home = open_home(Paths(host.home).unit("tracing").root, Unlock.key_file(key_of(host, "tracing")))
-    with pytest.raises(Refused, match=r"directory\.unknown-member"):
-        await units.rekey(home, host.up.sources)
 
 
 async def test_unit_nobody_has_published_gets_nothing(sim: Simulation, host: Site) -> None:
