@@ -95,7 +95,7 @@ async def test_log_that_comes_before_the_hubs_answer_has_swapped_the_keys_alread
         await pe.up.own_keys.settle()
         return answer
 
-    pe.hub.post_statement = slow  # type: ignore[method-assign]
+    pe.hub.post_statement = slow  # type: ignore[method-assign]  # a line on which the answer comes late
     submission = await pe.up.own_keys.rotate(pe.hub, seed("next/pe-csirt"), AFTER)
     assert submission.outcome == LOGGED
     assert names(pe) == [SEED, NEXT]
