@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
-from exchange.cli.output import safe
+from exchange.cli.output import safe, utc
 from exchange.errors import Refused
 
 if TYPE_CHECKING:
@@ -51,8 +51,31 @@ def resolved(call: Call, home: Opened, typed: Sequence[str], *, cross_community:
             targets.append(target)
         else:
             addressing.check_unit(home.directory, one)
+            _note_ended(call, home, one)
             targets.append(Target(one, one))
     return targets
+
+
+def _note_ended(call: Call, home: Opened, address: str) -> None:
+    """That the contact point of a unit has ended: its keys still stand, and somebody may read there or not."""
+    contact = home.directory.contacts.get(address)
+    if contact is not None and contact.ended:
+        call.out.note(
+            f"{address} ended as a contact point on {utc(contact.ended)}; sealed to its keys all the same"
+        )
+
+
+def note_unsealed(call: Call, home: Opened, addresses: Sequence[str]) -> None:
+    """Whom nothing can be sealed to now, for want of a key that counts: the message waits here."""
+    from exchange.cli.command import now_ms
+
+    for address in addresses:
+        try:
+            home.directory.prekey_for(address, now_ms())
+        except Refused:
+            call.out.warn(
+                f"{address} has no key that can be sealed to now; its copy waits here until it has one"
+            )
 
 
 def audience_of(targets: Sequence[Target]) -> str | None:

@@ -132,7 +132,7 @@ def compose(
             raise Refused("record.bad-field", f"{given.file}: its members are {', '.join(FORMS)}")
         levels |= {level: dict(_object(level, value)) for level, value in said.items()}
     members, holders = levels["members"], levels["holders"]
-    _lay_over(members, holders, given.flags, given.language)
+    _lay_over(members, holders, given.flags, given.language or _first_language(members, given.flags))
     set_fields(levels, FORMS, given.flags.settings)
     held = {folded(each["name"]): each["handle"] for each in before.get("members", {}).get("persons", [])}
     handles = _name_persons(members, {**held, **known}, new_handle)
@@ -174,6 +174,13 @@ def _object(level: str, value: Json) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise Refused("record.bad-field", f"{level}: an object")
     return value
+
+
+def _first_language(members: dict[str, Any], flags: Flags) -> str:
+    """What a text is taken to be in, where nobody says: the first language that the contact point works in."""
+    said = [_spoken(each) for each in flags.languages] or members.get("languages")
+    first = said[0] if isinstance(said, list) and said else {}
+    return str(first.get("lang", "en")) if isinstance(first, dict) else "en"
 
 
 def _lay_over(members: dict[str, Any], holders: dict[str, Any], flags: Flags, language: str) -> None:

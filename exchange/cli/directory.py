@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from exchange.cli.directory_book import Speaker
     from exchange.directory.book import ContactEntry, MemberEntry
     from exchange.directory.members import Member
+    from exchange.directory.records import Person, Reach
     from exchange.directory.state import Directory
 
 _RESTRICTED: Final = ("holders", "owner")
@@ -72,7 +73,7 @@ def show(
     ]
     lines = [
         *pairs(_member_facts(row, home, speaker)),
-        *(table(("contact", "function", "standing", "phones"), cells) if cells else []),
+        *(table(speaker.head("contact", "function", "standing", "phones"), cells) if cells else []),
     ]
     log_reads(view, contacts, _RESTRICTED)
     cards = [view.book.card(each.address, READS_ALL) for each in contacts]
@@ -90,6 +91,7 @@ def _member_facts(row: dict[str, Any], home: MemberEntry, speaker: Speaker) -> l
         ("status", row["status"]),
         ("since", utc(row["since"])),
         ("digits", row["digits"]),
+        ("key", _key_fact(row)),
         ("can be sealed to until", utc(row["prekeys_until"])),
     ]
     if public:
@@ -111,29 +113,36 @@ def _member_facts(row: dict[str, Any], home: MemberEntry, speaker: Speaker) -> l
     return facts
 
 
+def _key_fact(row: dict[str, Any]) -> str:
+    """That the key can't be trusted any more, since when; else empty."""
+    if not row["revoked_at"]:
+        return ""
+    return f"REVOKED {utc(row['revoked_at'])}: nothing is sealed to it, and what it signs counts no more"
+
+
 def _contact_facts(entry: ContactEntry, speaker: Speaker) -> list[tuple[str, str]]:
     contact, record, holders = entry.contact, entry.record, entry.holders
     standing = speaker.standing("ended" if entry.ended else entry.standing)
     facts = [
-        ("contact", entry.address),
-        ("function", f"{contact.function}: {speaker.function(contact.function)}"),
-        ("country", entry.country),
-        ("community", speaker.community(contact.community)),
+        (speaker.label("contact"), entry.address),
+        (speaker.label("function"), f"{contact.function}: {speaker.function(contact.function)}"),
+        (speaker.label("country"), entry.country),
+        (speaker.label("community"), speaker.community(contact.community)),
         (speaker.label("topics"), speaker.topics(contact.topics)),
-        ("instruments", ", ".join(contact.instruments)),
-        (speaker.label("standing"), f"{standing}, {utc(contact.validated)}"),
+        (speaker.label("instruments"), ", ".join(contact.instruments)),
+        (speaker.label("standing"), f"{standing}, {utc(contact.ended or contact.validated)}"),
+        (speaker.label("since"), utc(contact.since) if entry.ended else ""),
         (speaker.label("last-test"), speaker.test(entry)),
-        ("keys", speaker.label("own-keys") if entry.own_keys else ""),
+        (speaker.label("keys"), speaker.label("own-keys") if entry.own_keys else ""),
         (speaker.label("phones"), speaker.phones(entry)),
         (speaker.label("hours"), speaker.hours(entry.hours)),
         (speaker.label("languages"), speaker.languages(entry)),
     ]
     if record:
-        people = (
-            f"{each.name} ({', '.join(filter(None, (each.position, each.role)))})" for each in record.persons
-        )
+        reach = holders.persons if holders else {}
+        people = (_person(each, reach.get(each.handle), speaker) for each in record.persons)
         facts += [
-            ("role", speaker.text(record.role_name)),
+            (speaker.label("role"), speaker.text(record.role_name)),
             (speaker.label("e-mail"), record.email_role or ""),
             (speaker.label("persons"), one_line("; ".join(people), 400)),
         ]
@@ -142,10 +151,18 @@ def _contact_facts(entry: ContactEntry, speaker: Speaker) -> list[tuple[str, str
     return facts
 
 
+def _person(person: Person, reach: Reach | None, speaker: Speaker) -> str:
+    """`Ana Quispe (Head of duty, deputy) +51955501000`; numbers only where this node holds them."""
+    what = [person.position, speaker.label(person.role)]
+    numbers = (reach.phone_mobile, reach.email) if reach else ()
+    return " ".join([f"{person.name} ({', '.join(filter(None, what))})", *filter(None, numbers)])
+
+
 def _row(directory: Directory, member: Member) -> dict[str, Any]:
     from exchange.keys import member_digits
 
     refs = directory.prekeys(member.handle)
+    key = directory.key_standing(member.handle, member.keys.signing.skid(directory.net))
     return {
         "member": member.handle,
         "country": member.country,
@@ -154,4 +171,5 @@ def _row(directory: Directory, member: Member) -> dict[str, Any]:
         "since": member.since,
         "digits": member_digits(directory.net, member.handle, member.keys),
         "prekeys_until": max((ref.until for ref in refs), default=None),
+        "revoked_at": key.at if key.state == "revoked" else 0,
     }

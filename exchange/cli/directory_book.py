@@ -86,6 +86,10 @@ class Speaker:
         """A label of ours."""
         return say(LABELS, code, self.language, **facts)
 
+    def head(self, *codes: str) -> list[str]:
+        """The heads of a table's columns."""
+        return [self.label(code) for code in codes]
+
     def function(self, word: str) -> str:
         return say(words.FUNCTIONS, word, self.language)
 

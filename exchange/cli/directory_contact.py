@@ -74,7 +74,10 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="FIELD=VALUE", help="Any field of docs/directory.md; empty takes it away."),
 ]
-TextOption = Annotated[str, typer.Option("--text-language", help="Language of --role, --office, --urgent.")]
+TextOption = Annotated[
+    str,
+    typer.Option("--text-language", help="Language of --role, --office, --urgent; else the contact's first."),
+]
 
 
 def register(group: typer.Typer) -> None:
@@ -114,7 +117,7 @@ def add(
     mobile: MobilesOption = None,
     escalate: EscalateOption = None,
     setting: SetOption = None,
-    text_language: TextOption = "es",
+    text_language: TextOption = "",
     template: Annotated[bool, typer.Option("--template", help="Print a file to fill in.")] = False,
 ) -> None:
     """State a new contact point. With --as it is the unit's own: mail for it is sealed to the unit alone."""
@@ -180,7 +183,7 @@ def edit(
     mobile: MobilesOption = None,
     escalate: EscalateOption = None,
     setting: SetOption = None,
-    text_language: TextOption = "es",
+    text_language: TextOption = "",
 ) -> None:
     """Change a contact point. Function, community, topics and instruments need who nominates; the rest is its own."""
     from exchange.cli.contact_form import Flags, Given
@@ -259,7 +262,7 @@ def list_(call: Call, *, lang: LangOption = None) -> None:
         )
         for row in rows
     ]
-    head = ("contact", "function", "topics", "standing", "confirm by", "nominated by")
+    head = speaker.head("contact", "function", "topics", "standing", "confirm-by", "nominated-by")
     tell(call, view, speaker, {"contacts": rows}, table(head, cells) if cells else ["none yet"])
 
 

@@ -87,11 +87,12 @@ async def _record(call: Call, register: Register, file: Path | None, settings: l
     now = {"public": plain(public), "members": plain(shared)}
     found = [one for level in FORMS for one in changes(level, before[level], now[level])]
     if not found:
-        next_step = "exchange directory record --set FIELD=VALUE, or --template" if file is None else ""
-        lines = change_lines([one for level in FORMS for one in changes(level, {}, before[level])])
+        shown = file is None and not settings
+        next_step = "exchange directory record --set FIELD=VALUE, or --template" if shown else ""
+        said = [one for level in FORMS for one in changes(level, {}, before[level])] if shown else []
         call.out.result(
             {"outcome": "unchanged", "record": before, "changes": []},
-            [*lines, "nothing to change"],
+            [line.removeprefix("+ ") for line in change_lines(said)] or ["nothing to change"],
             next_step=next_step,
         )
         return []

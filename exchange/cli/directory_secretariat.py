@@ -51,10 +51,7 @@ def standing(call: Call, lang: LangOption = None) -> None:
         (one.member, one.country or "-", str(one.total), f"{one.percent} %", *_counts(one)) for one in found
     ]
     head = (
-        "member",
-        "country",
-        "contacts",
-        "in time",
+        *speaker.head("member", "country", "contacts", "in-time"),
         *(speaker.standing(word) for word in ("due", "overdue", "lapsed")),
     )
     lines = table(head, cells) if cells else ["no members yet"]

@@ -125,7 +125,11 @@ def import_table(call: Call, file: Path, data: bytes, wish: Wish) -> None:
     if not wish.apply:
         plan = _plan(view.book, identity, parts, table, wish)
         then = f"exchange directory import {file} --apply" if plan.steps else ""
-        call.out.result({"file": str(file), **plan.to_json(), "submitted": []}, _lines(plan), next_step=then)
+        call.out.result(
+            {"file": str(file), **plan.to_json(), "submitted": []},
+            _lines(plan) + ([] if plan.steps else ["nothing to change"]),
+            next_step=then,
+        )
         return
     run(call, lambda register: _apply(call, register, file, table, wish))
 
@@ -251,7 +255,7 @@ def _lines(plan: Plan) -> list[str]:
         lines.append(f"columns nobody knows: {one_line(', '.join(plan.ignored), 200)}")
     if plan.unchanged:
         lines.append(f"unchanged: {len(plan.unchanged)}")
-    return lines if plan.steps else [*lines, "nothing to change"]
+    return lines
 
 
 # -- export ----------------------------------------------------------------------------------------------------------

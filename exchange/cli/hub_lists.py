@@ -109,7 +109,7 @@ def _next(member: Member) -> Iterator[str]:
     handle, suspension = member.handle, member.suspension
     if suspension is not None and suspension.confirm_by:
         until = utc(suspension.confirm_by)
-        yield f"another officer, before {until}, or its suspension is void: exchange officer approve {handle}"
+        yield f"another officer, before {until}, or its suspension is void: exchange officer confirm {handle}"
     elif member.status.value in _NEXT:
         yield _NEXT[member.status.value].format(handle=handle)
     if suspension is not None:

@@ -14,6 +14,8 @@ from exchange.cli.command import Call, command
 from exchange.cli.output import table, utc
 from exchange.errors import Refused
 
+_NOT_KNOWN = "auth.unknown-issuer"  # what the hub says to a node whose key doesn't count
+
 
 def register(group: typer.Typer) -> None:
     """Add the verbs to the group."""
@@ -109,6 +111,11 @@ def status(call: Call) -> None:
     then = next_of(value["onboarding"], value["member"])
     if not value["member_since"]:
         next_step = then or "wait for sponsors and officers; the server notices by itself"
+    elif value["problem"] == _NOT_KNOWN:
+        next_step = (
+            "the hub takes this node's key no longer; ask an officer. If it was revoked: make a new home, then "
+            "exchange node join --recover FILE, with an invitation from the hub's administrator"
+        )
     elif not value["anchor_confirmed"]:
         next_step = (
             "hear the network's digits from an officer or sponsor, then: exchange node confirm-anchor DIGITS"

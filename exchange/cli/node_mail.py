@@ -117,8 +117,20 @@ def show(call: Call, message: MessageId) -> None:
                 value |= {"id": one.message_id, "kind": one.type}
             values.append(value)
         wake(call, home.home)
-    short = values[-1]["id"][:SHORT]
-    call.out.result({"messages": values}, lines, next_step=f"exchange node ack {short} --person NAME")
+        secretariat = home.directory.policy.secretariat
+    call.out.result({"messages": values}, lines, next_step=_answer(values[-1], secretariat))
+
+
+def _answer(value: dict[str, Any], secretariat: str) -> str:
+    """What its reader does next."""
+    short = value["id"][:SHORT]
+    if value["kind"] == "counterpart-request":
+        if value["from"] != secretariat:
+            return "exchange directory requests"
+        return f"exchange directory accept {short}, or exchange directory decline {short} --reason TEXT"
+    if value["kind"] == "contact-verification" and value["validate_by"]:
+        return "exchange directory contact confirm"
+    return f"exchange node ack {short} --person NAME"
 
 
 def report(call: Call, message: MessageId) -> None:

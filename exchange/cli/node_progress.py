@@ -38,6 +38,8 @@ def progress(home: Opened, server: Json | None) -> dict[str, Any]:
         "provisional": member is not None and is_provisional(member),
         "sponsors": list(member.sponsors) if member else [],
         "rotated": bool(member and member.rotations),
+        "ground": member.suspension.ground if member and member.suspension else "",
+        "until": _until(member) if member else 0,
         "waiting": {},
         "wanted": [],
     }
@@ -69,13 +71,29 @@ def progress_lines(value: dict[str, Any]) -> list[str]:
             "  [?] stop your node for 24 h while a sponsor sends, then serve again",
         ]
     elif value["status"]:
-        lines.append(f"standing: {value['status']}")
+        lines.append(f"standing: {value['status']}{_why(value)}")
     lines += [
         f"{one['about']} waits for your signature ({one['what']}) for {age(one['since'], now)}: {one['command']}"
         + (f"; {late}" if (late := reminder(one["since"], now)) else "")
         for one in value["wanted"]
     ]
     return lines
+
+
+def _until(member: Member) -> int:
+    """When a suspension or a notice ends, UTC ms; 0 where there is none."""
+    return member.suspension.until if member.suspension else member.until
+
+
+def _why(value: dict[str, Any]) -> str:
+    """Until when it stands so, why, and what that means for this node."""
+    until = f" until {utc(value['until'])}" if value["until"] else ""
+    if not value["ground"]:
+        return until
+    return (
+        f"{until}, ground: {one_line(value['ground'])}; nothing goes out and only TLP:CLEAR is sent here; "
+        "what has come stays readable; ask an officer"
+    )
 
 
 def next_of(value: dict[str, Any], me: str) -> str:

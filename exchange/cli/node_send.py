@@ -90,7 +90,7 @@ def send(
     first_seen: Annotated[str | None, Text(help="Incident: when it began.")] = None,
 ) -> None:
     """Send a message. Done once it is safely in the outbox; --wait waits until everybody has it."""
-    from exchange.cli.addressees import audience_of, resolved
+    from exchange.cli.addressees import audience_of, note_unsealed, resolved
     from exchange.cli.compose import Flags, read_files
     from exchange.cli.node_home import opened, wake
     from exchange.directory.addressing import is_person
@@ -126,6 +126,7 @@ def send(
         flags = replace(flags, audience_function=audience_of(targets))
         read = read_files(file or [], to_persons=all(is_person(home.directory, one) for one in recipients))
         composed = _composed(call, home, flags, read, recipients)
+        note_unsealed(call, home, recipients)
         submit(home, composed, recipients, separate=separate)
         if wait is None:
             wake(call, home.home)

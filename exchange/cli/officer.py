@@ -14,12 +14,13 @@ import typer
 
 from exchange.cli.command import Call, command, now_ms
 from exchange.cli.officer_signing import Document, Heard, Member, opened, sign_pending
-from exchange.cli.output import one_line, pairs, safe, table
+from exchange.cli.output import one_line, pairs, safe, table, utc
 from exchange.errors import Refused
 
 if TYPE_CHECKING:
     from exchange.cli.officer_home import OfficerHome
     from exchange.cli.officer_view import View
+    from exchange.directory.state import Directory
     from exchange.directory.waiting import Application
 
 
@@ -66,7 +67,7 @@ def applications(call: Call) -> None:
 
     home, now = opened(call), now_ms()
 
-    async def fetch() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    async def fetch() -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
         async with viewing(home) as view:
             named = view.directory.policy.agreement
             return (
@@ -78,11 +79,13 @@ def applications(call: Call) -> None:
                     pending_value(one, view.lack(one.statement), view.directory.net)
                     for one in await view.pending()
                 ],
+                _unconfirmed(view.directory),
             )
 
-    wanting, pending = asyncio.run(fetch())
+    wanting, pending, unconfirmed = asyncio.run(fetch())
     rows = [("add", row["member"], row, f"verify {row['member']}") for row in wanting]
     rows += [(row["what"], row["about"], row, f"sign {row['id']}") for row in pending]
+    rows[:0] = [("confirm", row["member"], row, f"confirm {row['member']}") for row in unconfirmed]
     mine = [then for _, _, row, then in rows if home.officer.address not in row["signed_by"]]
     cells = [
         (
@@ -98,14 +101,35 @@ def applications(call: Call) -> None:
     head = ("what", "about", "waits", "lacks", "signed by", "your next")
     lines = table(head, cells) if rows else ["nothing is waiting"]
     late = [
+        f"the suspension of {row['member']} is void at {utc(row['confirm_by'])} unless another officer confirms it"
+        for row in unconfirmed
+    ]
+    late += [
         f"{what} of {safe(about)} {text}"
         for what, about, row, _ in rows
         if (text := reminder(row["since"], now))
     ]
     next_step = f"exchange officer {mine[0]}" if mine else ""
     call.out.result(
-        {"applications": wanting, "pending": pending, "late": late}, [*lines, *late], next_step=next_step
+        {"applications": wanting, "pending": pending, "unconfirmed": unconfirmed, "late": late},
+        [*lines, *late],
+        next_step=next_step,
     )
+
+
+def _unconfirmed(directory: Directory) -> list[dict[str, Any]]:
+    """The emergency suspensions that are void unless another officer confirms them."""
+    return [
+        {
+            "member": one.handle,
+            "since": one.suspension.since,
+            "confirm_by": one.suspension.confirm_by,
+            "signed_by": list(one.suspension.officers),
+            "lacks": "1 officer",
+        }
+        for _, one in sorted(directory.members.items())
+        if one.suspension is not None and one.suspension.confirm_by
+    ]
 
 
 def verify(call: Call, member: Member, digits: Heard = None) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from exchange.canonical import Json, b64, loads
+from exchange.canonical import ZERO32, Json, b64, loads, unb64
 from exchange.cli.command import Call
 from exchange.cli.output import one_line, pairs, safe, utc
 from exchange.directory.bodies_contacts import ConstituencyClaim
@@ -30,16 +30,19 @@ from exchange.directory.waiting import (
     claims_of,
     is_late,
 )
-from exchange.errors import Refused
+from exchange.errors import Refused, Rejected
 from exchange.limits import DAY_MS, HOUR_MS, MAX_STATEMENT, MINUTE_MS
 
 SHORT = 10  # characters of a statement's hash that commands take for its id
 MAX_PAPER = 64 * 1024 * 1024  # bytes of a document that is only hashed
 _MOST_LINES = 200
+_B64_HASH = 43  # characters of a SHA-256 in the log
 _READERS = {"members": "all members", "public": "everybody"}
 _IN_WORDS = {"directory.not-nominated": "its nominating authority"}
 _WORDS = {"officers": "officer", "sponsors": "sponsor", "members": "member"}
 _TIMES = frozenset({"since", "until", "at"})
+# hashes of texts that are never published; people compare them with `sha256sum`, so they read hexadecimal
+_HASHES = frozenset({"agreement", "application", "document", "names", "nomination"})
 
 
 def same_digits(heard: str | None, computed: str) -> bool:
@@ -244,6 +247,8 @@ def _readable(name: str, value: Json) -> Json:
     """Times as people read them, keys as the fingerprint to compare."""
     if name in _TIMES and isinstance(value, int):
         return utc(value) if value else "-"
+    if name in _HASHES and isinstance(value, str) and len(value) == _B64_HASH:
+        return _hash(value)
     if isinstance(value, dict) and "mldsa65" in value:
         return f"keys, SHA-256 {b64(hashlib.sha256(orjson.dumps(value)).digest())}"
     if isinstance(value, dict):
@@ -251,6 +256,19 @@ def _readable(name: str, value: Json) -> Json:
     if isinstance(value, list):
         return [_readable(name, one) for one in value]
     return value
+
+
+def _hash(text: str) -> str:
+    try:
+        digest = unb64(text)
+    except Rejected:
+        return text  # a type that this version doesn't know may mean something else by the name
+    return f"SHA-256 {digest.hex()}" if digest != ZERO32 else "-"
+
+
+def _scalar(value: Json) -> str:
+    words = {True: "yes", False: "no"}
+    return words[value] if isinstance(value, bool) else one_line(str(value), 400)
 
 
 def _nested(value: Json, indent: str) -> Iterator[str]:
@@ -261,13 +279,13 @@ def _nested(value: Json, indent: str) -> Iterator[str]:
                 yield f"{indent}{one_line(str(name))}:"
                 yield from _nested(inner, indent + "  ")
             elif inner not in ("", [], {}):
-                yield f"{indent}{one_line(str(name))}: {one_line(str(inner), 400)}"
+                yield f"{indent}{one_line(str(name))}: {_scalar(inner)}"
     elif isinstance(value, list):
         for inner in value:
             if isinstance(inner, dict | list):
                 shown = list(_nested(inner, indent + "  "))
                 yield from [f"{indent}- {shown[0].strip()}", *shown[1:]] if shown else []
             else:
-                yield f"{indent}- {one_line(str(inner), 400)}"
+                yield f"{indent}- {_scalar(inner)}"
     else:
-        yield f"{indent}{one_line(str(value), 400)}"
+        yield f"{indent}{_scalar(value)}"

@@ -101,6 +101,9 @@ def resolve(book: Book, typed: str, zones: Zones) -> Resolution:
     """
     country, _, function = typed.partition(":")
     need = Need(country=country.upper(), function=function)
+    if function not in FUNCTIONS and all(one.contact.function != function for one in book.contacts.values()):
+        # a slip of the pen must not send to another community what was meant for one
+        raise Refused("contact.unknown", f"{function[:32]} is no function; those are {', '.join(FUNCTIONS)}")
     hits = [hit for hit in find(book, need, zones) if LADDER.index(hit.rung) < _AWAY]
     if not hits:
         raise Refused(

@@ -30,7 +30,7 @@ from exchange.node.hub_api import HubApi
 from exchange.node.identity import Identity, Sources
 from exchange.node.own_keys import REVEALED, REVEALED_UNTIL
 from exchange.node.store import Store, set_fact
-from exchange.storage.files import disk_fault, write_private
+from exchange.storage.files import PRIVATE_DIRECTORY, disk_fault, write_private
 from exchange.storage.unlock import Unlock
 
 DRAFT: Final = "unit.json"
@@ -75,6 +75,7 @@ def make(root: Path, handle: str, kind: str, unlock: Unlock, sources: Sources) -
         raise Refused("cli.other-home", f"{root} is the home of {host.member}, which has no units of its own")
     settings = replace(host, member=f"{host.member}/{handle}")
     if not paths.config.exists():
+        _private_folder(paths.root.parent)
         furnish(paths, settings, unlock, sources, further={})
     home = open_home(paths.root, unlock)
     for name in _COPIED:
@@ -83,6 +84,13 @@ def make(root: Path, handle: str, kind: str, unlock: Unlock, sources: Sources) -
     if (paths.root / DRAFT).exists():
         return read_draft(paths.root / DRAFT, home.identity().net, host.member)
     return _draft(home, kind, sources)
+
+
+def _private_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=PRIVATE_DIRECTORY, exist_ok=True)
+    except OSError as error:
+        raise disk_fault(error) from error
 
 
 def _draft(home: Home, kind: str, sources: Sources) -> Draft:

@@ -60,6 +60,19 @@ LABELS: Final[Phrases] = table(
     caution | Holds telephone numbers for holders only: keep it as you keep keys, destroy the old one. | Contiene teléfonos reservados: guárdela como llaves, destruya la anterior. | Contém telefones reservados: guarde-a como chaves, destrua a anterior. | Contient des numéros réservés : gardez-la comme des clés, détruisez l'ancienne.
     country | country | país | país | pays
     contact | contact | contacto | contato | contact
+    function | function | función | função | fonction
+    community | community | comunidad | comunidade | communauté
+    instruments | instruments | instrumentos | instrumentos | instruments
+    keys | keys | claves | chaves | clés
+    role | role | cargo | cargo | rôle
+    primary | primary | titular | titular | titulaire
+    deputy | deputy | suplente | suplente | suppléant
+    since | since | desde | desde | depuis
+    confirm-by | confirm by | confirmar antes de | confirmar até | à confirmer avant le
+    nominated-by | nominated by | designado por | designado por | désigné par
+    member | member | miembro | membro | membre
+    contacts | contacts | contactos | contatos | contacts
+    in-time | in time | a tiempo | em dia | à jour
     phones | phones | teléfonos | telefones | téléphones
     e-mail | e-mail | correo | e-mail | courriel
     hours | hours | horario | horário | horaires

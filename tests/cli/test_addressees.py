@@ -214,6 +214,13 @@ def test_person_is_sent_red_by_name_and_nobody_else_is(co: Node, tmp_path: Path)
         assert (code, value["error"]["code"]) == (3, "tlp.red-needs-persons")
 
 
+def test_copy_that_nothing_can_be_sealed_for_is_named(co: Node) -> None:
+    code, _, said = co.send(TRACING)
+    assert code == 0
+    assert f"{TRACING} has no key that can be sealed to now; its copy waits here until it has one" in said
+    assert "sealed to now" not in co.send("pe-csirt")[2]
+
+
 @pytest.mark.parametrize(
     ("to", "code"),
     [
@@ -221,6 +228,7 @@ def test_person_is_sent_red_by_name_and_nobody_else_is(co: Node, tmp_path: Path)
         ("pe-csirt/Luz Rojas", "unit.unknown"),
         ("pe:spoc,pe:technical_office", "cli.usage"),
         ("xx:spoc", "contact.unknown"),
+        ("pe:operational_traceing", "contact.unknown"),  # a slip isn't sent to the desk of another community
         ("xx-csirt", "directory.unknown-member"),
     ],
 )

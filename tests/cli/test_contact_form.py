@@ -29,8 +29,9 @@ def said(
     file: Path | None = None,
     before: dict[str, Any] | None = None,
     known: dict[str, str] | None = None,
+    language: str = "es",
 ) -> Said:
-    given = Given(file, flags or Flags(), "es")
+    given = Given(file, flags or Flags(), language)
     fresh = handles("stuvwxyz") if before else handles()
     return compose(before or {}, given, known=known or {}, new_handle=fresh)
 
@@ -52,6 +53,14 @@ def test_the_template_is_a_contact_point_that_may_be_stated(duty: Path) -> None:
     assert found.holders.persons["p-aaaaaaaaaa"].phone_mobile == "+51955501000"
     assert found.record.escalation[0].address == "pe-csirt/npc"
     assert sorted(found.bodies()) == ["holders", "members"]  # the owner's part says nothing
+
+
+def test_a_text_is_in_the_first_language_of_its_contact_unless_one_says(duty: Path) -> None:
+    assert said(Flags(role="Bureau", languages=["fr", "en:reads"]), language="").record.role_name == {
+        "fr": "Bureau"
+    }
+    assert said(Flags(role="Guardia"), file=duty, language="").record.role_name["es"] == "Guardia"
+    assert said(Flags(role="Desk"), language="").record.role_name == {"en": "Desk"}
 
 
 def test_saying_it_again_says_the_same_also_while_it_waits(duty: Path) -> None:

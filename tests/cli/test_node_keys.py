@@ -104,6 +104,10 @@ async def test_keys_are_rotated_by_the_server_and_health_is_told(
         )
         code, status = await exchange(capfd, home, "node", "status")
         assert (code, status["exposed"], status["alarms"]) == (0, 0, [])
+        code, _ = await exchange(
+            capfd, home, "node", "unit-init", "tracing", "--key-file", str(tmp_path / "unit.key")
+        )
+        assert code == 0
         code, health = await exchange(capfd, home, "doctor")
         faults = {one["name"]: one["fix"] for one in health["checks"] if one["fix"]}
         assert (code, list(faults)) == (1, ["anchor"])  # nobody has compared the digits
