@@ -18,7 +18,7 @@ from exchange.content import SEALED_LEVELS, PartNote
 from exchange.directory.contacts import LEVELS, MAX_PART, REPLICATED, SALT_BYTES, Part
 from exchange.directory.entitlement import Entitlements
 from exchange.directory.network import member_of
-from exchange.directory.state import Outcome
+from exchange.directory.state import Directory, Outcome
 from exchange.errors import Refused, Rejected
 from exchange.limits import DAY_MS
 from exchange.node import store_outbox
@@ -58,6 +58,7 @@ class Parts:
         self._sources = sources
         self._healed_at = 0  # when all parts were last asked for from the beginning
         self._healed_in = ""  # and in which of the hub's epochs
+        self._whole: tuple[Directory, int] | None = None  # of which log every replicated part is here
         self._erased = True  # the database's log may hold what was deleted, also by a run before this one
 
     # -- this node's own ----------------------------------------------------------------------------------------
@@ -151,15 +152,21 @@ class Parts:
         return await self._store.db.write(write, size=sum(len(part.body) for part in page))
 
     async def _missing(self) -> bool:
-        held = {one.hash for one in await self._store.db.read(rows.kept)}
         directory = self._replica.directory
+        if self._whole == (directory, directory.size):
+            return False  # what the log names is never dropped, so that nothing can have gone since
+        size = directory.size
+        held = {one.hash for one in await self._store.db.read(rows.kept)}
         named = {one.part for one in directory.constituencies.values()}
         for parts in (
             *(one.parts for one in directory.records.values()),
             *(one.parts for one in directory.contacts.values() if not one.ended),
         ):
             named |= {digest for level, digest in parts.items() if level in REPLICATED}
-        return not named & directory.named_parts() <= held
+        missing = not named & directory.named_parts() <= held
+        if not missing and directory.size == size:
+            self._whole = (directory, size)
+        return missing
 
     # -- restricted ones ----------------------------------------------------------------------------------------
 
