@@ -93,6 +93,7 @@ def _disk(call: Call) -> Check:
 
 def _inside(home: Opened) -> list[Check]:
     from exchange.cli.node_home import server_status
+    from exchange.cli.node_status import alarms_that_hold
 
     found = [Check("database", "opens, and is of this version")]
     if not home.home.settings.net:
@@ -104,7 +105,7 @@ def _inside(home: Opened) -> list[Check]:
     fix = "" if confirmed else "hear the network's digits, then: exchange node confirm-anchor DIGITS"
     found.append(Check("anchor", "confirmed by voice" if confirmed else "unconfirmed", fix))
     found.append(_directory(home))
-    alarms = home.desk.alarms()
+    alarms = alarms_that_hold(home)
     counted = Counter(one.code for one in alarms)
     with_evidence = sum(bool(one.evidence) for one in alarms)
     text = ", ".join(f"{count} {code}" for code, count in sorted(counted.items())) or "none"

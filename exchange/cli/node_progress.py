@@ -14,6 +14,7 @@ from exchange.cli.command import now_ms
 from exchange.cli.node_home import Opened, asking
 from exchange.cli.output import one_line, utc
 from exchange.cli.waiting import age, lacks, reminder, statement_id, what
+from exchange.directory.contacts import NPC
 from exchange.directory.members import Member
 from exchange.directory.onboarding import is_provisional
 from exchange.errors import ExchangeError, Refused
@@ -49,6 +50,8 @@ def progress(home: Opened, server: Json | None) -> dict[str, Any]:
             value |= asyncio.run(_own(home))
         elif member is not None and server is not None and server["connected"]:
             value["wanted"] = asyncio.run(_wanted(home))
+        elif member is None and _is_authority(home, me):  # seldom served: it looks in when somebody calls
+            value["wanted"] = asyncio.run(_to_nominate(home, me))
     except (ExchangeError, TimeoutError):
         value["state"] = "member" if member else "unknown"
     return value
@@ -140,6 +143,31 @@ async def _own(home: Opened) -> dict[str, Any]:
             "reason": one.reason,
         }
         return {"state": one.ended or "waiting", "waiting": row}
+
+
+def _is_authority(home: Opened, me: str) -> bool:
+    """Whether this unit nominates contact points of its country."""
+    try:
+        contact = home.directory.contacts.get(me)
+    except Refused:
+        return False
+    return contact is not None and contact.function == NPC and not contact.ended
+
+
+async def _to_nominate(home: Opened, me: str) -> list[dict[str, Any]]:
+    """Contact points that wait for this unit, a nominating authority."""
+    net, handle = home.home.identity().net, me.partition("/")[2]
+    async with asyncio.timeout(PATIENCE), asking(home.home) as (service, hub):
+        return [
+            {
+                "what": what(one),
+                "about": one.about,
+                "since": one.since,
+                "command": f"exchange directory nominate {statement_id(one.statement.hash(net))} --as {handle}",
+            }
+            for one in await service.pending(hub)
+            if service.nominates(one)
+        ]
 
 
 async def _wanted(home: Opened) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ from exchange.errors import CODES, Refused
 from exchange.keys import digits, member_digits
 from exchange.limits import STALE_CHECKPOINT_MS
 from exchange.node.exposure import report
+from exchange.node.store import Alarm
 from exchange.node.units import homes
 
 
@@ -47,8 +48,21 @@ def condition(home: Opened, server: Json | None) -> dict[str, Any]:
         "overdue": len(home.desk.outbox(overdue=True)),
         "set_aside": dict(Counter(one.what for one in home.set_aside())),
         "units": _units(home, directory),
-        "alarms": [{"at": one.at, "code": one.code, "subject": one.subject} for one in home.desk.alarms()],
+        "alarms": [
+            {"at": one.at, "code": one.code, "subject": one.subject} for one in alarms_that_hold(home)
+        ],
     }
+
+
+def alarms_that_hold(home: Opened) -> list[Alarm]:
+    """The alarms, newest first, without those of suspensions that were lifted since."""
+    directory = _directory(home)
+    suspended = {one.handle for one in directory.members.values() if one.suspension} if directory else set()
+    return [
+        one
+        for one in home.desk.alarms()
+        if directory is None or one.code != "node.member-suspended" or one.subject in suspended
+    ]
 
 
 def _as_of(value: dict[str, Any]) -> str:
