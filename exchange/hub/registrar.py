@@ -307,8 +307,10 @@ class Registrar:
         self.directory.apply(leaf, now=None)
         self._parts = (self._parts | beside.parts.keys()) - set(beside.unnamed)
         self._note_urgent([body.head.type])
-        await self._drop_unnamed()
+        erased = await self._drop_unnamed() or bool(beside.unnamed)
         await self._sign_checkpoint()
+        if erased:
+            await self._store.fold()  # what is to be forgotten isn't kept in the database's own log either
 
     def _superseded(self, statement: Statement, digest: bytes) -> SignedSubmission:
         head, _ = parse_head(statement.body, self.net)
@@ -358,12 +360,16 @@ class Registrar:
             await self._store.put_parts(check_parts(self.net, body, list(lost.values()), here=named))
             self._parts |= lost.keys()
 
-    async def _drop_unnamed(self) -> None:
-        """Erase what no effective statement names: after a restore, or when a leaf did more than replace its own."""
+    async def _drop_unnamed(self) -> bool:
+        """Erase what no effective statement names: after a restore, or when a leaf did more than replace its own.
+
+        Whether there was anything.
+        """
         left = self._parts - self.directory.named_parts()
         if left:
             await self._store.drop_parts(left)
             self._parts -= left
+        return bool(left)
 
     # checkpoints
 

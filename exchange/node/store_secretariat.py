@@ -157,7 +157,7 @@ def put_ask(connection: Transaction, cipher: LocalCipher, ask: Ask) -> None:
 
 def asks(connection: Transaction, cipher: LocalCipher) -> list[Ask]:
     """Everybody who was asked, oldest first."""
-    rows = sql(connection, "SELECT * FROM counterpart_asks ORDER BY at, id")
+    rows = sql(connection, "SELECT * FROM counterpart_asks ORDER BY rowid")
     found = []
     for row in rows:
         content = orjson.loads(cipher.open("counterpart_asks.content", row.id, bytes(row.content)))

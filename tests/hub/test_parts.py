@@ -94,7 +94,6 @@ async def test_what_nothing_names_any_more_is_in_no_file(world: World, tmp_path:
         )
         await send(hub, signed(end, "pe-csirt"), by="pe-csirt")
         assert [one.part for one in await hub.registrar.parts(0)] == [kept]
-        await hub.store.fold()
         held = contents(tmp_path)
         assert PHONE.encode() not in held
         assert first.salt not in held
@@ -108,7 +107,6 @@ async def test_removed_member_leaves_no_part_behind(world: World, tmp_path: Path
         await send(hub, record(world, "co-csirt", stays), [stays], by="co-csirt")
         await send(hub, status(world, "pe-csirt", Move.REMOVE, ALBA, BRUNO), by=ALBA)
         assert [one.part for one in await hub.registrar.parts(0)] == [stays]
-        await hub.store.fold()
         assert PHONE.encode() not in contents(tmp_path)
 
 
