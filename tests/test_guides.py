@@ -37,7 +37,9 @@ def story_of(guide: str) -> str:
 @pytest.mark.parametrize("name", GUIDES)
 def test_every_command_of_the_guide_does_what_it_says(name: str, tmp_path: Path) -> None:
     text = story_of((DOCS / f"{name}.md").read_text(encoding="utf-8"))
-    before, after = ([(HERE / "cli" / f"{one}.txt").read_text() for one in stories] for stories in GUIDES[name])
+    before, after = (
+        [(HERE / "cli" / f"{one}.txt").read_text() for one in stories] for stories in GUIDES[name]
+    )
     with stage(tmp_path) as told:
         today = datetime.now(ZoneInfo("America/Lima")).date()
         told.names |= {"today": today.isoformat(), "tomorrow": (today + timedelta(days=1)).isoformat()}

@@ -227,8 +227,7 @@ class Registrar:
                 await self._tick()
 
     async def _tick(self) -> None:
-        at = self._at()
-        if not self.directory.due(at):
+        if not self.directory.due(at := self._at()):
             return
         after = self.directory.last_hash(NETWORK, "time")
         body = build_tick(net=self.net, after=after, not_after=at + DAY_MS)
@@ -309,8 +308,8 @@ class Registrar:
         self._note_urgent([body.head.type])
         erased = await self._drop_unnamed() or bool(beside.unnamed)
         await self._sign_checkpoint()
-        if erased:
-            await self._store.fold()  # what is to be forgotten isn't kept in the database's own log either
+        if erased:  # what is to be forgotten isn't kept in the database's own log either
+            await self._store.fold()
 
     def _superseded(self, statement: Statement, digest: bytes) -> SignedSubmission:
         head, _ = parse_head(statement.body, self.net)
@@ -361,10 +360,7 @@ class Registrar:
             self._parts |= lost.keys()
 
     async def _drop_unnamed(self) -> bool:
-        """Erase what no effective statement names: after a restore, or when a leaf did more than replace its own.
-
-        Whether there was anything.
-        """
+        """Erase what no effective statement names (after a restore, by a leaf's side effect); was there anything?"""
         left = self._parts - self.directory.named_parts()
         if left:
             await self._store.drop_parts(left)

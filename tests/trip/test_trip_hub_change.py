@@ -64,7 +64,9 @@ async def test_hub_destroyed_under_load_is_replaced_on_another_address(
     await network.up()
     early = await write(network, "Early", 4)
     await network.delivered("pe-csirt", early["pe-csirt"], ALL[1:])
-    assert await network["bb-csirt"].serve.stop() == 0  # so that the hub surely holds mail when it is destroyed
+    assert (
+        await network["bb-csirt"].serve.stop() == 0
+    )  # so that the hub surely holds mail when it is destroyed
     writing = asyncio.create_task(write(network, "Under way", 6))
     await until(lambda: network.hub.holds.waiting() > 0, "the hub holds mail that nobody has yet")
     network.hub.serve.kill()
