@@ -22,6 +22,8 @@ from exchange.limits import MAX_PREKEY_RECORD
 from exchange.protocol import JSON
 
 VOTERS: Final = Who.MEMBER | Who.OFFICER
+# without a token: a member whose key is revoked has none, and nobody else has the keys that it committed to
+BY_ANYBODY: Final = NOTICES | {"rotate"}
 
 
 async def post_statement(request: web.Request) -> web.Response:
@@ -33,7 +35,7 @@ async def post_statement(request: web.Request) -> web.Response:
     _count(context, caller)
     statement = Statement.from_json(value)
     head = context.registrar.directory.read_head(statement)
-    if caller.who is Who.STRANGER and head.type not in NOTICES:
+    if caller.who is Who.STRANGER and head.type not in BY_ANYBODY:
         raise Rejected("auth.missing")
     if caller.who is Who.MEMBER:
         policy.check_statement_call(context.registrar.directory, caller.address, head.subject[0])

@@ -112,7 +112,13 @@ class OwnKeys:
             await self._store.db.write(lambda c: set_fact(c, REVEALED_UNTIL, now + 2 * LIFE_MS))
             self._keystore.update({REVEALED: seed, REVEALED_NEXT: dumps(next_keys.to_json())})
         await self._store.db.write(lambda c: rows.add_own_statement(c, digest, "rotate", now=now))
-        answer = SignedSubmission.from_json(await hub.post_statement(statement.to_json()))
+        try:
+            answer = SignedSubmission.from_json(await hub.post_statement(statement.to_json()))
+        except (Refused, Rejected) as refusal:
+            if refusal.code not in NOT_THIS_KEY:
+                raise
+            # its key is revoked, or a restored home has an older one: the next keys prove themselves
+            answer = SignedSubmission.from_json(await hub.post_notice(statement.to_json()))
         submission = answer.verify(identity.net, self._replica.directory.hub.keys.signing, statement=digest)
         if submission.outcome == LOGGED:
             self._swap()

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from exchange.canonical import Json, b64, text_b64, unframed
-from exchange.directory.bodies_members import build_rotate
+from exchange.directory.bodies_members import OWN, build_revoke, build_rotate
 from exchange.directory.checkpoint import SignedCheckpoint
 from exchange.directory.members import Move
 from exchange.directory.statements import Statement, signatures_json
@@ -34,6 +34,34 @@ async def test_only_what_takes_trust_comes_without_a_token(world: World, tmp_pat
         assert (await hub.call("GET", PENDING, issuer=ALBA)).json == {"pending": []}
         told = await post(hub, suspension(world, "co-csirt", ALBA), issuer=None)
         assert outcome(world, told.json) == "logged"
+
+
+async def test_member_that_has_revoked_its_key_brings_the_next_one_without_a_token(
+    world: World, tmp_path: Path
+) -> None:
+    """Nothing that it could sign a token with counts any more; nobody else has the keys it committed to."""
+    revoke = build_revoke(
+        net=world.net,
+        address="co-csirt",
+        by=OWN,
+        ground="stolen",
+        skid=keys("co-csirt").public.signing.skid(world.net),
+        since=world.now,
+        not_after=world.now + DAY_MS,
+    )
+    rotate = build_rotate(
+        net=world.net,
+        handle="co-csirt",
+        keys=keys("next/co-csirt").public,
+        next_keys=keys("next/next/co-csirt").public.next_commitment(world.net),
+        after=world.directory.last_hash("co-csirt", "identity"),
+        not_after=world.now + DAY_MS,
+    )
+    by_next = Statement(rotate).with_signature("co-csirt", keys("next/co-csirt"))
+    async with running_hub(world, tmp_path / "hub") as hub:
+        assert outcome(world, (await post(hub, signed(revoke, "co-csirt"), issuer=None)).json) == "logged"
+        assert (await post(hub, by_next, issuer="co-csirt")).code == "auth.unknown-issuer"
+        assert outcome(world, (await post(hub, by_next, issuer=None)).json) == "logged"
 
 
 async def test_strangers_statements_are_counted(world: World, tmp_path: Path) -> None:
