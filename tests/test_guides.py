@@ -6,6 +6,7 @@ them, 8443 and 9443; here they are free ones.
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -47,6 +48,22 @@ def test_every_command_of_the_guide_does_what_it_says(name: str, tmp_path: Path)
             text = text.replace(typed, told.names[name_of])
         for each in (*before, text, *after):
             told.tell(each)
+
+
+def verb(command: str) -> str:
+    """`exchange node send` of a whole command line; `directory contact` has verbs of its own."""
+    words = command.split()
+    return " ".join(words[: 4 if words[1:3] == ["directory", "contact"] else 3])
+
+
+@pytest.mark.parametrize("name", GUIDES)
+def test_every_command_that_the_text_names_is_told_in_a_block(name: str) -> None:
+    text = (DOCS / f"{name}.md").read_text(encoding="utf-8")
+    told = {verb(line[2:]) for line in story_of(text).splitlines() if line.startswith("$ exchange ")}
+    prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL).replace("\n", " ")
+    named = {verb(command) for command in re.findall(r"`(exchange [^`]+)`", prose)}
+    assert told
+    assert named - told == set()
 
 
 def test_only_console_blocks_are_told() -> None:
