@@ -44,7 +44,7 @@ REVEALED: Final = (
     "revealed.seed"  # of the next keys (a unit's new ones), from when they are revealed until logged
 )
 REVEALED_NEXT: Final = "revealed.next"  # the public half of those after them
-REVEALED_UNTIL: Final = "keys.revealed-until"  # UTC ms; what the log hasn't by then has lapsed
+REVEALED_UNTIL: Final = "keys.revealed-until"  # UTC ms of leaf time; what the log hasn't by then has lapsed
 LIFE_MS: Final = HOUR_MS  # of a rotation that the hub doesn't take at once
 FLASH: Final = ("flash",)
 NOT_THIS_KEY: Final = frozenset({"auth.bad-signature", "auth.unknown-issuer"})
@@ -109,7 +109,7 @@ class OwnKeys:
         statement = Statement(body).with_signature(identity.address, keys)
         digest = statement.hash(identity.net)
         async with self._revealing:
-            await self._store.db.write(lambda c: set_fact(c, REVEALED_UNTIL, now + 2 * LIFE_MS))
+            await self._store.db.write(lambda c: set_fact(c, REVEALED_UNTIL, now + LIFE_MS))
             self._keystore.update({REVEALED: seed, REVEALED_NEXT: dumps(next_keys.to_json())})
         await self._store.db.write(lambda c: rows.add_own_statement(c, digest, "rotate", now=now))
         try:
@@ -152,10 +152,9 @@ class OwnKeys:
             self._swap()
             return
         until = await self._store.db.read(lambda c: number(c, REVEALED_UNTIL))
-        if self._sources.clock() > until and not self._replica.is_stale():
-            self._keystore.update(
-                {}, remove=[REVEALED, REVEALED_NEXT]
-            )  # it lapsed: the paper is the only copy again
+        if directory.at > until:
+            # By the log's time, which never goes back: a hub may have logged it and show it late, but not after this.
+            self._keystore.update({}, remove=[REVEALED, REVEALED_NEXT])  # the paper is the only copy again
 
     def _swap(self) -> None:
         if REVEALED not in self._keystore.names():
