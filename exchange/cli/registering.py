@@ -7,7 +7,7 @@ signatures they need is the directory's judgement.
 from __future__ import annotations
 
 import asyncio
-import time
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ import orjson
 
 from exchange.canonical import Json
 from exchange.cli.command import Call, now_ms
-from exchange.cli.node_home import Connected, connected, server_status, wake
+from exchange.cli.node_home import Connected, connected, wake
 from exchange.cli.output import one_line
 from exchange.cli.waiting import lacks, statement_id
 from exchange.directory.bodies_contacts import ContactPoint
@@ -25,8 +25,8 @@ from exchange.directory.book import Book
 from exchange.directory.contacts import Part
 from exchange.directory.submission import LOGGED, PENDING, Submission
 from exchange.directory.waiting import Pending
-from exchange.errors import Refused
-from exchange.node import store_parts
+from exchange.errors import Refused, Unavailable
+from exchange.node import control, store_parts
 from exchange.node.app import real_sources, running
 from exchange.node.directory_sync import Replica
 from exchange.node.home import Home, open_home
@@ -40,7 +40,6 @@ from exchange.node.store import Store, Transaction
 from exchange.storage.local_cipher import LocalCipher
 
 SERVER_SECONDS: Final = 10.0  # in which a server beside us takes in a leaf that the hub has logged
-_LOOK_SECONDS: Final = 0.05
 _LONGEST: Final = 120  # characters of a value in a preview
 
 
@@ -130,12 +129,13 @@ def settle(call: Call, home: Home, logged: Sequence[Submission]) -> None:
     if not last:
         return
     wake(call, home)
-    end = time.monotonic() + SERVER_SECONDS
-    while (state := server_status(home)) and state["directory_size"] <= last:
-        if time.monotonic() > end:
+    patience = SERVER_SECONDS + control.REQUEST_SECONDS
+    with contextlib.suppress(Unavailable):  # no server runs here: `wake` has done its work
+        answer = control.ask(
+            home.paths.socket, "follow", patience=patience, size=last + 1, seconds=SERVER_SECONDS
+        )
+        if not answer["done"]:
             call.out.warn("the hub has logged it; the server here hasn't taken it in yet")
-            return
-        time.sleep(_LOOK_SECONDS)
 
 
 # -- previews -------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from exchange.canonical import Json
+from exchange.canonical import MAX_INT, Json
 from exchange.directory.members import HubIdentity
 from exchange.errors import ExchangeError, Refused
 from exchange.node import control, control_keys, metrics
@@ -278,8 +278,16 @@ def verbs(node: Node) -> control.Verbs:
         node.sync.poke()
         return {"done": await wait_for(node, ids, seconds)}
 
+    async def follow(value: dict[str, Json]) -> Json:
+        size, seconds = value.get("size"), value.get("seconds")
+        if type(size) is not int or not 0 <= size <= MAX_INT:
+            raise Refused("request.bad", "size: how many leaves the log must have here")
+        if not isinstance(seconds, int | float) or not 0 <= seconds <= MAX_WAIT_SECONDS:
+            raise Refused("request.bad", f"seconds: 0..{MAX_WAIT_SECONDS}")
+        return {"done": await followed(node, size, seconds)}
+
     keys = {verb: partial(control_keys.act, node, verb) for verb in control_keys.ACTIONS}
-    return {"poke": poke, "status": status, "wait": wait, **keys}
+    return {"poke": poke, "status": status, "wait": wait, "follow": follow, **keys}
 
 
 def condition(node: Node) -> dict[str, Json]:
@@ -315,6 +323,17 @@ async def wait_for(node: Node, ids: list[str], seconds: float) -> bool:
         return all(_has_ended(copy) for one in ids for copy in desk.sent(one).addressees)
 
     while not await asyncio.to_thread(is_done):
+        left = (end - node.sources.monotonic()) / 1_000
+        if left <= 0:
+            return False
+        await node.sync.changed.wait(min(left, 1.0))
+    return True
+
+
+async def followed(node: Node, size: int, seconds: float) -> bool:
+    """Wait until this node's log has `size` leaves; False when `seconds` were not enough."""
+    end = node.sources.monotonic() + seconds * 1_000
+    while node.replica.is_empty or node.replica.directory.size < size:
         left = (end - node.sources.monotonic()) / 1_000
         if left <= 0:
             return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from exchange.errors import ExchangeError, Refused, Rejected, Unavailable
 from exchange.hub.applications import create_invitation
 from exchange.keys import digits, member_digits
 from exchange.limits import DAY_MS, HOUR_MS
+from exchange.node.app import followed
 from exchange.node.membership import Papers, anchor_confirmed, confirm_anchor
 from tests.simulator import Simulation, Site
 from tests.worlds import keys, signed
@@ -277,3 +279,13 @@ async def test_prekeys_the_log_would_not_take_are_offered_again_and_not_made_ane
     assert made[0]
     assert made == [made[0]] * 4
     assert {ref.kid.hex() for ref in co.up.replica.directory.prekeys("co-csirt")} == made[0]
+
+
+async def test_command_waits_until_the_log_is_so_long_here(pe: Site, co: Site) -> None:
+    size = pe.up.replica.directory.size
+    assert await followed(pe.up, size, 0)
+    assert not await followed(pe.up, size + 1, 0)
+    waiting = asyncio.create_task(followed(pe.up, size + 1, 60))
+    await co.up.registration.publish_record(co.hub, {"public": b"{}"})
+    await pe.once()
+    assert await waiting
