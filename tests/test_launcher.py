@@ -31,6 +31,7 @@ def checkout(tmp_path: Path) -> Path:
     root.mkdir()
     shutil.copy(ROOT / "run", root / "run")
     (root / "requirements.lock").write_text("")
+    (root / "requirements-bench.lock").write_text("")
     (root / "pyproject.toml").write_text('[project]\nname = "exchange"\nversion = "0"\n')
     return root
 
@@ -72,8 +73,6 @@ def launch_changed(
     [
         ([], "a verb is needed"),
         (["tset"], "unknown verb 'tset'"),
-        (["soak"], "`soak` comes with a later version"),
-        (["fuzz", "1"], "`fuzz` comes with a later version"),
         (["lint", "exchange"], "`lint` takes no arguments"),
     ],
 )
@@ -98,7 +97,7 @@ def test_help_needs_no_install(checkout: Path) -> None:
         (["demo", "--json"], "-m exchange demo --json"),
         (["test"], "-m pytest --cov --cov-report=term:skip-covered"),
         (["test", "-k", "seal"], "-m pytest -k seal"),
-        (["bench", "publish"], "-m bench publish"),
+        (["bench"], "-m bench"),
     ],
 )
 def test_tool_gets_the_arguments_and_its_exit_code_returns(
@@ -109,11 +108,12 @@ def test_tool_gets_the_arguments_and_its_exit_code_returns(
     assert (done.returncode, done.stdout, done.stderr) == (7, f"{handed}\n", "")
 
 
-def test_soak_runs_once_it_is_written(checkout: Path) -> None:
+def test_what_only_benchmarks_want_is_installed_by_the_first_of_them(checkout: Path) -> None:
     give_venv(checkout, 'echo "$@"')
-    (checkout / "bench").mkdir()
-    (checkout / "bench" / "soak.py").write_text("")
     assert launch(checkout, "soak", "--hours", "1").stdout == "-m bench.soak --hours 1\n"
+    assert launch(checkout, "bench").stderr == ""
+    assert "what benchmarks want besides" in launch(checkout, "bench", "publish").stderr
+    assert launch(checkout, "fuzz").stderr == "", "it is there now"
 
 
 def test_demo_keeps_the_callers_folder_and_tests_run_in_the_checkout(checkout: Path, tmp_path: Path) -> None:
@@ -204,14 +204,18 @@ def test_a_second_launcher_waits_for_the_first_and_uses_its_install(checkout: Pa
     assert (second.returncode, said, complained) == (0, "handed over\n", "")
 
 
-def test_the_lock_pins_and_hashes_everything_and_names_no_place() -> None:
-    text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+@pytest.mark.parametrize(
+    ("lock", "groups"), [("requirements.lock", ("dev", "build")), ("requirements-bench.lock", ("bench",))]
+)
+def test_the_lock_pins_and_hashes_everything_and_names_no_place(lock: str, groups: tuple[str, ...]) -> None:
+    text = (ROOT / lock).read_text(encoding="utf-8")
     assert "://" not in text
     assert not re.search(r"(?m)^\s*-(?!-hash=sha256:[0-9a-f]{64}( \\)?$)", text)
     blocks = re.split(r"(?m)^(?=[a-z0-9])", text)[1:]
     unhashed = [block for block in blocks if not re.match(r"[a-z0-9.-]+==\S+( ; .+)? \\\n    --hash=", block)]
     assert unhashed == []
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    wanted = sum(project["dependency-groups"].values(), project["project"]["dependencies"])
+    wanted = [one for group in groups for one in project["dependency-groups"][group]]
+    wanted += project["project"]["dependencies"] if "dev" in groups else []
     pinned = {block.split("==")[0] for block in blocks}
     assert {re.split(r"[^a-z0-9-]", requirement)[0] for requirement in wanted} <= pinned
