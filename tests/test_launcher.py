@@ -95,7 +95,10 @@ def test_help_needs_no_install(checkout: Path) -> None:
     ("arguments", "handed"),
     [
         (["demo", "--json"], "-m exchange demo --json"),
-        (["test"], "-m pytest --cov --cov-report=term:skip-covered"),
+        (
+            ["test"],
+            "-m pytest -n auto --maxprocesses 4 --dist worksteal --cov --cov-report=term:skip-covered",
+        ),
         (["test", "-k", "seal"], "-m pytest -k seal"),
         (["bench"], "-m bench"),
     ],
