@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import string
 import struct
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,9 +23,12 @@ Json: TypeAlias = Any
 MAX_INT: Final = 2**53 - 1
 MAX_DEPTH: Final = 8
 ZERO32: Final = bytes(32)
+_SHORT: Final = 4_096
 
 _ASCII = re.compile(r"[ -~]*\Z")
 _B64 = re.compile(r"[A-Za-z0-9_-]*\Z")
+_DIGITS64: Final = string.ascii_letters + string.digits + "-_"
+_LAST: Final = (_DIGITS64, "", "AQgw", "AEIMQUYcgkosw048")  # which may end a text of 4n, 4n+1... characters
 HANDLE = re.compile(r"[a-z0-9-]{2,32}\Z")
 ADDRESS = re.compile(r"[a-z0-9-]{2,32}(/[a-z0-9-]{2,32})?\Z")
 COUNTRY = re.compile(r"([A-Z]{2})?\Z")  # ISO 3166-1 alpha-2, empty for an international organisation
@@ -39,12 +43,10 @@ def b64(data: bytes) -> str:
 
 def unb64(text: object, *, size: int | None = None, field: str = "value") -> bytes:
     """Inverse of `b64`, of exactly `size` bytes where given. Raises Rejected json.bad-schema for any other spelling."""
-    if isinstance(text, str) and _B64.match(text):
-        try:
-            data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        except ValueError:
-            data = b""
-        if b64(data) == text and (size is None or len(data) == size):
+    # The last character must have no bits beyond the last byte: there is one spelling.
+    if isinstance(text, str) and _B64.match(text) and text[-1:] in _LAST[len(text) % 4]:
+        data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        if size is None or len(data) == size:
             return data
     raise Rejected("json.bad-schema", f"{field}: not base64url of {size or 'some'} bytes in its one spelling")
 
@@ -190,8 +192,12 @@ def h(net: bytes, label: str, *parts: bytes) -> bytes:
     """H of docs/protocol.md §2: 32 bytes, bound to the network and the label."""
     digest = hashlib.sha256(b"exchange/v1/" + net + label.encode("ascii") + b"\0")
     for part in parts:
-        digest.update(struct.pack(">Q", len(part)))
-        digest.update(part)
+        length = struct.pack(">Q", len(part))
+        if len(part) <= _SHORT:  # one call for what is copied in no time
+            digest.update(length + part)
+        else:
+            digest.update(length)
+            digest.update(part)
     return digest.digest()
 
 

@@ -180,7 +180,7 @@ def open_(
     except InvalidTag:
         raise Rejected("envelope.body-undecryptable") from None  # 10
     salt, content = body_codec.unpack(plain)  # 11
-    if commitment(header.pre, salt, content) != header.pc:
+    if header.commitment(salt, content) != header.pc:
         raise Rejected("envelope.commitment-mismatch")  # 12
     meta, payload = unpack_content(content)  # 13
     if meta.lane != header.lane:

@@ -134,7 +134,19 @@ class Header:
     @cached_property
     def core_hash(self) -> bytes:
         """H("core", core): what wraps and body are bound to."""
-        return core_hash(self.pre, self.pc)
+        return h(self.net, "core", self._core)
+
+    def commitment(self, salt: bytes, content: bytes) -> bytes:
+        """What `pc` must be for that content."""
+        before, name, rest = self._core.partition(b'"pc":"')
+        # 43 characters of base64url, a quotation mark and a comma.
+        pre = before + rest[45:] if name else b""
+        return h(self.net, "pc", h(self.net, "pre", pre), salt, content)
+
+    @cached_property
+    def _core(self) -> bytes:
+        """Signed JSON of core, cut from `raw`: members stand in the order of their names, and no text holds a `"`."""
+        return b"{" + self.raw[self.raw.index(b'"blobs":') : self.raw.rindex(b',"wh":[')] + b"}"
 
     def position(self, address: str) -> int | None:
         """Index of `address` in `to`, None when it isn't a recipient."""

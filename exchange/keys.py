@@ -7,6 +7,7 @@ Owns every call into asymmetric cryptography. Does not store keys (storage/keyst
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
@@ -47,6 +48,17 @@ def pae(kind: str, body: bytes) -> bytes:
     return b"DSSEv1 %d %b %d %b" % (len(media), media, len(body), body)
 
 
+# Of the peers that write most: a key that is read once verifies many signatures.
+@lru_cache(maxsize=256)
+def _ed25519(raw: bytes) -> ed25519.Ed25519PublicKey:
+    return ed25519.Ed25519PublicKey.from_public_bytes(raw)
+
+
+@lru_cache(maxsize=256)
+def _mldsa65(raw: bytes) -> mldsa.MLDSA65PublicKey:
+    return mldsa.MLDSA65PublicKey.from_public_bytes(raw)
+
+
 @dataclass(frozen=True)
 class PublicKey:
     """A verifying pair: raw Ed25519 (32 bytes) and raw ML-DSA-65 (1,952 bytes)."""
@@ -56,8 +68,8 @@ class PublicKey:
 
     def __post_init__(self) -> None:
         try:
-            ed25519.Ed25519PublicKey.from_public_bytes(self.ed25519)
-            mldsa.MLDSA65PublicKey.from_public_bytes(self.mldsa65)
+            _ed25519(self.ed25519)
+            _mldsa65(self.mldsa65)
         except ValueError:
             raise Rejected("json.bad-schema", "not an Ed25519 and ML-DSA-65 public key") from None
 
@@ -71,8 +83,8 @@ class PublicKey:
         try:
             if len(signature) != SIGNATURE_BYTES:
                 raise InvalidSignature
-            ed25519.Ed25519PublicKey.from_public_bytes(self.ed25519).verify(signature[:64], message)
-            mldsa.MLDSA65PublicKey.from_public_bytes(self.mldsa65).verify(signature[64:], message, _CONTEXT)
+            _ed25519(self.ed25519).verify(signature[:64], message)
+            _mldsa65(self.mldsa65).verify(signature[64:], message, _CONTEXT)
         except InvalidSignature:
             raise Rejected(code, "the signature doesn't hold") from None
 

@@ -15,7 +15,7 @@ import orjson
 
 from exchange.errors import Refused, Rejected
 from exchange.formats import markings, validation
-from exchange.formats.json_spans import Document, Limits, parse, scan
+from exchange.formats.json_spans import Limits, load, parse, scan
 from exchange.formats.objects import RawObject
 from exchange.formats.stix_time import from_stix, to_stix
 from exchange.message import Author, Draft, Kind, Message, Urgency, check_message
@@ -80,7 +80,7 @@ def read_message(bundle: bytes, limits: Limits = LIMITS) -> Message:
 
     Raises: Rejected `message.bad-bundle`, `message.no-cover`, `message.two-covers`, `message.bad-cover`.
     """
-    document, values = _read_bundle(bundle, limits)
+    around, values = _read_bundle(bundle, limits)
     cover = values[0]
     if EXTENSION not in validation.extensions_of(cover):
         raise Rejected("message.no-cover")
@@ -95,7 +95,7 @@ def read_message(bundle: bytes, limits: Limits = LIMITS) -> Message:
     own, carried = values[: len(values) - count], values[len(values) - count :]
     if any(EXTENSION in validation.extensions_of(value) for value in own[1:]):
         raise Rejected("message.two-covers")
-    tlp = _received_tlp(document, cover, carried, values)
+    tlp = _received_tlp(around, cover, carried, values)
     return Message(**facts, tlp=tlp, bundle=bundle, object_count=count)
 
 
@@ -172,27 +172,36 @@ def _missing_definitions(tlp: Tlp, objects: Sequence[RawObject]) -> list[dict[st
     ]
 
 
-def _read_bundle(bundle: bytes, limits: Limits) -> tuple[Document, list[dict[str, Any]]]:
-    """The bundle's spans and the values of its objects.
+def _read_bundle(bundle: bytes, limits: Limits) -> tuple[Mapping[str, Any], list[dict[str, Any]]]:
+    """The bundle's own members that matter, and the values of its objects.
 
     Raises: Rejected `message.bad-bundle`.
     """
-    try:
-        document = scan(bundle, limits)
-    except Refused as refusal:
-        raise Rejected("message.bad-bundle", f"{refusal.code}: {refusal.detail}") from None
-    kind = document.members.get("type")
-    if not document.is_object or kind is None or parse(document.bytes_of(kind)) != "bundle":
+    whole = load(bundle, limits)
+    around, values = _read_by_span(bundle, limits) if whole is None else (whole, whole.get("objects"))
+    if around.get("type") != "bundle":
         raise Rejected("message.bad-bundle", "not a bundle")
-    if document.root.repeated is not None:
-        raise Rejected("message.bad-bundle", "a property stands twice in one object")
-    values = [parse(document.bytes_of(span)) for span in document.items]
+    values = values if isinstance(values, list) else []
     objects = [value for value in values if isinstance(value, dict)]
     if len(objects) != len(values):
         raise Rejected("message.bad-bundle", "one of its objects is none, or has a value readers disagree on")
     if not objects:
         raise Rejected("message.no-cover")
-    return document, objects
+    return around, objects
+
+
+def _read_by_span(bundle: bytes, limits: Limits) -> tuple[dict[str, Any], list[object]]:
+    """The same from a bundle that something is the matter with, at least in one of its values."""
+    try:
+        document = scan(bundle, limits)
+    except Refused as refusal:
+        raise Rejected("message.bad-bundle", f"{refusal.code}: {refusal.detail}") from None
+    names = ("type", "object_marking_refs") if document.is_object else ()
+    members = document.members
+    around = {name: parse(document.bytes_of(members[name])) for name in names if name in members}
+    if around.get("type") == "bundle" and document.root.repeated is not None:
+        raise Rejected("message.bad-bundle", "a property stands twice in one object")
+    return around, [parse(document.bytes_of(span)) for span in document.items]
 
 
 def _facts(cover: Mapping[str, Any]) -> dict[str, Any]:
@@ -220,7 +229,7 @@ def _facts(cover: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _received_tlp(
-    document: Document,
+    around: Mapping[str, Any],
     cover: Mapping[str, Any],
     carried: Sequence[Mapping[str, Any]],
     values: Sequence[Mapping[str, Any]],
@@ -229,9 +238,7 @@ def _received_tlp(
     for value in values:
         markings.collect_definition(value, definitions)
     on_cover = markings.resolve(markings.marking_refs(cover), definitions) or [DEFAULT]
-    span = document.members.get("object_marking_refs")
-    on_bundle = {"object_marking_refs": parse(document.bytes_of(span))} if span else {}
-    refs = markings.marking_refs(on_bundle) + markings.granular_refs(cover)
+    refs = markings.marking_refs(around) + markings.granular_refs(cover)
     for value in carried:
         refs += markings.marking_refs(value) + markings.granular_refs(value)
     return strictest(on_cover + markings.resolve(refs, definitions))

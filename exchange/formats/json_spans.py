@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -68,6 +68,7 @@ class Document:
 
 _OPEN_OBJECT = ord("{")
 _OPEN_LIST = ord("[")
+_CONTAINERS: frozenset[type] = frozenset({dict, list})
 _BOM = b"\xef\xbb\xbf"
 
 # Possessive quantifiers (*+, ++): no backtracking, so every match takes linear time.
@@ -79,6 +80,7 @@ _VALUE = re.compile(
 )
 _KEY = re.compile(_WS + rb"(?P<key>" + _STRING + rb")" + _WS + rb":")
 _CLOSE = re.compile(_WS + rb"[}\]]" + _WS)
+_STRINGS = re.compile(_STRING + _WS + rb"(:?)")
 
 
 def scan(data: bytes, limits: Limits) -> Document:
@@ -237,6 +239,43 @@ def parse(data: bytes) -> object:
         return orjson.loads(data)
     except orjson.JSONDecodeError:
         return None
+
+
+def load(data: bytes, limits: Limits) -> dict[str, Any] | None:
+    """The value of a whole file that is an object and has nothing in it that `scan` would complain of or note.
+
+    None for every other one, and for some that are long: `scan` says what is the matter. Where only values are wanted
+    this takes a tenth of the time.
+    """
+    # Every value is the first one, follows a comma, or is the first one in a container.
+    values = 1 + data.count(b",") + data.count(b"{") + data.count(b"[")
+    if len(data) > limits.max_bytes or values > limits.max_values:
+        return None
+    value = parse(data)
+    if not isinstance(value, dict):
+        return None
+    items = value.get("objects")
+    if isinstance(items, list) and len(items) > limits.max_objects:
+        return None
+    written = _STRINGS.findall(data).count(b":")
+    return value if _count_keys(value, limits.max_depth) == written else None
+
+
+def _count_keys(root: dict[str, Any], max_depth: int) -> int:
+    """How many keys all objects have together; a key that stood twice is there once. -1: deeper than `max_depth`."""
+    keys, level = 0, [root]
+    for _ in range(max_depth):
+        inner: list[Any] = []
+        for container in level:
+            if type(container) is dict:
+                keys += len(container)
+                inner += [each for each in container.values() if type(each) in _CONTAINERS]
+            else:
+                inner += [each for each in container if type(each) in _CONTAINERS]
+        if not inner:
+            return keys
+        level = inner
+    return -1
 
 
 def _decode_key(token: bytes) -> bytes:

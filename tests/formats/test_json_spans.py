@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exchange.errors import ExchangeError, Refused
-from exchange.formats.json_spans import Document, Limits, scan
+from exchange.formats.json_spans import Document, Limits, load, parse, scan
 
 LIMITS = Limits()
 VALUES = st.recursive(
@@ -223,3 +223,40 @@ def test_ten_hostile_megabytes_end_soon_with_a_clear_error(data, code):
     start = time.process_time()
     assert code_of(data) == code
     assert time.process_time() - start < 20  # anything but linear would take hours
+
+
+@settings(deadline=None)  # the processor is shared
+@given(
+    files(),
+    st.sampled_from(['"k":1,"k":2', '"k":{"a":[{"b":1,"\\u0062":2}]}', '"k":"\\ud800"', '"k":"a:\\":"']),
+)
+def test_the_quick_reader_says_what_the_thorough_one_says_or_nothing(file, member: str) -> None:
+    text, _ = file
+    for each in (text, text.replace('"objects"', f'{member},"objects"', 1), f"\ufeff{text}", f"[{text}]"):
+        data = each.encode()
+        value = load(data, LIMITS)
+        document = scan(data, LIMITS)
+        spotless = document.root.repeated is None and document.is_object and data[:1] != b"\xef"
+        if value is None:
+            assert not spotless or "ud800" in each
+            continue
+        assert spotless
+        assert value == json.loads(each)
+        assert [parse(one) for one in item_bytes(document)] == (value["objects"])
+
+
+@pytest.mark.parametrize(
+    ("data", "limits"),
+    [
+        (b'{"a":[[1]]}', Limits(max_depth=2)),
+        (b'{"objects":[1,2]}', Limits(max_objects=1)),
+        (b'{"a":[1,2]}', Limits(max_values=3)),
+        (b'{"a":1}', Limits(max_bytes=6)),
+    ],
+)
+def test_the_quick_reader_leaves_what_is_over_a_limit_to_the_thorough_one(
+    data: bytes, limits: Limits
+) -> None:
+    assert load(data, LIMITS) is not None
+    assert load(data, limits) is None
+    code_of(data, limits)
