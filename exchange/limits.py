@@ -41,10 +41,19 @@ PAGE_BYTES: Final = 1_048_576
 MAX_PAGE_BYTES: Final = 4_194_304
 SOCKET_BYTES: Final = 4_194_304  # bytes in flight on a WebSocket that the node has not stored yet
 SOCKET_ITEMS: Final = 256
+URGENT_BYTES: Final = 1_048_576  # of flash beyond them, so that it waits for no room
+URGENT_ITEMS: Final = 32
+WINDOW_BYTES: Final = 32_768  # under way at least, on however thin a link
+LARGE_BYTES: Final = 65_536  # a delivery or upload longer than this goes in pieces
+PIECE_BYTES: Final = 1_048_576  # of one, at most
+PARTIAL_UPLOADS: Final = 2  # of one sender, kept while their pieces come
+PARTIAL_MS: Final = DAY_MS  # since the last piece
 CHALLENGE_MS: Final = 10 * MINUTE_MS
 
 QUOTA_ENVELOPES: Final = 20_000  # un-receipted envelopes per sender at the hub
 QUOTA_BYTES: Final = 1_073_741_824
+
+RETENTION_DAYS: Final = 30  # how long a hub keeps header metadata and receipts past an envelope's `exp`, at most
 
 TOKEN_LIFE_SECONDS: Final = 300
 TOKEN_AHEAD_SECONDS: Final = 60
@@ -53,5 +62,6 @@ CLOCK_MARK_MS: Final = 10 * MINUTE_MS
 LEAF_AHEAD_MS: Final = 10 * MINUTE_MS
 STALE_CHECKPOINT_MS: Final = DAY_MS
 PREKEY_MARGIN_MS: Final = DAY_MS  # an envelope's exp lies this long before its prekey's destroy
+RESTORED_SETTLE_MS: Final = DAY_MS  # a restored hub waits so long for members it hasn't heard
 GAP_PATIENCE_MS: Final = 5 * MINUTE_MS
 GAP_REPEAT_MS: Final = DAY_MS

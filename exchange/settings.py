@@ -14,6 +14,7 @@ from typing import Any, Self
 from exchange import limits
 from exchange.canonical import ORIGIN, is_node_address
 from exchange.errors import Refused
+from exchange.retention import RetentionPolicy
 
 MIB = 1024 * 1024
 _PROXY = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?/?\Z")
@@ -58,6 +59,8 @@ class HubLimits:
     checkpoint_seconds: int = _number(3600, 1, 3600)
     expiry_seconds: int = _number(15, 1, 3600)
     drain_seconds: int = _number(10, 0, 600)
+    released_days: int = _number(7, 1, limits.RETENTION_DAYS)  # after the last receipt of an envelope
+    expired_days: int = _number(limits.RETENTION_DAYS, 1, limits.RETENTION_DAYS)  # after its `exp`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +115,7 @@ class NodeSettings:
     proxy: str = ""  # http://host:port
     proxy_login: str = ""  # file with one line, user:password
     websocket: bool = True  # false: long poll only
+    retention: RetentionPolicy = field(default_factory=RetentionPolicy)  # table [retention]
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Self:
@@ -128,7 +132,7 @@ class NodeSettings:
             raise Refused("settings.invalid", "hub and net go together")
         if values.get("proxy") and not _PROXY.match(values["proxy"]):
             raise Refused("settings.invalid", "proxy: http://host:port, its login in a file of its own")
-        return cls(**values)
+        return cls(**{**values, "retention": RetentionPolicy.from_mapping(values.get("retention", {}))})
 
 
 def _limits(values: object) -> HubLimits:

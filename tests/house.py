@@ -10,6 +10,7 @@ LAYERS: dict[str, str] = {
     "core": """
         exchange.errors
         exchange.limits
+        exchange.pacing
         exchange.tlp
         exchange.canonical
         exchange.merkle
@@ -66,6 +67,7 @@ LAYERS: dict[str, str] = {
         exchange.phrases*
         exchange.policy
         exchange.protocol
+        exchange.retention
         exchange.settings
     """,
     "formats": """
@@ -93,6 +95,8 @@ LAYERS: dict[str, str] = {
         exchange.storage.write_queue
         exchange.storage.migrate
         exchange.storage.database
+        exchange.storage.backup
+        exchange.storage.staging
         exchange.node.store*
         exchange.node.migrations*
         exchange.hub.store*
@@ -121,6 +125,7 @@ LAYERS: dict[str, str] = {
         exchange.node.succession
         exchange.node.control_messages
         exchange.node.questions
+        exchange.node.retention
         exchange.node.receipts
         exchange.node.restore
         exchange.node.opening
@@ -148,6 +153,7 @@ LAYERS: dict[str, str] = {
         exchange.logs
         exchange.node.home
         exchange.node.units
+        exchange.node.backup
         exchange.node.hub_feed
         exchange.node.hub_client
         exchange.node.control
@@ -158,6 +164,7 @@ LAYERS: dict[str, str] = {
         exchange.hub.tls
         exchange.hub.home
         exchange.hub.takeover
+        exchange.hub.backup
         exchange.hub.metrics
         exchange.hub.http*
         exchange.hub.app

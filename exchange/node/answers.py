@@ -12,7 +12,7 @@ from exchange.node import store_outbox as rows
 from exchange.node import store_sealings as sealings
 from exchange.node.budget import spend
 from exchange.node.identity import Sources
-from exchange.node.outbox import Outbox
+from exchange.node.outbox import ERASED, Outbox
 from exchange.node.store import Store, Transaction
 from exchange.node.store_sealings import SealedLink
 
@@ -91,7 +91,8 @@ class Answers:
                 self._outbox.seal_again(connection, link, "missing")
                 sealings.set_link(connection, link.env, link.recipient, "replaced")
         elif copy.state != rows.QUEUED or copy.replaces != link.numbered:
-            self._void(connection, link.recipient, link.lane, link.numbered, copy.code or "replaced")
+            why = ERASED if rows.is_erased(connection, copy.message_n) else copy.code or "replaced"
+            self._void(connection, link.recipient, link.lane, link.numbered, why)
 
     def _void(self, connection: Transaction, peer: str, lane: str, sealing: Numbered, why: str) -> None:
         if self._may_answer(connection, peer):

@@ -44,6 +44,7 @@ from exchange.node.questions import Questions
 from exchange.node.receipts import Receipts
 from exchange.node.registration import Registration
 from exchange.node.restore import Restore
+from exchange.node.retention import Retention
 from exchange.node.secretariat import Secretariat
 from exchange.node.services import Services
 from exchange.node.store import Store
@@ -51,8 +52,10 @@ from exchange.node.store_outbox import ENDED, Addressee
 from exchange.node.succession import Succession
 from exchange.node.sync import Sync
 from exchange.node.uploads import Uploads
+from exchange.retention import DEFAULTS, RetentionPolicy
 from exchange.storage.files import disk_fault
 from exchange.storage.keystore import Keystore
+from exchange.storage.migrate import drop_old_copies
 
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 MAX_WAITED: Final = 100  # messages in one `wait`
@@ -71,7 +74,14 @@ def real_sources() -> Sources:
 
 
 def build(
-    *, store: Store, keystore: Keystore, prekeys: Keystore, identity: Identity, hub: HubApi, sources: Sources
+    *,
+    store: Store,
+    keystore: Keystore,
+    prekeys: Keystore,
+    identity: Identity,
+    hub: HubApi,
+    sources: Sources,
+    policy: RetentionPolicy = DEFAULTS,
 ) -> Node:
     """Every service of a node, handed what it needs."""
     replica = Replica(store, net=identity.net, me=identity.address, clock=sources.clock)
@@ -110,6 +120,7 @@ def build(
         uploads=uploads,
         sources=sources,
     )
+    retention = Retention(store, policy, sources)
     services = Services(
         store=store,
         replica=replica,
@@ -128,6 +139,7 @@ def build(
         restore=Restore(
             store=store, identity=identity, replica=replica, prekeys=held, outbox=outbox, sources=sources
         ),
+        retention=retention,
         secretariat=Secretariat(store, identity, replica, sources),
         sources=sources,
     )
@@ -147,6 +159,7 @@ def build(
         registration=registration,
         own_keys=own_keys,
         succession=succession,
+        retention=retention,
         sync=Sync(hub, services),
     )
 
@@ -176,6 +189,7 @@ async def running(
                     identity=identity,
                     hub=hub,
                     sources=sources,
+                    policy=home.settings.retention,
                 )
                 await node.load()
                 node.succession.move = partial(_move, home, hub)
@@ -202,6 +216,7 @@ async def serve(home: Home, sources: Sources, *, ready: Callable[[Node], None] |
         stopping.set()
 
     loop = asyncio.get_running_loop()
+    drop_old_copies(home.paths.database, now=sources.clock())
     async with (
         running(home, sources, on_broken=on_broken) as node,
         control.serving(home.paths.socket, verbs(node)),
@@ -210,6 +225,7 @@ async def serve(home: Home, sources: Sources, *, ready: Callable[[Node], None] |
             loop.add_signal_handler(number, stopping.set)
         running_on = [
             asyncio.create_task(node.sync.run()),
+            asyncio.create_task(node.retention.keep()),
             asyncio.create_task(metrics.keep(node, home.paths.root)),
         ]
         try:
@@ -263,6 +279,7 @@ def verbs(node: Node) -> control.Verbs:
 
     async def poke(_: dict[str, Json]) -> Json:
         await node.notices.load()  # a command may have stored one
+        await node.retention.fold()  # ... or erased something
         node.sync.poke()
         return {}
 

@@ -3,6 +3,7 @@
     config.toml    settings, no secret          keystore    identity seed, local key, public halves of printed seeds
     prekeys        private halves of prekeys    node.db     everything else (store.py)
     hub-ca.pem     the hub's own CA             lock, control.sock
+    restored       from when a backup gave a unit its home back until the unit opens it (backup.py)
     units/HANDLE/  a home like this one, of a unit or person that shares the node and has keys of its own (units.py)
 
 Modes are 0700 and 0600. Does not ask for passphrases nor print seeds (cli/).
@@ -13,7 +14,7 @@ from __future__ import annotations
 import json
 import ssl
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Final
@@ -72,6 +73,10 @@ class Paths:
     @property
     def socket(self) -> Path:
         return self.root / "control.sock"
+
+    @property
+    def restored(self) -> Path:
+        return self.root / "restored"
 
     @property
     def units(self) -> Path:
@@ -191,7 +196,14 @@ def open_home(root: Path, unlock: Unlock) -> Home:
     """Open a home's settings and keystores. Raises Refused home.missing, settings.invalid, keystore.*."""
     paths = Paths(root)
     settings = read_settings(root)
-    return Home(paths, settings, Keystore.open(paths.keystore, unlock), Keystore.open(paths.prekeys, unlock))
+    keystore = Keystore.open(paths.keystore, unlock)
+    if (
+        paths.restored.exists()
+    ):  # a unit's, by its member: whose key wasn't there to make a new file of prekeys
+        if not paths.prekeys.exists():
+            Keystore.create(paths.prekeys, unlock, {})
+        paths.restored.unlink(missing_ok=True)
+    return Home(paths, settings, keystore, Keystore.open(paths.prekeys, unlock))
 
 
 def read_settings(root: Path) -> NodeSettings:
@@ -213,5 +225,20 @@ def read_settings(root: Path) -> NodeSettings:
 
 def _write_config(paths: Paths, settings: NodeSettings) -> None:
     # JSON's spelling of these texts and booleans is also TOML's (TOML 1.0, basic strings).
-    lines = [f"{one.name} = {json.dumps(getattr(settings, one.name))}" for one in fields(settings)]
+    plain = [one.name for one in fields(settings) if one.name != "retention"]
+    lines = [f"{name} = {json.dumps(getattr(settings, name))}" for name in plain]
+    lines += _table("retention", settings.retention.to_mapping())
     write_private(paths.config, ("\n".join(lines) + "\n").encode("utf-8"))
+
+
+def _table(name: str, values: Mapping[str, object]) -> list[str]:
+    """A table of config.toml with the tables in it, which come last; nothing where it is empty."""
+    plain = [
+        f"{json.dumps(key)} = {json.dumps(value)}"
+        for key, value in values.items()
+        if not isinstance(value, dict)
+    ]
+    lines = [f"[{name}]", *plain] if plain else []
+    for key, value in values.items():
+        lines += _table(f"{name}.{json.dumps(key)}", value) if isinstance(value, dict) else []
+    return lines

@@ -16,6 +16,7 @@ from exchange.node.own_keys import OwnKeys
 from exchange.node.parts import Parts
 from exchange.node.prekeys import Prekeys
 from exchange.node.registration import Registration
+from exchange.node.retention import Retention
 from exchange.node.store import Store
 from exchange.node.succession import Succession
 from exchange.node.sync import Sync
@@ -39,6 +40,7 @@ class Node:
     registration: Registration
     own_keys: OwnKeys
     succession: Succession
+    retention: Retention
     sync: Sync
 
     def desk(self, who: str) -> Desk:

@@ -39,6 +39,7 @@ PEER_WINDOW: Final = QUOTA_ENVELOPES // 10
 CONTROL_LIFE_MS: Final = 14 * DAY_MS
 LEAST_LIFE_MS: Final = MINUTE_MS  # a sealing that would expire sooner isn't worth its way
 SWEEP: Final = 256
+ERASED: Final = "sender.erased"  # why a number is void whose content is kept no longer
 
 
 class Outbox:
@@ -205,6 +206,9 @@ class Outbox:
         if sealing is None:
             return
         message = rows.get(connection, self._store.cipher, sealing.message_n)
+        if message.erased:
+            self.announce_void(connection, link.recipient, link.lane, link.numbered, ERASED)
+            return
         copy = rows.addressee(connection, self._store.cipher, sealing.message_n, link.recipient)
         if copy is None or copy.env != link.env or copy.state in (rows.STORED, QUEUED):
             return  # a newer sealing carries it already

@@ -17,6 +17,7 @@ from exchange.node.questions import Questions
 from exchange.node.receipts import Receipts
 from exchange.node.registration import Registration
 from exchange.node.restore import Restore
+from exchange.node.retention import Retention
 from exchange.node.secretariat import Secretariat
 from exchange.node.store import Store
 from exchange.node.succession import Succession
@@ -42,5 +43,6 @@ class Services:
     receipts: Receipts
     questions: Questions
     restore: Restore
+    retention: Retention
     secretariat: Secretariat
     sources: Sources

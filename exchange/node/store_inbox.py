@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from exchange.header import LANES
 from exchange.node.store import sql
+from exchange.node.store_erasing import known_payloads
 from exchange.storage.local_cipher import LocalCipher
 
 MAX_FOUND: Final = 4  # messages of one sender under one id
@@ -78,14 +79,15 @@ class Quarantined:
 
 
 def known_hashes(connection: Connection, sender: str, message_id: str) -> list[tuple[int, bytes]]:
-    """Row number and payload hash of what came from `sender` under that id."""
+    """Row number and payload hash of what came from `sender` under that id; row 0 of what was erased since."""
     rows = sql(
         connection,
         "SELECT n, payload_hash FROM inbox WHERE message_id = :id AND sender = :sender ORDER BY n",
         id=message_id,
         sender=sender,
     )
-    return [(row.n, bytes(row.payload_hash)) for row in rows]
+    erased = known_payloads(connection, sender, message_id)
+    return [(row.n, bytes(row.payload_hash)) for row in rows] + [(0, digest) for digest in erased]
 
 
 def add(connection: Connection, cipher: LocalCipher, message: Received, payload_hash: bytes) -> int:

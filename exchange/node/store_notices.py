@@ -150,7 +150,8 @@ def doubt_receipts(connection: Transaction, *, skid: bytes, address: str, since:
         " JOIN proof_batches b ON b.hash = p.batch"
         " WHERE l.recipient = :address AND addressees.recipient = l.recipient"
         " AND addressees.message_n = s.message_n AND addressees.state = 'stored'"
-        " AND m.type IN ('stix', 'status') AND m.expires > :now AND (s.iat >= :since OR p.at >= :since)"
+        " AND m.type IN ('stix', 'status') AND m.expires > :now AND m.erased_at IS NULL"
+        " AND (s.iat >= :since OR p.at >= :since)"
         " AND json_extract(CAST(b.body AS TEXT), '$.skid') = :skid",
         address=address,
         since=since,

@@ -29,7 +29,10 @@ HUMAN: Final = ("opened", "acknowledged", "working", "declined")
 
 @dataclass(frozen=True)
 class Outgoing:
-    """A message of this node. `created`, `expires`: its content's life, ms. `payload` is what content.py frames."""
+    """A message of this node. `created`, `expires`: its content's life, ms. `payload` is what content.py frames.
+
+    `erased`: the payload is gone (store_erasing.py); it is never sealed again.
+    """
 
     id: str
     type: str
@@ -39,6 +42,7 @@ class Outgoing:
     payload: bytes
     separate: bool = False
     compress: bool = False
+    erased: bool = False
 
 
 @dataclass(frozen=True)
@@ -122,10 +126,11 @@ def find(connection: Connection, cipher: LocalCipher, message_id: str) -> tuple[
 def listed(
     connection: Connection, cipher: LocalCipher, *, type_: str, before: int | None, limit: int
 ) -> list[tuple[int, Outgoing]]:
-    """Messages of a type, newest first, from row `before` (exclusive) down."""
+    """Messages of a type, newest first, from row `before` (exclusive) down; none that was erased."""
     rows = sql(
         connection,
-        "SELECT * FROM messages WHERE type = :type AND (:before IS NULL OR n < :before) ORDER BY n DESC LIMIT :limit",
+        "SELECT * FROM messages WHERE type = :type AND erased_at IS NULL AND (:before IS NULL OR n < :before)"
+        " ORDER BY n DESC LIMIT :limit",
         type=type_,
         before=before,
         limit=limit,
@@ -145,7 +150,8 @@ def listed_undelivered(
     """As `listed`, those an addressee lacks: it was rejected or lost, or queued before its lane's time (ms) in vain."""
     rows = sql(
         connection,
-        "SELECT * FROM messages m WHERE type = :type AND (:before IS NULL OR n < :before) AND EXISTS (SELECT 1"
+        "SELECT * FROM messages m WHERE type = :type AND erased_at IS NULL AND (:before IS NULL OR n < :before)"
+        " AND EXISTS (SELECT 1"
         " FROM addressees a WHERE a.message_n = m.n AND a.state <> 'stored' AND a.acknowledged_at IS NULL"
         " AND a.working_at IS NULL AND a.declined_at IS NULL AND (a.state IN ('rejected', 'lost')"
         " OR a.queued_at < CASE a.lane WHEN 0 THEN :lane0 WHEN 1 THEN :lane1 WHEN 2 THEN :lane2 ELSE :lane3 END))"
@@ -278,6 +284,14 @@ def blank(connection: Connection, cipher: LocalCipher, message_id: str) -> None:
     )
 
 
+def is_erased(connection: Connection, message_n: int) -> bool:
+    """Whether of the message in row `message_n` only the row is left."""
+    return (
+        sql(connection, "SELECT 1 FROM messages WHERE n = :n AND erased_at IS NOT NULL", n=message_n).first()
+        is not None
+    )
+
+
 def reopen(connection: Connection, message_n: int, recipient: str) -> None:
     """Take back `stored`: the addressee was restored from a copy that lacks it (docs/protocol.md §6.4)."""
     sql(
@@ -320,7 +334,8 @@ def set_human(
         connection,
         f"UPDATE addressees SET {level}_at = coalesce({level}_at, :at),"  # noqa: S608 - one of HUMAN
         " person = coalesce(:person, person), note = coalesce(:note, note)"
-        " WHERE message_n = :n AND recipient = :recipient",
+        " WHERE message_n = :n AND recipient = :recipient"
+        " AND EXISTS (SELECT 1 FROM messages WHERE n = :n AND erased_at IS NULL)",
         at=at,
         person=cipher.seal("addressees.person", row_id, person.encode()) if person else None,
         note=cipher.seal("addressees.note", row_id, note.encode()) if note else None,
@@ -339,6 +354,7 @@ def _outgoing(row: Any, cipher: LocalCipher) -> Outgoing:  # noqa: ANN401 - a ro
         payload=cipher.open("messages.payload", row.id, bytes(row.payload)),
         separate=bool(row.separate),
         compress=bool(row.compress),
+        erased=row.erased_at is not None,
     )
 
 

@@ -216,14 +216,16 @@ def messages_after(
 ) -> list[tuple[int, SealedLink]]:
     """What was sealed for `recipient` in `lane` after `env` (None, or unknown here: everything), oldest first.
 
-    Row numbers of mail and of people's answers that have not expired at `alive` (ms), each with its newest link.
+    Row numbers of mail and of people's answers that have not expired at `alive` (ms) and weren't erased, each with its
+    newest link.
     """
     rows = sql(
         connection,
         "SELECT max(s.n) AS newest, s.message_n, l.* FROM links_out l JOIN sealings s ON s.env = l.env"
         " JOIN messages m ON m.n = s.message_n WHERE l.recipient = :recipient AND l.lane = :lane"
         " AND s.n > coalesce((SELECT n FROM sealings WHERE env = :env), 0)"
-        " AND m.type IN ('stix', 'status') AND m.expires > :alive GROUP BY s.message_n ORDER BY newest",
+        " AND m.type IN ('stix', 'status') AND m.expires > :alive AND m.erased_at IS NULL"
+        " GROUP BY s.message_n ORDER BY newest",
         recipient=recipient,
         lane=LANES.index(lane),
         env=env,

@@ -212,8 +212,9 @@ class Sync:
     # -- upkeep -------------------------------------------------------------------------------------------------
 
     async def upkeep(self) -> None:
-        """What time brings: lapsed sealings, gaps, prekeys, hurt items, an old checkpoint."""
+        """What time brings: what is to be forgotten, lapsed sealings, gaps, prekeys, hurt items, an old checkpoint."""
         services, now = self._services, self._services.sources.clock()
+        await services.retention.run()
         if services.replica.is_empty:
             return
         if now - services.replica.checkpoint.at > HOUR_MS:

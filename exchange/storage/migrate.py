@@ -35,10 +35,14 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from exchange.errors import Refused
+from exchange.limits import DAY_MS
 from exchange.storage.connections import copy_to, create_file, translate, upgrading_engine
+from exchange.storage.files import disk_fault
 
 if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationContext
+
+KEEP_COPIES_MS = 30 * DAY_MS
 
 _STEP = re.compile(r"(\d{4})_[a-z0-9_]+\.py", re.ASCII)
 
@@ -76,6 +80,20 @@ def ensure_current(path: Path, migrations: Path, *, app: str, may_upgrade: bool)
         raise Refused("storage.upgrade-failed", "a step's file name and its revision differ", known=steps[-1])
 
 
+def drop_old_copies(path: Path, *, now: int) -> None:
+    """Delete copies made before upgrades more than KEEP_COPIES_MS ago (`now` in ms): they hold what was erased since.
+
+    Raises:
+        Unavailable: `storage.io`, `storage.full`.
+    """
+    try:
+        for copy in path.parent.glob(f"{path.name}.before-*"):
+            if copy.stat().st_mtime * 1_000 < now - KEEP_COPIES_MS:
+                copy.unlink(missing_ok=True)
+    except OSError as error:
+        raise disk_fault(error) from error
+
+
 def known_steps(migrations: Path) -> list[str]:
     """The steps of a store in order, read off its file names. Raises Refused `storage.upgrade-failed`: none."""
     names = (_STEP.fullmatch(file.name) for file in (migrations / "versions").glob("*.py"))
@@ -106,6 +124,24 @@ def stored_step(path: Path, *, app: str) -> str | None:
             return str(step)
     except sqlite3.Error as error:
         raise translate(error) from error
+
+
+def check_copy(path: Path, *, app: str) -> None:
+    """Judge a database that was brought here from elsewhere: whole, and one of this program's.
+
+    Raises:
+        Refused: `storage.damaged`, also for an empty one; `storage.wrong-file`.
+        Unavailable: `storage.io`, `storage.busy`.
+    """
+    if stored_step(path, app=app) is None:
+        raise Refused("storage.damaged", path=str(path))
+    try:
+        with closing(sqlite3.connect(path)) as connection:
+            (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.Error as error:
+        raise translate(error) from error
+    if answer != "ok":
+        raise Refused("storage.damaged", path=str(path))
 
 
 def _stamp(app: str) -> int:

@@ -1,0 +1,192 @@
+"""Owns how a message is erased and what is left of it: its hash, and its place in the chain.
+
+Erased values are overwritten (secure_delete); what they leave in the database's log goes when it is folded. Of a chain
+only the content's evidence goes: its numbers stay, so that nothing is missed or taken for a fork that was erased.
+When a message goes is store_retention.py's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import orjson
+from sqlalchemy import Connection
+
+from exchange.canonical import sha256
+from exchange.limits import DAY_MS
+from exchange.node.store import set_fact, sql
+from exchange.node.store_holds import is_held, standing
+from exchange.retention import ASKED, Label
+from exchange.storage.local_cipher import LocalCipher
+
+REMEMBER_MS: Final = 400 * DAY_MS  # after its `expires`: how long a message that was erased is known again
+UNFOLDED: Final = "retention.unfolded"  # the database's log may still hold what was erased
+
+
+def erase(
+    connection: Connection, cipher: LocalCipher, message_id: str, *, rule: str = ASKED, now: int
+) -> int:
+    """Erase what came and what was sent under an id, at once; how many messages.
+
+    The caller has asked `stopped` before.
+    """
+    received = sql(connection, "SELECT * FROM inbox WHERE message_id = :id", id=message_id).all()
+    for row in received:
+        erase_received(connection, row, rule=rule, now=now)
+    sent = sql(
+        connection,
+        "SELECT n, expires FROM messages WHERE id = :id AND type = 'stix' AND erased_at IS NULL",
+        id=message_id,
+    ).all()
+    for row in sent:
+        erase_sent(connection, cipher, row.n, message_id, rule=rule, now=now)
+        forget_at = max(now, row.expires) + REMEMBER_MS
+        _remember(connection, id_hash("", message_id), b"", rule=rule, now=now, forget_at=forget_at)
+    if received or sent:
+        set_fact(connection, UNFOLDED, 1)
+    return len(received) + len(sent)
+
+
+def stopped(connection: Connection, cipher: LocalCipher, message_id: str) -> str:
+    """Why a message can't be erased now: "held", "under-way", or "" where it can."""
+    held = standing(connection)
+    cases = [
+        label_received(cipher, row).case
+        for row in sql(connection, "SELECT env, summary FROM inbox WHERE message_id = :id", id=message_id)
+    ]
+    sent = sql(connection, "SELECT n, id, label FROM messages WHERE id = :id", id=message_id).first()
+    if sent is not None and sent.label:
+        cases.append(label_sent(cipher, sent).case)
+    if any(is_held(held, message_id, case) for case in (*cases, "")):
+        return "held"
+    under_way = (
+        sent is not None
+        and sql(
+            connection,
+            "SELECT 1 FROM addressees WHERE message_n = :n AND state NOT IN ('stored', 'rejected', 'lost') LIMIT 1",
+            n=sent.n,
+        ).first()
+    )
+    return "under-way" if under_way else ""
+
+
+def asked(connection: Connection) -> list[tuple[bytes, int]]:
+    """What people erased themselves: the hash of each message's id, and when (ms); for backups to carry on."""
+    rows = sql(
+        connection, "SELECT DISTINCT id_hash, at FROM erased WHERE rule = :rule ORDER BY at", rule=ASKED
+    )
+    return [(bytes(row.id_hash), row.at) for row in rows]
+
+
+def replay(connection: Connection, cipher: LocalCipher, hashes: Iterable[bytes], *, now: int) -> int:
+    """Erase again what a restored copy has brought back, by the hashes of `asked`; how many messages."""
+    wanted = frozenset(hashes)
+    ids = {
+        row.message_id
+        for row in sql(connection, "SELECT sender, message_id FROM inbox")
+        if id_hash(row.sender, row.message_id) in wanted
+    } | {
+        row.id
+        for row in sql(connection, "SELECT id FROM messages WHERE type = 'stix' AND erased_at IS NULL")
+        if id_hash("", row.id) in wanted
+    }
+    return sum(erase(connection, cipher, message_id, now=now) for message_id in sorted(ids))
+
+
+def id_hash(sender: str, message_id: str) -> bytes:
+    """What is remembered of an erased message's id; `sender` is empty for this node's own."""
+    return sha256(f"{sender}\0{message_id}".encode())
+
+
+def known_payloads(connection: Connection, sender: str, message_id: str) -> list[bytes]:
+    """Payload hashes of what came from `sender` under that id and was erased."""
+    rows = sql(
+        connection,
+        "SELECT payload_hash FROM erased WHERE id_hash = :hash",
+        hash=id_hash(sender, message_id),
+    )
+    return [bytes(row.payload_hash) for row in rows]
+
+
+def erase_received(connection: Connection, row: Any, *, rule: str, now: int) -> None:  # noqa: ANN401 - a row of any columns
+    """Erase a whole row of inbox; what comes under its id later is known."""
+    _remember(
+        connection,
+        id_hash(row.sender, row.message_id),
+        bytes(row.payload_hash),
+        rule=rule,
+        now=now,
+        forget_at=max(now, row.expires) + REMEMBER_MS,
+    )
+    sql(connection, "DELETE FROM inbox WHERE n = :n", n=row.n)
+    blank_link(connection, bytes(row.env))
+
+
+def erase_sent(
+    connection: Connection, cipher: LocalCipher, n: int, message_id: str, *, rule: str, now: int
+) -> None:
+    """Erase a message that this node sent: what it said and what proves it. How far its copies came stays."""
+    nothing = cipher.seal("messages.payload", message_id, b"")
+    sql(
+        connection,
+        "UPDATE messages SET payload = :nothing, label = NULL, erase_at = NULL, erase_rule = :rule, erased_at = :now"
+        " WHERE n = :n",
+        nothing=nothing,
+        rule=rule,
+        now=now,
+        n=n,
+    )
+    sql(connection, "UPDATE addressees SET person = NULL, note = NULL WHERE message_n = :n", n=n)
+    envs = [bytes(one.env) for one in sql(connection, "SELECT env FROM sealings WHERE message_n = :n", n=n)]
+    sql(
+        connection,
+        "UPDATE sealings SET body = NULL, header = x'', signatures = x'', salt = x'' WHERE message_n = :n",
+        n=n,
+    )
+    for env in envs:
+        sql(connection, "UPDATE links_out SET nonce = x'', slot = x'' WHERE env = :env", env=env)
+        batches = sql(connection, "SELECT DISTINCT batch FROM proofs WHERE env = :env", env=env).all()
+        sql(connection, "DELETE FROM proofs WHERE env = :env", env=env)
+        for one in batches:
+            sql(
+                connection,
+                "DELETE FROM proof_batches WHERE hash = :batch"
+                " AND NOT EXISTS (SELECT 1 FROM proofs WHERE batch = :batch)",
+                batch=one.batch,
+            )
+
+
+def blank_link(connection: Connection, env: bytes) -> None:
+    """The place in the chain stays, what proves the content goes. `{}`: the column of the key reads it as JSON."""
+    sql(
+        connection,
+        "UPDATE links_in SET header = CAST('{}' AS BLOB), signatures = x'', nonce = x'', salt = x'', wrap_hash = x''"
+        " WHERE env = :env AND signatures <> x''",
+        env=env,
+    )
+
+
+def _remember(
+    connection: Connection, id_hash_: bytes, payload_hash: bytes, *, rule: str, now: int, forget_at: int
+) -> None:
+    sql(
+        connection,
+        "INSERT INTO erased VALUES (:id_hash, :payload_hash, :now, :rule, :forget_at)"
+        " ON CONFLICT (id_hash, payload_hash) DO NOTHING",
+        id_hash=id_hash_,
+        payload_hash=payload_hash,
+        now=now,
+        rule=rule,
+        forget_at=forget_at,
+    )
+
+
+def label_sent(cipher: LocalCipher, row: Any) -> Label:  # noqa: ANN401 - a row of any columns
+    """What the rules look at in a row of messages that has its label."""
+    return Label.of(orjson.loads(cipher.open("messages.label", row.id, bytes(row.label))))
+
+
+def label_received(cipher: LocalCipher, row: Any) -> Label:  # noqa: ANN401 - a row of any columns
+    """The same of a row of inbox."""
+    return Label.of(orjson.loads(cipher.open("inbox.summary", bytes(row.env).hex(), bytes(row.summary))))

@@ -1,0 +1,269 @@
+"""What a node forgets, and when; what a hold stops; what is still known of what was erased."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from exchange.content import Missing, Restored, Status
+from exchange.errors import Refused
+from exchange.limits import DAY_MS
+from exchange.message import Urgency
+from exchange.node import store_access, store_links
+from exchange.node import store_erasing as erasing
+from exchange.node import store_retention as rows
+from exchange.node.retention import Records, Retention
+from exchange.node.store import sql
+from exchange.retention import RetentionPolicy
+from exchange.tlp import Tlp
+from tests.simulator import Simulation, Site
+
+WEEK = RetentionPolicy(amber=7, red=2, control=7, sent_at_least=3, quarantine=7, alarms=7)
+
+
+async def forget(site: Site, policy: RetentionPolicy = WEEK) -> None:
+    """A node with that policy does all that is due."""
+    await Retention(site.up.store, policy, site.up.sources).erase_due()
+
+
+def records(site: Site, policy: RetentionPolicy = WEEK) -> Records:
+    return Records(site.up.store, policy, site.up.sources, who="ana")
+
+
+def at_rest(site: Site, table: str, column: str, where: str = "1") -> list[bytes]:
+    """The values of a column as they lie in the file."""
+    found = site.up.store.db.read_sync(
+        lambda c: sql(c, f"SELECT {column} AS value FROM {table} WHERE {where}").all()  # noqa: S608 - the test's own words
+    )
+    return [bytes(row.value) for row in found]
+
+
+def sealed(site: Site, message_id: str) -> list[bytes]:
+    """The envelopes that a message was sealed in."""
+    statement = "SELECT env FROM sealings JOIN messages m ON m.n = message_n WHERE m.id = :id"
+    return [
+        bytes(row.env) for row in site.up.store.db.read_sync(lambda c: sql(c, statement, id=message_id).all())
+    ]
+
+
+async def test_both_ends_erase_in_time_and_keep_their_chain(sim: Simulation, pe: Site, co: Site) -> None:
+    red, amber = pe.send("co-csirt", tlp=Tlp.RED), pe.send("co-csirt")
+    await sim.rounds()
+    secrets = [
+        at_rest(co, "inbox", "payload")[0][-48:],
+        at_rest(co, "links_in", "signatures", f"sender = 'pe-csirt' AND env = x'{co.inbox()[0].env.hex()}'")[
+            0
+        ][:48],
+        at_rest(pe, "messages", "payload", f"id = '{red}'")[0][-48:],
+        at_rest(pe, "sealings", "signatures", f"env = x'{(pe.copy(red, 'co-csirt').env or b'').hex()}'")[0][
+            :48
+        ],
+    ]
+    for site in (pe, co):
+        await forget(site)
+    assert co.received() == [red, amber]
+    await sim.wait(2 * DAY_MS)
+    for site in (pe, co):
+        await forget(site)
+    assert co.received() == [amber]
+    assert [one.message.id for one in pe.desk.outbox()] == [amber, red]  # for a peer's restore, three days
+    await sim.wait(DAY_MS)
+    for site in (pe, co):
+        await forget(site)
+    assert [one.message.id for one in pe.desk.outbox()] == [amber]
+    assert pe.state(red, "co-csirt") == "stored"
+    for site, kept in ((co, secrets[:2]), (pe, secrets[2:])):
+        files = b"".join(path.read_bytes() for path in site.home.glob("node.db*"))
+        assert not [one for one in kept if one in files]
+    after = pe.send("co-csirt")
+    await sim.rounds()
+    assert co.received() == [amber, after]
+    assert await co.up.store.db.read(store_links.open_gaps) == []
+    assert pe.alarm_codes() == co.alarm_codes() == []
+
+
+async def test_erased_message_that_comes_again_is_not_new(sim: Simulation, pe: Site, co: Site) -> None:
+    sent = pe.send("co-csirt")
+    await sim.rounds()
+    assert records(co).erase(sent) == 1
+    question = Restored(())
+    await co.up.store.db.write(
+        lambda c: co.up.outbox.send(c, question.to_payload(), Restored.type, "routine", ["pe-csirt"])
+    )
+    await sim.rounds(4)  # sealed again, under the same id
+    assert len(sealed(pe, sent)) == 2
+    assert pe.state(sent, "co-csirt") == "stored"
+    assert co.received() == []
+
+
+async def test_other_content_under_an_erased_id_is_a_conflict(sim: Simulation, pe: Site, co: Site) -> None:
+    sent = pe.send("co-csirt")
+    await sim.rounds()
+    records(co).erase(sent)
+    await pe.up.store.db.write(lambda c: sql(c, "UPDATE messages SET id = 'gone' WHERE id = :id", id=sent))
+    pe.send("co-csirt", message_id=sent, subject="Another")
+    await sim.rounds()
+    (received,) = co.inbox()
+    assert received.conflict
+    assert co.alarm_codes() == ["message.conflict"]
+
+
+async def test_peer_that_asks_for_what_was_erased_is_told_so(sim: Simulation, pe: Site, co: Site) -> None:
+    sent = pe.send("co-csirt")
+    await sim.rounds()
+    assert records(pe).erase(sent) == 1
+    (link,) = at_rest(pe, "links_out", "chain", "recipient = 'co-csirt' AND lane = 3 AND seq = 1")
+    asked = Missing("routine", ((link, 1, 1),))
+    restored = Restored(())
+    for note in (restored, asked):
+        await co.up.store.db.write(
+            lambda c, note=note: co.up.outbox.send(c, note.to_payload(), note.type, "routine", ["pe-csirt"])
+        )
+    await sim.rounds(4)
+    voids = co.up.store.db.read_sync(lambda c: sql(c, "SELECT why FROM voids_in").all())
+    assert [row.why for row in voids] == ["sender.erased"]
+    assert len(sealed(pe, sent)) == 1
+
+
+async def test_hold_on_message_or_case_stops_erasure_until_released(
+    sim: Simulation, pe: Site, co: Site
+) -> None:
+    sent = pe.send("co-csirt")
+    await sim.rounds()
+    await forget(co)
+    assert records(co).hold("case", "case-1", "court order 17") == 1
+    assert records(co).hold("case", "case-1", "again") is None
+    assert records(pe).hold("message", sent, "court order 17") == 1
+    with pytest.raises(Refused) as caught:
+        records(co).erase(sent)
+    assert caught.value.code == "retention.held"
+    await sim.wait(30 * DAY_MS)
+    for site in (pe, co):
+        await forget(site)
+    assert co.received() == [sent]
+    assert [one.message.id for one in pe.desk.outbox()] == [sent]
+    records(co).release("case", "case-1")
+    with pytest.raises(Refused) as caught:
+        records(co).release("case", "case-1")
+    assert caught.value.code == "retention.no-hold"
+    await forget(co)
+    assert co.received() == []
+    (hold,) = records(co).holds()
+    assert (hold.subject, hold.reason, hold.who, hold.released_by) == (
+        "case-1",
+        "court order 17",
+        "ana",
+        "ana",
+    )
+    told = [(one.action, one.what) for one in reversed(co.desk.access_log())]
+    assert told == [("hold", "hold 1"), ("release-hold", "hold 1")]
+    assert not [path for path in co.home.glob("node.db*") if b"court order" in path.read_bytes()]
+
+
+async def test_flash_that_nobody_acknowledged_is_told_of_before_it_goes(
+    sim: Simulation, pe: Site, co: Site
+) -> None:
+    unread, read = pe.send("co-csirt", urgency=Urgency.FLASH), pe.send("co-csirt", urgency=Urgency.FLASH)
+    await sim.rounds()
+    co.desk.answer(read, "acknowledged", person="Luz")
+    await sim.wait(7 * DAY_MS)
+    (soon,) = [one for one in await records(co).due(days=0, limit=10) if one.unanswered]
+    assert soon.id == unread
+    await forget(co)
+    assert (co.received(), co.alarm_codes()) == ([unread], ["retention.unacknowledged"])
+    await sim.wait(29 * DAY_MS)
+    await forget(co)
+    assert co.received() == [unread]
+    await sim.wait(DAY_MS)
+    await forget(co)
+    assert co.received() == []
+
+
+async def test_what_is_under_way_stays(sim: Simulation, pe: Site, co: Site) -> None:
+    await co.stop()
+    sent = pe.send("co-csirt")
+    await sim.rounds()
+    await sim.wait(8 * DAY_MS)
+    await forget(pe)
+    assert pe.state(sent, "co-csirt") == "accepted"
+    with pytest.raises(Refused) as caught:
+        records(pe).erase(sent)
+    assert caught.value.code == "retention.under-way"
+    await co.start()
+    await sim.rounds()
+    assert co.received() == [sent]
+
+
+async def test_new_policy_counts_for_what_is_there_before_anything_goes(
+    sim: Simulation, pe: Site, co: Site
+) -> None:
+    sent = [pe.send("co-csirt") for _ in range(3)]
+    await sim.rounds()
+    await forget(co)
+    await sim.wait(8 * DAY_MS)
+    await forget(co, RetentionPolicy(amber=9))
+    assert co.received() == sent
+    (rule,) = {one.rule for one in await records(co, RetentionPolicy(amber=9)).due(days=2, limit=10)}
+    assert rule == "amber"
+    await forget(co, RetentionPolicy(kinds={"alert": 8}))
+    assert co.received() == []
+
+
+async def test_evidence_alarms_and_old_rows_of_the_access_log_go_too(
+    sim: Simulation, pe: Site, co: Site
+) -> None:
+    status = Status("00000000-0000-0000-0000-000000000000", "opened", "", "", "", 0)
+    await pe.up.store.db.write(
+        lambda c: pe.up.outbox.send(c, status.to_payload(), Status.type, "routine", ["co-csirt"])
+    )
+    co.desk.note_access("look", ["one", "two"])
+    await sim.rounds()
+    whole = len(at_rest(co, "links_in", "signatures", "signatures <> x''"))
+    assert whole > 0
+    await sim.wait(8 * DAY_MS)
+    co.desk.note_access("look", ["three"])
+    await forget(co, replace(WEEK, access_log=7))
+    assert (
+        at_rest(co, "links_in", "signatures", f"signatures <> x'' AND at < {sim.world.now - 7 * DAY_MS}")
+        == []
+    )
+    assert [one.what for one in co.desk.access_log()] == ["three"]
+    assert co.desk.verify_access_log() == 1
+    co.desk.note_access("look", ["four"])
+    assert co.desk.verify_access_log() == 2
+    last = await co.up.store.db.write(lambda c: store_access.drop_old(c, before=sim.world.now, limit=10))
+    assert (last, co.desk.verify_access_log()) == (2, 0)
+
+
+async def test_restored_copy_forgets_again_what_people_had_erased(
+    sim: Simulation, pe: Site, co: Site, tmp_path: Path
+) -> None:
+    kept, gone = pe.send("co-csirt"), pe.send("co-csirt")
+    await sim.rounds()
+    await co.copy_home(tmp_path / "copy")
+    records(co).erase(gone)
+    asked = await co.up.store.db.read(erasing.asked)
+    assert [digest for digest, _ in asked] == [erasing.id_hash("pe-csirt", gone)]
+    await co.restore(tmp_path / "copy")
+    assert co.received() == [kept, gone]
+    again = await co.up.store.db.write(
+        lambda c: erasing.replay(c, co.up.store.cipher, [digest for digest, _ in asked], now=sim.world.now)
+    )
+    assert (again, co.received()) == (1, [kept])
+
+
+async def test_loop_forgets_by_itself_and_counts(sim: Simulation, pe: Site, co: Site) -> None:
+    sent = pe.send("co-csirt", tlp=Tlp.RED)
+    await sim.rounds()
+    await sim.wait(DAY_MS)
+    await sim.rounds()
+    now = sim.world.now
+    figures = await co.up.store.db.read(lambda c: rows.counts(c, until=now + 90 * DAY_MS))
+    assert (figures.due, figures.erased, figures.holds, figures.unjudged) == (1, 0, 0, 0)
+    await sim.wait(90 * DAY_MS)
+    assert not await co.up.retention.run()
+    assert sent not in co.received()
+    figures = await co.up.store.db.read(lambda c: rows.counts(c, until=sim.world.now))
+    assert (figures.due, figures.erased) == (0, 1)
