@@ -25,7 +25,7 @@ from exchange.node.desk import Desk
 from exchange.node.identity import Identity, Sources
 from exchange.node.node import Node
 from exchange.node.own_keys import SEED
-from exchange.node.store import Transaction, open_store
+from exchange.node.store import Store, Transaction, open_store
 from exchange.node.store_directory import add_own_statement
 from exchange.node.store_inbox import Received
 from exchange.node.store_outbox import Addressee, Outgoing
@@ -37,8 +37,10 @@ from tests.hub_services import Services, services
 from tests.simulated_hub import SimulatedHub
 from tests.worlds import MEMBERS, NOW, World, make_world, seed
 
+LOCAL_KEY = bytes(32)
 
-@dataclass
+
+@dataclass(eq=False)  # each is itself
 class Site:
     """One member's node on its home. `offset`: how far its clock is off; `paused`: how long it did not run; both ms.
 
@@ -88,7 +90,7 @@ class Site:
             Keystore.create(self.home / "keystore", Unlock.key_file(self.home / "key"), secrets)
         keystore = Keystore.open(self.home / "keystore", Unlock.key_file(self.home / "key"))
         prekeys = Keystore.open(self.home / "prekeys", Unlock.key_file(self.home / "key"))
-        store = open_store(self.home / "node.db", bytes(32), owner=True)
+        store = self.open_store()
         identity = Identity(self.simulation.world.net, self.member, PrivateKeys(keystore.get(SEED)))
         self.node = build(
             store=store,
@@ -104,6 +106,10 @@ class Site:
             await store.db.write(lambda c: own_past(c, world, self.member))
             least = (1, world.directory.root(1))
             await self.up.replica.start(self.hub, least=least)
+
+    def open_store(self) -> Store:
+        """Its database, opened as its owner."""
+        return open_store(self.home / "node.db", LOCAL_KEY, owner=True)
 
     async def stop(self) -> None:
         """End it in good order."""

@@ -1,0 +1,356 @@
+"""The simulator with everything that can go wrong: processes that die at any await, bad links, old copies, full disks.
+
+A network starts from a prepared copy (made once a process, on a RAM-backed folder where there is one), so that a run
+costs what it does and not what founding costs. What a site has said in receipts, and the hub in its own, is noted as
+it goes out: after a crash it must be on the disk.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import sqlite3
+import tempfile
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from exchange.canonical import Json, unb64
+from exchange.hub.applications import Applications
+from exchange.hub.mailboxes import Mailboxes
+from exchange.hub.pending import Pending
+from exchange.hub.registrar import Registrar
+from exchange.hub.store import FILE, HubStore
+from exchange.hub.store import MIGRATIONS as HUB_MIGRATIONS
+from exchange.hub.store_tables import RETENTION_MS
+from exchange.limits import DAY_MS
+from exchange.node.hub_api import Page, Posted
+from exchange.node.identity import Sources
+from exchange.node.store import MIGRATIONS, Store
+from exchange.protocol import ITEM_DELIVERY, ITEM_EXPIRED, Item
+from exchange.settings import HubLimits
+from exchange.storage.local_cipher import LocalCipher
+from tests.hub_services import Services
+from tests.simulated_hub import SimulatedHub
+from tests.simulation.steps import Crash, Process, SteppedDatabase, unreachable
+from tests.simulator import LOCAL_KEY, Simulation, Site, simulation, uuid_of
+from tests.worlds import World, make_world
+
+HANDLES: Final = ("pe-csirt", "co-csirt", "bb-csirt", "uy-csirt")
+FREE: Final = 2**40
+RAM: Final = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
+
+REQUEST_LOST: Final = "request lost"
+ANSWER_LOST: Final = "answer lost"
+REPEATED: Final = "repeated"
+
+
+@dataclass
+class Link:
+    """One node's way to the hub. `faults`: how likely each kind is on a call; `hurt`: items to be hurt on their way."""
+
+    up: bool = True
+    faults: dict[str, float] = field(default_factory=dict)
+    hurt: int = 0
+    forged: list[Item] = field(default_factory=list)
+
+
+class FaultySite(Site):
+    """A node that can die at any point, lose its disk's room, and be put back to an old copy."""
+
+    def __init__(self, simulation: FaultySimulation, member: str, home: Path) -> None:
+        super().__init__(simulation, member, home, FaultyHub(simulation, member, self))
+        self.net = simulation
+        self.link = Link()
+        self.process = Process(member)
+        self.receipted: set[bytes] = set()  # envs this node has said `stored` of
+        self.restored = 0
+        self.damage = 0
+        self.latest = simulation.world.now  # the furthest its clock ever stood
+
+    def sources(self) -> Sources:
+        self.ran += 1
+        chance = random.Random(f"{self.net.seed}/{self.member}/{self.ran}")
+        return Sources(
+            clock=self._clock,
+            monotonic=lambda: self.net.world.now - self.paused,
+            random=chance.randbytes,
+            new_id=lambda: uuid_of(chance.randbytes(16)),
+        )
+
+    def _clock(self) -> int:
+        now = self.net.world.now + self.offset
+        self.latest = max(self.latest, now)
+        return now
+
+    def open_store(self) -> Store:
+        database = SteppedDatabase.open(self.home / "node.db", migrations=MIGRATIONS, app="node")
+        database.attach(self.process)
+        return Store(database, LocalCipher(LOCAL_KEY))
+
+    async def start(self, crash_at: int = 0) -> None:
+        """Start; a crash on the way, at that point, leaves it down."""
+        self.process = Process(self.member)
+        self.process.crash_at = crash_at
+        try:
+            await super().start()
+        except Crash:
+            self.bury()
+        self.process.crash_at = 0
+
+    async def crash(self) -> None:
+        self.process.die()
+        self.bury()
+
+    def bury(self) -> None:
+        """What remains of a process that died: its files, which must hold all it has given receipts for."""
+        node, self.node = self.node, None
+        if node is not None:
+            assert isinstance(node.store.db, SteppedDatabase)
+            node.store.db.abandon()
+        missing = self.receipted - set(self.column("SELECT env FROM links_in"))
+        if missing:
+            self.net.fault("lost", f"{self.member} gave {len(missing)} receipts for what its disk doesn't hold")
+
+    def column(self, query: str) -> list[Any]:
+        """The first column of a query on the file, over a connection of its own."""
+        return [row[0] for row in rows(self.home / "node.db", query)]
+
+    def fill(self, full: bool) -> None:
+        """Its disk is full, or no longer."""
+        if self.node is not None:
+            assert isinstance(self.node.store.db, SteppedDatabase)
+            self.node.store.db.fill(full)
+
+    def copy_files(self, to: Path) -> None:
+        """What a backup of the disk would hold at this moment."""
+        shutil.copytree(self.home, to)
+
+    def put_back(self, copy: Path) -> None:
+        """An older copy in place of the home; the node must be down."""
+        shutil.rmtree(self.home)
+        shutil.copytree(copy, self.home)
+        self.restored += 1
+        self.receipted = set(self.column("SELECT env FROM links_in")) & self.receipted
+
+
+class FaultyHub(SimulatedHub):
+    """The hub as one node reaches it over its link."""
+
+    def __init__(self, simulation: FaultySimulation, member: str, site: FaultySite) -> None:
+        super().__init__(simulation, member)
+        self._net = simulation
+        self._site = site
+
+    async def _carry(self, name: str, value: Any, call: Callable[[], Awaitable[Any]]) -> Any:
+        process, link = self._site.process, self._site.link
+        await process.point()
+        if not link.up:
+            raise unreachable()
+        fault = self._draw(link)
+        if fault == REQUEST_LOST:
+            raise unreachable()
+        try:
+            answer = await super()._carry(name, value, call)
+            if fault == REPEATED:
+                answer = await super()._carry(name, value, call)
+        except Crash as crash:
+            if crash.process is process:
+                raise
+            raise unreachable() from None
+        await process.point()
+        if fault == ANSWER_LOST or not link.up:
+            raise unreachable()
+        return answer
+
+    def _draw(self, link: Link) -> str:
+        for kind, share in link.faults.items():
+            if self._net.chance.random() < share:
+                self._net.counts[kind] += 1
+                return kind
+        return ""
+
+    async def put_envelope(self, env: bytes, upload: bytes) -> Posted:
+        return self._noted(await super().put_envelope(env, upload))
+
+    async def post_envelopes(self, uploads: Sequence[bytes]) -> Posted:
+        return self._noted(await super().post_envelopes(uploads))
+
+    def _noted(self, posted: Posted) -> Posted:
+        now = self._net.world.now
+        self._net.accepted |= {one.env: now for one in posted.results if one.code == ""}
+        return posted
+
+    async def post_receipts(self, batch: Json) -> None:
+        # noted before it goes out: from here on nobody can take it back
+        leaves = [orjson.loads(unb64(leaf)) for leaf in batch["leaves"]]
+        self._site.receipted |= {unb64(leaf["env"]) for leaf in leaves if leaf["status"] == "stored"}
+        await super().post_receipts(batch)
+
+    async def mailbox(self, after: str, wait: int, most: int) -> Page:
+        page = await super().mailbox(after, wait, most)
+        link = self._site.link
+        items = [self._hurt(item, link) for item in page.items]
+        if link.forged and items:
+            items = [replace(one, cursor=items[0].cursor) for one in link.forged] + items
+            link.forged = []
+        return Page(tuple(items), page.more)
+
+    def _hurt(self, item: Item, link: Link) -> Item:
+        if not link.hurt or item.type not in (ITEM_DELIVERY, ITEM_EXPIRED):
+            return item
+        link.hurt -= 1
+        self._site.damage += 1
+        self._net.counts["item hurt"] += 1
+        at = self._net.chance.randrange(len(item.payload))
+        changed = bytearray(item.payload)
+        changed[at] ^= 1 << self._net.chance.randrange(8)
+        return replace(item, payload=bytes(changed))
+
+
+class FaultySimulation(Simulation):
+    """Hub and nodes of one run. `offset`: how far the hub's clock is off, ms."""
+
+    def __init__(self, folder: Path, seed: str, members: int = 3) -> None:
+        template, world = _template(members)
+        super().__init__(replace(world), folder)
+        self.seed = seed
+        self.chance = random.Random(f"{seed}/links")
+        self.limits = HubLimits()
+        self.offset = 0
+        self.hub_process = Process("hub")
+        self.hub_restored = 0
+        self.hub_full = False
+        self.accepted: dict[bytes, int] = {}  # envs a node was told `accepted` of, and when, ms
+        self.counts: Counter[str] = Counter()
+        self.faults: list[tuple[str, str]] = []
+        self._hub_ran = 0
+        shutil.copytree(template, folder, dirs_exist_ok=True)
+        for handle in HANDLES[:members]:
+            self.sites[handle] = FaultySite(self, handle, folder / handle)
+
+    def fault(self, kind: str, what: str) -> None:
+        """Something that must never be."""
+        self.faults.append((kind, what))
+
+    @property
+    def nodes(self) -> list[FaultySite]:
+        """Every site, as what it is."""
+        return [site for site in self.sites.values() if isinstance(site, FaultySite)]
+
+    async def begin(self) -> None:
+        """Everything up."""
+        await self.start_hub()
+        for site in self.nodes:
+            await site.start()
+
+    async def start_hub(self) -> None:
+        """Start it in a new epoch; a crash on the way leaves it down."""
+        self._hub_ran += 1
+        self.hub_process = Process("hub")
+        chance = random.Random(f"{self.seed}/hub/{self._hub_ran}")
+        database = SteppedDatabase.open(self.folder / "hub" / FILE, migrations=HUB_MIGRATIONS, app="hub")
+        database.attach(self.hub_process)
+        store = HubStore(database)
+        keys, limits = self.world.hub_keys, self.limits
+        try:
+            registrar = await Registrar.open(
+                store, keys=keys, clock=self.hub_clock, settle_seconds=limits.settle_seconds
+            )
+        except Crash:
+            database.abandon()
+            return
+        mailboxes = Mailboxes(
+            store,
+            registrar,
+            keys=keys,
+            clock=self.hub_clock,
+            random=chance.randbytes,
+            free_bytes=lambda: 0 if self.hub_full else FREE,
+            limits=limits,
+            epoch=f"epoch{self._hub_ran}",
+        )
+        applications = Applications(store, registrar, clock=self.hub_clock)
+        pending = Pending(store, registrar, clock=self.hub_clock)
+        self.hub = Services(self.world, store, registrar, applications, pending, mailboxes)
+
+    def hub_clock(self) -> int:
+        """UTC ms as the hub believes."""
+        return self.world.now + self.offset
+
+    def crash_hub(self) -> None:
+        """It is gone; what it said to have accepted must be on its disk."""
+        self.hub_process.die()
+        hub, self.hub = self.hub, None
+        if hub is not None:
+            assert isinstance(hub.store._db, SteppedDatabase)
+            hub.store._db.abandon()
+        forgotten = self.world.now - RETENTION_MS + 2 * DAY_MS  # with room for a clock that is off
+        recent = {env for env, at in self.accepted.items() if at > forgotten}
+        missing = recent - {row[0] for row in self.hub_rows("SELECT env FROM envelopes")}
+        if missing:
+            self.fault("lost", f"the hub gave {len(missing)} receipts for what its disk doesn't hold")
+
+    async def stop_hub(self) -> None:
+        """For `close`, too."""
+        self.crash_hub()
+
+    def put_hub_back(self, copy: Path) -> None:
+        """An older copy in place of the hub's files; it must be down."""
+        shutil.rmtree(self.folder / "hub")
+        shutil.copytree(copy, self.folder / "hub")
+        self.hub_restored += 1
+        held = {row[0] for row in self.hub_rows("SELECT env FROM envelopes")}
+        self.accepted = {env: at for env, at in self.accepted.items() if env in held}
+
+    def hub_rows(self, query: str) -> list[Any]:
+        """Rows of the hub's file, over a connection of its own."""
+        return rows(self.folder / "hub" / FILE, query)
+
+    async def close(self) -> None:
+        """Everything down."""
+        for site in self.nodes:
+            if site.node is not None:
+                await site.crash()
+        self.crash_hub()
+
+
+def rows(path: Path, query: str) -> list[Any]:
+    """Rows of a database's file."""
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(query).fetchall()
+
+
+def scratch() -> Path:
+    """A new folder, in RAM where that is possible."""
+    return Path(tempfile.mkdtemp(prefix="exchange-simulation-", dir=RAM if RAM.is_dir() else None))
+
+
+_prepared: dict[int, tuple[Path, World]] = {}
+
+
+async def prepare(members: int) -> None:
+    """Found the network that runs with so many members start from; once a process."""
+    if members in _prepared:
+        return
+    folder = scratch()
+    async with simulation(folder, HANDLES[:members]) as sim:
+        await sim.rounds(1)
+        world = sim.world
+    _prepared[members] = folder, world
+
+
+def _template(members: int) -> tuple[Path, World]:
+    return _prepared[members]
+
+
+def forget() -> None:
+    """Remove what `prepare` made."""
+    for folder, _ in _prepared.values():
+        shutil.rmtree(folder)
+    _prepared.clear()

@@ -1,0 +1,348 @@
+"""What can happen to a network, each thing a method: mail, passes, faults; then peace, and what must hold after it.
+
+Both drivers, the seeded one (driver.py) and the hypothesis machine, are nothing but ways to choose. `steps` is what
+happened, to be printed when something that must hold doesn't.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from exchange.errors import ExchangeError
+from exchange.limits import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
+from exchange.message import Urgency
+from tests.simulation.ledger import Ledger, Letter
+from tests.simulation.network import FaultySimulation, FaultySite
+from tests.simulation.steps import Crash, Turns
+from tests.worlds import keys, seed
+
+LANES: Final = ("flash", "immediate", "priority", "routine")
+PATIENCE_MS: Final = 10 * MINUTE_MS  # no call stays on its way for longer
+PEACE: Final = (0, 0, 6 * MINUTE_MS, 0, 0, 13 * HOUR_MS, 0, 0) + 5 * (25 * HOUR_MS, 0, 0)
+
+
+class Story:
+    """One run: a network from its beginning to `end`, which says what was wrong."""
+
+    def __init__(self, folder: Path, name: str, members: int = 3) -> None:
+        self.sim = FaultySimulation(folder / "now", name, members)
+        self.ledger = Ledger(self.sim)
+        self.steps: list[str] = []
+        self.refusals: Counter[str] = Counter()  # codes that passes ended with
+        self._folder = folder
+        self._turns = Turns(random.Random(f"{name}/turns"))
+        self._copies: dict[str, tuple[Path, int, bool]] = {}  # by whom: where, how many letters, whether rotated
+        self._rotated: set[str] = set()
+        self._passes = 0
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How often each kind of fault happened."""
+        return self.sim.counts
+
+    def site(self, number: int) -> FaultySite:
+        """By number, any."""
+        return self.sim.nodes[number % len(self.sim.nodes)]
+
+    async def begin(self) -> None:
+        """Everything up and in touch."""
+        await self.sim.begin()
+
+    # -- mail and passes ------------------------------------------------------------------------------------------
+
+    def send(self, who: int, to: Sequence[int], lane: str, life_ms: int, separate: bool = False) -> None:
+        """Somebody writes to others; nothing if its node is down or its disk full."""
+        site = self.site(who)
+        recipients = sorted({self.site(one).member for one in to} - {site.member})
+        if site.node is None or not recipients:
+            return
+        text = f"{self.ledger.canary} {len(self.ledger.letters)}"
+        created = site.sources().clock()
+        try:
+            message_id = site.send(
+                *recipients, urgency=Urgency(lane), life_ms=life_ms, separate=separate, text=text
+            )
+        except ExchangeError as error:
+            self.refusals[error.code] += 1
+            return
+        self.ledger.letters.append(
+            Letter(
+                len(self.ledger.letters),
+                site.member,
+                message_id,
+                tuple(recipients),
+                lane,
+                created + life_ms,
+            )
+        )
+        self._say(f"{site.member} writes {lane} to {', '.join(recipients)} for {life_ms // MINUTE_MS} min")
+
+    async def run(self, who: int, crash_at: int = 0) -> None:
+        """One pass of a node, which may die at that point of it."""
+        await self.together([who], crash_at=crash_at)
+
+    async def together(self, whos: Sequence[int], turns: int | None = None, crash_at: int = 0) -> None:
+        """Passes of several at once, their calls in an order by seed; the first dies at that point of its own.
+
+        After `turns` turns what is on its way stays there.
+        """
+        sites = list(dict.fromkeys(self.site(who) for who in whos))
+        sites = [site for site in sites if site.node is not None and not self._is_busy(site)]
+        if not sites:
+            return
+        self._say(f"pass of {', '.join(one.member for one in sites)}, turns {turns}, crash at {crash_at}")
+        sites[0].process.crash_at = crash_at
+        if len(sites) == 1 and turns is None and not self._turns.parked:
+            try:
+                await self._pass(sites[0])
+            except Crash:
+                self._bury()
+            sites[0].process.crash_at = 0
+        else:
+            for site in sites:
+                self.sim.hub_process.turns = self._turns
+                self._turns.begin(site.process, self._pass(site))
+            await self.go_on(turns)
+        self._bury()
+
+    async def go_on(self, turns: int | None = None) -> None:
+        """What is on its way goes on, to its end or for so many turns."""
+        if not self._turns.parked:
+            return
+        await self._turns.go(turns)
+        if not self._turns.parked:
+            self.sim.hub_process.turns = None
+        ended, self._turns.ended = self._turns.ended, []
+        for process, fault in ended:
+            process.crash_at = 0
+            if not isinstance(fault, Crash):
+                raise fault
+        self._bury()
+
+    async def _pass(self, site: FaultySite) -> None:
+        self._passes += 1
+        try:
+            await site.once()
+        except ExchangeError as error:
+            self.refusals[error.code] += 1
+            self._say(f"  {site.member}: {error.code}")
+
+    def _is_busy(self, site: FaultySite) -> bool:
+        return site.process in self._turns.parked
+
+    # -- processes ------------------------------------------------------------------------------------------------
+
+    def _bury(self) -> None:
+        """Those who died on the way."""
+        for site in self.sim.nodes:
+            if site.node is not None and site.process.dead:
+                self._count("node crash", f"{site.member} dies")
+                site.bury()
+        if self.sim.hub is not None and self.sim.hub_process.dead:
+            self._count("hub crash", "the hub dies")
+            self.sim.crash_hub()
+
+    def kill(self, who: int) -> None:
+        """At once, wherever it is."""
+        site = self.site(who)
+        if site.node is not None:
+            site.process.die()
+            self._bury()
+
+    async def start(self, who: int, crash_at: int = 0) -> None:
+        """Up again, or dead again at that point."""
+        site = self.site(who)
+        if site.node is None:
+            self._say(f"{site.member} starts")
+            await site.start(crash_at)
+
+    def kill_hub(self, crash_at: int = 0) -> None:
+        """At once, or at a point from now."""
+        if self.sim.hub is not None:
+            if crash_at:
+                self._say(f"the hub will die at {crash_at}")
+                self.sim.hub_process.crash_at = crash_at
+            else:
+                self.sim.hub_process.die()
+                self._bury()
+
+    async def start_hub(self) -> None:
+        """Up again, in a new epoch."""
+        if self.sim.hub is None:
+            self._say("the hub starts")
+            await self.sim.start_hub()
+
+    # -- links, disks, clocks -------------------------------------------------------------------------------------
+
+    def cut(self, who: int, up: bool = False) -> None:
+        """No way to the hub, or again one."""
+        link = self.site(who).link
+        if link.up and not up:
+            self._count("partition", f"{self.site(who).member} is cut off")
+        link.up = up
+
+    def spoil(self, who: int, kind: str, share: float) -> None:
+        """A link loses or repeats calls."""
+        self._say(f"{self.site(who).member}: {kind} {share:.2f}")
+        self.site(who).link.faults[kind] = share
+
+    def hurt(self, who: int, items: int) -> None:
+        """The next items to come are hurt on their way."""
+        self._say(f"{self.site(who).member}: {items} items will be hurt")
+        self.site(who).link.hurt = items
+
+    def fill(self, who: int | None, full: bool) -> None:
+        """The disk of a node, or the hub's (None), is full, or no longer."""
+        if who is None:
+            self.sim.hub_full = full
+        else:
+            self.site(who).fill(full)
+        if full:
+            self._count("full disk", f"full disk: {'hub' if who is None else self.site(who).member}")
+
+    async def wait(self, milliseconds: int) -> None:
+        """Time passes for all."""
+        if milliseconds > PATIENCE_MS:
+            await self.go_on()
+        if self._turns.parked:
+            self.sim.world.now += milliseconds
+            return
+        self._say(f"{milliseconds // SECOND_MS} s pass")
+        try:
+            await self.sim.wait(milliseconds)
+        except Crash:
+            self._bury()
+        except ExchangeError as error:
+            self.refusals[error.code] += 1
+
+    async def clock(self, who: int | None, offset: int) -> None:
+        """A clock is set, for a node's or the hub's (None): off by so much, ms."""
+        self._count("clock step", f"clock of {who} is off by {offset // MINUTE_MS} min")
+        if who is None:
+            self.sim.offset = offset
+        else:
+            self.site(who).offset = offset
+
+    async def expire(self) -> None:
+        """The hub looks after what is due."""
+        await self.go_on()
+        if self.sim.hub is None:
+            return
+        self._say("the hub expires what is due")
+        try:
+            await self.sim.running_hub.mailboxes.expire_due()
+            await self.sim.running_hub.registrar.tick()
+        except Crash:
+            self._bury()
+        except ExchangeError as error:
+            self.refusals[error.code] += 1
+
+    # -- copies, keys ---------------------------------------------------------------------------------------------
+
+    async def backup(self, who: int | None) -> None:
+        """The disk of a node, or the hub's (None), is copied as it is."""
+        await self.go_on()
+        name = "hub" if who is None else self.site(who).member
+        to = self._folder / f"{name}.copy"
+        if to.exists():
+            shutil.rmtree(to)
+        shutil.copytree(self.sim.folder / name, to)
+        self._copies[name] = to, len(self.ledger.letters), name in self._rotated
+        self._say(f"{name} is copied")
+
+    async def restore(self, who: int | None) -> None:
+        """Put back its newest copy, if there is one, and start from it. Not one with keys that count no more."""
+        await self.go_on()
+        name = "hub" if who is None else self.site(who).member
+        if name not in self._copies:
+            return
+        copy, letters, rotated = self._copies[name]
+        if who is None:
+            self._count("hub restored", "the hub is restored")
+            self.kill_hub()
+            self.sim.put_hub_back(copy)
+            await self.sim.start_hub()
+            return
+        site = self.site(who)
+        if rotated != (name in self._rotated):
+            return
+        self._count("node restored", f"{name} is restored")
+        self.kill(who)
+        site.put_back(copy)
+        self.ledger.forget(name, letters)
+        await site.start()
+
+    async def rotate(self, who: int) -> None:
+        """A node changes to its printed next keys, once."""
+        await self.go_on()
+        site = self.site(who)
+        if site.node is None or site.member in self._rotated:
+            return
+        self._rotated.add(site.member)
+        self._say(f"{site.member} changes its keys")
+        try:
+            await site.up.own_keys.rotate(
+                site.hub, seed(f"next/{site.member}"), keys(f"second/{site.member}").public
+            )
+        except Crash:
+            self._bury()
+        except ExchangeError as error:
+            self.refusals[error.code] += 1
+            self._say(f"  {error.code}")
+
+    # -- the end --------------------------------------------------------------------------------------------------
+
+    async def end(self) -> list[tuple[str, str]]:
+        """Heal everything, let the queues drain, and say what doesn't hold: (kind, what)."""
+        await self._heal()
+        errors: dict[str, str] = {}
+        for pause in PEACE:
+            if pause:
+                await self.sim.wait(pause)
+            errors = await self._round()
+            if pause == 0 and not errors and self.ledger.is_quiet():
+                break
+        for member, code in errors.items():
+            self.sim.fault("stuck", f"{member}: {code}")
+        self.ledger.check()
+        return self.sim.faults
+
+    async def _heal(self) -> None:
+        self._say("peace")
+        self.sim.hub_process.crash_at = 0
+        await self.go_on()
+        self.sim.offset, self.sim.hub_full = 0, False
+        if self.sim.hub is None:
+            await self.sim.start_hub()
+        for site in self.sim.nodes:
+            site.link.up, site.link.faults, site.link.hurt, site.offset = True, {}, 0, 0
+            if site.node is None:
+                await site.start()
+            site.fill(False)
+
+    async def _round(self) -> dict[str, str]:
+        errors = {}
+        for site in self.sim.nodes:
+            try:
+                await site.once()
+            except ExchangeError as error:
+                errors[site.member] = error.code
+        await self.sim.running_hub.mailboxes.expire_due()
+        return errors
+
+    def _count(self, kind: str, what: str) -> None:
+        self.counts[kind] += 1
+        self._say(what)
+
+    def _say(self, what: str) -> None:
+        self.steps.append(what)
+
+
+def lives() -> tuple[int, ...]:
+    """Lives of messages, ms: some end while nodes are away."""
+    return (2 * HOUR_MS, DAY_MS, 5 * DAY_MS, 60 * DAY_MS)
