@@ -18,8 +18,6 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-import orjson
-
 from bench._rounds import process_mib
 from exchange.canonical import sha256
 from exchange.directory.bodies_base import build_add, build_prekeys
@@ -152,7 +150,7 @@ def serving(hub: Founded, *, arguments: Sequence[str] = ()) -> Iterator[int]:
     """The hub's process, ready; its id. Ended when the block is."""
     command = [sys.executable, "-m", "exchange", "hub", "serve", "--home", str(hub.home)]
     log = (hub.folder / "hub.log").open("wb")
-    child = subprocess.Popen(
+    child = subprocess.Popen(  # noqa: S603 - this very program
         [*command, "--key-file", str(hub.folder / KEY), "--json", *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -162,7 +160,7 @@ def serving(hub: Founded, *, arguments: Sequence[str] = ()) -> Iterator[int]:
     try:
         assert child.stdout is not None
         line = child.stdout.readline()  # its ready line, or the end
-        assert line and orjson.loads(line), (hub.folder / "hub.log").read_text()[-2_000:]
+        assert line, (hub.folder / "hub.log").read_text()[-2_000:]
         yield child.pid
     finally:
         child.send_signal(signal.SIGTERM)

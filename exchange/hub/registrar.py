@@ -66,8 +66,8 @@ class Registrar:
             self._know(term, ref)
         self._settled_at = clock() + settle_seconds * SECOND_MS
         self._unheard = {handle for handle in directory.members if _may_call(directory, handle)}
-        self._number = 0
-        self._urgent = 0
+        self._number = self._urgent = 0
+        self._payload = b""  # the checkpoint's JSON: one for all feeds
         self._parts: set[bytes] = set()  # hashes of those that are here
         self._checkpoint: SignedCheckpoint | None = None
         self.on_checkpoint: Callable[[], None] = lambda: None
@@ -113,7 +113,7 @@ class Registrar:
     @property
     def announcement(self) -> Announcement:
         """The newest checkpoint for the mailboxes' feeds."""
-        return Announcement(self._number, orjson.dumps(self.checkpoint.to_json()), self._urgent)
+        return Announcement(self._number, self._payload, self._urgent)
 
     def check_dir(self, ref: DirRef) -> None:
         """Step 8 of docs/protocol.md §4.4. Raises Unavailable directory.unknown-checkpoint."""
@@ -383,7 +383,7 @@ class Registrar:
         # remembered before anybody can name it
         await self._store.add_checkpoint(ref, term=checkpoint.term, at=checkpoint.at)
         self._known.add(ref)
-        self._checkpoint = signed
+        self._checkpoint, self._payload = signed, orjson.dumps(signed.to_json())
         self._number += 1
         self.on_checkpoint()
 
