@@ -9,6 +9,7 @@ from exchange.content import Missing, Numbered, Restored
 from exchange.header import LANES
 from exchange.limits import HOUR_MS
 from exchange.node import store_outbox as rows
+from exchange.node import store_restored
 from exchange.node import store_sealings as sealings
 from exchange.node.budget import spend
 from exchange.node.identity import Sources
@@ -110,7 +111,7 @@ class Answers:
         for lane in LANES:
             held = positions.get(lane)
             after = held.env if held else None
-            for message_n, link in sealings.messages_after(connection, peer, lane, after, alive=now):
-                rows.reopen(connection, message_n, peer)
+            for message_n, link in store_restored.messages_after(connection, peer, lane, after, alive=now):
+                store_restored.reopen(connection, message_n, peer)
                 rows.requeue(connection, message_n, peer, replaces=link.numbered, code="recipient.restored")
         return True

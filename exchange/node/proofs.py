@@ -108,7 +108,7 @@ class Proofs:
             rows.set_accepted(connection, leaf.env, at=at)
             return
         link, sealing = sealings.link_of(connection, leaf.env, leaf.to), sealings.get(connection, leaf.env)
-        if link is None or sealing is None:
+        if link is None or sealing is None or link.state == sealings.FORGOTTEN:
             return
         if EXPIRED in {leaf.status, leaf.code}:
             self._outbox.expire(connection, link)

@@ -292,17 +292,6 @@ def is_erased(connection: Connection, message_n: int) -> bool:
     )
 
 
-def reopen(connection: Connection, message_n: int, recipient: str) -> None:
-    """Take back `stored`: the addressee was restored from a copy that lacks it (docs/protocol.md §6.4)."""
-    sql(
-        connection,
-        "UPDATE addressees SET state = 'accepted', stored_at = NULL, ended_at = NULL"
-        " WHERE message_n = :n AND recipient = :recipient AND state = 'stored'",
-        n=message_n,
-        recipient=recipient,
-    )
-
-
 def set_reason(connection: Connection, message_n: int, recipient: str, code: str) -> None:
     """The fine code of a rejection; it may come before the receipt, and goes with the next sealing."""
     sql(

@@ -20,6 +20,7 @@ from exchange.node.store import sql
 from exchange.wire import LC_BYTES, Upload
 
 OPEN = "open"
+FORGOTTEN = "forgotten"  # its recipient's disk lost what it carried: no receipt for it counts any more
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,7 @@ def upload_bytes(connection: Connection, env: bytes) -> bytes | None:
 def links(connection: Connection, env: bytes) -> list[SealedLink]:
     """The links of an envelope, in the order of `to`."""
     return [
-        _link(row)
+        link_in(row)
         for row in sql(connection, "SELECT * FROM links_out WHERE env = :env ORDER BY recipient", env=env)
     ]
 
@@ -182,7 +183,7 @@ def link_of(connection: Connection, env: bytes, recipient: str) -> SealedLink | 
         env=env,
         recipient=recipient,
     ).first()
-    return None if row is None else _link(row)
+    return None if row is None else link_in(row)
 
 
 def link_at(connection: Connection, recipient: str, lane: str, chain: bytes, seq: int) -> SealedLink | None:
@@ -195,7 +196,7 @@ def link_at(connection: Connection, recipient: str, lane: str, chain: bytes, seq
         seq=seq,
         chain=chain,
     ).first()
-    return None if row is None else _link(row)
+    return None if row is None else link_in(row)
 
 
 def newest_at(connection: Connection, recipient: str, lane: str, seq: int) -> SealedLink | None:
@@ -208,30 +209,7 @@ def newest_at(connection: Connection, recipient: str, lane: str, seq: int) -> Se
         lane=LANES.index(lane),
         seq=seq,
     ).first()
-    return None if row is None else _link(row)
-
-
-def messages_after(
-    connection: Connection, recipient: str, lane: str, env: bytes | None, *, alive: int
-) -> list[tuple[int, SealedLink]]:
-    """What was sealed for `recipient` in `lane` after `env` (None, or unknown here: everything), oldest first.
-
-    Row numbers of mail and of people's answers that have not expired at `alive` (ms) and weren't erased, each with its
-    newest link.
-    """
-    rows = sql(
-        connection,
-        "SELECT max(s.n) AS newest, s.message_n, l.* FROM links_out l JOIN sealings s ON s.env = l.env"
-        " JOIN messages m ON m.n = s.message_n WHERE l.recipient = :recipient AND l.lane = :lane"
-        " AND s.n > coalesce((SELECT n FROM sealings WHERE env = :env), 0)"
-        " AND m.type IN ('stix', 'status') AND m.expires > :alive AND m.erased_at IS NULL"
-        " GROUP BY s.message_n ORDER BY newest",
-        recipient=recipient,
-        lane=LANES.index(lane),
-        env=env,
-        alive=alive,
-    )
-    return [(row.message_n, _link(row)) for row in rows]
+    return None if row is None else link_in(row)
 
 
 def count_open(connection: Connection, recipient: str, *, most: int) -> int:
@@ -252,7 +230,7 @@ def overdue_links(connection: Connection, *, now: int, limit: int) -> list[Seale
         now=now,
         limit=limit,
     )
-    return [_link(row) for row in rows]
+    return [link_in(row) for row in rows]
 
 
 def set_accepted(connection: Connection, env: bytes) -> None:
@@ -380,7 +358,8 @@ def _sealing(row: Any) -> Sealing:  # noqa: ANN401 - a row of any columns
     )
 
 
-def _link(row: Any) -> SealedLink:  # noqa: ANN401 - a row of any columns
+def link_in(row: Any) -> SealedLink:  # noqa: ANN401 - a row of any columns
+    """The link of a row of links_out."""
     link = Link(bytes(row.chain), row.seq, bytes(row.prev))
     return SealedLink(
         bytes(row.env),

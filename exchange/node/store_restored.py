@@ -1,0 +1,57 @@
+"""Owns what the outbox takes back for an addressee that was restored from an old copy (docs/protocol.md §6.4)."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from exchange.header import LANES
+from exchange.node.store import sql
+from exchange.node.store_sealings import FORGOTTEN, SealedLink, link_in
+
+
+def messages_after(
+    connection: Connection, recipient: str, lane: str, env: bytes | None, *, alive: int
+) -> list[tuple[int, SealedLink]]:
+    """What was sealed for `recipient` in `lane` after `env` (None, or unknown here: everything), oldest first.
+
+    Row numbers of mail and of people's answers that have not expired at `alive` (ms) and weren't erased, each with its
+    newest link.
+    """
+    rows = sql(
+        connection,
+        "SELECT max(s.n) AS newest, s.message_n, l.* FROM links_out l JOIN sealings s ON s.env = l.env"
+        " JOIN messages m ON m.n = s.message_n WHERE l.recipient = :recipient AND l.lane = :lane"
+        " AND s.n > coalesce((SELECT n FROM sealings WHERE env = :env), 0)"
+        " AND m.type IN ('stix', 'status') AND m.expires > :alive AND m.erased_at IS NULL"
+        " GROUP BY s.message_n ORDER BY newest",
+        recipient=recipient,
+        lane=LANES.index(lane),
+        env=env,
+        alive=alive,
+    )
+    return [(row.message_n, link_in(row)) for row in rows]
+
+
+def reopen(connection: Connection, message_n: int, recipient: str) -> None:
+    """Take back `stored`, and believe no receipt for what was sealed before: the run that gave it is lost."""
+    sql(
+        connection,
+        "UPDATE addressees SET state = 'accepted', stored_at = NULL, ended_at = NULL"
+        " WHERE message_n = :n AND recipient = :recipient AND state = 'stored'",
+        n=message_n,
+        recipient=recipient,
+    )
+    sql(
+        connection,
+        "UPDATE links_out SET state = :forgotten WHERE recipient = :recipient AND state <> 'voided'"
+        " AND env IN (SELECT env FROM sealings WHERE message_n = :n)",
+        forgotten=FORGOTTEN,
+        n=message_n,
+        recipient=recipient,
+    )
+    sql(
+        connection,
+        "UPDATE sealings SET state = 'done', body = NULL WHERE message_n = :n AND state IN ('sealed', 'accepted')"
+        " AND NOT EXISTS (SELECT 1 FROM links_out l WHERE l.env = sealings.env AND l.state = 'open')",
+        n=message_n,
+    )
