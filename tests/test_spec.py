@@ -76,6 +76,7 @@ def test_every_code_of_the_protocol_is_in_the_document() -> None:
 # a row of §12, word for word, and the numbers it must hold in their order
 LIMITS = {
     "header": [limits.MAX_HEADER],
+    "header and receipts at a hub: after the last receipt; after `exp`": [limits.RETENTION_DAYS],
     "recipients of an envelope": [limits.MAX_RECIPIENTS],
     "content (frame + payload)": [limits.MAX_CONTENT],
     "STIX payload": [

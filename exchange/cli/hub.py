@@ -197,13 +197,18 @@ def health(call: Call) -> None:
     from exchange.hub.tls import CA_FILE
     from exchange.storage.files import check_home_modes
 
-    origin = load_settings(call.home).origins[0]
+    settings = load_settings(call.home)
+    origin, keep = settings.origins[0], settings.limits
     own = call.home / CA_FILE
     value = _readyz(origin, own if own.exists() else None)
     loose = [str(path) for path in check_home_modes(call.home) if path.suffix != ".sock"]
     facts = [
         ("hub", origin),
         ("takes mail", "yes"),
+        (
+            "forgets",
+            f"{keep.released_days} days after the last receipt, at latest {keep.expired_days} after expiry",
+        ),
         ("directory log", "read-only until members were heard" if value.get("log_read_only") else "open"),
         ("others may touch", ", ".join(loose)),
     ]
@@ -211,6 +216,8 @@ def health(call: Call) -> None:
         "origin": origin,
         "takes_mail": True,
         "log_read_only": bool(value.get("log_read_only")),
+        "released_days": keep.released_days,
+        "expired_days": keep.expired_days,
         "loose_modes": loose,
     }
     next_step = f"chmod go= {loose[0]}" if loose else ""

@@ -39,7 +39,7 @@ PEER_WINDOW: Final = QUOTA_ENVELOPES // 10
 CONTROL_LIFE_MS: Final = 14 * DAY_MS
 LEAST_LIFE_MS: Final = MINUTE_MS  # a sealing that would expire sooner isn't worth its way
 SWEEP: Final = 256
-ERASED: Final = "sender.erased"  # why a number is void whose content is kept no longer
+ERASED: Final = "erased"  # why a number is void whose content is kept no longer
 
 
 class Outbox:

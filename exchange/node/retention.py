@@ -202,7 +202,7 @@ class Records:
         def write(connection: Transaction) -> int:
             stopped = store_erasing.stopped(connection, self._store.cipher, message_id)
             if stopped:
-                raise Refused(f"retention.{stopped}")
+                raise Refused(stopped)
             erased = store_erasing.erase(connection, self._store.cipher, message_id, now=now)
             if not erased:
                 raise Refused("message.unknown")

@@ -49,7 +49,7 @@ def erase(
 
 
 def stopped(connection: Connection, cipher: LocalCipher, message_id: str) -> str:
-    """Why a message can't be erased now: "held", "under-way", or "" where it can."""
+    """The code of what stops a message from being erased now, "" where nothing does."""
     held = standing(connection)
     cases = [
         label_received(cipher, row).case
@@ -59,7 +59,7 @@ def stopped(connection: Connection, cipher: LocalCipher, message_id: str) -> str
     if sent is not None and sent.label:
         cases.append(label_sent(cipher, sent).case)
     if any(is_held(held, message_id, case) for case in (*cases, "")):
-        return "held"
+        return "retention.held"
     under_way = (
         sent is not None
         and sql(
@@ -68,7 +68,7 @@ def stopped(connection: Connection, cipher: LocalCipher, message_id: str) -> str
             n=sent.n,
         ).first()
     )
-    return "under-way" if under_way else ""
+    return "retention.under-way" if under_way else ""
 
 
 def asked(connection: Connection) -> list[tuple[bytes, int]]:

@@ -13,7 +13,8 @@ def beginning(connection: Transaction, text: str, *, limit: int) -> list[str]:
     """Ids, in order and each once, of messages that people read or wrote and that begin with `text`."""
     rows = sql(
         connection,
-        "SELECT id FROM (SELECT message_id AS id FROM inbox UNION SELECT id FROM messages WHERE type = 'stix')"
+        "SELECT id FROM (SELECT message_id AS id FROM inbox UNION SELECT id FROM messages WHERE type = 'stix'"
+        " AND erased_at IS NULL)"
         " WHERE substr(id, 1, :length) = :text ORDER BY id LIMIT :limit",
         text=text[:MAX_BEGINNING],
         length=len(text[:MAX_BEGINNING]),

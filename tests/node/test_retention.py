@@ -123,7 +123,7 @@ async def test_peer_that_asks_for_what_was_erased_is_told_so(sim: Simulation, pe
         )
     await sim.rounds(4)
     voids = co.up.store.db.read_sync(lambda c: sql(c, "SELECT why FROM voids_in").all())
-    assert [row.why for row in voids] == ["sender.erased"]
+    assert [row.why for row in voids] == ["erased"]
     assert len(sealed(pe, sent)) == 1
 
 
