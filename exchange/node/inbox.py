@@ -17,7 +17,7 @@ from exchange.canonical import ZERO32, b64, sha256
 from exchange.content import CheckpointNote, Status
 from exchange.directory.checkpoint import SignedCheckpoint
 from exchange.errors import Hold
-from exchange.header import Header
+from exchange.header import LANES, Header
 from exchange.limits import DAY_MS, MINUTE_MS, SECOND_MS
 from exchange.message import Message
 from exchange.node import store_inbox as rows
@@ -31,7 +31,7 @@ from exchange.node.opening import Bad, Good, Hurt, Later, Opening, Over, Verdict
 from exchange.node.outbox import Outbox
 from exchange.node.proofs import Proofs
 from exchange.node.store import Store, Transaction, raise_alarm, set_fact
-from exchange.node.store_inbox import HeldItem, Quarantined, Received
+from exchange.node.store_inbox import HeldItem, Quarantined, Received, Seen
 from exchange.node.store_links import Evidence
 from exchange.node.store_notices import UNVERIFIED
 from exchange.node.store_receipts import Owed
@@ -46,8 +46,10 @@ RETRY_MS: Final = (
     MINUTE_MS,
     10 * MINUTE_MS,
 )  # until a hurt item is asked for again
+HELD_DOUBT_MS: Final = 10 * MINUTE_MS  # until what is held is asked for again, once
 HELD_ALARM_MS: Final = DAY_MS
 HELD_PAGE: Final = 16
+BREATH_BYTES: Final = 32 * 1024  # judged (3 ms), then what is urgent goes out before the next item
 MOST_HELD: Final = 256 * 1024 * 1024  # bytes kept; what is more the hub still has, and is asked for again
 MOST_DAMAGED: Final = 1_000
 REJECTIONS_A_DAY: Final = 16  # told sealed to one sender: two nodes mustn't reject each other's for ever
@@ -59,9 +61,13 @@ Step = Callable[[Transaction], None]
 
 @dataclass(frozen=True)
 class Taken:
-    """What a page brought: receipts to sign, a longer log to fetch, hurt items, peers' views of the log to compare."""
+    """What a page brought: receipts to sign, a longer log to fetch, hurt items, peers' views of the log to compare.
+
+    `urgent`: one of the receipts is for a flash.
+    """
 
     receipts: bool
+    urgent: bool
     log_grew: bool
     damaged: bool
     notes: tuple[tuple[str, SignedCheckpoint], ...]
@@ -90,16 +96,20 @@ class Inbox:
         self._proofs = proofs
         self._controls = controls
         self._sources = sources
+        self._doubted: set[bytes] = set()  # held, and asked for again by this run
 
     async def take(self, items: Sequence[Item], *, cursor: str | None) -> Taken:
         """Judge and store items in order, and `cursor` with them (None: items asked for again, it stays).
 
         Raises Unavailable `storage.full` and the like: then nothing of the page is stored, and nothing receipted.
         """
-        verdicts = []
+        verdicts, unbroken = [], 0
         for item in items:
             verdicts.append(self._judge(item))
-            await asyncio.sleep(0)  # a long message may take 200 ms: what is urgent goes out in between
+            unbroken += len(item.payload)
+            if unbroken >= BREATH_BYTES:
+                unbroken = 0
+                await asyncio.sleep(0)
         steps = [step for _, step in verdicts]
 
         def write(connection: Transaction) -> None:
@@ -112,6 +122,7 @@ class Inbox:
         notes = tuple(note for verdict, _ in verdicts if (note := _note(verdict)) is not None)
         return Taken(
             receipts=any(isinstance(verdict, Good | Over | Bad) for verdict, _ in verdicts),
+            urgent=any(_is_flash(verdict) for verdict, _ in verdicts),
             log_grew=any(item.type == ITEM_CHECKPOINT for item in items)
             or any(isinstance(verdict, Later) for verdict, _ in verdicts),
             damaged=any(isinstance(verdict, Hurt) for verdict, _ in verdicts),
@@ -126,7 +137,7 @@ class Inbox:
             verdicts += await self._retry(held)
         notes = tuple(note for verdict in verdicts if (note := _note(verdict)) is not None)
         receipts = any(isinstance(one, Good | Over | Bad) for one in verdicts)
-        return Taken(receipts, log_grew=False, damaged=False, notes=notes)
+        return Taken(receipts, urgent=False, log_grew=False, damaged=False, notes=notes)
 
     async def _retry(self, held: Sequence[HeldItem]) -> list[Verdict | None]:
         steps: list[Step] = []
@@ -136,13 +147,20 @@ class Inbox:
             await asyncio.sleep(0)
             verdicts.append(None if isinstance(verdict, Later) else verdict)
             if isinstance(verdict, Later):
-                if one.since + HELD_ALARM_MS < self._sources.clock():
-                    steps.append(self._alarm("held", verdict.code, "hub"))
+                steps += self._still_held(one, verdict.code)
             else:
                 steps += [step, _releasing(one.payload)]
         if steps:
             await self._store.db.write(lambda c: [step(c) for step in steps])
         return verdicts
+
+    def _still_held(self, one: HeldItem, code: str) -> list[Step]:
+        """A name hurt on the way looks like a stranger's: what isn't at the hub under these bytes came whole since."""
+        now, key = self._sources.clock(), sha256(one.payload)
+        if one.since + HELD_DOUBT_MS < now and one.type != ITEM_RECEIPTS and key not in self._doubted:
+            self._doubted.add(key)
+            return [lambda c: self._hurt(c, Hurt(key, code, "held for long"), now), _releasing(one.payload)]
+        return [self._alarm("held", code, "hub")] if one.since + HELD_ALARM_MS < now else []
 
     def _judge(self, item: Item) -> tuple[Verdict | None, Step]:
         if item.type in (ITEM_DELIVERY, ITEM_EXPIRED):
@@ -184,7 +202,8 @@ class Inbox:
     def _good(self, connection: Transaction, good: Good, control: Step, now: int) -> None:
         opened = good.opened
         header = opened.header
-        if self._is_repeat(connection, header.env):
+        seen = rows.seen(connection, header.env, header.sender)
+        if self._is_repeat(connection, header.env, seen):
             return
         marks = self._place(connection, opened.header, _evidence(good), now) | good.marks
         if opened.meta.reseal_of is not None:
@@ -194,7 +213,7 @@ class Inbox:
         if not counts(self._replica, header.sender, header.skid, now):
             marks |= {UNVERIFIED}  # by a notice of this very page, or a leaf that came since it was judged
         if good.control is None:
-            self._mail(connection, good, marks, now)
+            self._mail(connection, good, marks | ({"voided"} if seen.void else set()), now)
         elif UNVERIFIED not in marks or isinstance(good.control, PROVES_ITSELF):
             control(connection)
         self._owe(connection, header.env, opened.lc, receipt.STORED, "")
@@ -206,8 +225,6 @@ class Inbox:
         known = rows.known_hashes(connection, header.sender, meta.id)
         if any(digest == payload_hash for _, digest in known):
             return  # the same message, sealed again
-        if links.is_void(connection, header.sender, header.env):
-            marks |= {"voided"}
         if message is None:
             marks |= {"newer"}
         received = Received(
@@ -232,7 +249,7 @@ class Inbox:
 
     def _over(self, connection: Transaction, over: Over, now: int) -> None:
         header = over.expired.header
-        if self._is_repeat(connection, header.env):
+        if self._is_repeat(connection, header.env, rows.seen(connection, header.env, header.sender)):
             return
         evidence = Evidence(
             header, over.signatures, over.expired.link, bytes(16), ZERO32, over.expired.lc, ZERO32
@@ -242,7 +259,7 @@ class Inbox:
 
     def _bad(self, connection: Transaction, bad: Bad, now: int) -> None:
         header = bad.header
-        if self._is_repeat(connection, header.env):
+        if self._is_repeat(connection, header.env, rows.seen(connection, header.env, header.sender)):
             return
         if bad.opened is not None:
             opened = bad.opened
@@ -277,10 +294,11 @@ class Inbox:
 
     # -- parts --------------------------------------------------------------------------------------------------
 
-    def _is_repeat(self, connection: Transaction, env: bytes) -> bool:
+    def _is_repeat(self, connection: Transaction, env: bytes, seen: Seen) -> bool:
         """Whether the envelope is receipted already; then its very receipt goes out again, and nothing changes."""
-        rows.heal(connection, env)
-        if not store_receipts.is_owed(connection, env):
+        if seen.hurt:
+            rows.heal(connection, env)
+        if not seen.receipted:
             return False
         store_receipts.owe_again(connection, env)
         return True
@@ -327,6 +345,10 @@ class Inbox:
             raise_alarm(connection, key=key, at=now, code=code, subject=subject)
 
         return step
+
+
+def _is_flash(verdict: Verdict | None) -> bool:
+    return isinstance(verdict, Good) and verdict.opened.header.lane == LANES[0]
 
 
 def _evidence(good: Good) -> Evidence:

@@ -173,11 +173,12 @@ class Prekeys:
         kid = record.kid(self._identity.net)
         return OwnPrekey(kid, start, until, record.destroy, record.to_bytes(self._identity.net)), secret
 
-    async def destroy_due(self) -> int:
-        """Destroy what is due; how many.
+    async def destroy_due(self, *, drained: bool = True) -> int:
+        """Destroy what is due; how many. `drained`: nothing waits at the hub that may still want an old one.
 
-        Due is a prekey past its `destroy` by the own clock *and* by the newest checkpoint's time, or by one of them
-        and 14 further days of running time: one clock that jumps must not destroy keys that are still needed.
+        Due is a prekey past its `destroy` by the own clock *and* by the newest checkpoint's time, once all mail is
+        in, or by one of them and 14 further days of running time: one clock that jumps must not destroy keys that are
+        still needed, and a hub that always has more must not keep them.
         """
         now, monotonic = self._sources.clock(), self._sources.monotonic()
         elapsed, self._swept_at = max(0, monotonic - self._swept_at), monotonic
@@ -185,7 +186,7 @@ class Prekeys:
         due, past = [], []
         for prekey in self._held.values():
             by_clock, by_log = now > prekey.destroy, seen > prekey.destroy
-            if (by_clock and by_log) or (
+            if (by_clock and by_log and drained) or (
                 (by_clock or by_log) and prekey.ran_past + elapsed >= RUNNING_PATIENCE_MS
             ):
                 due.append(prekey.kid)
