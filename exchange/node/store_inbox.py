@@ -47,6 +47,15 @@ class Received:
 
 
 @dataclass(frozen=True)
+class Seen:
+    """An envelope before it is stored: it has a receipt, it came hurt, its own sender has declared it void."""
+
+    receipted: bool
+    hurt: bool
+    void: bool
+
+
+@dataclass(frozen=True)
 class HeldItem:
     """An item that waits for a longer directory, and since when (ms)."""
 
@@ -78,6 +87,19 @@ class Quarantined:
     at: int
 
 
+def seen(connection: Connection, env: bytes, sender: str) -> Seen:
+    """What is known here of an envelope that comes."""
+    row = sql(
+        connection,
+        "SELECT EXISTS (SELECT 1 FROM owed WHERE env = :env) AS receipted,"
+        " EXISTS (SELECT 1 FROM damaged WHERE key = :env) AS hurt,"
+        " EXISTS (SELECT 1 FROM voids_in WHERE env = :env AND sender = :sender) AS void",
+        env=env,
+        sender=sender,
+    ).one()
+    return Seen(bool(row.receipted), bool(row.hurt), bool(row.void))
+
+
 def known_hashes(connection: Connection, sender: str, message_id: str) -> list[tuple[int, bytes]]:
     """Row number and payload hash of what came from `sender` under that id; row 0 of what was erased since."""
     rows = sql(
@@ -90,31 +112,27 @@ def known_hashes(connection: Connection, sender: str, message_id: str) -> list[t
     return [(row.n, bytes(row.payload_hash)) for row in rows] + [(0, digest) for digest in erased]
 
 
-def add(connection: Connection, cipher: LocalCipher, message: Received, payload_hash: bytes) -> int:
-    """Keep a message; its row number (`message.n` is not looked at)."""
+def add(connection: Connection, cipher: LocalCipher, message: Received, payload_hash: bytes) -> None:
+    """Keep a message, as the next row (`message.n` is not looked at)."""
     row_id = message.env.hex()
-    return int(
-        sql(
-            connection,
-            "INSERT INTO inbox (sender, message_id, type, lane, created, expires, received_at, marks, conflict, env,"
-            " payload_hash, payload, summary) VALUES (:sender, :message_id, :type, :lane, :created, :expires,"
-            " :received_at, :marks, :conflict, :env, :payload_hash, :payload, :summary) RETURNING n",
-            sender=message.sender,
-            message_id=message.message_id,
-            type=message.type,
-            lane=LANES.index(message.lane),
-            created=message.created,
-            expires=message.expires,
-            received_at=message.received_at,
-            marks=" ".join(sorted(message.marks)),
-            conflict=int(message.conflict),
-            env=message.env,
-            payload_hash=payload_hash,
-            payload=cipher.seal("inbox.payload", row_id, message.payload),
-            summary=cipher.seal("inbox.summary", row_id, orjson.dumps(message.summary)),
-        )
-        .one()
-        .n
+    sql(
+        connection,
+        "INSERT INTO inbox (sender, message_id, type, lane, created, expires, received_at, marks, conflict, env,"
+        " payload_hash, payload, summary) VALUES (:sender, :message_id, :type, :lane, :created, :expires,"
+        " :received_at, :marks, :conflict, :env, :payload_hash, :payload, :summary)",
+        sender=message.sender,
+        message_id=message.message_id,
+        type=message.type,
+        lane=LANES.index(message.lane),
+        created=message.created,
+        expires=message.expires,
+        received_at=message.received_at,
+        marks=" ".join(sorted(message.marks)),
+        conflict=int(message.conflict),
+        env=message.env,
+        payload_hash=payload_hash,
+        payload=cipher.seal("inbox.payload", row_id, message.payload),
+        summary=cipher.seal("inbox.summary", row_id, orjson.dumps(message.summary)),
     )
 
 
