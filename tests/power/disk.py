@@ -180,11 +180,15 @@ class Survivor:
 
     def _replay(self, op: Op) -> None:
         name = op.path.removeprefix(f"{self._folder}/")
-        if op.kind == "open":
+        if op.kind != "delete" and name not in self._now:
             self._now[name] = _Inode(bytearray())
             if not name.endswith(("-wal", "-journal")):
-                self._sure[name] = self._now[name]  # its maker has synced the directory before (create_file)
-        elif op.kind == "delete":
+                self._sure[name] = self._now[
+                    name
+                ]  # a database's maker syncs the directory first (create_file)
+        if op.kind == "open":
+            return
+        if op.kind == "delete":
             del self._now[name]
             if op.synced:
                 self._sync_entries()
