@@ -102,6 +102,7 @@ LIMITS = {
         limits.IAT_AHEAD_MS // limits.HOUR_MS,
         limits.LEAF_AHEAD_MS // limits.MINUTE_MS,
     ],
+    "read-only after a hub was restored from a backup": [limits.RESTORED_SETTLE_MS // limits.HOUR_MS],
     "mailbox long poll": [limits.POLL_SECONDS, limits.POLLS, 204],
     "one caller's bodies in work; pages it has not read yet": [limits.CALLER_BYTES],
     "reading an answer": [limits.BODY_SECONDS, 1, limits.BODY_RATE],

@@ -77,7 +77,7 @@ class Call:
                 self.out.note(f"made the key file {key_file}; keep a copy apart from this home")
             return Unlock.key_file(key_file)
         if passphrase_file:
-            return Unlock.passphrase(_first_line(passphrase_file))
+            return Unlock.passphrase(first_line(passphrase_file))
         directory = os.environ.get("CREDENTIALS_DIRECTORY")
         if directory and (Path(directory) / CREDENTIAL).exists():
             return Unlock.credential(Path(directory), CREDENTIAL)
@@ -87,6 +87,10 @@ class Call:
         if new and getpass.getpass("The same again: ") != phrase:
             raise Refused("cli.usage", "the two passphrases differ")
         return Unlock.passphrase(phrase)
+
+    def secret_files(self) -> tuple[Path | None, Path | None]:
+        """The passphrase file or the key file that opens this home, if a file does. Raises Refused cli.usage."""
+        return self._files()
 
     def _files(self) -> tuple[Path | None, Path | None]:
         """The passphrase file or the key file: by option, else by variable. Raises Refused cli.usage for both."""
@@ -220,7 +224,8 @@ def _noted(note: Path) -> Path:
     return Path(note.read_text(encoding="utf-8"))
 
 
-def _first_line(path: Path) -> str:
+def first_line(path: Path) -> str:
+    """The passphrase in a file that only its owner may read. Raises Refused keystore.key-file, keystore.mode."""
     from exchange.storage.unlock import MAX_PASSPHRASE_BYTES, require_private
 
     try:

@@ -6,7 +6,6 @@ Owns these verbs. They are done by whoever owns the home: the server where one r
 from __future__ import annotations
 
 import asyncio
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,11 +14,11 @@ import typer
 from exchange.canonical import Json, b64
 from exchange.cli.command import Call, command, now_ms
 from exchange.cli.output import safe, utc
+from exchange.cli.seeds import read_seed
 from exchange.errors import Refused, Unavailable
 from exchange.limits import DAY_MS
 
 PATIENCE = 120.0  # seconds: a hub over a bad line
-_MOST = 1_024  # characters of a printed seed
 SeedFile = Annotated[
     str | None,
     typer.Option(help="File with the printed seed, or - for standard input; else it is asked for."),
@@ -148,10 +147,4 @@ def _typed(call: Call, source: str | None, name: str) -> str:
     """A seed from a file, standard input or the terminal: never from an argument, which others could read."""
     if source is None:
         return call.ask(name, None, "the option that names the file with the seed")
-    if source == "-":
-        return sys.stdin.readline(_MOST)
-    try:
-        with Path(source).open(encoding="ascii") as file:
-            return file.read(_MOST)
-    except (OSError, UnicodeDecodeError) as error:
-        raise Refused("cli.bad-file", f"can't read the seed in {safe(source)}") from error
+    return read_seed(source)

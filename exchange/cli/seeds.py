@@ -1,13 +1,20 @@
-"""How a 32-byte seed is written on paper, and read from it: base32 in groups of four, the last group a checksum."""
+"""How a 32-byte seed is written on paper, and read from it: base32 in groups of four, the last group a checksum.
+
+It comes from a file, standard input or the terminal, never from an argument, which others could read.
+"""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import sys
+from pathlib import Path
 
+from exchange.cli.output import safe
 from exchange.errors import Refused
 
 SEED_BYTES = 32
+_MOST = 1_024  # characters of a printed seed
 
 
 def on_paper(seed: bytes) -> str:
@@ -28,3 +35,14 @@ def from_paper(text: str) -> bytes:
     if len(seed) != SEED_BYTES or base64.b32encode(hashlib.sha256(seed).digest())[:4].decode() != checksum:
         raise Refused("cli.bad-seed")
     return seed
+
+
+def read_seed(source: str) -> str:
+    """A printed seed from a file, or from standard input for `-`. Raises Refused cli.bad-file."""
+    if source == "-":
+        return sys.stdin.readline(_MOST)
+    try:
+        with Path(source).open(encoding="ascii") as file:
+            return file.read(_MOST)
+    except (OSError, UnicodeDecodeError) as error:
+        raise Refused("cli.bad-file", f"can't read the seed in {safe(source)}") from error

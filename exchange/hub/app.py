@@ -27,7 +27,7 @@ from exchange.canonical import b64
 from exchange.errors import ExchangeError, Refused, Unavailable
 from exchange.hub import http
 from exchange.hub.applications import Applications
-from exchange.hub.home import LOCK, SEED, begin_in
+from exchange.hub.home import LOCK, SEED, begin_in, has_settled, settle_seconds
 from exchange.hub.http_context import Context
 from exchange.hub.http_guard import Connections
 from exchange.hub.http_problems import Protocol
@@ -114,7 +114,7 @@ async def serve(
         try:
             begin_in(store, home, now=clock())
             context = await _context(home, settings, keystore, store, clock=clock, random=random)
-            await _until(stop, context, _tls(settings, keystore, clock), ready)
+            await _until(stop, home, context, _tls(settings, keystore, clock), ready)
         finally:
             with suppress(Unavailable):  # what was acknowledged is safe in the log file
                 await store.close()
@@ -124,11 +124,15 @@ async def serve(
 
 
 async def _until(
-    stop: asyncio.Event, context: Context, tls: ServerTls | None, ready: Callable[[Listening], None] | None
+    stop: asyncio.Event,
+    home: Path,
+    context: Context,
+    tls: ServerTls | None,
+    ready: Callable[[Listening], None] | None,
 ) -> None:
     """Listen and do the chores until `stop`, then let what runs end."""
     async with _listening(context, tls) as where, asyncio.TaskGroup() as group:
-        chores = [group.create_task(chore) for chore in _chores(context, tls)]
+        chores = [group.create_task(chore) for chore in _chores(home, context, tls)]
         with _signals(stop):
             leaves = context.registrar.directory.size
             _log.info("listening", host=where.host, port=where.port, leaves=leaves)
@@ -153,7 +157,8 @@ async def _context(
 ) -> Context:
     keys = PrivateKeys(keystore.get(SEED))
     limits = settings.limits
-    registrar = await Registrar.open(store, keys=keys, clock=clock, settle_seconds=limits.settle_seconds)
+    settle = settle_seconds(home, limits.settle_seconds, now=clock())
+    registrar = await Registrar.open(store, keys=keys, clock=clock, settle_seconds=settle)
 
     def free_bytes() -> int:
         return shutil.disk_usage(home).free
@@ -265,7 +270,7 @@ def _signals(stop: asyncio.Event) -> Iterator[None]:
             loop.remove_signal_handler(number)
 
 
-def _chores(context: Context, tls: ServerTls | None) -> list[Coroutine[None, None, None]]:
+def _chores(home: Path, context: Context, tls: ServerTls | None) -> list[Coroutine[None, None, None]]:
     """What the hub does unasked."""
     limits = context.settings.limits
 
@@ -278,6 +283,8 @@ def _chores(context: Context, tls: ServerTls | None) -> list[Coroutine[None, Non
     async def keep_time() -> None:
         await context.registrar.tick()
         await context.pending.look_again()
+        if not context.registrar.read_only:
+            has_settled(home)
 
     async def renew_certificate() -> None:
         if tls is not None:

@@ -26,7 +26,7 @@ from exchange.errors import Refused
 from exchange.hub.store import FILE, HubStore
 from exchange.hub.tls import create_authority
 from exchange.keys import SEED_BYTES, STATEMENT, PrivateKeys, digits
-from exchange.limits import DAY_MS, MAX_JSON_REQUEST
+from exchange.limits import DAY_MS, MAX_JSON_REQUEST, RESTORED_SETTLE_MS, SECOND_MS
 from exchange.settings import HubSettings
 from exchange.storage.files import PRIVATE_DIRECTORY, disk_fault, write_private
 from exchange.storage.keystore import Keystore
@@ -36,6 +36,7 @@ CONFIG: Final = "config.toml"
 KEYSTORE: Final = "keystore"
 GENESIS: Final = "genesis.json"
 LOCK: Final = "lock"
+RESTORED: Final = "restored"  # from a restore until the log has back what it lost; holds its time, UTC ms
 SEED: Final = "hub/seed"
 CEREMONY_MS: Final = 30 * DAY_MS  # how long the officers have to sign a draft
 MAX_CONFIG: Final = 65_536  # bytes
@@ -199,6 +200,35 @@ def load_settings(home: Path) -> HubSettings:
 def open_keystore(home: Path, unlock: Unlock) -> Keystore:
     """The home's secrets. Raises Refused keystore.*"""
     return Keystore.open(home / KEYSTORE, unlock)
+
+
+def mark_restored(home: Path, *, now: int) -> None:
+    """Note that the log may be shorter than what members hold. Raises Unavailable storage.*"""
+    write_private(home / RESTORED, str(now).encode("ascii"))
+
+
+def settle_seconds(home: Path, usual: int, *, now: int) -> int:
+    """How long after a start the log may wait for members it hasn't heard; far longer after a restore (§11.4).
+
+    A hub that logs a statement before it has back what it lost signs two logs: that is for ever. `now` in UTC ms.
+    """
+    try:
+        left = int((home / RESTORED).read_text("ascii")) + RESTORED_SETTLE_MS - now
+    except FileNotFoundError:
+        return usual
+    except ValueError:
+        left = RESTORED_SETTLE_MS
+    except OSError as error:
+        raise disk_fault(error) from error
+    return max(usual, min(left, RESTORED_SETTLE_MS) // SECOND_MS)
+
+
+def has_settled(home: Path) -> None:
+    """The log has back what it lost. Raises Unavailable storage.io."""
+    try:
+        (home / RESTORED).unlink(missing_ok=True)
+    except OSError as error:
+        raise disk_fault(error) from error
 
 
 def read_genesis(home: Path) -> Statement:

@@ -191,8 +191,9 @@ class HubStore:
         self._db.write_sync(partial(part_rows.put_parts, new=parts))
 
     async def drop_parts(self, hashes: Collection[bytes]) -> None:
-        """Erase parts, by hash."""
+        """Erase parts, by hash, also from the database's log."""
         await self._db.write(partial(part_rows.drop_parts, hashes=hashes))
+        await self._db.fold()
 
     async def part_hashes(self) -> set[bytes]:
         """Of every part that is here."""
@@ -249,6 +250,11 @@ class HubStore:
     def applications_sync(self) -> list[d.Application]:
         """`applications` for commands."""
         return self._db.read_sync(d.all_applications)
+
+    def put_applications_sync(self, changed: Collection[d.Application]) -> None:
+        """`put_application` for a home that is being restored."""
+        for one in changed:
+            self._db.write_sync(partial(d.put_application, application=one))
 
     def put_invitation_sync(self, invited: d.Invited) -> None:
         """Keep an invitation (the command writes beside a serving hub)."""

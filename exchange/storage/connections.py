@@ -6,6 +6,7 @@ Does not run transactions (database.py) nor know a schema (migrate.py, the store
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from exchange.storage.files import create_private, disk_fault, sync_directory
 PAGE_BYTES = 16 * 1024  # bodies lie in the table: with 4 KiB pages a 20 KiB body is a chain of six
 BUSY_TIMEOUT_MS = 5_000  # how long a writer waits for another process's transaction
 READERS = 2
+COPY_PAGES = 1024  # of one step of a copy
 
 # What a statement or commit may end with after which the file on disk, not our memory, says what is true.
 _BROKEN = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
@@ -101,8 +103,11 @@ def _engine(path: Path, pragmas: list[str], *, begin: str, pool: type[Pool]) -> 
     return engine
 
 
-def copy_to(path: Path, target: Path) -> None:
+def copy_to(path: Path, target: Path, progress: Callable[[int, int], None] | None = None) -> None:
     """Copy a database, with what its log still holds, to a new file of mode 0600 that is durable on return.
+
+    It is the database of one moment, and whoever writes to it meanwhile isn't held up. `progress` is told the pages
+    copied, and how many there are.
 
     Raises:
         Refused: `storage.damaged`.
@@ -113,7 +118,10 @@ def copy_to(path: Path, target: Path) -> None:
         staged.unlink(missing_ok=True)
         create_private(staged)
         with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(staged)) as copy:
-            source.backup(copy)
+            # One reading transaction over all the steps: a write between two of them would begin the copy anew.
+            source.execute("BEGIN")
+            source.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            source.backup(copy, pages=COPY_PAGES, progress=_copied(progress))
             # The copy would come out in WAL mode, where its last pages lie in a second file.
             copy.execute("PRAGMA journal_mode=DELETE")
         staged.replace(target)
@@ -122,6 +130,11 @@ def copy_to(path: Path, target: Path) -> None:
         raise translate(error) from error
     except OSError as error:
         raise disk_fault(error) from error
+
+
+def _copied(progress: Callable[[int, int], None] | None) -> Callable[[int, int, int], object] | None:
+    """`progress` as sqlite3 calls it: status, pages left, pages in all."""
+    return None if progress is None else lambda _, left, pages: progress(pages - left, pages)
 
 
 def translate(error: sqlite3.Error | DBAPIError) -> ExchangeError:

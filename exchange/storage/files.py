@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ PRIVATE_DIRECTORY = 0o700
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 MAX_PRIVATE_BYTES = 64 * 1024 * 1024  # write_private builds the whole file in memory
+RESERVE_BYTES = 256 * 1024 * 1024  # left free beside the copy of a home: with less a hub takes no mail
 MAX_HOME_ENTRIES = 1_000_000  # a home is a handful of files and a blob folder; more is not a home
 
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -31,6 +33,23 @@ def disk_fault(error: OSError) -> Unavailable:
     if error.errno in _NO_SPACE:
         return Unavailable("storage.full")
     return Unavailable("storage.io", errno=errno.errorcode.get(error.errno or 0, "unknown"))
+
+
+def check_room(folder: Path, file: Path) -> None:
+    """Is there room in `folder` for a copy of `file` (a database's log beside it too), and some left for its server?
+
+    Raises:
+        Unavailable: `storage.full`, with the `missing` bytes; `storage.io`.
+    """
+    try:
+        log = file.with_name(f"{file.name}-wal")
+        wanted = file.stat().st_size + (log.stat().st_size if log.exists() else 0) + RESERVE_BYTES
+        missing = wanted - shutil.disk_usage(folder).free
+    except OSError as error:
+        raise disk_fault(error) from error
+    if missing > 0:
+        detail = f"the copy that is encrypted lies in {folder} for a while: free {missing} bytes there"
+        raise Unavailable("storage.full", detail, missing=missing)
 
 
 def write_private(path: Path, data: bytes) -> None:

@@ -65,6 +65,7 @@ def _write_files(folder: Path) -> None:
     secret = {
         "key": secrets.token_bytes(32),
         "passphrase": b"correct horse battery\n",
+        "backup-passphrase": b"a horse of another colour\n",
         "other-passphrase": b"another horse entirely\n",
     }
     for name, data in secret.items():
