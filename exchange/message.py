@@ -11,6 +11,7 @@ import re
 import uuid
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from exchange.canonical import ADDRESS, COUNTRY
 from exchange.errors import Refused
@@ -118,6 +119,7 @@ class Message(Draft):
     object_count: int
 
 
+@lru_cache(maxsize=1024)
 def member_identity_id(network: uuid.UUID, handle: str) -> str:
     """The STIX identity id of a member: UUIDv5 of its handle in the network's namespace (docs/messages.md)."""
     return f"identity--{uuid.uuid5(network, handle)}"

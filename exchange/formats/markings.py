@@ -16,6 +16,7 @@ from exchange.tlp import DEFAULT, Tlp, strictest, tlp_of_marking_id
 TLP2_EXTENSION = "extension-definition--60a3c5c5-0d10-413e-aab3-9e08dde9e88d"
 # Objects that say something about other objects' markings or shape, and nothing that needs a label of its own.
 _UNLABELLED_TYPES = frozenset({"marking-definition", "extension-definition"})
+_BY_WORD = {tlp.word: tlp for tlp in Tlp}
 
 
 def tlp_of_definition(value: Mapping[str, Any]) -> Tlp | None:
@@ -32,7 +33,7 @@ def tlp_of_definition(value: Mapping[str, Any]) -> Tlp | None:
     extensions = value.get("extensions")
     extension = extensions.get(TLP2_EXTENSION) if isinstance(extensions, dict) else None
     if isinstance(extension, dict):
-        found.append({tlp.word: tlp for tlp in Tlp}.get(str(extension.get("tlp_2_0")).lower(), DEFAULT))
+        found.append(_BY_WORD.get(str(extension.get("tlp_2_0")).lower(), DEFAULT))
     kind = str(value.get("definition_type", "")).lower()
     definition = value.get("definition")
     if kind == "tlp":

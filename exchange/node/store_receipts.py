@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from exchange.canonical import framed, unframed
-from exchange.node.store import number, set_fact, sql
+from exchange.node.store import driver, number, set_fact, sql
 from exchange.receipt import Batch
 
 HIGHEST = "receipts.highest"
@@ -87,8 +87,8 @@ def add_batch(connection: Connection, number_: int, batch: Batch, envs: list[byt
         signatures=batch.signatures,
         leaves=framed(batch.leaves),
     )
-    for env in envs:
-        sql(connection, "UPDATE owed SET batch = :number WHERE env = :env", number=number_, env=env)
+    values = [(number_, env) for env in envs]
+    driver(connection).executemany("UPDATE owed SET batch = ? WHERE env = ?", values)
 
 
 def unsent(connection: Connection, *, after: int, limit: int) -> list[tuple[int, Batch]]:
