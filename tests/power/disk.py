@@ -33,7 +33,10 @@ _NO_POWER = {
 
 @dataclass(frozen=True)
 class Op:
-    """One call: open (creates), write, truncate, sync, delete. `at`: offset or length; `synced`: so is its folder."""
+    """One call: open (creates), write, truncate, sync, drop (a sync that failed), delete.
+
+    `at`: offset or length; `synced`: its folder is synced with it.
+    """
 
     kind: str
     path: str
@@ -75,6 +78,8 @@ class Disk:
         code = self.fault(op)
         if code == SQLITE_OK:
             self.ops.append(op)
+        elif op.kind == "sync":
+            self.ops.append(Op("drop", op.path))
         return code
 
     def opened(self, path: str, *, exists: bool) -> None:
@@ -188,7 +193,10 @@ class Survivor:
                 ]  # a database's maker syncs the directory first (create_file)
         if op.kind == "open":
             return
-        if op.kind == "delete":
+        if op.kind == "drop":
+            # After a failed sync the kernel forgets what it couldn't write, and the next sync succeeds.
+            self._now[name].calls.clear()
+        elif op.kind == "delete":
             del self._now[name]
             if op.synced:
                 self._sync_entries()

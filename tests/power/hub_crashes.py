@@ -31,7 +31,7 @@ async def hub_chain(
     home, scratch = folder / "home", folder / "scratch"
     for one in (home, scratch):
         one.mkdir()
-    put(home, _fresh(folder))
+    put(home, fresh_files(folder))
     for number in range(runs):
         where = f"{seed}/{number}"
         before = database_files(home)
@@ -43,12 +43,12 @@ async def hub_chain(
         except GivenTwice as twice:
             tally.add([f"twice: {twice}"], where)
         survivor = Survivor(home, before)
-        judge = partial(_judge, hub)
+        look = partial(judge, hub)
         at = moments(chance, disk.now, cuts)
-        await cut_often(disk, survivor, at, scratch=scratch, judge=judge, tally=tally, where=where)
+        await cut_often(disk, survivor, at, scratch=scratch, judge=look, tally=tally, where=where)
         survivor.replay(disk.ops, disk.now)
         put(home, survivor.after_cut(where))
-        problems = await judged(judge, home, disk.now)
+        problems = await judged(look, home, disk.now)
         tally.add(problems, where)
         if problems:
             return  # what follows would only repeat it
@@ -65,7 +65,8 @@ async def _run(hub: Hub, home: Path, disk: Disk) -> None:
             await run.store.close()
 
 
-async def _judge(hub: Hub, home: Path, moment: int) -> list[str]:
+async def judge(hub: Hub, home: Path, moment: int) -> list[str]:
+    """What is wrong with what is left in `home`, after all that was promised by then."""
     store = HubStore.open(home)
     try:
 
@@ -83,7 +84,8 @@ async def _judge(hub: Hub, home: Path, moment: int) -> list[str]:
         store.close_sync()
 
 
-def _fresh(folder: Path) -> dict[str, bytes]:
+def fresh_files(folder: Path) -> dict[str, bytes]:
+    """The files of a new hub, made in `folder`."""
     home = folder / "fresh"
     home.mkdir()
     HubStore.open(home).close_sync()

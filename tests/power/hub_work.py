@@ -131,7 +131,8 @@ class HubRun:
     def __init__(self, hub: Hub, home: Path, disk: Disk) -> None:
         self.hub = hub
         self.disk = disk
-        self.store = HubStore.open(home)
+        self.broken: list[str] = []  # codes of what ended all work
+        self.store = HubStore.open(home, on_broken=lambda fault: self.broken.append(fault.code))
         self._log_size: int | None = None  # as the hub has it in memory
 
     async def work(self, steps: int) -> ExchangeError | None:

@@ -52,7 +52,7 @@ async def node_chain(
             tally.add(problems, where)
             if problems:
                 return  # what follows would only repeat it
-        tally.failures += [f"{problem} ({seed} at the end)" for problem in await _peace(sim, node)]
+        tally.failures += [f"{problem} ({seed} at the end)" for problem in await arrived(sim, node)]
 
 
 async def _run(node: Node, disk: Disk) -> None:
@@ -74,7 +74,8 @@ async def _run(node: Node, disk: Disk) -> None:
                 await node.here.crash()
 
 
-async def _peace(sim: Simulation, node: Node) -> list[str]:
+async def arrived(sim: Simulation, node: Node) -> list[str]:
+    """Start the node that is down, let the network run in peace, and say what didn't come, or twice, or accuses."""
     node.begin_run(Disk())
     await node.here.start()
     await sim.rounds(PEACE)
