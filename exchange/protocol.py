@@ -34,10 +34,13 @@ MORE: Final = "Exchange-More"
 MEMBER_SCHEME: Final = "Exchange"
 INVITATION_SCHEME: Final = "Invitation"
 
+ITEM_NOTHING: Final = 0  # never sent: what holds the place of an item that was worked on out of turn
 ITEM_DELIVERY: Final = 1
 ITEM_RECEIPTS: Final = 2
 ITEM_CHECKPOINT: Final = 3
 ITEM_EXPIRED: Final = 4
+ITEM_LARGE: Final = 5
+_LARGE: Final = struct.Struct(">32sI")
 _MAX_ITEM: Final = max(MAX_UPLOAD, MAX_PAGE_BYTES)
 
 
@@ -72,3 +75,25 @@ def items(data: bytes) -> Iterator[Item]:
             raise Rejected("request.bad", "a cursor isn't ASCII") from None
         yield Item(kind, cursor, data[start:end])
         position = end
+
+
+@dataclass(frozen=True)
+class Large:
+    """A delivery that the feed names instead of bringing it: envelope id, and its size in bytes."""
+
+    env: bytes
+    size: int
+
+    def to_bytes(self) -> bytes:
+        """Payload of an item of type 5: env || u32 size (docs/protocol.md §8.1)."""
+        return _LARGE.pack(self.env, self.size)
+
+    @classmethod
+    def from_bytes(cls, payload: bytes) -> Large:
+        """Inverse of `to_bytes`. Raises Rejected request.bad, also for a size that no delivery has."""
+        if len(payload) != _LARGE.size:
+            raise Rejected("request.bad", "a large item's name isn't 36 bytes")
+        env, size = _LARGE.unpack(payload)
+        if not 0 < size <= MAX_UPLOAD:
+            raise Rejected("request.bad", f"a large item of {size} bytes")
+        return cls(env, size)

@@ -17,6 +17,7 @@ from exchange.limits import MAX_BODY, MAX_HEADER, MAX_RECIPIENTS, MAX_UPLOAD
 WRAP_BYTES: Final = 1_240
 LC_BYTES: Final = 32
 SLOT_BYTES: Final = WRAP_BYTES + LC_BYTES
+DELIVERY_FRAME: Final = 16  # bytes of a delivery beside header, signatures, slot and body
 _UPLOAD = b"EXE1"
 _DELIVERY = b"EXD1"
 _EXPIRED = b"EXX1"
@@ -62,9 +63,8 @@ class Delivery:
     expired: bool = False
 
     def to_bytes(self) -> bytes:
-        magic = _EXPIRED if self.expired else _DELIVERY
-        head = (magic, u32(len(self.header)), self.header, u32(len(self.signatures)), self.signatures)
-        return b"".join((*head, u32(len(self.slot)), self.slot, self.body))
+        head = delivery_head(self.header, self.signatures, expired=self.expired)
+        return b"".join((head, self.slot, self.body))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Delivery:
@@ -86,6 +86,12 @@ class Delivery:
     @property
     def lc(self) -> bytes:
         return self.slot[WRAP_BYTES:]
+
+
+def delivery_head(header: bytes, signatures: bytes, *, expired: bool = False) -> bytes:
+    """A delivery up to the slot: the same for all recipients."""
+    magic = _EXPIRED if expired else _DELIVERY
+    return b"".join((magic, u32(len(header)), header, u32(len(signatures)), signatures, u32(SLOT_BYTES)))
 
 
 def header_of(data: bytes) -> bytes:

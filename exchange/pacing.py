@@ -1,0 +1,37 @@
+"""How much may be under way at once on a link of unknown speed, so that what is urgent never waits long behind it.
+
+Pure: the caller measures. The same rule at both ends: the hub's for what it pushes, the node's for what it uploads and
+fetches piece by piece (docs/protocol.md §11).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+QUEUED_FEW: Final = 0.4  # seconds in a queue on the way, below which more may be under way
+QUEUED_LONG: Final = 0.8  # above which it must be less
+LASTS: Final = 2.0  # seconds that a transfer may take and the next be longer, on however long a round trip
+
+
+class Window:
+    """Bytes that may be under way: doubled while they pass without queueing, halved when they queue.
+
+    What a transfer takes beyond the shortest one so far is time in a queue, at the link's narrowest place: a long round
+    trip alone shrinks nothing.
+    """
+
+    def __init__(self, *, least: int, most: int) -> None:
+        """Between `least` and `most` bytes, of which it begins with `least`."""
+        self._least = least
+        self._most = most
+        self._shortest = float("inf")
+        self.size = least
+
+    def passed(self, size: int, seconds: float) -> None:
+        """`size` bytes went to the other end, were worked on there, and that came to be known, in `seconds`."""
+        self._shortest = min(self._shortest, seconds)
+        queued = seconds - self._shortest
+        if queued > QUEUED_LONG:
+            self.size = max(self._least, self.size // 2)
+        elif queued < QUEUED_FEW and seconds < LASTS and size * 2 >= self.size:
+            self.size = min(self._most, self.size * 2)
