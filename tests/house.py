@@ -94,6 +94,7 @@ LAYERS: dict[str, str] = {
         exchange.storage.connections
         exchange.storage.write_queue
         exchange.storage.migrate
+        exchange.storage.inspection
         exchange.storage.database
         exchange.storage.backup
         exchange.storage.staging
@@ -130,6 +131,7 @@ LAYERS: dict[str, str] = {
         exchange.node.restore
         exchange.node.opening
         exchange.node.inbox
+        exchange.node.large
         exchange.node.desk
         exchange.node.checklist
         exchange.node.membership
@@ -140,6 +142,7 @@ LAYERS: dict[str, str] = {
         exchange.node.contact_tests
         exchange.node.secretariat
         exchange.node.services
+        exchange.node.together
         exchange.node.sync
         exchange.hub.bells
         exchange.hub.beside
@@ -147,7 +150,9 @@ LAYERS: dict[str, str] = {
         exchange.hub.registrar
         exchange.hub.applications
         exchange.hub.pending
+        exchange.hub.feed
         exchange.hub.mailboxes
+        exchange.hub.pieces
     """,
     "edges": """
         exchange.logs
@@ -155,6 +160,8 @@ LAYERS: dict[str, str] = {
         exchange.node.units
         exchange.node.backup
         exchange.node.hub_feed
+        exchange.node.hub_pieces
+        exchange.node.hub_answers
         exchange.node.hub_client
         exchange.node.control
         exchange.node.node

@@ -1,39 +1,26 @@
-"""`exchange doctor`: names each fault of a node's home and what mends it; exit 1 while there is one.
+"""`exchange doctor`: names each fault of a home, of a node, a hub or an officer, and what mends it; exit 1 on a fault.
 
-Owns which checks there are and their words. Reads only; what it can't open it says, and goes on with the rest.
+Owns the command and how findings are shown. Reads only; what it can't open it says, and goes on with the rest.
 """
 
 from __future__ import annotations
 
-import asyncio
-import shutil
-from collections import Counter
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Final
+import os
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from exchange.cli.command import Call, command, now_ms
+from exchange.cli.command import Call, command
 from exchange.cli.errors import FAILED, hint_of
-from exchange.cli.output import utc
-from exchange.errors import CODES, ExchangeError
+from exchange.errors import CODES, ExchangeError, Refused
 
 if TYPE_CHECKING:
-    from exchange.cli.node_home import Opened
-    from exchange.node.home import Home
+    from exchange.cli.doctor_checks import Check, Finding
+    from exchange.storage.unlock import Unlock
 
-LEAST_FREE: Final = 1024**3  # bytes on the home's disk
-MOST_OFFSET_MS: Final = 30_000
-PATIENCE: Final = 20.0  # seconds for the hub
-
-
-@dataclass(frozen=True)
-class Check:
-    """One thing that was looked at: `fix` is what to do, empty when nothing is wrong."""
-
-    name: str
-    found: str
-    fix: str = ""
+NODE: Final = "node"
+HUB: Final = "hub"
+OFFICER: Final = "officer"
 
 
 def register(app: typer.Typer) -> None:
@@ -41,114 +28,74 @@ def register(app: typer.Typer) -> None:
     command(app, "doctor", role="node", unlocks=True)(doctor)
 
 
-def doctor(call: Call) -> None:
-    """Look at this home, its keys, its disk, its hub and its directory, and say what is wrong and how to mend it."""
-    checks = _checks(call)
-    faults = [one for one in checks if one.fix]
-    value = {"healthy": not faults, "checks": [asdict(one) for one in checks]}
+def doctor(
+    call: Call,
+    lang: Annotated[str | None, typer.Option(help="en, es, pt or fr; else that of your terminal.")] = None,
+) -> None:
+    """Look at a home of a node, a hub or an officer and all it needs; say what is wrong and how to mend it."""
+    from exchange.cli.doctor_checks import FAIL, run
+    from exchange.cli.output import safe
+    from exchange.phrases.languages import language_of
+
+    environment = [os.environ.get(name, "") for name in ("LC_ALL", "LC_MESSAGES", "LANG")]
+    language, role = language_of(lang or "", *environment), _role(call)
+    findings = [_told(one, role, language) for one in run(_checks(call, role))]
+    healthy = not any(one["state"] == FAIL for one in findings)
     lines = []
-    for one in checks:
-        lines.append(f"{'FAULT' if one.fix else 'ok':5}  {one.name}: {one.found}")
-        if one.fix:
-            lines.append(f"       -> {one.fix}")
-    call.out.result(value, lines)
-    if faults:
+    for one in findings:
+        mark = "FAULT" if one["state"] == FAIL else one["state"]
+        lines.append(f"{mark:5}  {one['name']}: {safe(one['found'])}")
+        if one["fix"]:
+            lines.append(f"       -> {safe(one['fix'])}")
+    call.out.result({"role": role, "healthy": healthy, "checks": findings}, lines)
+    if not healthy:
         raise typer.Exit(FAILED)
 
 
-def _checks(call: Call) -> list[Check]:
-    from exchange.cli.node_home import opened
-    from exchange.node.home import open_home
+def _role(call: Call) -> str:
+    """What kind of home this is. Raises Refused home.missing."""
+    from exchange.cli.officer_home import CARD
+    from exchange.hub.home import GENESIS
+    from exchange.hub.store import FILE
 
-    found: list[Check] = []
+    if not call.home.is_dir():
+        raise Refused("home.missing", path=str(call.home))
+    if (call.home / CARD).exists():
+        return OFFICER
+    return HUB if (call.home / FILE).exists() or (call.home / GENESIS).exists() else NODE
+
+
+def _checks(call: Call, role: str) -> list[Check]:
+    from exchange.cli import doctor_hub, doctor_node
+
+    unlock = _unlock(call)
+    if role == OFFICER:
+        return doctor_hub.officer_checks(call, unlock)
+    return doctor_hub.hub_checks(call, unlock) if role == HUB else doctor_node.checks(call, unlock)
+
+
+def _unlock(call: Call) -> Unlock | ExchangeError:
+    """What opens the keystore, asked for before anything runs; or why there is nothing."""
     try:
-        found.append(_modes(call))
-        home = open_home(call.home, call.unlock())
-        found.append(Check("keys", "the keystore opens"))
-        found.append(_disk(call))
-        with opened(call) as inside:
-            found += _inside(inside)
-        if home.settings.net:
-            found.append(asyncio.run(_hub(home)))
+        return call.unlock()
     except ExchangeError as error:
-        found.append(_fault("home", error))
-    return found
+        return error
 
 
-def _modes(call: Call) -> Check:
-    from exchange.storage.files import check_home_modes
+def _told(one: Finding, role: str, language: str) -> dict[str, Any]:
+    """A finding as people read it. `fix` is empty where nothing is to be done."""
+    from exchange.cli.doctor_checks import OK
+    from exchange.phrases.doctor import FIXES, FOUND
+    from exchange.phrases.languages import say
 
-    open_ones = check_home_modes(call.home)
-    if not open_ones:
-        return Check("modes", "only this user reads the home")
-    names = ", ".join(str(one) for one in open_ones[:3])
-    return Check("modes", f"{len(open_ones)} entries others may read: {names}", f"chmod -R go= {call.home}")
-
-
-def _disk(call: Call) -> Check:
-    free = shutil.disk_usage(call.home).free
-    text = f"{free // 1024**2} MiB free"
-    return Check("disk", text, "free space: a full disk stops mail" if free < LEAST_FREE else "")
-
-
-def _inside(home: Opened) -> list[Check]:
-    from exchange.cli.node_home import server_status
-    from exchange.cli.node_status import alarms_that_hold
-
-    found = [Check("database", "opens, and is of this version")]
-    if not home.home.settings.net:
-        return [*found, Check("network", "not joined", "exchange node join INVITATION")]
-    serving = server_status(home.home) is not None
-    fix = "" if serving else "exchange node serve, as a service of the machine"
-    found.append(Check("server", "runs" if serving else "doesn't run: mail waits", fix))
-    confirmed = home.anchor_confirmed()
-    fix = "" if confirmed else "hear the network's digits, then: exchange node confirm-anchor DIGITS"
-    found.append(Check("anchor", "confirmed by voice" if confirmed else "unconfirmed", fix))
-    found.append(_directory(home))
-    alarms = alarms_that_hold(home)
-    counted = Counter(one.code for one in alarms)
-    with_evidence = sum(bool(one.evidence) for one in alarms)
-    text = ", ".join(f"{count} {code}" for code, count in sorted(counted.items())) or "none"
-    fix = "; ".join(f"{code}: {CODES.get(code, '')}" for code in sorted(counted))
-    found.append(Check("alarms", f"{text}; {with_evidence} with evidence kept", fix))
-    aside = Counter(one.what for one in home.set_aside())
-    text = ", ".join(f"{count} {what}" for what, count in sorted(aside.items())) or "nothing"
-    found.append(Check("set aside", text, "exchange node quarantine" if aside else ""))
-    return found
-
-
-def _directory(home: Opened) -> Check:
-    from exchange.limits import STALE_CHECKPOINT_MS
-
-    replica = home.loaded
-    if replica.seen_at is None:
-        return Check("directory", "empty", "exchange node serve, with the hub in reach")
-    text = f"{replica.directory.size} entries as of {utc(replica.seen_at)}"
-    if replica.directory.limited:
-        return Check("directory", text, CODES["directory.limited"])
-    stale = now_ms() - replica.seen_at > STALE_CHECKPOINT_MS
-    fix = "no news for 24 h: look at the hub check below; until then no new keys are taken" if stale else ""
-    return Check("directory", text, fix)
-
-
-async def _hub(home: Home) -> Check:
-    from exchange.node.app import real_sources, route
-    from exchange.node.hub_client import HubClient
-
-    try:
-        async with asyncio.timeout(PATIENCE), HubClient(route(home), home.identity(), real_sources()) as hub:
-            await hub.state()
-            offset = hub.clock_offset
-    except TimeoutError:
-        return Check("hub", f"{home.settings.hub} doesn't answer", "look at the line, proxy and firewall")
-    except ExchangeError as error:
-        return _fault("hub", error)
-    if abs(offset) > MOST_OFFSET_MS:
-        return Check(
-            "hub", f"answers; this clock is {offset // 1000:+d} s off", "set the clock, e.g. with NTP"
-        )
-    return Check("hub", f"{home.settings.hub} answers, its certificate and this node's key hold")
-
-
-def _fault(name: str, error: ExchangeError) -> Check:
-    return Check(name, f"{error.code}: {error.detail}", hint_of(error) or CODES.get(error.code, "see above"))
+    facts = {"role": role, **one.facts}
+    fix = "" if one.state == OK or one.error else say(FIXES, one.code, language, **facts)
+    if one.error is not None:
+        fix = hint_of(one.error) or CODES.get(one.error.code, "")
+    return {
+        "name": one.name,
+        "state": one.state,
+        "code": one.error.code if one.error else one.code,
+        "found": say(FOUND, one.code, language, **facts),
+        "fix": fix,
+    }

@@ -200,7 +200,7 @@ def health(call: Call) -> None:
     settings = load_settings(call.home)
     origin, keep = settings.origins[0], settings.limits
     own = call.home / CA_FILE
-    value = _readyz(origin, own if own.exists() else None)
+    value = readyz(origin, own if own.exists() else None)
     loose = [str(path) for path in check_home_modes(call.home) if path.suffix != ".sock"]
     facts = [
         ("hub", origin),
@@ -224,7 +224,7 @@ def health(call: Call) -> None:
     call.out.result(result, pairs(facts), next_step=next_step)
 
 
-def _readyz(origin: str, ca: Path | None) -> dict[str, Any]:
+def readyz(origin: str, ca: Path | None) -> dict[str, Any]:
     """What /readyz says. Raises Unavailable with the hub's code, or hub.unreachable, hub.certificate."""
     try:
         context = ssl.create_default_context(cafile=str(ca) if ca else None)

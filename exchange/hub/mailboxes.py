@@ -26,6 +26,7 @@ from exchange.hub.registrar import Registrar
 from exchange.hub.store import HubStore
 from exchange.hub.store_accept import Kept, NewEnvelope, Quota
 from exchange.hub.store_cursor import CHECKPOINT, RECEIPTS, Cursor
+from exchange.hub.store_forget import Keeping
 from exchange.hub.store_page import Page
 from exchange.hub.store_release import Released
 from exchange.keys import PrivateKeys, PublicKey, PublicKeys
@@ -352,7 +353,8 @@ class Mailboxes:
             count += done.envelopes
             more = done.more
         published = self._registrar.directory.published_kids()
-        while await self._store.prune(now=self._clock(), published=published):
+        keeping = Keeping(self._limits.released_days, self._limits.expired_days)
+        while await self._store.prune(now=self._clock(), published=published, keeping=keeping):
             pass
         return count
 

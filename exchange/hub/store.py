@@ -21,6 +21,7 @@ from exchange.hub import store_parts as part_rows
 from exchange.hub import store_pending as pending_rows
 from exchange.hub.store_accept import Kept, NewEnvelope, Quota, Sign, accept_group, is_known, repeat
 from exchange.hub.store_cursor import Cursor
+from exchange.hub.store_forget import LONGEST, Keeping, prune
 from exchange.hub.store_page import Announcement, Page, RecentEnvelopes, Shared, read_page
 from exchange.hub.store_receipts import drop_fed, highest_batch
 from exchange.hub.store_release import (
@@ -30,7 +31,6 @@ from exchange.hub.store_release import (
     Totals,
     apply_receipts,
     expire,
-    prune,
     totals,
 )
 from exchange.receipt import VerifiedBatch
@@ -113,11 +113,11 @@ class HubStore:
         """One round of expiry (store_release.expire)."""
         return await self._db.write(partial(expire, now=now, sign=sign))
 
-    async def prune(self, *, now: int, published: Collection[bytes]) -> bool:
-        """One round of forgetting (store_release.prune), also of what lies beside the log."""
+    async def prune(self, *, now: int, published: Collection[bytes], keeping: Keeping = LONGEST) -> bool:
+        """One round of forgetting (store_forget.prune), also of what lies beside the log."""
         await self._db.write(partial(d.drop_old_records, now=now, published=published))
         await self._db.write(partial(pending_rows.drop_lapsed, now=now))
-        return await self._db.write(partial(prune, now=now))
+        return await self._db.write(partial(prune, now=now, keeping=keeping))
 
     async def highest_batch(self, signer: str) -> int:
         """The highest receipt batch number seen of `signer`."""
@@ -127,7 +127,15 @@ class HubStore:
         """What waits at the hub."""
         return await self._db.read(totals)
 
+    def totals_sync(self) -> Totals:
+        """`totals` for commands."""
+        return self._db.read_sync(totals)
+
     # the directory log
+
+    def newest_checkpoint_sync(self) -> tuple[int, int] | None:
+        """The size and time (ms) of the checkpoint signed last, for commands; None before the first."""
+        return self._db.read_sync(d.newest_checkpoint)
 
     async def load_log(self) -> tuple[list[tuple[bytes, bool]], list[tuple[int, DirRef]]]:
         """All leaves, each with whether this hub judged it, and all checkpoints of this and former hubs by term."""

@@ -172,6 +172,14 @@ def all_checkpoints(connection: Connection) -> list[tuple[int, DirRef]]:
     return [(row.term, DirRef(row.size, row.root, row.ref)) for row in found]
 
 
+def newest_checkpoint(connection: Connection) -> tuple[int, int] | None:
+    """Size and time (ms) of the checkpoint that was signed last."""
+    row = connection.execute(
+        select(checkpoints.c.size, checkpoints.c.at).order_by(checkpoints.c.at.desc()).limit(1)
+    ).first()
+    return None if row is None else (row.size, row.at)
+
+
 def records(connection: Connection, kids: Sequence[bytes]) -> list[bytes]:
     """Those of the prekey records that are here, in no order."""
     found = connection.execute(select(prekey_records.c.record).where(prekey_records.c.kid.in_(kids)))

@@ -1,4 +1,4 @@
-"""How mail leaves the hub's store: on its recipient's receipt, at its expiry, and 30 days after that for good.
+"""How mail leaves the hub's store: on its recipient's receipt, or at its expiry; what is left is store_forget.py's.
 
 Owns the writes that delete. Verifies nothing: batches come verified (receipt.py), `sign` makes the hub's own.
 """
@@ -15,13 +15,12 @@ from sqlalchemy import Connection, and_, bindparam, delete, func, select, update
 
 from exchange.hub.store_accept import take_numbers
 from exchange.hub.store_receipts import add_proof, feed_proof, next_batch, remember_batch
-from exchange.hub.store_tables import RETENTION_MS, bodies, envelopes, mailbox, proofs, senders
+from exchange.hub.store_tables import RETENTION_MS, bodies, envelopes, mailbox, senders
 from exchange.limits import MAX_RECEIPT_LEAVES
 from exchange.receipt import HELD, Batch, VerifiedBatch
 from exchange.wire import LC_BYTES
 
 EXPIRE_ENVELOPES: Final = 16  # in one transaction: others must get their turn
-PRUNE_ENVELOPES: Final = 256
 
 SignExpired = Callable[[int, Sequence[tuple[str, bytes, bytes]]], Batch]
 
@@ -196,26 +195,6 @@ def expire(connection: Connection, *, now: int, sign: SignExpired) -> ExpiredRou
         _give_back(connection, [(envelope.n, envelope.sender, envelope.size)])
     told = frozenset(envelope.sender for envelope in due)
     return ExpiredRound(len(due), told, frozenset(recipients), len(due) == EXPIRE_ENVELOPES)
-
-
-def prune(connection: Connection, *, now: int) -> bool:
-    """Forget up to PRUNE_ENVELOPES envelopes, and receipts, RETENTION_MS past their `exp`; whether there was any."""
-    old = connection.execute(
-        select(envelopes.c.n, envelopes.c.sender)
-        .where(and_(envelopes.c.exp <= now - RETENTION_MS, envelopes.c.waiting == 0))
-        .order_by(envelopes.c.exp)
-        .limit(PRUNE_ENVELOPES)
-    ).all()
-    for envelope in old:
-        gone = connection.execute(delete(mailbox).where(mailbox.c.envelope == envelope.n)).rowcount
-        if gone:
-            connection.execute(
-                update(senders).where(senders.c.address == envelope.sender).values(rows=senders.c.rows - gone)
-            )
-    connection.execute(delete(envelopes).where(envelopes.c.n.in_([envelope.n for envelope in old])))
-    stale = select(proofs.c.n).where(proofs.c.keep_until <= now).limit(PRUNE_ENVELOPES)
-    receipts = connection.execute(delete(proofs).where(proofs.c.n.in_(stale))).rowcount
-    return bool(old or receipts)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The hub's tables as SQLAlchemy sees them, and what each is for. migrations/ creates them.
 
-envelopes     one row an accepted envelope: metadata and signed header, kept 30 days past `exp` (RETENTION_MS).
+envelopes     one row an accepted envelope: metadata and signed header, kept as store_forget.py says, at most
+              30 days past `exp` (RETENTION_MS). `released_at`: since when nobody waits for it, once that was noted.
               `size` is the upload's, for the quota, `delivery` that of one recipient's share, both in bytes;
               `waiting`: mailbox rows that still need the body; at 0 the body goes and the quota is given back
 bodies        each body once, deleted with the last row that waits for it
@@ -28,9 +29,9 @@ from typing import Final
 
 from sqlalchemy import column, table
 
-from exchange.limits import DAY_MS
+from exchange.limits import DAY_MS, RETENTION_DAYS
 
-RETENTION_MS: Final = 30 * DAY_MS  # how long header metadata and receipts outlive an envelope's `exp`
+RETENTION_MS: Final = RETENTION_DAYS * DAY_MS
 
 envelopes = table(
     "envelopes",
@@ -45,6 +46,7 @@ envelopes = table(
     column("delivery"),
     column("waiting"),
     column("accepted_at"),
+    column("released_at"),
 )
 bodies = table("bodies", column("envelope"), column("body"))
 mailbox = table(

@@ -8,13 +8,14 @@ import pytest
 from sqlalchemy import Connection
 
 from exchange.errors import Rejected
+from exchange.hub.store_forget import Keeping
 from exchange.hub.store_receipts import add_proof
-from exchange.hub.store_tables import RETENTION_MS
 from exchange.limits import DAY_MS
 from exchange.protocol import ITEM_EXPIRED, ITEM_RECEIPTS
+from exchange.settings import HubLimits
 from exchange.wire import Delivery
 from tests.hub.mail import MANY, copies, mail, put, verified
-from tests.hub_services import receipts, sealed, services
+from tests.hub_services import Services, receipts, sealed, services
 from tests.worlds import World
 
 
@@ -102,25 +103,95 @@ async def test_held_receipt_keeps_the_row(world: World, tmp_path: Path) -> None:
         assert len(await mail(hub, "pe-csirt")) == 1
 
 
-async def test_body_goes_with_the_last_receipt_and_the_header_30_days_after_exp(
+async def test_body_goes_with_the_last_receipt_and_the_rest_once_the_sender_has_its_receipts(
     world: World, tmp_path: Path
 ) -> None:
     async with services(world, tmp_path) as hub:
         dir_ref = hub.registrar.dir_ref
         made = sealed(world, dir_ref, to=("bb-csirt", "co-csirt"))
         await put(hub, made)
-        body_at_rest = made.upload.body[:64]
+        body_at_rest, header_at_rest = made.upload.body[:64], made.upload.signatures[:64]
         for member in ("co-csirt", "bb-csirt"):
             before = await hub.store.totals()
             assert before.envelopes == 1
             await hub.mailboxes.receipts(member, receipts(world, dir_ref, member, copies(made, member)))
         after = await hub.store.totals()
         assert (after.envelopes, after.bytes, after.rows) == (0, 0, 0)
+        await hub.mailboxes.expire_due()  # notes that nobody waits for it
+        world.advance(7 * DAY_MS - 1)
+        await hub.mailboxes.expire_due()
         assert await hub.store.is_known(made.env)
-        world.advance(DAY_MS + RETENTION_MS + 1)
+        world.advance(1)
+        await hub.mailboxes.expire_due()
+        assert await hub.store.is_known(made.env)  # its sender has not stored the receipts
+        items = await mail(hub, "pe-csirt")
+        assert await mail(hub, "pe-csirt", items[-1].cursor) == []
+        world.advance(7 * DAY_MS)
         await hub.mailboxes.expire_due()
         assert not await hub.store.is_known(made.env)
-    assert body_at_rest not in (tmp_path / "hub.db").read_bytes()
+        assert await count(hub, "proofs") == 0
+    kept = (tmp_path / "hub.db").read_bytes()
+    assert body_at_rest not in kept
+    assert header_at_rest not in kept
+
+
+async def test_receipts_of_several_envelopes_stay_for_those_that_stay(world: World, tmp_path: Path) -> None:
+    async with services(world, tmp_path) as hub:
+        dir_ref = hub.registrar.dir_ref
+        gone, open_ = sealed(world, dir_ref), sealed(world, dir_ref, to=("bb-csirt", "co-csirt"))
+        answer = await hub.mailboxes.accept("pe-csirt", [one.upload.to_bytes() for one in (gone, open_)])
+        assert not [result.error for result in answer.results if result.error]
+        both = copies(gone, "co-csirt") + copies(open_, "co-csirt")
+        await hub.mailboxes.receipts("co-csirt", receipts(world, dir_ref, "co-csirt", both))
+        (item,) = await mail(hub, "pe-csirt")
+        assert await mail(hub, "pe-csirt", item.cursor) == []
+        await hub.mailboxes.expire_due()
+        await hub.store.prune(now=world.now + 7 * DAY_MS, published=(), keeping=Keeping(7, 30))
+        assert not await hub.store.is_known(gone.env)
+        again = await put(hub, open_)
+        assert len(again.proofs) == 2
+
+
+async def test_repeat_of_what_was_forgotten_is_new_and_its_recipient_receipts_it_again(
+    world: World, tmp_path: Path
+) -> None:
+    async with services(world, tmp_path) as hub:
+        dir_ref = hub.registrar.dir_ref
+        made = sealed(world, dir_ref)
+        await put(hub, made)
+        upload = receipts(world, dir_ref, "co-csirt", copies(made, "co-csirt"))
+        await hub.mailboxes.receipts("co-csirt", upload)
+        (item,) = await mail(hub, "pe-csirt")
+        await mail(hub, "pe-csirt", item.cursor)
+        await hub.mailboxes.expire_due()
+        await hub.store.prune(now=world.now + DAY_MS, published=(), keeping=Keeping(1, 30))
+        assert (await put(hub, made)).results[0].new
+        assert (await hub.mailboxes.receipts("co-csirt", upload)).matched == 1
+
+
+async def test_expired_copy_that_nobody_receipts_goes_by_the_policy_after_exp(
+    world: World, tmp_path: Path
+) -> None:
+    limits = HubLimits(settle_seconds=0, released_days=1, expired_days=3)
+    async with services(world, tmp_path, limits=limits) as hub:
+        made = sealed(world, hub.registrar.dir_ref)
+        await put(hub, made)
+        world.advance(DAY_MS)
+        assert await hub.mailboxes.expire_due() == 1
+        world.advance(2 * DAY_MS)
+        await hub.mailboxes.expire_due()
+        assert [item.type for item in await mail(hub, "co-csirt")] == [ITEM_EXPIRED]
+        world.advance(DAY_MS)
+        await hub.mailboxes.expire_due()
+        assert await mail(hub, "co-csirt") == []
+        assert [await count(hub, table) for table in ("envelopes", "proofs", "proof_feed")] == [0, 0, 0]
+        assert (await hub.store.totals()).rows == 0
+
+
+async def count(hub: Services, table: str) -> int:
+    """How many rows a table of the hub has."""
+    statement = f"SELECT count(*) FROM {table}"  # noqa: S608 - the test's own words
+    return int(await hub.store._db.read(lambda c: c.exec_driver_sql(statement).scalar_one()))
 
 
 async def test_expiry_tells_sender_and_recipient_and_drops_the_body(world: World, tmp_path: Path) -> None:

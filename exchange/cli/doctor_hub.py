@@ -1,0 +1,98 @@
+"""Checks of `exchange doctor` on a hub's home, and on an officer's: what each needs to do its work.
+
+Reads beside whoever serves; the hub is asked over the address that its members use.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from exchange.cli.command import Call, now_ms
+from exchange.cli.doctor_checks import FAIL, OK, WARN, Check, Finding, found
+from exchange.cli.doctor_home import MIB, database, disk, modes, server
+from exchange.cli.doctor_line import Line, line
+from exchange.cli.hub import readyz
+from exchange.cli.hub_lists import hub_store
+from exchange.cli.officer_home import NETWORK, OfficerHome
+from exchange.cli.output import utc
+from exchange.errors import ExchangeError
+from exchange.hub.home import LOCK, load_settings, open_keystore
+from exchange.hub.store import FILE, MIGRATIONS
+from exchange.hub.tls import CA_FILE
+from exchange.limits import HOUR_MS, LEAF_AHEAD_MS, MINUTE_MS
+from exchange.storage.unlock import Unlock
+
+MOST_SILENCE_MS: Final = 3 * HOUR_MS  # a hub signs a checkpoint every hour
+
+
+def hub_checks(call: Call, unlock: Unlock | ExchangeError) -> list[Check]:
+    """What there is to look at in a hub's home; `unlock` opens its keystore, or is why nothing does."""
+    return [
+        Check("modes", lambda: modes(call.home)),
+        Check("disk", lambda: disk(call.home)),
+        Check("database", lambda: database(call.home / FILE, MIGRATIONS, role="hub")),
+        Check("keys", lambda: _keys(call.home, unlock)),
+        Check("server", lambda: [server(call.home / LOCK, None, role="hub", answers=None)]),
+        Check("log", lambda: _log(call)),
+        Check("hub", lambda: _way(call.home)),
+    ]
+
+
+def _keys(home: Path, unlock: Unlock | ExchangeError) -> Sequence[Finding]:
+    if isinstance(unlock, ExchangeError):
+        raise unlock
+    open_keystore(home, unlock)
+    return [found("keys", OK, "ok")]
+
+
+def _log(call: Call) -> Sequence[Finding]:
+    """When the hub last signed its log, by its own database, and what waits in the mailboxes."""
+    now = now_ms()
+    with hub_store(call) as store:
+        newest, totals = store.newest_checkpoint_sync(), store.totals_sync()
+    mail = found("mail", OK, "waits", count=totals.envelopes, mib=totals.bytes // MIB)
+    if newest is None:
+        return [found("log", FAIL, "none"), mail]
+    size, at = newest
+    if at > now + LEAF_AHEAD_MS:
+        return [found("clock", FAIL, "back", at=utc(at)), mail]
+    if now - at > MOST_SILENCE_MS:
+        return [found("log", FAIL, "old", size=size, at=utc(at)), mail]
+    return [found("log", OK, "fresh", size=size, minutes=(now - at) // MINUTE_MS), mail]
+
+
+def _way(home: Path) -> Sequence[Finding]:
+    """The way that members take, and whether mail is taken at its end."""
+    origin, own = load_settings(home).origins[0], home / CA_FILE
+    context = ssl.create_default_context(cafile=str(own) if own.exists() else None)
+    findings = list(line(Line(origin, context)))
+    if findings[-1].state == FAIL:
+        return findings
+    answer = readyz(origin, own if own.exists() else None)
+    word = "read-only" if answer.get("log_read_only") else "takes-mail"
+    return [*findings, found("hub", WARN if word == "read-only" else OK, word)]
+
+
+def officer_checks(call: Call, unlock: Unlock | ExchangeError) -> list[Check]:
+    """What there is to look at in an officer's home."""
+    return [
+        Check("modes", lambda: modes(call.home)),
+        Check("disk", lambda: disk(call.home)),
+        Check("keys", lambda: _officer(call.home, unlock)),
+    ]
+
+
+def _officer(home: Path, unlock: Unlock | ExchangeError) -> Sequence[Finding]:
+    """Its keys, and the way to the hub of the network it signs for, where it has signed one."""
+    if isinstance(unlock, ExchangeError):
+        raise unlock
+    officer = OfficerHome.open(home, unlock)
+    findings = [found("keys", OK, "ok")]
+    if not (home / NETWORK).exists():
+        return findings
+    hub = officer.network().hub
+    ca = ssl.DER_cert_to_PEM_cert(hub.ca) if hub.ca else None
+    return [*findings, *line(Line(hub.address, ssl.create_default_context(cadata=ca)))]

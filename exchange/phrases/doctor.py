@@ -1,0 +1,140 @@
+"""What `exchange doctor` says of each thing it looks at, and what mends it. Commands and codes are not translated."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from exchange.phrases.languages import Phrases, table
+
+FOUND: Final[Phrases] = table(
+    """
+    error | {detail} [{code}] | {detail} [{code}] | {detail} [{code}] | {detail} [{code}]
+    late | no answer within {seconds} s | sin respuesta en {seconds} s | sem resposta em {seconds} s | pas de réponse en {seconds} s
+    modes.ok | only this user reads the home | solo este usuario lee la carpeta | só este usuário lê a pasta | seul cet utilisateur lit le dossier
+    modes.open | others may read {count} entries: {names} | otros pueden leer {count} entradas: {names} | outros podem ler {count} entradas: {names} | d'autres peuvent lire {count} entrées : {names}
+    key-file.ok | only this user reads the key file | solo este usuario lee el archivo de clave | só este usuário lê o arquivo de chave | seul cet utilisateur lit le fichier de clé
+    key-file.open | others may read the key file {path} | otros pueden leer el archivo de clave {path} | outros podem ler o arquivo de chave {path} | d'autres peuvent lire le fichier de clé {path}
+    key-file.missing | the key file {path} is not there | falta el archivo de clave {path} | falta o arquivo de chave {path} | le fichier de clé {path} manque
+    keys.ok | the keystore opens | el almacén de claves se abre | o cofre de chaves abre | le trousseau s'ouvre
+    disk.ok | {free} MiB free | {free} MiB libres | {free} MiB livres | {free} Mio libres
+    disk.low | only {free} MiB free | solo {free} MiB libres | só {free} MiB livres | seulement {free} Mio libres
+    disk.inodes | only {count} more files fit | solo caben {count} archivos más | só cabem mais {count} arquivos | il ne reste de place que pour {count} fichiers
+    disk.read-only | the home can't be written to | no se puede escribir en la carpeta | não se pode escrever na pasta | le dossier n'est pas accessible en écriture
+    database.ok | whole, {mib} MiB, schema {step} | íntegra, {mib} MiB, esquema {step} | íntegro, {mib} MiB, esquema {step} | intacte, {mib} Mio, schéma {step}
+    database.part | {mib} MiB, schema {step}; too large to look at all of it now | {mib} MiB, esquema {step}; demasiado grande para revisarla entera | {mib} MiB, esquema {step}; grande demais para ver tudo agora | {mib} Mio, schéma {step} ; trop grande pour tout vérifier
+    database.damaged | the file is damaged | el archivo está dañado | o arquivo está danificado | le fichier est endommagé
+    database.older | schema {step}, this program's is {newest} | esquema {step}, el del programa es {newest} | esquema {step}, o do programa é {newest} | schéma {step}, celui du programme est {newest}
+    database.newer | schema {step} is of a newer program | el esquema {step} es de un programa más nuevo | o esquema {step} é de um programa mais novo | le schéma {step} est d'un programme plus récent
+    database.missing | there is none yet | aún no existe | ainda não existe | il n'y en a pas encore
+    database.log | its log has {mib} MiB: something keeps it from being folded | su registro tiene {mib} MiB: algo impide plegarlo | o seu registro tem {mib} MiB: algo impede dobrá-lo | son journal fait {mib} Mio : quelque chose empêche de le replier
+    server.ok | runs | está en marcha | está em execução | en marche
+    server.off | does not run: mail waits | no está en marcha: el correo espera | não está em execução: o correio espera | à l'arrêt : le courrier attend
+    server.stale | does not run, and left its socket when it was killed | no está en marcha; al ser interrumpido dejó su socket | não está em execução; ao ser morto deixou o socket | à l'arrêt ; tué, il a laissé son socket
+    server.mute | process {pid} owns the home and does not answer | el proceso {pid} tiene la carpeta y no responde | o processo {pid} detém a pasta e não responde | le processus {pid} tient le dossier et ne répond pas
+    link.socket | connected | conectado | conectado | connecté
+    link.poll | long poll only, by config.toml: news comes a little later | solo sondeo largo, según config.toml: todo llega algo más tarde | só sondagem longa, por config.toml: tudo chega um pouco depois | interrogation longue seulement, selon config.toml : tout arrive un peu plus tard
+    link.down | the server is not connected: {problem} | el servidor no está conectado: {problem} | o servidor não está conectado: {problem} | le serveur n'est pas connecté : {problem}
+    network.none | not joined | aún no se ha unido | ainda não se juntou | pas encore rejoint
+    dns.ok | {host} is {address} | {host} es {address} | {host} é {address} | {host} est {address}
+    dns.fail | no address is found for {host} | no se encuentra dirección para {host} | não há endereço para {host} | aucune adresse pour {host}
+    tcp.ok | {host}:{port} takes connections | {host}:{port} acepta conexiones | {host}:{port} aceita conexões | {host}:{port} accepte les connexions
+    tcp.fail | {host}:{port} takes no connection: {why} | {host}:{port} no acepta conexión: {why} | {host}:{port} não aceita conexão: {why} | {host}:{port} refuse la connexion : {why}
+    proxy.ok | the proxy lets through to {host}:{port} | el proxy deja pasar hasta {host}:{port} | o proxy deixa passar até {host}:{port} | le mandataire laisse passer vers {host}:{port}
+    proxy.login | the proxy refuses the login (407) | el proxy rechaza las credenciales (407) | o proxy recusa o login (407) | le mandataire refuse l'identifiant (407)
+    proxy.refused | the proxy won't connect to {host}:{port}: {status} | el proxy no conecta con {host}:{port}: {status} | o proxy não conecta a {host}:{port}: {status} | le mandataire refuse {host}:{port} : {status}
+    tls.ok | the certificate holds, for {days} days more | el certificado es válido, {days} días más | o certificado vale por mais {days} dias | le certificat tient, encore {days} jours
+    tls.soon | the certificate ends in {days} days | el certificado vence en {days} días | o certificado vence em {days} dias | le certificat expire dans {days} jours
+    tls.expired | the certificate has expired | el certificado ha vencido | o certificado venceu | le certificat a expiré
+    tls.not-yet | the certificate is not valid yet, by this clock | según este reloj el certificado aún no es válido | por este relógio o certificado ainda não vale | selon cette horloge le certificat n'est pas encore valable
+    tls.name | the certificate is not for {host} | el certificado no es para {host} | o certificado não é para {host} | le certificat n'est pas pour {host}
+    tls.issuer | another authority signed the certificate {print} | otra autoridad firmó el certificado {print} | outra autoridade assinou o certificado {print} | une autre autorité a signé le certificat {print}
+    tls.broken | no TLS there: {why} | ahí no hay TLS: {why} | não há TLS ali: {why} | pas de TLS ici : {why}
+    hub.ok | answers, and knows this node's key | responde y conoce la clave de este nodo | responde e conhece a chave deste nó | répond et connaît la clé de ce nœud
+    hub.takes-mail | takes mail | acepta correo | aceita correio | accepte le courrier
+    hub.read-only | takes mail; the log is read-only until members were heard | acepta correo; el registro espera oír a los miembros | aceita correio; o log espera ouvir os membros | accepte le courrier ; le journal attend d'entendre les membres
+    hub.unknown-key | does not know this node's key | no conoce la clave de este nodo | não conhece a chave deste nó | ne connaît pas la clé de ce nœud
+    clock.ok | {offset} s off the hub's | a {offset} s del hub | a {offset} s do hub | à {offset} s du hub
+    clock.off | {offset} s off the hub's clock | {offset} s de diferencia con el reloj del hub | {offset} s de diferença do relógio do hub | {offset} s d'écart avec l'horloge du hub
+    clock.back | behind what was already seen here: {at} | anterior a lo ya visto aquí: {at} | anterior ao que já se viu aqui: {at} | en retard sur ce qui a déjà été vu ici : {at}
+    clock.forward | not behind what was seen here | no va por detrás de lo visto aquí | não está atrás do que se viu aqui | pas en retard sur ce qui a été vu ici
+    anchor.ok | confirmed by voice | confirmado de viva voz | confirmada de viva voz | confirmée de vive voix
+    anchor.open | unconfirmed: nothing above TLP:GREEN goes out | sin confirmar: nada por encima de TLP:GREEN sale | não confirmada: nada acima de TLP:GREEN sai | non confirmée : rien au-dessus de TLP:GREEN ne part
+    standing.ok | {status} | {status} | {status} | {status}
+    standing.none | not admitted yet | aún no admitido | ainda não admitido | pas encore admis
+    directory.ok | {size} entries as of {at} | {size} entradas, al {at} | {size} entradas, em {at} | {size} entrées au {at}
+    directory.none | empty | vacío | vazio | vide
+    directory.stale | {size} entries as of {at}: older than 24 h, no new keys are taken | {size} entradas, al {at}: más de 24 h, no se toman claves nuevas | {size} entradas, em {at}: mais de 24 h, não se tomam chaves novas | {size} entrées au {at} : plus de 24 h, aucune nouvelle clé n'est prise
+    directory.limited | has a statement that this version does not know | tiene una declaración que esta versión no conoce | tem uma declaração que esta versão não conhece | contient une déclaration inconnue de cette version
+    prekeys.ok | published for {days} days more | publicadas para {days} días más | publicadas por mais {days} dias | publiées pour encore {days} jours
+    prekeys.low | published for only {days} days more | publicadas solo para {days} días más | publicadas só por mais {days} dias | publiées seulement pour encore {days} jours
+    prekeys.none | none in use: nobody can write to this node | ninguna en uso: nadie puede escribir a este nodo | nenhuma em uso: ninguém pode escrever a este nó | aucune en usage : personne ne peut écrire à ce nœud
+    backup.ok | the newest is of {at} | la última es del {at} | a última é de {at} | la plus récente est du {at}
+    backup.none | none was made | no se ha hecho ninguna | nenhum foi feito | aucune n'a été faite
+    backup.old | the newest is {days} days old | la última tiene {days} días | a última tem {days} dias | la plus récente a {days} jours
+    queues.ok | nothing is overdue; {count} copies under way | nada atrasado; {count} copias en camino | nada atrasado; {count} cópias a caminho | rien en retard ; {count} copies en route
+    queues.overdue | {count} messages are overdue, the oldest of {at} | {count} mensajes atrasados, el más antiguo del {at} | {count} mensagens atrasadas, a mais antiga de {at} | {count} messages en retard, le plus ancien du {at}
+    retention.ok | {due} messages go within 30 days, {holds} holds | {due} mensajes se borran en 30 días, {holds} retenciones | {due} mensagens saem em 30 dias, {holds} retenções | {due} messages partent sous 30 jours, {holds} gels
+    retention.waits | {due} messages are over their time and still here | {due} mensajes pasaron su plazo y siguen aquí | {due} mensagens passaram do prazo e seguem aqui | {due} messages ont dépassé leur délai et sont encore là
+    alarms.ok | none | ninguna | nenhum | aucune
+    alarms.some | {names}; {count} with evidence kept | {names}; {count} con pruebas guardadas | {names}; {count} com provas guardadas | {names} ; {count} avec preuves conservées
+    aside.ok | nothing | nada | nada | rien
+    aside.some | {names} | {names} | {names} | {names}
+    log.fresh | {size} entries, signed {minutes} min ago | {size} entradas, firmadas hace {minutes} min | {size} entradas, assinadas há {minutes} min | {size} entrées, signées il y a {minutes} min
+    log.old | {size} entries, last signed {at} | {size} entradas, firmadas por última vez el {at} | {size} entradas, assinadas por último em {at} | {size} entrées, signées pour la dernière fois le {at}
+    log.none | the network has not begun | la red no ha comenzado | a rede não começou | le réseau n'a pas commencé
+    mail.waits | {count} envelopes wait for their recipients, {mib} MiB | {count} sobres esperan a sus destinatarios, {mib} MiB | {count} envelopes esperam os destinatários, {mib} MiB | {count} enveloppes attendent leurs destinataires, {mib} Mio
+    """  # noqa: E501 - a row of a table is one line
+)
+
+FIXES: Final[Phrases] = table(
+    """
+    late | look at what that needs: the disk, the line, the firewall | revise lo que necesita: el disco, la línea, el cortafuegos | veja o que isso precisa: o disco, a linha, o firewall | voyez ce qu'il lui faut : disque, ligne, pare-feu
+    modes.open | chmod -R go= {path} | chmod -R go= {path} | chmod -R go= {path} | chmod -R go= {path}
+    key-file.open | chmod go= {path} | chmod go= {path} | chmod go= {path} | chmod go= {path}
+    key-file.missing | bring it back from its copy, or name it: --key-file FILE | recupérelo de su copia, o indíquelo: --key-file FILE | recupere-o da cópia, ou indique-o: --key-file FILE | reprenez-le de sa copie, ou nommez-le : --key-file FILE
+    disk.low | free space: a full disk stops mail | libere espacio: un disco lleno detiene el correo | libere espaço: um disco cheio para o correio | libérez de la place : un disque plein arrête le courrier
+    disk.inodes | remove files on that disk | borre archivos de ese disco | apague arquivos desse disco | supprimez des fichiers sur ce disque
+    disk.read-only | mount it for writing, or give this user the right: ls -ld {path} | móntelo con escritura o dé permiso a este usuario: ls -ld {path} | monte-o com escrita ou dê direito a este usuário: ls -ld {path} | montez-le en écriture, ou donnez-en le droit : ls -ld {path}
+    database.damaged | exchange {role} restore FILE | exchange {role} restore FILE | exchange {role} restore FILE | exchange {role} restore FILE
+    database.older | exchange {role} serve upgrades it | exchange {role} serve la actualiza | exchange {role} serve o atualiza | exchange {role} serve la met à jour
+    database.newer | install the newer version of this program again | instale de nuevo la versión más nueva del programa | instale de novo a versão mais nova do programa | réinstallez la version plus récente du programme
+    database.missing | exchange {role} init; if there was one: exchange {role} restore FILE | exchange {role} init; si la había: exchange {role} restore FILE | exchange {role} init; se havia uma: exchange {role} restore FILE | exchange {role} init ; s'il y en avait une : exchange {role} restore FILE
+    database.log | stop what reads it for long, or restart the server | detenga lo que la lee mucho tiempo, o reinicie el servidor | pare o que a lê por muito tempo, ou reinicie o servidor | arrêtez ce qui la lit longtemps, ou redémarrez le serveur
+    server.off | exchange {role} serve, as a service of the machine | exchange {role} serve, como servicio de la máquina | exchange {role} serve, como serviço da máquina | exchange {role} serve, en service de la machine
+    server.stale | exchange {role} serve, as a service of the machine | exchange {role} serve, como servicio de la máquina | exchange {role} serve, como serviço da máquina | exchange {role} serve, en service de la machine
+    server.mute | look at its log; then stop it: kill {pid} | vea su registro; después deténgalo: kill {pid} | veja o seu log; depois pare-o: kill {pid} | voyez son journal ; puis arrêtez-le : kill {pid}
+    link.down | see hub, tls and tcp here | vea aquí hub, tls y tcp | veja aqui hub, tls e tcp | voyez ici hub, tls et tcp
+    link.poll | websocket = true in config.toml, where the proxy lets it | websocket = true en config.toml, si el proxy lo permite | websocket = true em config.toml, se o proxy deixar | websocket = true dans config.toml, si le mandataire le permet
+    network.none | exchange {role} join INVITATION | exchange {role} join INVITATION | exchange {role} join INVITATION | exchange {role} join INVITATION
+    dns.fail | check the name in config.toml, and this machine's resolver: getent hosts {host} | revise el nombre en config.toml y el DNS: getent hosts {host} | confira o nome em config.toml e o DNS: getent hosts {host} | vérifiez le nom dans config.toml et le DNS : getent hosts {host}
+    tcp.fail | open {host}:{port} in the firewall; is the other side up? | abra {host}:{port} en el cortafuegos; ¿está activo el otro lado? | abra {host}:{port} no firewall; o outro lado está no ar? | ouvrez {host}:{port} au pare-feu ; l'autre côté est-il en marche ?
+    proxy.login | put user:password into the file that proxy_login names | ponga usuario:contraseña en el archivo de proxy_login | ponha usuário:senha no arquivo de proxy_login | mettez utilisateur:motdepasse dans le fichier de proxy_login
+    proxy.refused | ask its administrator to allow CONNECT to {host}:{port} | pida a su administrador permitir CONNECT a {host}:{port} | peça ao administrador para permitir CONNECT a {host}:{port} | demandez à son administrateur d'autoriser CONNECT vers {host}:{port}
+    tls.soon | the hub's administrator renews it | el administrador del hub lo renueva | o administrador do hub o renova | l'administrateur du hub le renouvelle
+    tls.expired | the hub's administrator renews it; check this clock too: date -u | el administrador del hub lo renueva; revise este reloj: date -u | o administrador do hub o renova; confira este relógio: date -u | l'administrateur du hub le renouvelle ; vérifiez cette horloge : date -u
+    tls.not-yet | set this machine's clock, e.g. with NTP | ponga en hora esta máquina, p. ej. con NTP | acerte o relógio desta máquina, p. ex. com NTP | mettez cette machine à l'heure, par ex. avec NTP
+    tls.name | use the name that the invitation has | use el nombre de la invitación | use o nome do convite | employez le nom de l'invitation
+    tls.issuer | if a proxy here inspects TLS, put its CA's file into extra_ca of config.toml; else ask the hub's administrator, by telephone | si un proxy inspecciona TLS, ponga su CA en extra_ca de config.toml; si no, llame al administrador del hub | se um proxy inspeciona TLS, ponha a sua CA em extra_ca de config.toml; senão, ligue ao administrador do hub | si un mandataire inspecte TLS, mettez sa CA dans extra_ca de config.toml ; sinon téléphonez à l'administrateur du hub
+    tls.broken | another program answers there: check hub in config.toml | ahí responde otro programa: revise hub en config.toml | outro programa responde ali: confira hub em config.toml | un autre programme y répond : vérifiez hub dans config.toml
+    hub.read-only | wait until the members' nodes have come: exchange hub members | espere a que lleguen los nodos: exchange hub members | espere que os nós cheguem: exchange hub members | attendez que les nœuds soient venus : exchange hub members
+    hub.unknown-key | not approved yet, or the key was revoked: exchange node status | aún no aprobado, o clave revocada: exchange node status | ainda não aprovado, ou chave revogada: exchange node status | pas encore approuvé, ou clé révoquée : exchange node status
+    clock.off | set this machine's clock, e.g. with NTP | ponga en hora esta máquina, p. ej. con NTP | acerte o relógio desta máquina, p. ex. com NTP | mettez cette machine à l'heure, par ex. avec NTP
+    clock.back | set this machine's clock, e.g. with NTP | ponga en hora esta máquina, p. ej. con NTP | acerte o relógio desta máquina, p. ex. com NTP | mettez cette machine à l'heure, par ex. avec NTP
+    anchor.open | hear the network's digits, then: exchange node confirm-anchor DIGITS | escuche los dígitos de la red, luego: exchange node confirm-anchor DIGITS | ouça os dígitos da rede, depois: exchange node confirm-anchor DIGITS | écoutez les chiffres du réseau, puis : exchange node confirm-anchor DIGITS
+    standing.ok | exchange node status says what to do | exchange node status dice qué hacer | exchange node status diz o que fazer | exchange node status dit quoi faire
+    standing.none | wait for sponsors and officers: exchange node status | espere a avales y oficiales: exchange node status | espere avalistas e oficiais: exchange node status | attendez parrains et officiers : exchange node status
+    directory.none | exchange node serve, with the hub in reach | exchange node serve, con el hub al alcance | exchange node serve, com o hub ao alcance | exchange node serve, le hub étant joignable
+    directory.stale | see hub here; the phone numbers in it still hold | vea aquí hub; los teléfonos siguen valiendo | veja aqui hub; os telefones seguem valendo | voyez ici hub ; les téléphones y restent valables
+    directory.limited | install the newer version of this program | instale la versión más nueva del programa | instale a versão mais nova do programa | installez la version plus récente du programme
+    prekeys.low | exchange node serve, with the hub in reach | exchange node serve, con el hub al alcance | exchange node serve, com o hub ao alcance | exchange node serve, le hub étant joignable
+    prekeys.none | exchange node serve, with the hub in reach | exchange node serve, con el hub al alcance | exchange node serve, com o hub ao alcance | exchange node serve, le hub étant joignable
+    backup.none | exchange {role} backup FILE | exchange {role} backup FILE | exchange {role} backup FILE | exchange {role} backup FILE
+    backup.old | exchange {role} backup FILE | exchange {role} backup FILE | exchange {role} backup FILE | exchange {role} backup FILE
+    queues.overdue | exchange node outbox --overdue; telephone them | exchange node outbox --overdue; llámelos | exchange node outbox --overdue; ligue para eles | exchange node outbox --overdue ; téléphonez-leur
+    retention.waits | exchange node serve erases them; a hold shows in: exchange node retention show | exchange node serve los borra; retenciones: exchange node retention show | exchange node serve as apaga; retenções: exchange node retention show | exchange node serve les efface ; gels : exchange node retention show
+    alarms.some | exchange node status says what each means | exchange node status dice qué significa cada una | exchange node status diz o que cada um significa | exchange node status dit ce que chacune signifie
+    aside.some | exchange node quarantine | exchange node quarantine | exchange node quarantine | exchange node quarantine
+    log.old | exchange hub serve | exchange hub serve | exchange hub serve | exchange hub serve
+    log.none | exchange hub init --genesis FILE, with the officers' signatures | exchange hub init --genesis FILE, con las firmas de los oficiales | exchange hub init --genesis FILE, com as assinaturas dos oficiais | exchange hub init --genesis FILE, avec les signatures des officiers
+    """  # noqa: E501 - a row of a table is one line
+)
