@@ -116,7 +116,7 @@ class Ledger:
         if letter.forgotten:
             return
         state, code = states.get((letter.id, recipient), ("unknown", ""))
-        if count and state != "stored":
+        if count and state != "stored" and not self._is_past_telling(letter, recipient):
             self.sim.fault("false loss", f"{name} is there, and its sender believes {state} {code}")
         if not count and state != "lost" and not self._is_past_saving(letter, recipient):
             self.sim.fault("lost", f"{name} isn't there, and its sender believes {state} {code}")
@@ -124,12 +124,17 @@ class Ledger:
             self.sim.fault("given up", f"{name}: {code}")
 
     def _had_expired(self, letter: Letter) -> bool:
+        """By the furthest that its sender's clock or the hub's ever stood: either may have said so, and is believed."""
         sender = self._site(letter.sender)
-        return letter.expires <= max(sender.latest, self.sim.world.now) + MINUTE_MS
+        return letter.expires <= max(sender.latest, self.sim.latest) + MINUTE_MS
 
     def _is_past_saving(self, letter: Letter, recipient: str) -> bool:
         """Delivered, lost with the recipient's disk, and expired before it could ask for it again."""
         return self._site(recipient).restored > 0 and self._had_expired(letter)
+
+    def _is_past_telling(self, letter: Letter, recipient: str) -> bool:
+        """The receipt went down with the hub's disk or the recipient's, and the letter expired before another came."""
+        return (self.sim.hub_restored or self._site(recipient).restored) > 0 and self._had_expired(letter)
 
     def _site(self, member: str) -> FaultySite:
         return next(site for site in self.sim.nodes if site.member == member)

@@ -12,8 +12,8 @@ import shutil
 import sqlite3
 import tempfile
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import closing
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -27,8 +27,7 @@ from exchange.hub.pending import Pending
 from exchange.hub.registrar import Registrar
 from exchange.hub.store import FILE, HubStore
 from exchange.hub.store import MIGRATIONS as HUB_MIGRATIONS
-from exchange.hub.store_tables import RETENTION_MS
-from exchange.limits import DAY_MS
+from exchange.limits import HOUR_MS
 from exchange.node.hub_api import Page, Posted
 from exchange.node.identity import Sources
 from exchange.node.store import MIGRATIONS, Store
@@ -43,6 +42,7 @@ from tests.worlds import World, make_world
 
 HANDLES: Final = ("pe-csirt", "co-csirt", "bb-csirt", "uy-csirt")
 FREE: Final = 2**40
+RECENT_MS: Final = 12 * HOUR_MS  # what the hub accepted since it can't have forgotten by any policy
 RAM: Final = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
 
 REQUEST_LOST: Final = "request lost"
@@ -217,12 +217,13 @@ class FaultySimulation(Simulation):
     """Hub and nodes of one run. `offset`: how far the hub's clock is off, ms."""
 
     def __init__(self, folder: Path, seed: str, members: int = 3) -> None:
-        template, world = _template(members)
+        template, world = _prepared[members]
         super().__init__(replace(world), folder)
         self.seed = seed
         self.chance = random.Random(f"{seed}/links")
         self.limits = HubLimits()
         self.offset = 0
+        self.latest = self.world.now  # the furthest the hub's clock ever stood
         self.hub_process = Process("hub")
         self.hub_restored = 0
         self.hub_full = False
@@ -281,7 +282,9 @@ class FaultySimulation(Simulation):
 
     def hub_clock(self) -> int:
         """UTC ms as the hub believes."""
-        return self.world.now + self.offset
+        now = self.world.now + self.offset
+        self.latest = max(self.latest, now)
+        return now
 
     def crash_hub(self) -> None:
         """It is gone; what it said to have accepted must be on its disk."""
@@ -290,8 +293,7 @@ class FaultySimulation(Simulation):
         if hub is not None:
             assert isinstance(hub.store._db, SteppedDatabase)
             hub.store._db.abandon()
-        forgotten = self.world.now - RETENTION_MS + 2 * DAY_MS  # with room for a clock that is off
-        recent = {env for env, at in self.accepted.items() if at > forgotten}
+        recent = {env for env, at in self.accepted.items() if at > self.world.now - RECENT_MS}
         missing = recent - {row[0] for row in self.hub_rows("SELECT env FROM envelopes")}
         if missing:
             self.fault("lost", f"the hub gave {len(missing)} receipts for what its disk doesn't hold")
@@ -326,12 +328,28 @@ def rows(path: Path, query: str) -> list[Any]:
         return connection.execute(query).fetchall()
 
 
-def scratch() -> Path:
-    """A new folder, in RAM where that is possible."""
-    return Path(tempfile.mkdtemp(prefix="exchange-simulation-", dir=RAM if RAM.is_dir() else None))
+@contextmanager
+def working_folder() -> Iterator[Path]:
+    """A folder for runs of any number of processes, in RAM where that is possible; gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="exchange-", dir=RAM if RAM.is_dir() else None) as folder:
+        yield Path(folder)
 
 
+_working_in: Path | None = None
 _prepared: dict[int, tuple[Path, World]] = {}
+
+
+def work_in(folder: Path) -> None:
+    """Let this process keep its runs' files there."""
+    global _working_in  # noqa: PLW0603 - what a process has prepared once serves all its runs
+    _working_in = folder
+    _prepared.clear()
+
+
+def scratch() -> Path:
+    """A new folder for one run."""
+    assert _working_in is not None
+    return Path(tempfile.mkdtemp(dir=_working_in))
 
 
 async def prepare(members: int) -> None:
@@ -343,14 +361,3 @@ async def prepare(members: int) -> None:
         await sim.rounds(1)
         world = sim.world
     _prepared[members] = folder, world
-
-
-def _template(members: int) -> tuple[Path, World]:
-    return _prepared[members]
-
-
-def forget() -> None:
-    """Remove what `prepare` made."""
-    for folder, _ in _prepared.values():
-        shutil.rmtree(folder)
-    _prepared.clear()

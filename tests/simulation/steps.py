@@ -24,6 +24,26 @@ FULL_PAGES = 1  # SQLite takes what the file has for the least
 ALL_PAGES = 4_294_967_294
 
 
+class OneThread(asyncio.SelectorEventLoop):
+    """An event loop that runs at once what is meant for threads or other processes: the order depends on nothing."""
+
+    def run_in_executor(  # type: ignore[override]
+        self, executor: object, func: Callable[..., T], *arguments: Any
+    ) -> asyncio.Future[T]:
+        future: asyncio.Future[T] = self.create_future()
+        try:
+            future.set_result(func(*arguments))
+        except Exception as error:  # noqa: BLE001 - carried to who waits, as a thread's would be
+            future.set_exception(error)
+        return future
+
+
+def play(work: Coroutine[Any, Any, T]) -> T:
+    """Run it on such a loop."""
+    with asyncio.Runner(loop_factory=OneThread) as runner:
+        return runner.run(work)
+
+
 class Crash(BaseException):
     """The process is gone. Not an Exception: nothing of the product may catch it and go on."""
 
