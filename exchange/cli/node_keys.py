@@ -47,7 +47,9 @@ def rotate(call: Call, next_seed: SeedFile = None) -> None:
     public = PrivateKeys(after).public.to_json()
     answer = _act(call, "rotate", seed=b64(seed), next=public)
     value = {"outcome": answer["outcome"], "next_seed": on_paper(after)}
-    lines = ["this node signs with its new keys; destroy the paper with the seed that is now in use"]
+    lines = [
+        "this node signs with its new keys; make a backup, then destroy the paper with the seed that is now in use"
+    ]
     call.out.result(value, lines, next_step="compare the new digits by voice: exchange node status")
 
 

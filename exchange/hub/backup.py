@@ -115,25 +115,26 @@ def restore(
     erasures are done again.
     Raises Refused backup.*, keystore.*, storage.damaged, storage.newer-schema; Unavailable storage.*.
     """
-    with reading(source, secret) as backup, staged(home) as folder:
+    with reading(source, secret) as backup:
         if (backup.head.kind, backup.head.contents) != (KIND, HOME):
             raise Refused("backup.other-kind", kind=backup.head.kind)
-        secrets, listed = _unpack(backup, folder, progress)
-        load_settings(folder)
-        check_copy(folder / FILE, app=KIND)
-        lists = [listed] if newer is None else [listed, _erasures_of(newer, secret, backup.head)]
-        Keystore.create(folder / KEYSTORE, unlock, secrets)
-        store = HubStore.open(folder)
-        try:
-            if _net(store) != backup.head.net:
-                raise Refused("backup.damaged", "its log is of another network than its head says")
-            erased = _erase(store, lists, now=now)
-        finally:
-            store.close_sync()  # folds the log, so that what was erased is in no file
-        for before in folder.glob(f"{FILE}.before-*"):
-            before.unlink()  # an upgrade's copy: it has what was erased
-        mark_restored(folder, now=now)
-        return Restored(backup.head.at, erased)
+        with staged(home) as folder:
+            secrets, listed = _unpack(backup, folder, progress)
+            load_settings(folder)
+            check_copy(folder / FILE, app=KIND)
+            lists = [listed] if newer is None else [listed, _erasures_of(newer, secret, backup.head)]
+            Keystore.create(folder / KEYSTORE, unlock, secrets)
+            store = HubStore.open(folder)
+            try:
+                if _net(store) != backup.head.net:
+                    raise Refused("backup.damaged", "its log is of another network than its head says")
+                erased = _erase(store, lists, now=now)
+            finally:
+                store.close_sync()  # folds the log, so that what was erased is in no file
+            for before in folder.glob(f"{FILE}.before-*"):
+                before.unlink()  # an upgrade's copy: it has what was erased
+            mark_restored(folder, now=now)
+            return Restored(backup.head.at, erased)
 
 
 # -- making ------------------------------------------------------------------------------------------------------

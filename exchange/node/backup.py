@@ -128,23 +128,24 @@ def restore(
     this node was given after the backup: used as soon as the hub refuses the older ones, and kept once the log has it.
     Raises Refused backup.*, keystore.*, home.locked, storage.damaged, storage.newer-schema; Unavailable storage.*.
     """
-    with reading(source, secret) as backup, staged(root) as folder:
+    with reading(source, secret) as backup:
         _check_head(backup.head, contents=HOME, unit=unit)
-        secrets, listed, units = _unpack(backup, folder, progress)
-        if seed is not None:
-            secrets = {**secrets, REVEALED: seed}
-        paths = Paths(folder)
-        settings = _checked(paths, backup.head)
-        for handle in units:
-            _prepare(paths.unit(handle), {PENDING: 1})
-            write_private(paths.unit(handle).restored, b"")
-        facts = {PENDING: 1} | ({REVEALED_UNTIL: now + SEED_LIFE_MS} if seed is not None else {})
-        _prepare(paths, facts)
-        keystore = Keystore.create(paths.keystore, unlock, secrets)
-        Keystore.create(paths.prekeys, unlock, {})
-        later = [listed] if newer is None else [listed, _erasures_of(newer, secret, settings)]
-        erased = _erase(paths, keystore, later, now=now)
-        return Restored(settings.member, backup.head.at, units, erased)
+        with staged(root) as folder:
+            secrets, listed, units = _unpack(backup, folder, progress)
+            if seed is not None:
+                secrets = {**secrets, REVEALED: seed}
+            paths = Paths(folder)
+            settings = _checked(paths, backup.head)
+            for handle in units:
+                _prepare(paths.unit(handle), {PENDING: 1})
+                write_private(paths.unit(handle).restored, b"")
+            facts = {PENDING: 1} | ({REVEALED_UNTIL: now + SEED_LIFE_MS} if seed is not None else {})
+            _prepare(paths, facts)
+            keystore = Keystore.create(paths.keystore, unlock, secrets)
+            Keystore.create(paths.prekeys, unlock, {})
+            later = [listed] if newer is None else [listed, _erasures_of(newer, secret, settings)]
+            erased = _erase(paths, keystore, later, now=now)
+            return Restored(settings.member, backup.head.at, units, erased)
 
 
 # -- making ------------------------------------------------------------------------------------------------------

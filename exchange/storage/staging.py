@@ -35,7 +35,9 @@ def staged(home: Path) -> Iterator[Path]:
     check_free(home)
     folder = home.with_name(home.name + _SUFFIX)
     try:
-        folder.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
+        for missing in [one for one in reversed(folder.parents) if not one.exists()]:
+            missing.mkdir(mode=PRIVATE_DIRECTORY)
+        folder.mkdir(mode=PRIVATE_DIRECTORY, exist_ok=True)
         with HomeLock(folder / LOCK):
             _clear(folder)
             try:

@@ -13,11 +13,14 @@ from exchange.node.backup import Made, Restored
 from exchange.node.home import LOCAL_KEY, Paths, open_home
 from exchange.node.own_keys import NEXT, REVEALED, SEED
 from exchange.node.restore import PENDING
-from exchange.node.store import Store, number
+from exchange.node.store import MIGRATIONS, Store, number
 from exchange.node.store_holds import add_hold, holds, release_hold
 from exchange.node.store_restore import LAST
+from exchange.storage.backup import ERASURES, HOME, Head, writing
+from exchange.storage.database import Database
 from exchange.storage.files import check_home_modes
 from exchange.storage.keystore import Keystore
+from exchange.storage.migrate import known_steps, stored_step
 from exchange.storage.unlock import Unlock, create_key_file
 from tests.node.unit_homes import key_of, made
 from tests.simulator import Simulation, Site
@@ -270,6 +273,25 @@ async def test_a_hurt_backup_leaves_no_home(
         )
     assert caught.value.code == "backup.damaged"
     assert not {"home", "home.restoring"} & names_in(tmp_path)
+
+
+def test_a_backup_of_an_older_schema_is_upgraded_and_leaves_no_copy_of_what_it_was(
+    secret: Unlock, tmp_path: Path
+) -> None:
+    first = tmp_path / "migrations" / "versions"
+    first.mkdir(parents=True)
+    for step in ("0001_first.py", "0002_directory.py"):
+        shutil.copy(MIGRATIONS / "versions" / step, first / step)
+    Database.open(tmp_path / "old.db", migrations=first.parent, app="node").close_sync()
+    keystore = Keystore.create(tmp_path / "keystore", secret, {SEED: seed("pe-csirt"), LOCAL_KEY: bytes(32)})
+    with writing(tmp_path / "file", Head("node", HOME, "pe-csirt", b"", 1, "0002"), secret) as writer:
+        writer.add_secrets(keystore)
+        writer.add(ERASURES, b'{"erased":[],"holds":[]}')
+        writer.add("config.toml", b'member = "pe-csirt"\n')
+        writer.add_file("node.db", tmp_path / "old.db", silent)
+    backup.restore(tmp_path / "file", tmp_path / "home", secret, secret, now=1, progress=silent)
+    assert stored_step(tmp_path / "home" / "node.db", app="node") == known_steps(MIGRATIONS)[-1]
+    assert names_in(tmp_path / "home") == {"config.toml", "keystore", "lock", "node.db", "prekeys"}
 
 
 async def test_no_copy_of_the_database_is_left_in_the_home(
