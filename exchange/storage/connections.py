@@ -35,6 +35,8 @@ _READONLY_FILE = frozenset(
     }
 )
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+# SQLITE_IOERR_SHMSIZE: the log's index couldn't grow, as on a full disk at the start. Nothing was written by then.
+_FULL = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE})
 
 
 def create_file(path: Path) -> None:
@@ -143,7 +145,7 @@ def translate(error: sqlite3.Error | DBAPIError) -> ExchangeError:
     Codes: `storage.full` (goes on when there is space), `storage.busy`, `storage.damaged`, `storage.io`.
     """
     primary = _code(error) & 0xFF
-    if primary == sqlite3.SQLITE_FULL:
+    if _code(error) in _FULL:
         return Unavailable("storage.full")
     if primary in _BUSY:
         return Unavailable("storage.busy")

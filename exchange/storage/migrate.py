@@ -32,11 +32,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from exchange.errors import Refused
 from exchange.limits import DAY_MS
-from exchange.storage.connections import copy_to, create_file, translate, upgrading_engine
+from exchange.storage.connections import (
+    copy_to,
+    create_file,
+    is_about_the_file,
+    translate,
+    upgrading_engine,
+)
 from exchange.storage.files import disk_fault
 
 if TYPE_CHECKING:
@@ -169,6 +175,8 @@ def _run(path: Path, migrations: Path, *, app: str) -> None:
             connection.exec_driver_sql(f"PRAGMA application_id={_stamp(app)}")
             _check_foreign_keys(connection)
     except (SQLAlchemyError, CommandError) as error:
+        if isinstance(error, DBAPIError) and is_about_the_file(error):
+            raise translate(error) from error  # the disk or a lock, and no fault of the step
         raise Refused("storage.upgrade-failed") from error
     finally:
         engine.dispose()

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-import shutil
 import sqlite3
-import subprocess
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +20,7 @@ from tests.trip.faulty_proxy import FaultyProxy
 from tests.trip.holdings import is_in_chain_order, is_once_each
 from tests.trip.network import Network
 from tests.trip.processes import until
+from tests.trip.small_disk import enlarge, small_disk
 from tests.trip.soak import ROUNDS
 
 HOURS = 2
@@ -212,30 +210,6 @@ async def test_sender_killed_at_any_moment_of_sealing_and_sending_sends_once(net
     assert network.accusations() == {}
     await until(lambda: network.hub.holds.waiting() == 0, "nothing waits at the hub")
     await network.down()
-
-
-@contextmanager
-def small_disk(folder: Path, mebibytes: int) -> Iterator[None]:
-    """A disk of that size in the place of a folder, with what was in it."""
-    aside = folder.with_name(folder.name + ".aside")
-    folder.rename(aside)
-    folder.mkdir(mode=0o700)
-    options = f"size={mebibytes}m,mode=0700"
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", options, "trip", str(folder)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip(f"no tmpfs can be mounted here: {mounted.stderr.decode().strip()}")
-    try:
-        shutil.copytree(aside, folder, dirs_exist_ok=True)
-        yield
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
-def enlarge(folder: Path, mebibytes: int) -> None:
-    """Give the disk more room."""
-    subprocess.run(["mount", "-o", f"remount,size={mebibytes}m", str(folder)], check=True)
 
 
 @pytest.mark.parametrize("reserve", [0, 8], ids=["to the last byte", "with a reserve"])
