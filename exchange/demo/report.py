@@ -6,12 +6,13 @@ only compared with, never reported.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
 from exchange.demo.network import MEMBERS, DemoNetwork
 from exchange.demo.story import Sending, Told
-from exchange.errors import Rejected
+from exchange.errors import Refused, Rejected
 from exchange.formats.cover import read_message
 from exchange.header import parse_header
 from exchange.node import store_links
@@ -65,9 +66,9 @@ def _message(network: DemoNetwork, sending: Sending) -> dict[str, Any]:
 def _held(network: DemoNetwork, member: str, sending: Sending) -> tuple[Received | None, str]:
     """A recipient's row of the message, or the code of what it holds in its place."""
     with network.nodes[member].opened() as home:
-        rows = [one for one in home.desk.inbox(limit=1_000) if one.message_id == sending.message.id]
-        if rows:
-            return rows[0], _fault(rows[0], sending)
+        with suppress(Refused):
+            newest = home.desk.find(sending.message.id)[-1]
+            return newest, _fault(newest, sending)
         codes = [one.code for one in home.set_aside()]
     return None, codes[0] if codes else "cli.timeout"
 
