@@ -25,14 +25,16 @@ SECONDS: Final = 60.0
 GOALS: Final = {"mib": Goal("<=", 128), "core_percent": Goal("<", 2)}
 
 
-def measure(hub: Founded, *, rounds: int, seconds: float, processes: int = PROCESSES) -> dict[str, Any]:
+def measure(
+    hub: Founded, *, rounds: int, seconds: float, processes: int = PROCESSES, pause: float = 2.0
+) -> dict[str, Any]:
     """What `tell` wants: memory before and after the nodes came, CPU over `seconds` without any mail."""
 
     def once() -> Mapping[str, float]:
         with serving(hub) as pid:
-            alone = settled_mib(pid)
+            alone = settled_mib(pid, pause=pause)
             with _connected(hub, processes):
-                mib = settled_mib(pid)
+                mib = settled_mib(pid, pause=pause)
                 began, cpu = time.monotonic(), process_cpu_seconds(pid)
                 time.sleep(seconds)
                 used = process_cpu_seconds(pid) - cpu
@@ -82,6 +84,8 @@ def _nodes(hub: Founded, members: Sequence[str]) -> Iterator[subprocess.Popen[by
         if child.poll() is None:
             child.kill()
             child.wait()
+        if child.stdout is not None:
+            child.stdout.close()
 
 
 def _expect(child: subprocess.Popen[bytes], word: str) -> None:

@@ -38,11 +38,12 @@ class Connections:
         return len(self._guards)
 
     def enter(self, transport: asyncio.BaseTransport, guard: Guard, peer: str) -> bool:
-        """Count a new connection; False if it is one too many."""
-        if (
-            self.count >= self.limits.connections
-            or self._by_peer[peer] >= self.limits.connections_per_address
-        ):
+        """Count a new connection; False if it is one too many.
+
+        No address may hold more than are left for all others together: the last places go to those who have few.
+        """
+        left = self.limits.connections - self.count
+        if self._by_peer[peer] >= min(left, self.limits.connections_per_address):
             self.refused += 1
             return False
         self._guards[transport] = guard

@@ -12,8 +12,10 @@ import orjson
 import pytest
 
 from exchange.canonical import b64, framed
+from exchange.hub.http_guard import Connections
 from exchange.limits import MAX_JSON_REQUEST
 from exchange.protocol import STATEMENTS
+from exchange.settings import HubLimits
 from tests.hub.statements import ALBA, suspension
 from tests.hub_server import Hub, running_hub
 from tests.hub_services import sealed
@@ -228,6 +230,15 @@ async def test_connections_of_one_address_are_limited(world: World, tmp_path: Pa
             assert b"200 OK" in await ended(reader)
             writer.close()
         await still_answers(hub)
+
+
+def test_the_last_places_go_to_those_who_have_few() -> None:
+    connections = Connections(HubLimits(connections=64, connections_per_address=32), asyncio.Protocol)
+    for peer in ("192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"):
+        while connections.enter(asyncio.Transport(), connections(), peer):
+            pass
+    assert connections.count == 60  # not all: 32, then half of what was left each time
+    assert connections.enter(asyncio.Transport(), connections(), "198.51.100.1")
 
 
 async def test_too_many_requests_are_told_when_to_come_back(world: World, tmp_path: Path) -> None:
