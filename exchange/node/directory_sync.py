@@ -203,13 +203,12 @@ class Replica:
         await self.start(hub, least=NOTHING_PINNED)
 
     async def refresh(self, hub: HubApi) -> bool:
-        """Ask for the hub's newest checkpoint and follow it; whether the log grew. Raises as `follow`.
-
-        A hub that answers, and shows nothing of the last 24 h, is an alarm.
-        """
+        """Follow the hub's newest checkpoint, alarm if it is over 24 h old; did the log grow? Raises as `follow`."""
         grew = await self.follow(hub, SignedCheckpoint.from_json(await hub.checkpoint()))
-        if self.is_stale():
-            await self._alarm_over(Unavailable("directory.frozen"), self.newest)
+        if self.is_stale():  # one that was behind has been helped just now, and has a newer one
+            grew |= await self.follow(hub, SignedCheckpoint.from_json(await hub.checkpoint()))
+            if self.is_stale():
+                await self._alarm_over(Unavailable("directory.frozen"), self.newest)
         return grew
 
     async def follow(self, hub: HubApi, offered: SignedCheckpoint) -> bool:

@@ -1,7 +1,7 @@
 """Runs of the simulator by seed alone: each draws its own set of faults, some fifty steps, and the peace at the end.
 
-    result = await run(7)       # the same steps every time (under the same PYTHONHASHSEED)
-    if result.faults: print(result.told())
+result = await run(7)       # the same steps every time (under the same PYTHONHASHSEED)
+if result.faults: print(result.told())
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from exchange.limits import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 from tests.simulation import network
 from tests.simulation.network import ANSWER_LOST, REPEATED, REQUEST_LOST
 from tests.simulation.steps import Crash
-from tests.simulation.story import LANES, Story, lives
+from tests.simulation.story import LANES, LIVES, Story
 
 STEPS: Final = 50
 Move = Callable[[Story, random.Random], Awaitable[None]]
@@ -48,7 +48,7 @@ async def run(seed: int, *, members: int = 0, steps: int = STEPS) -> Result:
     chance = random.Random(f"run {seed}")
     members = members or chance.choice((3, 3, 3, 4))
     await network.prepare(members)
-    asyncio.get_running_loop().set_exception_handler(_pass_over_crashes)
+    asyncio.get_running_loop().set_exception_handler(pass_over_crashes)
     folder = network.scratch()
     story = Story(folder, str(seed), members)
     try:
@@ -70,7 +70,7 @@ async def run(seed: int, *, members: int = 0, steps: int = STEPS) -> Result:
     )
 
 
-def _pass_over_crashes(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+def pass_over_crashes(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """A task of a dead process ends with its Crash, which nobody waits for."""
     if not isinstance(context.get("exception"), Crash):
         loop.default_exception_handler(context)
@@ -88,9 +88,7 @@ async def _play(story: Story, chance: random.Random, steps: int) -> None:
 
 def _chosen(chance: random.Random) -> list[tuple[Move, int]]:
     """What may happen in this run: mail always, of the faults about half, so that they meet in all combinations."""
-    return [
-        (move, weight) for (move, weight), always in MOVES.items() if always or chance.random() < 0.5
-    ]
+    return [(move, weight) for (move, weight), always in MOVES.items() if always or chance.random() < 0.5]
 
 
 # -- what may happen --------------------------------------------------------------------------------------------
@@ -98,7 +96,7 @@ def _chosen(chance: random.Random) -> list[tuple[Move, int]]:
 
 async def _send(story: Story, chance: random.Random) -> None:
     to = [chance.randrange(4) for _ in range(chance.choice((1, 1, 2, 3)))]
-    lane, life = chance.choice(LANES), chance.choice(lives())
+    lane, life = chance.choice(LANES), chance.choice(LIVES)
     story.send(chance.randrange(4), to, lane, life, separate=chance.random() < 0.2)
 
 
@@ -167,7 +165,7 @@ async def _wait_long(story: Story, chance: random.Random) -> None:
 
 
 async def _clock(story: Story, chance: random.Random) -> None:
-    await story.clock(chance.choice((None, *range(4))), chance.choice((-5, -1, 0, 0, 1, 5)) * HOUR_MS)
+    story.clock(chance.choice((None, *range(4))), chance.choice((-5, -1, 0, 0, 1, 5)) * HOUR_MS)
 
 
 async def _expire(story: Story, _: random.Random) -> None:

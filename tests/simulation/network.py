@@ -38,7 +38,7 @@ from tests.hub_services import Services
 from tests.simulated_hub import SimulatedHub
 from tests.simulation.steps import Crash, Process, SteppedDatabase, unreachable
 from tests.simulator import LOCAL_KEY, Simulation, Site, simulation, uuid_of
-from tests.worlds import World, make_world
+from tests.worlds import World
 
 HANDLES: Final = ("pe-csirt", "co-csirt", "bb-csirt", "uy-csirt")
 FREE: Final = 2**40
@@ -115,7 +115,9 @@ class FaultySite(Site):
             node.store.db.abandon()
         missing = self.receipted - set(self.column("SELECT env FROM links_in"))
         if missing:
-            self.net.fault("lost", f"{self.member} gave {len(missing)} receipts for what its disk doesn't hold")
+            self.net.fault(
+                "lost", f"{self.member} gave {len(missing)} receipts for what its disk doesn't hold"
+            )
 
     def column(self, query: str) -> list[Any]:
         """The first column of a query on the file, over a connection of its own."""

@@ -100,7 +100,7 @@ async def _settle() -> None:
     """Let everything run that can run now."""
     loop = asyncio.get_running_loop()
     await asyncio.sleep(0)
-    while loop._ready:  # type: ignore[attr-defined]
+    while loop._ready:  # type: ignore[attr-defined]  # noqa: ASYNC110 - until nothing can run, not until a time
         await asyncio.sleep(0)
 
 

@@ -22,6 +22,12 @@ from tests.simulation.steps import Crash, Turns
 from tests.worlds import keys, seed
 
 LANES: Final = ("flash", "immediate", "priority", "routine")
+LIVES: Final = (
+    2 * HOUR_MS,
+    DAY_MS,
+    5 * DAY_MS,
+    60 * DAY_MS,
+)  # of messages, ms: some end while nodes are away
 PATIENCE_MS: Final = 10 * MINUTE_MS  # no call stays on its way for longer
 PEACE: Final = (0, 0, 6 * MINUTE_MS, 0, 0, 13 * HOUR_MS, 0, 0) + 5 * (25 * HOUR_MS, 0, 0)
 
@@ -36,7 +42,9 @@ class Story:
         self.refusals: Counter[str] = Counter()  # codes that passes ended with
         self._folder = folder
         self._turns = Turns(random.Random(f"{name}/turns"))
-        self._copies: dict[str, tuple[Path, int, bool]] = {}  # by whom: where, how many letters, whether rotated
+        self._copies: dict[
+            str, tuple[Path, int, bool]
+        ] = {}  # by whom: where, how many letters, whether rotated
         self._rotated: set[str] = set()
         self._passes = 0
 
@@ -213,6 +221,8 @@ class Story:
             self.sim.world.now += milliseconds
             return
         self._say(f"{milliseconds // SECOND_MS} s pass")
+        for site in self.sim.nodes:
+            site.paused += milliseconds  # no pass runs meanwhile
         try:
             await self.sim.wait(milliseconds)
         except Crash:
@@ -220,7 +230,7 @@ class Story:
         except ExchangeError as error:
             self.refusals[error.code] += 1
 
-    async def clock(self, who: int | None, offset: int) -> None:
+    def clock(self, who: int | None, offset: int) -> None:
         """A clock is set, for a node's or the hub's (None): off by so much, ms."""
         self._count("clock step", f"clock of {who} is off by {offset // MINUTE_MS} min")
         if who is None:
@@ -314,7 +324,8 @@ class Story:
 
     async def _heal(self) -> None:
         self._say("peace")
-        self.sim.hub_process.crash_at = 0
+        for process in (self.sim.hub_process, *(site.process for site in self.sim.nodes)):
+            process.crash_at = 0
         await self.go_on()
         self.sim.offset, self.sim.hub_full = 0, False
         if self.sim.hub is None:
@@ -341,8 +352,3 @@ class Story:
 
     def _say(self, what: str) -> None:
         self.steps.append(what)
-
-
-def lives() -> tuple[int, ...]:
-    """Lives of messages, ms: some end while nodes are away."""
-    return (2 * HOUR_MS, DAY_MS, 5 * DAY_MS, 60 * DAY_MS)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from exchange.limits import DAY_MS, MINUTE_MS
+from exchange.node.store_inbox import held
+from exchange.protocol import ITEM_DELIVERY, Item
 from tests.simulator import Simulation, simulation
 
 
@@ -16,7 +20,9 @@ async def sim(tmp_path: Path) -> AsyncIterator[Simulation]:
         yield running
 
 
-async def test_receipt_of_a_lost_run_counts_no_more_after_the_restore(sim: Simulation, tmp_path: Path) -> None:
+async def test_receipt_of_a_lost_run_counts_no_more_after_the_restore(
+    sim: Simulation, tmp_path: Path
+) -> None:
     """`restored` overtakes in the feed the receipt that the run gave whose disk is lost."""
     pe, bb = sim.sites["pe-csirt"], sim.sites["bb-csirt"]
     await bb.copy_home(tmp_path / "copy")
@@ -30,3 +36,60 @@ async def test_receipt_of_a_lost_run_counts_no_more_after_the_restore(sim: Simul
     assert pe.state(message, "bb-csirt") == "accepted"
     await sim.rounds(2)
     assert (bb.received(), pe.state(message, "bb-csirt")) == ([message], "stored")
+
+
+async def test_hub_that_was_restored_and_is_given_back_its_log_is_not_frozen(
+    sim: Simulation, tmp_path: Path
+) -> None:
+    """Nobody was in touch with it for a day: the first checkpoint it shows is a new one of the shorter log."""
+    pe = sim.sites["pe-csirt"]
+    await sim.copy_hub(tmp_path / "copy")
+    assert await pe.up.prekeys.publish(pe.hub, afresh=True)
+    await sim.restore_hub(tmp_path / "copy")
+    await sim.wait(3 * DAY_MS)
+    await pe.once()
+    assert pe.alarm_codes() == []
+    assert sim.running_hub.registrar.directory.size == pe.up.replica.directory.size
+
+
+async def test_name_hurt_on_the_way_is_asked_for_again(sim: Simulation) -> None:
+    """With one bit of it wrong, a sender's key looks like one that the directory has yet to bring."""
+    pe, bb = sim.sites["pe-csirt"], sim.sites["bb-csirt"]
+    message = pe.send("bb-csirt")
+    await pe.once()
+    bb.hub.wire.touch = another_key
+    await bb.once()
+    assert bb.received() == []
+    bb.hub.wire.touch = lambda item: item
+    for _ in range(3):
+        await sim.wait(11 * MINUTE_MS)
+        await bb.once()
+    assert bb.received() == [message]
+    await sim.wait(2 * DAY_MS)
+    await sim.rounds()
+    assert bb.alarm_codes() == []
+    assert await bb.up.store.db.read(lambda c: held(c, after=0, limit=1)) == []
+
+
+def another_key(item: Item) -> Item:
+    """With a bit of the header's `skid` wrong."""
+    if item.type != ITEM_DELIVERY:
+        return item
+    at = item.payload.index(b'"skid":"') + len(b'"skid":"')
+    return replace(item, payload=item.payload[:at] + bytes([item.payload[at] ^ 1]) + item.payload[at + 1 :])
+
+
+async def test_prekeys_outlive_what_came_hurt_under_them(sim: Simulation) -> None:
+    """A node that was away for weeks destroys old prekeys once all that waited has come whole."""
+    pe, bb = sim.sites["pe-csirt"], sim.sites["bb-csirt"]
+    message = pe.send("bb-csirt", life_ms=2 * DAY_MS)
+    await pe.once()
+    await sim.wait(30 * DAY_MS)
+    bb.paused += 30 * DAY_MS
+    bb.hub.wire.touch = lambda item: replace(item, payload=item.payload[:-1] + b"?")
+    await bb.once()
+    bb.hub.wire.touch = lambda item: item
+    await sim.wait(11 * MINUTE_MS)
+    await bb.once()
+    assert bb.received() == [message]
+    assert bb.desk.quarantined() == []
