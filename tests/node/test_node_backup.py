@@ -124,7 +124,9 @@ async def test_quiet_since_the_backup_the_node_asks_all_the_same(
     await sim.rounds(2)
     back_up(host, tmp_path / "file", secret)
     await lose_and_restore(host, tmp_path / "file", secret)
+    assert number_of(host, PENDING) == 1
     await sim.rounds(3)
+    assert number_of(host, PENDING) == 0
     message = co.send("pe-csirt")
     await sim.rounds(3)
     assert (host.received(), co.state(message, "pe-csirt")) == ([message], "stored")
