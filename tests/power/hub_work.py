@@ -297,9 +297,9 @@ _CONTRADICTIONS = {
             OR rows <> (SELECT count(*) FROM mailbox m JOIN envelopes e ON e.n = m.envelope
                 WHERE e.sender = s.address)""",
     "a sender isn't counted": "SELECT n FROM envelopes WHERE sender NOT IN (SELECT address FROM senders)",
-    "an envelope's count isn't its copies": """
-        SELECT n FROM envelopes e WHERE waiting <>
-            (SELECT count(*) FROM mailbox WHERE envelope = e.n AND expired = 0)""",
+    "an envelope waits for nobody, or somebody for nothing": """
+        SELECT n FROM envelopes e WHERE (waiting > 0) <>
+            EXISTS (SELECT 1 FROM mailbox WHERE envelope = e.n AND expired = 0)""",
     "a body is missing or too many": """
         SELECT n FROM envelopes e WHERE (waiting > 0) <> EXISTS (SELECT 1 FROM bodies WHERE envelope = e.n)""",
     "an envelope has no receipt": """
