@@ -31,7 +31,9 @@ _MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
 def main(arguments: Sequence[str]) -> int:
     """Crash that often. Exit codes: 0 nothing lost, nothing twice, nothing corrupt; 1 something was; 2 can't be run."""
     parser = argparse.ArgumentParser(prog=f"./run soak {NAME}", description=__doc__)
-    parser.add_argument("--runs", type=int, default=2_000, help="crashes, half of the hub and half of a node")
+    parser.add_argument(
+        "--runs", type=int, default=2_000, help="crashes at least, half of the hub and half of a node"
+    )
     parser.add_argument("--seed", default="1", help="another seed, other crashes")
     chosen = parser.parse_args(arguments)
     if why_not():
