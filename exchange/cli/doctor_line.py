@@ -22,7 +22,8 @@ SOON: Final = 14  # days: a hub renews its own certificate well before
 MAX_HEAD: Final = 16_384  # bytes of a proxy's answer
 PRINT: Final = 16  # digits of a fingerprint
 DAY: Final = 86_400
-_PORTS: Final = {"https": 443, "http": 80}
+HTTPS: Final = 443
+HTTP: Final = 80
 _LOGIN: Final = "407"
 # OpenSSL's verify codes (X509_verify_cert_error_string)
 _NOT_YET, _EXPIRED, _NAME, _ADDRESS = 9, 10, 62, 64
@@ -121,7 +122,7 @@ def _fingerprint(to: Line) -> str:
 
 def _host_port(url: str) -> tuple[str, int]:
     parts = urlsplit(url)
-    return parts.hostname or "", parts.port or _PORTS[parts.scheme]
+    return parts.hostname or "", parts.port or (HTTPS if parts.scheme == "https" else HTTP)
 
 
 def _why(error: Exception) -> str:

@@ -102,10 +102,10 @@ def _directory(home: Opened) -> list[Finding]:
     if not replica.is_member():
         return [*findings, found("standing", WARN, "none")]
     member = directory.members.get(me.partition("/")[0])
-    status = member.status.value if member else "removed"
-    if member and member.suspension:
-        status = "suspended"
-    findings.append(Finding("standing", OK if status in _WELL else FAIL, "standing.ok", {"status": status}))
+    standing = "suspended" if member and member.suspension else member.status.value if member else "removed"
+    findings.append(
+        Finding("standing", OK if standing in _WELL else FAIL, "standing.ok", {"status": standing})
+    )
     until = max((ref.until for ref in directory.prekeys(me)), default=0)
     days = (until - now) // DAY_MS
     if until <= now:
@@ -120,7 +120,7 @@ def _mail(home: Opened) -> list[Finding]:
         oldest = utc(min(one.message.created for one in overdue))
         first = found("queues", WARN, "overdue", count=len(overdue), at=oldest)
     else:
-        figures = home.store.db.read_sync(store_figures.figures)
+        figures = home.store.db.read_sync(lambda c: store_figures.figures(c, now=now_ms()))
         first = found("queues", OK, "ok", count=sum(figures.outbox.values()))
     alarms = alarms_that_hold(home)
     named = _counted(Counter(one.code for one in alarms))

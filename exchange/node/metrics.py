@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -26,8 +27,8 @@ _PREFIX: Final = "exchange_node_"
 
 async def text(node: Node) -> bytes:
     """All numbers as of now."""
-    figures = await node.store.db.read(store_figures.figures)
     replica, now = node.replica, node.sources.clock()
+    figures = await node.store.db.read(partial(store_figures.figures, now=now))
     registry = CollectorRegistry()
 
     def gauge(name: str, help_: str, value: float) -> None:
@@ -49,6 +50,9 @@ async def text(node: Node) -> bytes:
     by("set_aside", "items not taken into the inbox, by kind", "kind", figures.aside)
     by("alarms", "alarms by code", "code", figures.alarms)
     gauge("exposed_messages", "messages sent to keys that were then revoked", figures.exposed)
+    gauge("held", "legal holds that stand", figures.kept.holds)
+    gauge("erased", "messages erased, as long as they are remembered", figures.kept.erased)
+    gauge("over_time", "messages past their retention that are not erased yet", figures.kept.due)
     gauge("notices_dropped", "notices that did not verify", figures.notices_dropped)
     return generate_latest(registry)
 

@@ -7,13 +7,17 @@ from dataclasses import dataclass
 
 from exchange.node.store import Transaction, number, sql
 from exchange.node.store_inbox import count_unopened
+from exchange.node.store_retention import Counts, counts
 
 NOTICES_DROPPED = "notices.dropped"  # how many notices came that didn't verify
 
 
 @dataclass(frozen=True)
 class Figures:
-    """Unopened messages; undelivered copies by state; items set aside by kind; alarms by code; exposed messages."""
+    """Unopened messages; undelivered copies by state; items set aside by kind; alarms by code; exposed messages.
+
+    `kept`: holds, messages erased, and those over their time (retention).
+    """
 
     unopened: int
     outbox: Counter[str]
@@ -21,9 +25,10 @@ class Figures:
     alarms: Counter[str]
     exposed: int
     notices_dropped: int
+    kept: Counts
 
 
-def figures(connection: Transaction) -> Figures:
+def figures(connection: Transaction, *, now: int) -> Figures:
     """All of them, at one moment."""
     outbox = sql(
         connection,
@@ -44,4 +49,5 @@ def figures(connection: Transaction) -> Figures:
         alarms=Counter({row.code: row.total for row in alarms}),
         exposed=int(exposed.total),
         notices_dropped=number(connection, NOTICES_DROPPED),
+        kept=counts(connection, until=now),
     )
