@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing import forkserver
+from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Final
@@ -79,14 +80,18 @@ class Servers:
             server.stop()
             os.close(server.stdout)
 
-    def start(self, name: str, arguments: Sequence[str]) -> Server:
-        """Start `exchange ARGUMENTS`."""
+    def child(self, name: str) -> Callable[[Sequence[str], Connection, Path], None]:  # noqa: ARG002 - for others
+        """What the process of the server `name` runs."""
         from exchange.demo import child
 
+        return child.serve
+
+    def start(self, name: str, arguments: Sequence[str]) -> Server:
+        """Start `exchange ARGUMENTS`."""
         reader, writer = self._context.Pipe(duplex=False)
         log = self._logs / f"{name}.log"
         process = self._context.Process(
-            target=child.serve, args=(tuple(arguments), writer, log), name=name, daemon=True
+            target=self.child(name), args=(tuple(arguments), writer, log), name=name, daemon=True
         )
         process.start()
         writer.close()

@@ -63,11 +63,12 @@ Step = Callable[[Transaction], None]
 class Taken:
     """What a page brought: receipts to sign, a longer log to fetch, hurt items, peers' views of the log to compare.
 
-    `urgent`: one of the receipts is for a flash.
+    `urgent`: one of the receipts is for a flash. `news`: of the network, perhaps of another hub.
     """
 
     receipts: bool
     urgent: bool
+    news: bool
     log_grew: bool
     damaged: bool
     notes: tuple[tuple[str, SignedCheckpoint], ...]
@@ -123,6 +124,7 @@ class Inbox:
         return Taken(
             receipts=any(isinstance(verdict, Good | Over | Bad) for verdict, _ in verdicts),
             urgent=any(_is_flash(verdict) for verdict, _ in verdicts),
+            news=any(_is_control(verdict) for verdict, _ in verdicts),
             log_grew=any(item.type == ITEM_CHECKPOINT for item in items)
             or any(isinstance(verdict, Later) for verdict, _ in verdicts),
             damaged=any(isinstance(verdict, Hurt) for verdict, _ in verdicts),
@@ -137,7 +139,7 @@ class Inbox:
             verdicts += await self._retry(held)
         notes = tuple(note for verdict in verdicts if (note := _note(verdict)) is not None)
         receipts = any(isinstance(one, Good | Over | Bad) for one in verdicts)
-        return Taken(receipts, urgent=False, log_grew=False, damaged=False, notes=notes)
+        return Taken(receipts, urgent=False, news=True, log_grew=False, damaged=False, notes=notes)
 
     async def _retry(self, held: Sequence[HeldItem]) -> list[Verdict | None]:
         steps: list[Step] = []
@@ -345,6 +347,10 @@ class Inbox:
             raise_alarm(connection, key=key, at=now, code=code, subject=subject)
 
         return step
+
+
+def _is_control(verdict: Verdict | None) -> bool:
+    return isinstance(verdict, Good) and verdict.control is not None
 
 
 def _is_flash(verdict: Verdict | None) -> bool:

@@ -55,15 +55,19 @@ class Outbox:
 
     async def dispatch(self, hub: HubApi, lanes: Sequence[str]) -> int:
         """Seal what is queued in `lanes`, urgent first, up to a bounded number; how many messages were sealed."""
-        recipients = await self._store.db.read(queue.waiting_recipients)
+
+        def look(connection: Transaction) -> tuple[list[str], list[str], list[str]]:
+            recipients = queue.waiting_recipients(connection, lanes=lanes)
+            full = [] if FLASH_LANE in lanes else _full(connection, recipients)
+            return recipients, full, queue.barred(connection) if recipients else []
+
+        recipients, full, barred = await self._store.db.read(look)
         if not recipients:
             return 0
         ready, waiting = await self.peers.ready(hub, recipients)
-        if FLASH_LANE not in lanes:
-            full = await self._store.db.read(partial(_full, recipients=list(ready)))
-            waiting |= dict.fromkeys(full, "quota.exceeded")
-            ready = {address: one for address, one in ready.items() if address not in full}
-        for recipient in await self._store.db.read(queue.barred):
+        waiting |= dict.fromkeys((one for one in full if one in ready), "quota.exceeded")
+        ready = {address: one for address, one in ready.items() if address not in full}
+        for recipient in barred:
             if not self._replica.suspends(recipient):
                 await self._store.db.write(partial(queue.set_waiting, recipient=recipient, code=""))
         for recipient, code in waiting.items():

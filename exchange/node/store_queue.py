@@ -5,7 +5,7 @@ The states of copies are store_outbox.py's, which recipients can be sealed to is
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from sqlalchemy import Connection, bindparam, text
@@ -16,9 +16,15 @@ from exchange.node.store import sql
 BARRED: Final = "policy.suspended-clear-only"  # the code of what waits until its recipient is reinstated
 
 
-def waiting_recipients(connection: Connection) -> list[str]:
-    """Everybody for whom something is queued."""
-    rows = sql(connection, "SELECT DISTINCT recipient FROM addressees WHERE state = 'queued'")
+def waiting_recipients(connection: Connection, *, lanes: Sequence[str]) -> list[str]:
+    """Everybody for whom something is queued in these lanes, which are neighbours."""
+    rows = sql(
+        connection,
+        "SELECT DISTINCT recipient FROM addressees INDEXED BY addressees_queued"
+        " WHERE state = 'queued' AND lane BETWEEN :first AND :last",
+        first=LANES.index(lanes[0]),
+        last=LANES.index(lanes[-1]),
+    )
     return sorted(row.recipient for row in rows)
 
 

@@ -139,11 +139,8 @@ class Uploads:
         return ""
 
     async def _send(self, hub: HubApi, batch: Sequence[Sealing]) -> None:
-        going: list[tuple[Sealing, bytes]] = []
-        for one in batch:
-            data = await self._store.db.read(partial(sealings.upload_bytes, env=one.env))
-            if data is not None:
-                going.append((one, data))
+        stored = await self._store.db.read(lambda c: [sealings.upload_bytes(c, one.env) for one in batch])
+        going = [(one, data) for one, data in zip(batch, stored, strict=True) if data is not None]
         if not going:
             return
         if self._in_doubt:
