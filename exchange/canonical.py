@@ -5,12 +5,12 @@ Owns how bytes become values and back, and refuses every second spelling. Does n
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import re
 import string
 import struct
 import unicodedata
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
@@ -25,6 +25,8 @@ MAX_DEPTH: Final = 8
 ZERO32: Final = bytes(32)
 _SHORT: Final = 4_096
 
+_TO_URL: Final = bytes.maketrans(b"+/", b"-_")
+_FROM_URL: Final = bytes.maketrans(b"-_", b"+/")
 _ASCII = re.compile(r"[ -~]*\Z")
 _B64 = re.compile(r"[A-Za-z0-9_-]*\Z")
 _DIGITS64: Final = string.ascii_letters + string.digits + "-_"
@@ -38,17 +40,22 @@ RESERVED: Final = frozenset({"hub", "officer", "network", "recovery"})
 
 def b64(data: bytes) -> str:
     """Base64url without padding."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+    return b2a_base64(data, newline=False).translate(_TO_URL, b"=").decode("ascii")
 
 
 def unb64(text: object, *, size: int | None = None, field: str = "value") -> bytes:
     """Inverse of `b64`, of exactly `size` bytes where given. Raises Rejected json.bad-schema for any other spelling."""
     # The last character must have no bits beyond the last byte: there is one spelling.
     if isinstance(text, str) and _B64.match(text) and text[-1:] in _LAST[len(text) % 4]:
-        data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        data = unb64_checked(text.encode("ascii"))
         if size is None or len(data) == size:
             return data
     raise Rejected("json.bad-schema", f"{field}: not base64url of {size or 'some'} bytes in its one spelling")
+
+
+def unb64_checked(text: bytes) -> bytes:
+    """Inverse of `b64` where the spelling was checked. Raises ValueError for a length that no b64 has."""
+    return a2b_base64(text.translate(_FROM_URL) + b"=" * (-len(text) % 4))
 
 
 def text_b64(text: str) -> str:

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 def leaf_hash(leaf: bytes) -> bytes:
@@ -40,43 +43,35 @@ def root(leaves: Sequence[bytes]) -> bytes:
     return root_of_hashes([leaf_hash(leaf) for leaf in leaves])
 
 
-def paths(hashes: Sequence[bytes], indexes: Iterable[int]) -> list[list[bytes]]:
-    """Inclusion paths of these leaves, each from the leaf up (RFC 9162 §2.1.3.1); no subtree is hashed twice.
+def levels(hashes: Sequence[bytes]) -> list[list[bytes]]:
+    """The tree from the leaf hashes up to the root; of none, one empty level.
 
-    Raises IndexError outside the tree.
+    A last node without a neighbour goes up as it is, which is RFC 9162's split at a power of two.
     """
-    roots: dict[tuple[int, int], bytes] = {}
-
-    def subtree(low: int, high: int) -> bytes:
-        if high - low == 1:
-            return hashes[low]
-        if (low, high) not in roots:
-            split = _split(low, high)
-            roots[low, high] = _node(subtree(low, split), subtree(split, high))
-        return roots[low, high]
-
-    def path(index: int) -> list[bytes]:
-        if not 0 <= index < len(hashes):
-            raise IndexError(index)
-        steps: list[bytes] = []
-        low, high = 0, len(hashes)
-        while high - low > 1:
-            split = _split(low, high)
-            if index < split:
-                steps.append(subtree(split, high))
-                high = split
-            else:
-                steps.append(subtree(low, split))
-                low = split
-        steps.reverse()
-        return steps
-
-    return [path(index) for index in indexes]
+    whole = [list(hashes)]
+    while len(whole[-1]) > 1:
+        below = whole[-1]
+        above = [_node(left, right) for left, right in zip(below[::2], below[1::2], strict=False)]
+        whole.append(above + below[len(above) * 2 :])
+    return whole
 
 
-def _split(low: int, high: int) -> int:
-    """Where the left subtree ends: the largest power of two below the number of leaves."""
-    return low + (1 << (high - low - 1).bit_length() - 1)
+def every_path(tree: Sequence[Sequence[T]]) -> list[list[T]]:
+    """Each leaf's inclusion path, from the leaf up (RFC 9162 §2.1.3.1), of `levels` or what was made of its nodes."""
+    above: list[list[T]] = [[]]  # the root's
+    for level in reversed(tree[:-1]):
+        # a neighbour where there is one, then the way of the node above both
+        above = [[*level[i ^ 1 : (i ^ 1) + 1], *above[i >> 1]] for i in range(len(level))]
+    return above
+
+
+def paths(hashes: Sequence[bytes], indexes: Iterable[int]) -> list[list[bytes]]:
+    """The inclusion paths of these leaves. Raises IndexError outside the tree."""
+    wanted = list(indexes)
+    if any(not 0 <= index < len(hashes) for index in wanted):
+        raise IndexError(wanted)
+    every = every_path(levels(hashes))
+    return [every[index] for index in wanted]
 
 
 def root_from_path(leaf: bytes, index: int, size: int, steps: Sequence[bytes]) -> bytes | None:

@@ -10,21 +10,21 @@ from typing import Final
 
 QUEUED_FEW: Final = 0.4  # seconds in a queue on the way, below which more may be under way
 QUEUED_LONG: Final = 0.8  # above which it must be less
-LASTS: Final = 2.0  # seconds that a transfer may take and the next be longer, on however long a round trip
+ROUND_TRIP: Final = 0.7  # seconds, by satellite: what takes longer has queued
 
 
 class Window:
     """Bytes that may be under way: doubled while they pass without queueing, halved when they queue.
 
-    What a transfer takes beyond the shortest one so far is time in a queue, at the link's narrowest place: a long round
-    trip alone shrinks nothing.
+    What a transfer takes beyond the shortest one so far, or a round trip by satellite, is time in a queue, at the
+    link's narrowest place: a long way alone shrinks nothing.
     """
 
     def __init__(self, *, least: int, most: int) -> None:
         """Between `least` and `most` bytes, of which it begins with `least`."""
         self._least = least
         self._most = most
-        self._shortest = float("inf")
+        self._shortest = ROUND_TRIP
         self.size = least
 
     def passed(self, size: int, seconds: float) -> None:
@@ -33,5 +33,5 @@ class Window:
         queued = seconds - self._shortest
         if queued > QUEUED_LONG:
             self.size = max(self._least, self.size // 2)
-        elif queued < QUEUED_FEW and seconds < LASTS and size * 2 >= self.size:
+        elif queued < QUEUED_FEW and size * 2 >= self.size:
             self.size = min(self._most, self.size * 2)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from exchange import merkle
-from exchange.canonical import ADDRESS, ZERO32, Fields, Json, b64, dumps, loads, unb64
+from exchange.canonical import ADDRESS, ZERO32, Fields, Json, b64, dumps, loads, unb64, unb64_checked
 from exchange.errors import Rejected
 from exchange.header import SUITE, DirRef
 from exchange.keys import RECEIPTS, PrivateKeys, PublicKey
@@ -27,6 +28,14 @@ SALT_BYTES: Final = 16
 _MAX_LEAF: Final = 1_024  # bytes
 _MAX_BODY: Final = 4_096  # bytes
 _MAX_PATH: Final = 8  # 256 leaves
+
+# A leaf as signed JSON spells it: members in order, b64 whose unused last bits are 0 (32 bytes, 16 bytes).
+_B64_32 = rb"([A-Za-z0-9_-]{42}[AEIMQUYcgkosw048])"
+_LEAF = re.compile(
+    rb'\{"code":"([a-z]{0,16})","env":"%b","lc":"%b","salt":"([A-Za-z0-9_-]{21}[AQgw])"'
+    rb',"status":"(%b)","to":"([a-z0-9/*-]{1,128})"\}'
+    % (_B64_32, _B64_32, "|".join(_STATUSES).encode("ascii"))
+)
 
 KeyOf: TypeAlias = Callable[[str, bytes], PublicKey]
 
@@ -67,19 +76,7 @@ class Leaf:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Leaf:
-        fields = Fields(
-            loads(data, most=_MAX_LEAF, field="leaf"),
-            ("code", "env", "lc", "salt", "status", "to"),
-            what="leaf",
-        )
-        leaf = cls(
-            to=fields.text("to"),
-            env=fields.binary("env", 32),
-            lc=fields.binary("lc", 32),
-            status=fields.one_of("status", _STATUSES),
-            code=fields.text("code"),
-            salt=fields.binary("salt", SALT_BYTES),
-        )
+        leaf = cls._in_its_one_spelling(data) or cls._read(data)
         codes = _COARSE if leaf.status == REJECTED else ("",)
         whole = leaf.status == ACCEPTED
         if leaf.code not in codes or whole != (leaf.to == EVERYBODY) or (whole and leaf.lc != ZERO32):
@@ -87,6 +84,39 @@ class Leaf:
         if not whole and not ADDRESS.match(leaf.to):
             raise Rejected("receipt.bad-format", "to isn't an address")
         return leaf
+
+    @classmethod
+    def _read(cls, data: bytes) -> Leaf:
+        """By the rules of signed JSON, one by one. Raises Rejected json.*"""
+        fields = Fields(
+            loads(data, most=_MAX_LEAF, field="leaf"),
+            ("code", "env", "lc", "salt", "status", "to"),
+            what="leaf",
+        )
+        return cls(
+            to=fields.text("to"),
+            env=fields.binary("env", 32),
+            lc=fields.binary("lc", 32),
+            status=fields.one_of("status", _STATUSES),
+            code=fields.text("code"),
+            salt=fields.binary("salt", SALT_BYTES),
+        )
+
+    @classmethod
+    def _in_its_one_spelling(cls, data: bytes) -> Leaf | None:
+        """All those rules in one pattern, at a tenth of the time; None where `_read` must say what is wrong."""
+        match = _LEAF.fullmatch(data)
+        if match is None:
+            return None
+        code, env, lc, salt, status, to = match.groups()
+        return cls(
+            to=to.decode("ascii"),
+            env=unb64_checked(env),
+            lc=unb64_checked(lc),
+            status=status.decode("ascii"),
+            code=code.decode("ascii"),
+            salt=unb64_checked(salt),
+        )
 
 
 def accepted(env: bytes, salt: bytes) -> Leaf:
@@ -112,11 +142,10 @@ class Batch:
 
     def proof(self, indexes: Sequence[int]) -> Json:
         """JSON form to a sender: only these leaves, each with its path."""
-        digests = [merkle.leaf_hash(leaf) for leaf in self.leaves]
-        rows = [
-            [index, b64(self.leaves[index]), [b64(step) for step in path]]
-            for index, path in zip(indexes, merkle.paths(digests, indexes), strict=True)
-        ]
+        tree = merkle.levels([merkle.leaf_hash(leaf) for leaf in self.leaves])
+        spelt = [[b64(node) for node in level] for level in tree]
+        paths = merkle.every_path(spelt)
+        rows = [[index, b64(self.leaves[index]), paths[index]] for index in indexes]
         return {"body": b64(self.body), "leaves": rows, "signatures": b64(self.signatures)}
 
 

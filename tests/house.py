@@ -143,6 +143,7 @@ LAYERS: dict[str, str] = {
         exchange.node.secretariat
         exchange.node.services
         exchange.node.together
+        exchange.node.errands
         exchange.node.sync
         exchange.hub.bells
         exchange.hub.beside

@@ -14,6 +14,7 @@ from exchange.hub.http_rate import Rate, Room
 from exchange.hub.mailboxes import Mailboxes
 from exchange.hub.metrics import Metrics
 from exchange.hub.pending import Pending
+from exchange.hub.pieces import Pieces
 from exchange.hub.registrar import Registrar
 from exchange.hub.store import HubStore
 from exchange.settings import HubSettings
@@ -29,6 +30,7 @@ class Context:
     applications: Applications
     pending: Pending
     mailboxes: Mailboxes
+    pieces: Pieces
     metrics: Metrics
     clock: Callable[[], int]
     random: Callable[[int], bytes]

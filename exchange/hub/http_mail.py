@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 import orjson
@@ -14,12 +15,14 @@ from exchange.hub.http_auth import Who, authenticate, no_body, page, read_body, 
 from exchange.hub.http_context import CONTEXT, Context
 from exchange.hub.mailboxes import Answer
 from exchange.limits import (
+    LARGE_BYTES,
     MAX_BATCH_BYTES,
     MAX_BATCH_ITEMS,
     MAX_BODY,
     MAX_PAGE_BYTES,
     MAX_UPLOAD,
     PAGE_BYTES,
+    PIECE_BYTES,
     POLL_SECONDS,
 )
 from exchange.protocol import JSON
@@ -35,6 +38,11 @@ async def put_envelope(request: web.Request) -> web.Response:
     data = await read_body(request, caller, most=MAX_UPLOAD)
     context = request.app[CONTEXT]
     answer = await context.mailboxes.accept(caller.address, [data], env=env)
+    return _answer(context, answer)
+
+
+def _answer(context: Context, answer: Answer) -> web.Response:
+    """To the upload of one envelope."""
     (result,) = answer.results
     if result.error is not None:
         raise result.error
@@ -42,6 +50,26 @@ async def put_envelope(request: web.Request) -> web.Response:
     return web.Response(
         status=201 if result.new else 200, body=b'{"receipts":%b}' % _list(answer), content_type=JSON
     )
+
+
+async def put_piece(request: web.Request) -> web.Response:
+    """PUT /v1/envelopes/ENV/pieces: the next piece of a long upload; with nothing in it, how far it has come."""
+    caller = await authenticate(request, Who.MEMBER)
+    env = unb64(request.match_info["env"], size=32, field="env")
+    query = _query(request, ("from", "size"))
+    start = _number(query, "from", least=0, most=MAX_UPLOAD, default=0)
+    size = _number(query, "size", least=1, most=MAX_UPLOAD, default=0)
+    data = await read_body(request, caller, most=PIECE_BYTES)
+    context = request.app[CONTEXT]
+    joined = size if start + len(data) >= size else 0  # bytes of memory while it is taken whole
+    context.bodies.take(caller.account, joined)
+    try:
+        taken = await context.pieces.take(caller.address, env, start=start, size=size, data=data)
+    finally:
+        context.bodies.give_back(caller.account, joined)
+    if isinstance(taken, int):
+        return web.Response(status=202, body=orjson.dumps({"have": taken}), content_type=JSON)
+    return _answer(context, taken)
 
 
 async def post_envelopes(request: web.Request) -> web.Response:
@@ -81,15 +109,30 @@ async def get_mailbox(request: web.Request) -> web.StreamResponse:
     """GET /v1/mailbox: one page after a cursor, by long poll."""
     caller = await authenticate(request, Who.MEMBER, reading=True)
     await no_body(request, caller)
-    query = _query(request, ("after", "wait", "max"))
+    query = _query(request, ("after", "wait", "max", "large"))
     wait = _number(query, "wait", least=0, most=POLL_SECONDS, default=0)
     most = _number(query, "max", least=MIN_PAGE_BYTES, most=MAX_PAGE_BYTES, default=PAGE_BYTES)
+    large = large_of(query)
     context = request.app[CONTEXT]
-    found = await context.mailboxes.page(caller.address, query.get("after", ""), wait_seconds=wait, most=most)
+    found = await context.mailboxes.page(
+        caller.address, query.get("after", ""), wait_seconds=wait, most=most, large=large
+    )
     if not found.items:
         return web.Response(status=204)
     body = b"".join(item.to_bytes() for item in found.items)
     return page(request, caller, body, more=found.more)
+
+
+async def get_piece(request: web.Request) -> web.StreamResponse:
+    """GET /v1/mailbox/ENV: a piece of a delivery that the feed has only named."""
+    caller = await authenticate(request, Who.MEMBER, reading=True)
+    await no_body(request, caller)
+    env = unb64(request.match_info["env"], size=32, field="env")
+    query = _query(request, ("from", "max"))
+    start = _number(query, "from", least=0, most=MAX_UPLOAD, default=0)
+    most = _number(query, "max", least=1, most=PIECE_BYTES, default=PIECE_BYTES)
+    context = request.app[CONTEXT]
+    return page(request, caller, await context.mailboxes.piece(caller.address, env, start=start, most=most))
 
 
 async def post_receipts(request: web.Request) -> web.Response:
@@ -139,6 +182,11 @@ def answer_json(value: Json) -> web.Response:
     return web.Response(body=orjson.dumps(value), content_type=JSON)
 
 
+def large_of(query: Mapping[str, str]) -> int:
+    """Over how many bytes the caller wants deliveries only named; 0: never. Raises Refused request.bad."""
+    return _number(query, "large", least=LARGE_BYTES, most=MAX_UPLOAD, default=0) if "large" in query else 0
+
+
 def _query(request: web.Request, names: tuple[str, ...]) -> dict[str, str]:
     query = dict(request.query)
     if len(query) != len(request.query) or not set(query) <= set(names):
@@ -146,7 +194,7 @@ def _query(request: web.Request, names: tuple[str, ...]) -> dict[str, str]:
     return query
 
 
-def _number(query: dict[str, str], name: str, *, least: int, most: int, default: int) -> int:
+def _number(query: Mapping[str, str], name: str, *, least: int, most: int, default: int) -> int:
     text = query.get(name, str(default))
     if not _NUMBER.match(text) or not least <= int(text) <= most:
         raise Refused("request.bad", f"{name}: an integer {least}..{most}")

@@ -1,13 +1,16 @@
 """Owns the WebSocket: proof of the key at the start and every 10 minutes, items pushed within a window (§10, §11.8).
 
-What is pushed is mailboxes.py's; here is only how far a node may lag behind, and when it is shown the door.
+What is pushed is mailboxes.py's; here is only how far a node may lag behind, and when it is shown the door. How much
+bulk is under way follows the link's speed (pacing.py), and flash is beyond it: it never waits for room.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
@@ -15,12 +18,16 @@ from aiohttp import WSMessage, WSMsgType, web
 
 from exchange.canonical import ADDRESS, Fields, b64
 from exchange.errors import ExchangeError, Refused, Rejected
+from exchange.hub.feed import Feed
 from exchange.hub.http_context import CONTEXT, Context
-from exchange.hub.store_cursor import Cursor
+from exchange.hub.http_mail import large_of
+from exchange.limits import URGENT_BYTES, URGENT_ITEMS, WINDOW_BYTES
+from exchange.pacing import Window
 from exchange.receipt import HUB
+from exchange.settings import HubLimits
 from exchange.token import socket_message
 
-PUSH_BYTES: Final = 262_144  # looked up at once, so that flash overtakes bulk that isn't on the wire yet
+DRAINED: Final = '{"type":"drained"}'
 MAX_MESSAGE: Final = 4_096  # bytes from a node
 NONCE_BYTES: Final = 32
 HEARTBEAT_SECONDS: Final = 120
@@ -33,7 +40,7 @@ async def socket(request: web.Request) -> web.WebSocketResponse:
     context = request.app[CONTEXT]
     ws = web.WebSocketResponse(compress=False, max_msg_size=MAX_MESSAGE, heartbeat=HEARTBEAT_SECONDS)
     await ws.prepare(request)
-    session = Session(context, ws, request.query.get("after", ""))
+    session = Session(context, ws, request.query)
     try:
         await session.run()
     except ExchangeError as error:
@@ -64,22 +71,23 @@ class _Closed(Exception):
 class Session:
     """One node on one WebSocket."""
 
-    def __init__(self, context: Context, ws: web.WebSocketResponse, after: str) -> None:
+    def __init__(self, context: Context, ws: web.WebSocketResponse, query: Mapping[str, str]) -> None:
         self._context = context
         self._ws = ws
         self._limits = context.settings.limits
-        self._after = after
-        self._cursor = Cursor("")
+        self._query = query
+        self._large = 0
         self._address = ""
         self._standing: object = None
         self._nonce = b""
         self._answered = asyncio.Event()
-        self._in_flight: deque[tuple[str, int]] = deque()
-        self._bytes = 0
+        self._in_flight = InFlight(self._limits)
+        self._drained = False  # and told so
         self._room = asyncio.Event()
 
     async def run(self) -> None:
         """Until the node goes, doesn't prove its key in time, or may no longer receive. Raises ExchangeError."""
+        self._large = large_of(self._query)
         try:
             async with asyncio.timeout(self._limits.auth_seconds):
                 await self._challenge()
@@ -88,7 +96,6 @@ class Session:
             raise Rejected("request.timeout") from None
         except _Closed:
             return
-        self._cursor = self._context.mailboxes.cursor(self._address, self._after)
         sockets = self._context.sockets
         if sockets.get(self._address, 0) >= self._limits.sockets_per_member:
             raise Refused("rate.too-many")
@@ -178,37 +185,125 @@ class Session:
         self._address, self._standing = issuer, standing
 
     async def _push(self) -> None:
-        mailboxes, limits = self._context.mailboxes, self._limits
+        feed = self._context.mailboxes.feed(self._address, self._query.get("after", ""))
+        try:
+            await self._push_from(feed)
+        finally:
+            feed.close()
+
+    async def _push_from(self, feed: Feed) -> None:
+        mailboxes = self._context.mailboxes
         while True:
             if self._context.stopping:
                 raise Refused("hub.stopping")
             if mailboxes.standing(self._address) != self._standing:
                 raise Rejected("auth.forbidden", "the address's keys or standing have changed: connect anew")
             bell = mailboxes.bell(self._address)
-            left = limits.socket_bytes - self._bytes
-            if self._in_flight and (left <= 0 or len(self._in_flight) >= limits.socket_items):
-                self._room.clear()
-                await _either(self._room, bell)  # the bell too: trust may end while the node is slow
-                continue
-            page = await mailboxes.look(self._address, self._cursor, most=min(PUSH_BYTES, left))
-            for item in page.items[: limits.socket_items - len(self._in_flight)]:
-                data = item.to_bytes()
-                self._in_flight.append((item.cursor, len(data)))
-                self._bytes += len(data)
-                self._cursor = mailboxes.cursor(self._address, item.cursor)
-                await self._ws.send_bytes(data)
-            if not page.items:
+            self._room.clear()
+            items, most, urgent = self._in_flight.room()
+            sent = await self._push_some(feed, items, most, urgent=urgent) if items else 0
+            if urgent and not sent:
+                # the bell too: flash may come, or trust end, while the node is slow
+                await _either(self._room, bell)
+            elif not sent:
+                await self._tell_drained()
                 await bell.wait()
+
+    async def _push_some(self, feed: Feed, items: int, most: int, *, urgent: bool) -> int:
+        """Send what comes next, up to so many items and bytes; how many items were sent."""
+        found = await feed.next(items=items, most=most, large=self._large, urgent=urgent)
+        frame: list[bytes] = []
+        for item in found:
+            data = item.to_bytes()
+            if frame and sum(map(len, frame)) + len(data) > self._in_flight.frame:
+                await self._send(frame)
+                frame = []
+            self._in_flight.add(item.cursor, len(data), self._seconds(), urgent=urgent)
+            frame.append(data)
+        if frame:
+            await self._send(frame)
+        return len(found)
+
+    async def _send(self, frame: Sequence[bytes]) -> None:
+        self._drained = False
+        await self._ws.send_bytes(b"".join(frame))
+
+    async def _tell_drained(self) -> None:
+        """Nothing more waits: the node needn't hold back its receipts for company any longer."""
+        if self._large and not self._drained:
+            self._drained = True
+            await self._ws.send_str(DRAINED)
 
     async def _stored(self, text: str) -> None:
         """Everything up to that item is durable at the node."""
-        if all(cursor != text for cursor, _ in self._in_flight):
+        if not self._in_flight.stored(text, self._seconds()):
             return
-        while self._in_flight:
-            cursor, size = self._in_flight.popleft()
-            self._bytes -= size
-            if cursor == text:
-                break
         self._room.set()
         mailboxes = self._context.mailboxes
         await mailboxes.stored(self._address, mailboxes.cursor(self._address, text))
+
+    @staticmethod
+    def _seconds() -> float:
+        return asyncio.get_running_loop().time()
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """An item on its way, not stored yet; since when, in seconds."""
+
+    cursor: str
+    size: int
+    at: float
+    urgent: bool
+
+
+class InFlight:
+    """What a node hasn't stored yet, and how much more may be under way (docs/protocol.md §11.8)."""
+
+    def __init__(self, limits: HubLimits) -> None:
+        self._limits = limits
+        self._sent: deque[_Sent] = deque()
+        self._bytes = 0  # of bulk
+        self._urgent = 0  # bytes of what went beyond the window
+        self._window = Window(least=min(WINDOW_BYTES, limits.socket_bytes), most=limits.socket_bytes)
+
+    @property
+    def frame(self) -> int:
+        """Bytes up to which items share a frame: little on a thin link, where a frame that is cut off was in vain."""
+        return self._window.size // 8
+
+    def room(self) -> tuple[int, int, bool]:
+        """How many items and bytes may follow, and whether of flash only."""
+        bulk = [one for one in self._sent if not one.urgent]
+        items, left = self._limits.socket_items - len(bulk), self._window.size - self._bytes
+        # Not for every item stored: whoever is sent one at a time stores one at a time.
+        if not bulk or (
+            items >= max(1, self._limits.socket_items // 4) and left >= max(1, self._window.size // 4)
+        ):
+            return max(1, items), max(1, left), False
+        beyond = URGENT_ITEMS - (len(self._sent) - len(bulk))
+        return (max(0, beyond) if self._urgent < URGENT_BYTES else 0), URGENT_BYTES - self._urgent, True
+
+    def add(self, cursor: str, size: int, now: float, *, urgent: bool) -> None:
+        """It goes out now (seconds)."""
+        self._sent.append(_Sent(cursor, size, now, urgent))
+        if urgent:
+            self._urgent += size
+        else:
+            self._bytes += size
+
+    def stored(self, cursor: str, now: float) -> bool:
+        """The node has stored everything up to it; False if nothing of that is under way."""
+        if all(one.cursor != cursor for one in self._sent):
+            return False
+        under_way = self._bytes
+        while self._sent:
+            one = self._sent.popleft()
+            if one.urgent:
+                self._urgent -= one.size
+            else:
+                self._bytes -= one.size
+            if one.cursor == cursor:
+                self._window.passed(under_way, now - one.at)
+                break
+        return True

@@ -22,6 +22,7 @@ from exchange.envelope import check_upload, read_upload
 from exchange.errors import ExchangeError, Hold, Refused, Rejected, Unavailable
 from exchange.header import LANES, DirRef
 from exchange.hub.bells import Bells
+from exchange.hub.feed import Feed
 from exchange.hub.registrar import Registrar
 from exchange.hub.store import HubStore
 from exchange.hub.store_accept import Kept, NewEnvelope, Quota
@@ -83,6 +84,9 @@ class Mailboxes:
         self._queue: list[tuple[NewEnvelope, asyncio.Future[Kept]]] = []
         self._committing: asyncio.Task[None] | None = None
         self._fed_up_to: dict[str, int] = {}
+        self._standings: dict[
+            str, tuple[int, tuple[PublicKeys, int]]
+        ] = {}  # by address, as of which log's size
         self._stopping = False
         self._lifted: Counter[str] = Counter()  # how often a member's suspension ended in this epoch
         self._suspended = self._suspended_now()
@@ -222,9 +226,8 @@ class Mailboxes:
 
         quota = Quota(self._limits.quota_envelopes, self._limits.quota_bytes)
         kept = await self._store.accept(group, at=now, quota=quota, sign=sign)
-        for new, one in zip(group, kept, strict=True):
-            if one.new:
-                self._bells.ring(new.recipients)
+        pairs = zip(group, kept, strict=True)
+        self._bells.ring({recipient for new, one in pairs if one.new for recipient in new.recipients})
         return kept
 
     def _batch(self, number: int, at: int, dir_ref: DirRef, leaves: Sequence[Leaf]) -> Batch:
@@ -240,7 +243,7 @@ class Mailboxes:
 
     # out
 
-    async def page(self, address: str, after: str, *, wait_seconds: float, most: int) -> Page:
+    async def page(self, address: str, after: str, *, wait_seconds: float, most: int, large: int = 0) -> Page:
         """The next items for `address`; when there are none, those that come within `wait_seconds`.
 
         Of many that wait for one address the newest go on; the others come back with nothing (Bells.place), and so do
@@ -250,7 +253,7 @@ class Mailboxes:
         cursor = self.cursor(address, after)
         await self.stored(address, cursor)
         bell = self.bell(address)
-        page = await self.look(address, cursor, most=most)
+        page = await self.look(address, cursor, most=most, large=large)
         if page.items or not wait_seconds:
             return page
         with contextlib.suppress(TimeoutError), self._bells.place(address) as place:
@@ -260,14 +263,31 @@ class Mailboxes:
                     if self.standing(address) != standing:
                         break
                     bell = self.bell(address)
-                    page = await self.look(address, cursor, most=most)
+                    page = await self.look(address, cursor, most=most, large=large)
         return page
 
-    async def look(self, address: str, cursor: Cursor, *, most: int) -> Page:
-        """What waits now, and `address` may have."""
+    def feed(self, address: str, after: str) -> Feed:
+        """The way of a connection through the mailbox of `address`, after the cursor it gave back."""
+        return Feed(self._store, self._registrar, address, self.cursor(address, after))
+
+    async def look(self, address: str, cursor: Cursor, *, most: int, large: int = 0) -> Page:
+        """What waits now, and `address` may have; deliveries over `large` bytes named only."""
         since = policy.mail_since(self._registrar.directory, address)
         announced = self._registrar.announcement
-        return await self._store.page(address, cursor, most=most, announced=announced, since=since)
+        return await self._store.page(
+            address, cursor, most=most, announced=announced, since=since, large=large
+        )
+
+    async def piece(self, address: str, env: bytes, *, start: int, most: int) -> bytes:
+        """Up to `most` bytes, from `start` on, of a delivery that waits for `address`.
+
+        Raises Refused request.not-found, also for one that was receipted or has expired.
+        """
+        since = policy.mail_since(self._registrar.directory, address)
+        found = await self._store.piece(address, env, start=start, most=most, since=since)
+        if not found:
+            raise Refused("request.not-found", "no such delivery waits, or it isn't that long")
+        return found
 
     def standing(self, address: str) -> tuple[PublicKeys, int]:
         """What a connection rests on: keys, and from when on mail is handed out. Where it changes, a new one is due.
@@ -275,8 +295,14 @@ class Mailboxes:
         Raises Rejected auth.forbidden, auth.unknown-issuer.
         """
         directory = self._registrar.directory
-        policy.check_member_call(directory, address, reading=True)
-        return directory.identity(address), policy.mail_since(directory, address)
+        size, standing = self._standings.get(address, (0, None))
+        if (
+            standing is None or size != directory.size
+        ):  # nothing but the log changes it, and this is asked often
+            policy.check_member_call(directory, address, reading=True)
+            standing = directory.identity(address), policy.mail_since(directory, address)
+            self._standings[address] = directory.size, standing
+        return standing
 
     def cursor(self, address: str, text: str) -> Cursor:
         """The cursor that `address` gave back, in its epoch.

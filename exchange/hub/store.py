@@ -19,10 +19,12 @@ from exchange.header import DirRef
 from exchange.hub import store_directory as d
 from exchange.hub import store_parts as part_rows
 from exchange.hub import store_pending as pending_rows
+from exchange.hub import store_pieces as piece_rows
 from exchange.hub.store_accept import Kept, NewEnvelope, Quota, Sign, accept_group, is_known, repeat
 from exchange.hub.store_cursor import Cursor
 from exchange.hub.store_forget import LONGEST, Keeping, prune
-from exchange.hub.store_page import Announcement, Page, RecentEnvelopes, Shared, read_page
+from exchange.hub.store_fresh import Fresh
+from exchange.hub.store_page import Announcement, Page, RecentEnvelopes, Shared, read_page, read_piece
 from exchange.hub.store_receipts import drop_fed, highest_batch
 from exchange.hub.store_release import (
     ExpiredRound,
@@ -35,6 +37,7 @@ from exchange.hub.store_release import (
 )
 from exchange.receipt import VerifiedBatch
 from exchange.storage.database import Database
+from exchange.wire import delivery_head
 
 FILE: Final = "hub.db"
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
@@ -45,7 +48,8 @@ class HubStore:
 
     def __init__(self, database: Database) -> None:
         self._db = database
-        self._recent = RecentEnvelopes()
+        self.recent: Final = RecentEnvelopes()
+        self.fresh: Final = Fresh()
 
     @classmethod
     def open(
@@ -74,7 +78,11 @@ class HubStore:
         )
         for new, one in zip(group, kept, strict=True):
             if one.new:
-                self._recent.put(one.n, Shared(new.header, new.signatures, new.body))
+                shared = Shared(delivery_head(new.header, new.signatures), b"".join(new.slots), new.body)
+                self.recent.put(one.n, shared)
+            else:
+                self.fresh.missed([new.sender])  # receipts may go into its feed again
+        self.fresh.add([(new, one) for new, one in zip(group, kept, strict=True) if one.new])
         return kept
 
     async def is_known(self, env: bytes) -> bool:
@@ -83,10 +91,20 @@ class HubStore:
 
     async def repeat(self, env: bytes, sender: str) -> Kept | None:
         """The receipts of an envelope that was accepted before (store_accept.repeat)."""
-        return await self._db.write(partial(repeat, env=env, sender=sender))
+        kept = await self._db.write(partial(repeat, env=env, sender=sender))
+        self.fresh.missed([sender])
+        return kept
 
     async def page(
-        self, address: str, after: Cursor, *, most: int, announced: Announcement, since: int = 0
+        self,
+        address: str,
+        after: Cursor,
+        *,
+        most: int,
+        announced: Announcement,
+        since: int = 0,
+        large: int = 0,
+        urgent: bool = False,
     ) -> Page:
         """The next items of a mailbox (store_page.read_page)."""
         return await self._db.read(
@@ -96,10 +114,47 @@ class HubStore:
                 after=after,
                 most=most,
                 announced=announced,
-                recent=self._recent,
+                recent=self.recent,
+                since=since,
+                large=large,
+                urgent=urgent,
+            )
+        )
+
+    async def piece(self, address: str, env: bytes, *, start: int, most: int, since: int) -> bytes | None:
+        """A piece of a delivery that waits (store_page.read_piece)."""
+        return await self._db.read(
+            partial(
+                read_piece,
+                address=address,
+                env=env,
+                start=start,
+                most=most,
+                recent=self.recent,
                 since=since,
             )
         )
+
+    async def add_piece(
+        self, sender: str, env: bytes, *, size: int, start: int, data: bytes, now: int
+    ) -> int:
+        """Keep a piece of an upload (store_pieces.add_piece)."""
+        step = partial(
+            piece_rows.add_piece, sender=sender, env=env, size=size, start=start, data=data, now=now
+        )
+        return await self._db.write(step, size=len(data))
+
+    async def pieces(self, sender: str, env: bytes) -> bytes:
+        """All pieces of an upload (store_pieces.whole)."""
+        return await self._db.read(partial(piece_rows.whole, sender=sender, env=env))
+
+    async def drop_pieces(self, sender: str, env: bytes) -> None:
+        """The upload is over (store_pieces.drop)."""
+        await self._db.write(partial(piece_rows.drop, sender=sender, env=env))
+
+    async def is_senders(self, env: bytes, sender: str) -> bool:
+        """Whether it was accepted from `sender` before (store_pieces.is_senders)."""
+        return await self._db.read(partial(piece_rows.is_senders, env=env, sender=sender))
 
     async def drop_fed(self, sender: str, up_to: int) -> None:
         """The sender has stored its proofs up to feed number `up_to`."""
@@ -107,11 +162,15 @@ class HubStore:
 
     async def release(self, verified: VerifiedBatch) -> Released:
         """Apply a verified batch of receipts (store_release.apply_receipts)."""
-        return await self._db.write(partial(apply_receipts, verified=verified))
+        released = await self._db.write(partial(apply_receipts, verified=verified))
+        self.fresh.missed(released.senders)
+        return released
 
     async def expire(self, *, now: int, sign: SignExpired) -> ExpiredRound:
         """One round of expiry (store_release.expire)."""
-        return await self._db.write(partial(expire, now=now, sign=sign))
+        done = await self._db.write(partial(expire, now=now, sign=sign))
+        self.fresh.missed(done.senders | done.recipients)
+        return done
 
     async def prune(self, *, now: int, published: Collection[bytes], keeping: Keeping = LONGEST) -> bool:
         """One round of forgetting (store_forget.prune), also of what lies beside the log."""

@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import orjson
-from sqlalchemy import Connection, bindparam, insert, select
+from sqlalchemy import Connection, bindparam, insert, select, text
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from exchange.hub.store_receipts import add_proof, next_batch, proofs_of
-from exchange.hub.store_tables import RETENTION_MS, bodies, counters, envelopes, mailbox, senders
+from exchange.hub.store_tables import RETENTION_MS, bodies, counters, envelopes, heads, senders, slots
 from exchange.receipt import Batch
-from exchange.wire import SLOT_BYTES
+from exchange.wire import LC_BYTES, SLOT_BYTES
 
 Sign = Callable[[int, Sequence[bytes]], Batch]
 
@@ -37,6 +37,11 @@ class NewEnvelope:
     exp: int
     size: int
 
+    @property
+    def delivery(self) -> int:
+        """Bytes of one recipient's share."""
+        return len(self.header) + len(self.signatures) + len(self.body) + SLOT_BYTES
+
 
 @dataclass(frozen=True)
 class Quota:
@@ -51,11 +56,13 @@ class Kept:
     """What became of one envelope. n is its number, 0 when it is over quota.
 
     One of this group has the signed batch it stands in, and its index there; one known before the proofs there are,
-    by number. `new`: stored now (the same one a second time in a group is not).
+    by number. `new`: stored now (the same one a second time in a group is not), and then `copies` is the number of
+    its first recipient's row in the mailbox; the others' follow.
     """
 
     n: int
     new: bool = False
+    copies: int = 0
     batch: Batch | None = None
     index: int = 0
     proofs: Mapping[int, bytes] = field(default_factory=dict)
@@ -74,7 +81,7 @@ def accept_group(
     for new in group:
         if new.env not in known and new.env not in fresh and used.take(new, quota):
             fresh[new.env] = new
-    numbers = _store(connection, list(fresh.values()), at) if fresh else {}
+    numbers, copies = _store(connection, list(fresh.values()), at) if fresh else ({}, {})
     batch = _receipt(connection, list(fresh.values()), numbers, sign) if fresh else None
     indexes = {env: index for index, env in enumerate(fresh)}
     if fresh:
@@ -86,7 +93,9 @@ def accept_group(
             kept.append(Kept(known[new.env], proofs=proofs))
         elif new.env in fresh:
             once = fresh[new.env] is new
-            kept.append(Kept(numbers[new.env], new=once, batch=batch, index=indexes[new.env]))
+            kept.append(
+                Kept(numbers[new.env], new=once, copies=copies[new.env], batch=batch, index=indexes[new.env])
+            )
         else:
             kept.append(Kept(0))
     return kept
@@ -106,8 +115,15 @@ def repeat(connection: Connection, env: bytes, sender: str) -> Kept | None:
 # Built once: putting a statement together costs more than running it.
 _FIND = select(envelopes.c.env, envelopes.c.n).where(envelopes.c.env.in_(bindparam("envs", expanding=True)))
 _ADD_ENVELOPE = insert(envelopes)
+_ADD_HEAD = insert(heads)
 _ADD_BODY = insert(bodies)
-_ADD_COPY = insert(mailbox)
+_ADD_SLOTS = insert(slots)
+# all rows of an envelope in one step: SQLite lets go of the interpreter's lock once a step, and has to win it back
+_ADD_COPIES = text(
+    "INSERT INTO mailbox (n, recipient, lane, envelope, place, lc, expired)"
+    " SELECT :first + key, value, :lane, :envelope, key, substr(:lcs, 1 + key * :width, :width), 0"
+    " FROM json_each(:recipients)"
+)
 _TAKE = (
     (_count := upsert(counters).values(name=bindparam("counter"), value=bindparam("many")))
     .on_conflict_do_update(index_elements=["name"], set_={"value": counters.c.value + _count.excluded.value})
@@ -123,45 +139,53 @@ def _known(connection: Connection, envs: Sequence[bytes]) -> dict[bytes, int]:
     return {row.env: row.n for row in connection.execute(_FIND, {"envs": envs})}
 
 
-def _store(connection: Connection, fresh: Sequence[NewEnvelope], at: int) -> dict[bytes, int]:
-    """Write them in order; their numbers by env."""
+def _store(
+    connection: Connection, fresh: Sequence[NewEnvelope], at: int
+) -> tuple[dict[bytes, int], dict[bytes, int]]:
+    """Write them in order; their numbers by env, and those of the first copy of each."""
     first = take_numbers(connection, "envelopes", len(fresh))
     copy = take_numbers(connection, "mailbox", sum(len(new.recipients) for new in fresh))
     numbers = {new.env: first + i for i, new in enumerate(fresh)}
+    first_copies = {}
     copies = []
     for new in fresh:
-        for recipient, slot in zip(new.recipients, new.slots, strict=True):
-            copies.append(
-                {
-                    "n": copy,
-                    "recipient": recipient,
-                    "lane": new.lane,
-                    "envelope": numbers[new.env],
-                    "slot": slot,
-                    "expired": 0,
-                }
-            )
-            copy += 1
-    heads = [
+        first_copies[new.env] = copy
+        copies.append(
+            {
+                "first": copy,
+                "recipients": orjson.dumps(new.recipients).decode("ascii"),
+                "lane": new.lane,
+                "envelope": numbers[new.env],
+                "lcs": b"".join([slot[-LC_BYTES:] for slot in new.slots]),
+                "width": LC_BYTES,
+            }
+        )
+        copy += len(new.recipients)
+    rows = [
         {
             "n": numbers[new.env],
             "env": new.env,
             "sender": new.sender,
-            "header": new.header,
-            "signatures": new.signatures,
             "lane": new.lane,
             "exp": new.exp,
             "size": new.size,
-            "delivery": len(new.header) + len(new.signatures) + len(new.body) + SLOT_BYTES,
+            "delivery": new.delivery,
             "waiting": len(new.recipients),
             "accepted_at": at,
         }
         for new in fresh
     ]
-    connection.execute(_ADD_ENVELOPE, heads)
+    connection.execute(_ADD_ENVELOPE, rows)
+    connection.execute(
+        _ADD_HEAD,
+        [{"envelope": numbers[new.env], "header": new.header, "signatures": new.signatures} for new in fresh],
+    )
     connection.execute(_ADD_BODY, [{"envelope": numbers[new.env], "body": new.body} for new in fresh])
-    connection.execute(_ADD_COPY, copies)
-    return numbers
+    connection.execute(
+        _ADD_SLOTS, [{"envelope": numbers[new.env], "slots": b"".join(new.slots)} for new in fresh]
+    )
+    connection.execute(_ADD_COPIES, copies)
+    return numbers, first_copies
 
 
 def take_numbers(connection: Connection, counter: str, many: int) -> int:

@@ -7,7 +7,7 @@ beginning": the rows that were not receipted come again, and the node knows them
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from exchange.header import LANES
@@ -44,7 +44,7 @@ class Cursor:
     def moved(self, part: str, number: int) -> Cursor:
         """This cursor with `part` at `number`."""
         where = ORDER.index(part)
-        return replace(self, at=(*self.at[:where], number, *self.at[where + 1 :]))
+        return Cursor(self.epoch, (*self.at[:where], number, *self.at[where + 1 :]))
 
     def __str__(self) -> str:
         return ".".join((self.epoch, *map(str, self.at)))

@@ -7,21 +7,30 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Connection, bindparam, func, select
 
 from exchange.header import LANES
-from exchange.hub.store_cursor import CHECKPOINT, RECEIPTS, Cursor, order_of
-from exchange.hub.store_tables import bodies, envelopes, mailbox, proof_feed, proofs
-from exchange.protocol import ITEM_CHECKPOINT, ITEM_DELIVERY, ITEM_EXPIRED, ITEM_RECEIPTS, Item
-from exchange.wire import Delivery
+from exchange.hub.store_cursor import CHECKPOINT, ORDER, RECEIPTS, Cursor, order_of
+from exchange.hub.store_fresh import Copy
+from exchange.hub.store_tables import bodies, envelopes, heads, mailbox, proof_feed, proofs, slots
+from exchange.protocol import (
+    ITEM_CHECKPOINT,
+    ITEM_DELIVERY,
+    ITEM_EXPIRED,
+    ITEM_LARGE,
+    ITEM_RECEIPTS,
+    Item,
+    Large,
+)
+from exchange.wire import DELIVERY_FRAME, SLOT_BYTES, Delivery
 
 PAGE_ITEMS: Final = 256
 CACHE_BYTES: Final = 32 * 1024 * 1024
-_ITEM_OVERHEAD: Final = 128
+ITEM_OVERHEAD: Final = 128
 _LEAST_ITEM: Final = 4_096  # bytes: any item has a signature of 3,373 in it
 
 
@@ -48,15 +57,20 @@ class Announcement:
 
 @dataclass(frozen=True)
 class Shared:
-    """What all recipients of an envelope get alike."""
+    """What all recipients of an envelope get alike, `head` (wire.delivery_head) and body; and each one's slot."""
 
-    header: bytes
-    signatures: bytes
+    head: bytes
+    slots: bytes
     body: bytes
 
     @property
     def size(self) -> int:
-        return len(self.header) + len(self.signatures) + len(self.body)
+        return len(self.head) + len(self.slots) + len(self.body)
+
+    def delivery(self, place: int) -> bytes:
+        """What the recipient gets whose slot has this place."""
+        start = place * SLOT_BYTES
+        return b"".join((self.head, self.slots[start : start + SLOT_BYTES], self.body))
 
 
 class RecentEnvelopes:
@@ -91,13 +105,21 @@ class _Pick:
     number: int
     target: int
     size: int
-    slot: bytes = b""
+    place: int = 0
     expired: bool = False
+    large: Large | None = None  # named, not brought
 
 
 # Built once: putting a statement together costs more than running it.
 _COPIES = (
-    select(mailbox.c.n, mailbox.c.envelope, mailbox.c.expired, mailbox.c.slot, envelopes.c.delivery)
+    select(
+        mailbox.c.n,
+        mailbox.c.envelope,
+        mailbox.c.expired,
+        mailbox.c.place,
+        envelopes.c.delivery,
+        envelopes.c.env,
+    )
     .join(envelopes, envelopes.c.n == mailbox.c.envelope)
     .where(
         mailbox.c.recipient == bindparam("address"),
@@ -116,10 +138,26 @@ _PROOFS = (
     .limit(bindparam("most"))
 )
 _PROOF = select(proofs.c.proof).where(proofs.c.n == bindparam("which"))
+_COPY = (
+    select(mailbox.c.envelope, mailbox.c.place)
+    .join(envelopes, envelopes.c.n == mailbox.c.envelope)
+    .where(
+        envelopes.c.env == bindparam("env_is"),
+        mailbox.c.recipient == bindparam("address"),
+        mailbox.c.expired == 0,
+        envelopes.c.accepted_at >= bindparam("since"),
+    )
+)
 _SHARED = (
-    select(envelopes.c.header, envelopes.c.signatures, bodies.c.body)
-    .outerjoin(bodies, bodies.c.envelope == envelopes.c.n)
-    .where(envelopes.c.n == bindparam("which"))
+    select(
+        heads.c.header,
+        heads.c.signatures,
+        bodies.c.body,
+        func.substr(slots.c.slots, 1 + bindparam("place") * SLOT_BYTES, SLOT_BYTES).label("slot"),
+    )
+    .join(slots, slots.c.envelope == heads.c.envelope)
+    .outerjoin(bodies, bodies.c.envelope == heads.c.envelope)
+    .where(heads.c.envelope == bindparam("which"))
 )
 
 
@@ -132,15 +170,21 @@ def read_page(
     announced: Announcement,
     recent: RecentEnvelopes,
     since: int = 0,
+    large: int = 0,
+    urgent: bool = False,
 ) -> Page:
     """The next items for `address`: at least one if there is any, else as many as fit in `most` bytes.
 
-    Of its mail only what was accepted at `since` (ms) or later.
+    Of its mail only what was accepted at `since` (ms) or later. Deliveries of more than `large` bytes (0: none) are
+    named, not brought. `urgent`: nothing but flash.
     """
     # Sizes first, bodies second: a mailbox full of the largest ones must not be read into memory to learn that.
     chosen: list[_Pick] = []
     room, more = most, False
-    for pick in _waiting(connection, address, after, announced=announced, most=most, since=since):
+    parts = ORDER[:1] if urgent else order_of(after, announced.urgent)
+    count = min(PAGE_ITEMS, most // _LEAST_ITEM) + 1
+    place = {"address": address, "most": count, "since": since}
+    for pick in _waiting(connection, parts, after, place, announced=announced, large=large):
         room -= pick.size
         if chosen and (room < 0 or len(chosen) == PAGE_ITEMS):
             more = True
@@ -155,6 +199,8 @@ def read_page(
         elif pick.part == RECEIPTS:
             proof = connection.execute(_PROOF, {"which": pick.target}).scalar_one()
             items.append(Item(ITEM_RECEIPTS, str(cursor), proof))
+        elif pick.large is not None:
+            items.append(Item(ITEM_LARGE, str(cursor), pick.large.to_bytes()))
         else:
             kind = ITEM_EXPIRED if pick.expired else ITEM_DELIVERY
             items.append(Item(kind, str(cursor), _delivery(connection, pick, recent)))
@@ -162,29 +208,63 @@ def read_page(
 
 
 def _waiting(
-    connection: Connection, address: str, after: Cursor, *, announced: Announcement, most: int, since: int
+    connection: Connection,
+    parts: Sequence[str],
+    after: Cursor,
+    place: Mapping[str, object],
+    *,
+    announced: Announcement,
+    large: int,
 ) -> Iterator[_Pick]:
-    """What waits in the order of service; each part is looked at only when there is room for it."""
-    count = min(PAGE_ITEMS, most // _LEAST_ITEM) + 1
-    for part in order_of(after, announced.urgent):
-        place = {"address": address, "after": after[part], "most": count}
+    """What waits in these parts, in their order; each part is looked at only when there is room for it."""
+    for part in parts:
+        values = {**place, "after": after[part]}
         if part == CHECKPOINT:
             if announced.number > after[CHECKPOINT]:
-                yield _Pick(part, announced.number, 0, len(announced.payload) + _ITEM_OVERHEAD)
+                yield _Pick(part, announced.number, 0, len(announced.payload) + ITEM_OVERHEAD)
         elif part == RECEIPTS:
-            for proof in connection.execute(_PROOFS, place).all():
-                yield _Pick(part, proof.n, proof.proof, proof.size + _ITEM_OVERHEAD)
+            for proof in connection.execute(_PROOFS, values).all():
+                yield _Pick(part, proof.n, proof.proof, proof.size + ITEM_OVERHEAD)
         else:
-            for copy in connection.execute(
-                _COPIES, {**place, "lane_is": LANES.index(part), "since": since}
-            ).all():
-                size = copy.delivery + _ITEM_OVERHEAD
-                yield _Pick(part, copy.n, copy.envelope, size, copy.slot, bool(copy.expired))
+            for copy in connection.execute(_COPIES, {**values, "lane_is": LANES.index(part)}).all():
+                if 0 < large < copy.delivery and not copy.expired:
+                    name = Large(copy.env, copy.delivery + DELIVERY_FRAME)
+                    yield _Pick(part, copy.n, copy.envelope, ITEM_OVERHEAD, large=name)
+                    continue
+                size = copy.delivery + ITEM_OVERHEAD
+                yield _Pick(part, copy.n, copy.envelope, size, copy.place, bool(copy.expired))
+
+
+def delivery_item(copy: Copy, shared: Shared, cursor: Cursor, *, large: int) -> Item:
+    """A copy that stands in memory as its recipient gets it; over `large` bytes (0: none) it is only named."""
+    if 0 < large < copy.delivery:
+        return Item(ITEM_LARGE, str(cursor), Large(copy.env, copy.delivery + DELIVERY_FRAME).to_bytes())
+    return Item(ITEM_DELIVERY, str(cursor), shared.delivery(copy.place))
+
+
+def read_piece(
+    connection: Connection,
+    address: str,
+    env: bytes,
+    *,
+    start: int,
+    most: int,
+    recent: RecentEnvelopes,
+    since: int = 0,
+) -> bytes | None:
+    """Up to `most` bytes, from `start` on, of the delivery that waits for `address`. None where none does."""
+    copy = connection.execute(_COPY, {"address": address, "env_is": env, "since": since}).one_or_none()
+    if copy is None:
+        return None
+    pick = _Pick("", 0, copy.envelope, 0, copy.place)
+    return _delivery(connection, pick, recent)[start : start + most]
 
 
 def _delivery(connection: Connection, pick: _Pick, recent: RecentEnvelopes) -> bytes:
     shared = None if pick.expired else recent.get(pick.target)
-    if shared is None:
-        row = connection.execute(_SHARED, {"which": pick.target}).one()
-        shared = Shared(row.header, row.signatures, b"" if pick.expired else row.body)
-    return Delivery(shared.header, shared.signatures, pick.slot, shared.body, pick.expired).to_bytes()
+    if shared is not None:
+        return shared.delivery(pick.place)
+    row = connection.execute(_SHARED, {"which": pick.target, "place": pick.place}).one()
+    return Delivery(
+        row.header, row.signatures, row.slot, b"" if pick.expired else row.body, pick.expired
+    ).to_bytes()

@@ -6,19 +6,18 @@ Owns the writes that delete. Verifies nothing: batches come verified (receipt.py
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import orjson
-from sqlalchemy import Connection, and_, bindparam, delete, func, select, update
+from sqlalchemy import Connection, and_, bindparam, func, select, text, update
 
 from exchange.hub.store_accept import take_numbers
 from exchange.hub.store_receipts import add_proof, feed_proof, next_batch, remember_batch
-from exchange.hub.store_tables import RETENTION_MS, bodies, envelopes, mailbox, senders
+from exchange.hub.store_tables import RETENTION_MS, envelopes, mailbox, senders
 from exchange.limits import MAX_RECEIPT_LEAVES
 from exchange.receipt import HELD, Batch, VerifiedBatch
-from exchange.wire import LC_BYTES
 
 EXPIRE_ENVELOPES: Final = 16  # in one transaction: others must get their turn
 
@@ -32,7 +31,6 @@ class _Copy:
     n: int
     envelope: int
     sender: str
-    slot: bytes
     expired: bool
     held: bool
     size: int
@@ -58,43 +56,34 @@ class ExpiredRound:
     more: bool
 
 
-# Built once: putting a statement together costs more than running it.
-_FIND = (
-    select(
-        mailbox.c.n,
-        mailbox.c.envelope,
-        envelopes.c.sender,
-        mailbox.c.slot,
-        mailbox.c.expired,
-        mailbox.c.held,
-        envelopes.c.size,
-        envelopes.c.exp,
-        envelopes.c.env,
-    )
-    .join(mailbox, mailbox.c.envelope == envelopes.c.n)
-    .where(
-        envelopes.c.env.in_(bindparam("envs", expanding=True)),
-        mailbox.c.recipient == bindparam("recipient_is"),
-    )
+# Built once: putting a statement together costs more than running it. Lists travel as JSON and come back so, each
+# statement in one step: SQLite lets go of the interpreter's lock once a step, and has to win it back.
+_FIND = text(  # CROSS JOIN: in this order, or SQLite goes through the whole mailbox for each leaf
+    "SELECT json_group_array(json_array(i.value, c.n, c.envelope, e.sender, c.expired, c.held, e.size, e.exp))"
+    " FROM json_each(:indexes) AS i"
+    " CROSS JOIN envelopes AS e ON e.env = substr(:envs, 1 + 32 * i.value, 32)"
+    " CROSS JOIN mailbox AS c ON c.envelope = e.n AND c.recipient = :recipient"
+    " WHERE c.lc = substr(:lcs, 1 + 32 * i.value, 32)"
 )
-_HOLD = update(mailbox).where(mailbox.c.n == bindparam("copy")).values(held=1)
-_DROP_COPY = delete(mailbox).where(mailbox.c.n == bindparam("copy"))
+_EACH = "(SELECT value FROM json_each(:numbers))"
+_HOLD = text(f"UPDATE mailbox SET held = 1 WHERE n IN {_EACH}")  # noqa: S608 - no input, as below
+_DROP_COPIES = text(f"DELETE FROM mailbox WHERE n IN {_EACH}")  # noqa: S608
+_DONE = text(
+    "SELECT json_group_array(value) FROM json_each(:numbers)"
+    " WHERE NOT EXISTS (SELECT 1 FROM mailbox WHERE envelope = value)"
+)
+_DROP_SLOTS = text(f"DELETE FROM slots WHERE envelope IN {_EACH}")  # noqa: S608
+_DROP_BODIES = text(f"DELETE FROM bodies WHERE envelope IN {_EACH}")  # noqa: S608
+_NOBODY_WAITS = text(f"UPDATE envelopes SET waiting = 0 WHERE n IN {_EACH}")  # noqa: S608
 _LESS_ROWS = (
     update(senders)
     .where(senders.c.address == bindparam("who"))
     .values(rows=senders.c.rows - bindparam("many"))
 )
-_WAITS_LESS = (
-    update(envelopes).where(envelopes.c.n == bindparam("which")).values(waiting=envelopes.c.waiting - 1)
-)
-_DONE = select(envelopes.c.n).where(
-    envelopes.c.n.in_(bindparam("which", expanding=True)), envelopes.c.waiting == 0
-)
-_DROP_BODY = delete(bodies).where(bodies.c.envelope == bindparam("which"))
 _GIVE_BACK = (
     update(senders)
     .where(senders.c.address == bindparam("who"))
-    .values(envelopes=senders.c.envelopes - 1, bytes=senders.c.bytes - bindparam("many"))
+    .values(envelopes=senders.c.envelopes - bindparam("count"), bytes=senders.c.bytes - bindparam("many"))
 )
 
 
@@ -104,19 +93,20 @@ def apply_receipts(connection: Connection, verified: VerifiedBatch) -> Released:
     A row that is `held` stays, and its sender hears so once: a repeat would fill its feed at no cost.
     """
     remember_batch(connection, verified.signer, verified.number)
-    copies = _copies_of(connection, verified.signer, [leaf.env for leaf in verified.leaves])
+    copies = _copies_of(connection, verified)
     news: dict[str, list[tuple[int, _Copy]]] = defaultdict(list)
     gone: list[_Copy] = []
     held: list[_Copy] = []
+    taken: set[int] = set()
     for index, leaf in enumerate(verified.leaves):
-        copy = copies.get(leaf.env)
-        if copy is None or copy.slot[-LC_BYTES:] != leaf.lc or (leaf.status == HELD and copy.held):
+        copy = copies.get(index)
+        if copy is None or copy.n in taken or (leaf.status == HELD and copy.held):
             continue
+        taken.add(copy.n)  # a second leaf for the same copy matches nothing
         news[copy.sender].append((index, copy))
-        del copies[leaf.env]  # a second leaf for the same copy matches nothing
         (held if leaf.status == HELD else gone).append(copy)
     if held:
-        connection.execute(_HOLD, [{"copy": copy.n} for copy in held])
+        connection.execute(_HOLD, _numbers(copy.n for copy in held))
     if gone:
         _delete(connection, gone)
     for sender, pairs in news.items():
@@ -128,36 +118,54 @@ def apply_receipts(connection: Connection, verified: VerifiedBatch) -> Released:
     return Released(matched, len(verified.leaves) - matched, frozenset(news))
 
 
-def _copies_of(connection: Connection, recipient: str, envs: Sequence[bytes]) -> dict[bytes, _Copy]:
-    """This recipient's rows for these envelopes, by env."""
-    found = connection.execute(_FIND, {"envs": envs, "recipient_is": recipient})
+def _copies_of(connection: Connection, verified: VerifiedBatch) -> dict[int, _Copy]:
+    """The signer's rows that the leaves name by (env, lc), by the leaf's index."""
+    found = connection.execute(
+        _FIND,
+        {
+            "indexes": orjson.dumps(list(range(len(verified.leaves)))).decode("ascii"),
+            "envs": b"".join([leaf.env for leaf in verified.leaves]),
+            "lcs": b"".join([leaf.lc for leaf in verified.leaves]),
+            "recipient": verified.signer,
+        },
+    ).scalar_one()
     return {
-        row.env: _Copy(
-            row.n, row.envelope, row.sender, row.slot, bool(row.expired), bool(row.held), row.size, row.exp
-        )
-        for row in found
+        index: _Copy(n, envelope, sender, bool(expired), bool(held), size, exp)
+        for index, n, envelope, sender, expired, held, size, exp in orjson.loads(found)
     }
 
 
+def _numbers(numbers: Iterable[int]) -> dict[str, str]:
+    return {"numbers": orjson.dumps(list(numbers)).decode("ascii")}
+
+
 def _delete(connection: Connection, gone: Sequence[_Copy]) -> None:
-    """Delete these rows; where one was the last that waited, also the body."""
-    connection.execute(_DROP_COPY, [{"copy": copy.n} for copy in gone])
+    """Delete these rows; where one was an envelope's last, also the slots, and the body if it is still there."""
+    connection.execute(_DROP_COPIES, _numbers(copy.n for copy in gone))
     rows = Counter(copy.sender for copy in gone)
     connection.execute(_LESS_ROWS, [{"who": sender, "many": many} for sender, many in rows.items()])
-    waited = {
-        copy.envelope: copy for copy in gone if not copy.expired
-    }  # an expired one's body is gone already
-    if waited:
-        connection.execute(_WAITS_LESS, [{"which": n} for n in waited])
-        done = connection.execute(_DONE, {"which": list(waited)}).scalars().all()
-        _give_back(connection, [(n, waited[n].sender, waited[n].size) for n in done])
+    by_number = {copy.envelope: copy for copy in gone}
+    done = orjson.loads(connection.execute(_DONE, _numbers(by_number)).scalar_one())
+    if done:
+        connection.execute(_DROP_SLOTS, _numbers(done))
+        # an expired one's body is gone already
+        _give_back(
+            connection,
+            [(n, by_number[n].sender, by_number[n].size) for n in done if not by_number[n].expired],
+        )
 
 
 def _give_back(connection: Connection, done: Sequence[tuple[int, str, int]]) -> None:
     """Nobody waits for these (n, sender, size) any more: drop the bodies, return the quota. The headers stay."""
-    if done:
-        connection.execute(_DROP_BODY, [{"which": n} for n, _, _ in done])
-        connection.execute(_GIVE_BACK, [{"who": sender, "many": size} for _, sender, size in done])
+    if not done:
+        return
+    count, size = Counter[str](), Counter[str]()
+    for _, sender, one in done:
+        count[sender] += 1
+        size[sender] += one
+    connection.execute(_NOBODY_WAITS, _numbers(n for n, _, _ in done))
+    connection.execute(_DROP_BODIES, _numbers(n for n, _, _ in done))
+    connection.execute(_GIVE_BACK, [{"who": who, "count": count[who], "many": size[who]} for who in count])
 
 
 def expire(connection: Connection, *, now: int, sign: SignExpired) -> ExpiredRound:
@@ -175,7 +183,7 @@ def expire(connection: Connection, *, now: int, sign: SignExpired) -> ExpiredRou
     recipients: set[str] = set()
     for envelope in due:
         rows = connection.execute(
-            select(mailbox.c.n, mailbox.c.recipient, mailbox.c.slot)
+            select(mailbox.c.n, mailbox.c.recipient, mailbox.c.lc)
             .where(and_(mailbox.c.envelope == envelope.n, mailbox.c.expired == 0))
             .order_by(mailbox.c.n)
         ).all()
@@ -185,13 +193,10 @@ def expire(connection: Connection, *, now: int, sign: SignExpired) -> ExpiredRou
             recipients.add(row.recipient)
         for start in range(0, len(rows), MAX_RECEIPT_LEAVES):
             part = rows[start : start + MAX_RECEIPT_LEAVES]
-            batch = sign(
-                next_batch(connection), [(r.recipient, envelope.env, r.slot[-LC_BYTES:]) for r in part]
-            )
+            batch = sign(next_batch(connection), [(row.recipient, envelope.env, row.lc) for row in part])
             proof = orjson.dumps(batch.proof(range(len(part))))
             n = add_proof(connection, proof, [envelope.n], keep_until=envelope.exp + RETENTION_MS)
             feed_proof(connection, envelope.sender, n)
-        connection.execute(update(envelopes).where(envelopes.c.n == envelope.n).values(waiting=0))
         _give_back(connection, [(envelope.n, envelope.sender, envelope.size)])
     told = frozenset(envelope.sender for envelope in due)
     return ExpiredRound(len(due), told, frozenset(recipients), len(due) == EXPIRE_ENVELOPES)

@@ -1,12 +1,16 @@
 """The hub's tables as SQLAlchemy sees them, and what each is for. migrations/ creates them.
 
-envelopes     one row an accepted envelope: metadata and signed header, kept as store_forget.py says, at most
+envelopes     one row an accepted envelope: metadata, kept as store_forget.py says, at most
               30 days past `exp` (RETENTION_MS). `released_at`: since when nobody waits for it, once that was noted.
               `size` is the upload's, for the quota, `delivery` that of one recipient's share, both in bytes;
-              `waiting`: mailbox rows that still need the body; at 0 the body goes and the quota is given back
+              `waiting`: how many recipients it had; 0 once nobody waits for the body, which goes then, and the
+              quota is given back
+heads         its signed header with the signatures, kept as long
 bodies        each body once, deleted with the last row that waits for it
+slots         the slots of all its recipients in one piece, SLOT_BYTES each, deleted with its last row in `mailbox`
 mailbox       one row a recipient that has not receipted its copy. `n` rises over the whole hub: a cursor's number;
-              `held`: its sender has a receipt that says so
+              `place`: of its slot in `slots`, `lc`: the slot's; `held`: its sender has a receipt that says so. Small
+              on purpose: a batch of receipts deletes 256 rows, each beside those of the envelope's other recipients
 senders       what each sender has waiting (quota), kept with every change so that nothing is ever counted over
 signers       the highest receipt batch number of each signer, the hub's own included
 counters      the last number given of `envelopes` and `mailbox`: none is given twice after rows are gone
@@ -38,8 +42,6 @@ envelopes = table(
     column("n"),
     column("env"),
     column("sender"),
-    column("header"),
-    column("signatures"),
     column("lane"),
     column("exp"),
     column("size"),
@@ -48,14 +50,17 @@ envelopes = table(
     column("accepted_at"),
     column("released_at"),
 )
+heads = table("heads", column("envelope"), column("header"), column("signatures"))
 bodies = table("bodies", column("envelope"), column("body"))
+slots = table("slots", column("envelope"), column("slots"))
 mailbox = table(
     "mailbox",
     column("n"),
     column("recipient"),
     column("lane"),
     column("envelope"),
-    column("slot"),
+    column("place"),
+    column("lc"),
     column("expired"),
     column("held"),
 )

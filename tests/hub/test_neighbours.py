@@ -16,7 +16,7 @@ from exchange.header import DirRef
 from exchange.hub.http_rate import Room
 from exchange.hub.store import HubStore
 from exchange.hub.store_directory import Invited
-from exchange.hub.store_release import PRUNE_ENVELOPES
+from exchange.hub.store_forget import PRUNE_ENVELOPES
 from exchange.hub.store_tables import proofs
 from exchange.limits import DAY_MS, MAX_BATCH_BYTES, POLLS
 from exchange.protocol import items

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,9 +16,10 @@ from exchange.directory.bodies_members import build_revoke
 from exchange.directory.checkpoint import SignedCheckpoint
 from exchange.directory.members import Move
 from exchange.directory.statements import Statement
-from exchange.limits import DAY_MS
-from exchange.protocol import ITEM_CHECKPOINT, ITEM_DELIVERY, ITEM_RECEIPTS, Item, items
+from exchange.limits import DAY_MS, LARGE_BYTES
+from exchange.protocol import ITEM_CHECKPOINT, ITEM_DELIVERY, ITEM_LARGE, ITEM_RECEIPTS, Item, Large, items
 from exchange.token import socket_message
+from exchange.wire import Delivery
 from tests.hub.mail import copies
 from tests.hub.statements import ALBA, BRUNO, post, status, suspension, unit
 from tests.hub_server import Hub, running_hub
@@ -211,19 +213,51 @@ async def test_unit_has_a_socket_of_its_own(world: World, tmp_path: Path) -> Non
 async def test_only_so_much_is_in_flight(world: World, tmp_path: Path) -> None:
     async with running_hub(world, tmp_path / "hub", limits={"socket_items": 2}) as hub:
         for _ in range(3):
-            await put(hub, lane="flash")
+            await put(hub, lane="routine")
         async with online(hub, "co-csirt") as node:
             first, second = await node.item(), await node.item()
+            assert (first.type, second.type) == (ITEM_CHECKPOINT, ITEM_DELIVERY)
             with pytest.raises(TimeoutError):
                 await node.ws.receive(0.2)
         async with online(hub, "co-csirt") as node:
             again = [await node.item(), await node.item()]
             assert [item.cursor for item in again] == [first.cursor, second.cursor]
+            flash = await put(hub, lane="flash")
+            item = await node.item()
+            assert flash.upload.header in item.payload, "it waits for no room"
             await node.stored(first)
-            third = await node.item()
-            assert third.type == ITEM_DELIVERY
-            await node.stored(third)
-            assert (await node.item()).type == ITEM_CHECKPOINT
+            assert (await node.item()).type == ITEM_DELIVERY
+
+
+async def test_who_asks_for_it_gets_large_deliveries_named_and_is_told_when_nothing_waits(
+    world: World, tmp_path: Path
+) -> None:
+    async with running_hub(world, tmp_path / "hub") as hub:
+        small, large = (
+            await put(hub, lane="routine"),
+            await put(hub, lane="routine", payload=os.urandom(100_000)),
+        )
+        query = f"/v1/socket?large={LARGE_BYTES}"
+        async with hub.session.ws_connect(hub.origin + query, ssl=hub.context) as ws:
+            node = Node(hub, ws)
+            await node.answer((await node.challenge())["nonce"], issuer="co-csirt")
+            got = [await node.item() for _ in range(3)]
+            assert [item.type for item in got] == [ITEM_CHECKPOINT, ITEM_DELIVERY, ITEM_LARGE]
+            assert small.upload.header in got[1].payload
+            name = Large.from_bytes(got[2].payload)
+            assert name.env == large.env
+            assert (await ws.receive(PATIENCE)).data == '{"type":"drained"}'
+            target = f"/v1/mailbox/{b64(name.env)}"
+            pieces = [
+                await hub.call("GET", f"{target}?from={start}&max=50000", issuer="co-csirt")
+                for start in range(0, name.size, 50_000)
+            ]
+            whole = b"".join(piece.body for piece in pieces)
+            assert len(whole) == name.size
+            assert Delivery.from_bytes(whole).body == large.upload.body
+            for issuer, start in (("co-csirt", name.size), ("pe-csirt", 0), ("bb-csirt", 0)):
+                refused = await hub.call("GET", f"{target}?from={start}&max=1", issuer=issuer)
+                assert (refused.status, refused.code) == (404, "request.not-found")
 
 
 async def test_flash_overtakes_bulk_that_is_not_on_the_wire(world: World, tmp_path: Path) -> None:

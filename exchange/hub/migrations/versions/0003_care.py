@@ -13,10 +13,55 @@ STEPS = (
     "ALTER TABLE envelopes ADD COLUMN released_at INTEGER",
     "CREATE INDEX envelopes_done ON envelopes (n) WHERE waiting = 0 AND released_at IS NULL",
     "CREATE INDEX envelopes_released ON envelopes (released_at) WHERE released_at IS NOT NULL",
+    # Uploads that come in pieces; `have` counts bytes from the beginning on, `at` is the last piece's time.
+    """CREATE TABLE uploads (
+        n INTEGER PRIMARY KEY,
+        sender TEXT NOT NULL,
+        env BLOB NOT NULL,
+        size INTEGER NOT NULL,
+        have INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        UNIQUE (sender, env)
+    )""",
+    """CREATE TABLE pieces (
+        upload INTEGER NOT NULL REFERENCES uploads (n),
+        start INTEGER NOT NULL,
+        data BLOB NOT NULL,
+        PRIMARY KEY (upload, start)
+    )""",
+)
+
+
+# Rows that change with every receipt are small, what is large lies beside them: a page of 16 KiB is written whole.
+_APART = (
+    """CREATE TABLE heads (
+        envelope INTEGER PRIMARY KEY REFERENCES envelopes (n) ON DELETE CASCADE,
+        header BLOB NOT NULL,
+        signatures BLOB NOT NULL
+    )""",
+    "INSERT INTO heads SELECT n, header, signatures FROM envelopes",
+    "ALTER TABLE envelopes DROP COLUMN header",
+    "ALTER TABLE envelopes DROP COLUMN signatures",
+    """CREATE TABLE slots (
+        envelope INTEGER PRIMARY KEY REFERENCES envelopes (n) ON DELETE CASCADE,
+        slots BLOB NOT NULL
+    )""",
+    "ALTER TABLE mailbox ADD COLUMN place INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE mailbox ADD COLUMN lc BLOB NOT NULL DEFAULT x''",
+    "UPDATE mailbox SET lc = substr(slot, -32), place ="
+    " (SELECT count(*) FROM mailbox AS other WHERE other.envelope = mailbox.envelope AND other.n < mailbox.n)",
 )
 
 
 def upgrade() -> None:
-    """Add to the tables of the versions before."""
-    for statement in STEPS:
+    """Add to the tables of the versions before, and lay apart what they held in one row."""
+    for statement in (*STEPS, *_APART):
         op.execute(statement)
+    connection = op.get_bind().connection.driver_connection
+    if connection is None:
+        raise RuntimeError("no connection to upgrade")
+    for (envelope,) in connection.execute("SELECT DISTINCT envelope FROM mailbox").fetchall():
+        slots = connection.execute("SELECT slot FROM mailbox WHERE envelope = ? ORDER BY n", (envelope,))
+        whole = b"".join(slot for (slot,) in slots)
+        connection.execute("INSERT INTO slots VALUES (?, ?)", (envelope, whole))
+    op.execute("ALTER TABLE mailbox DROP COLUMN slot")
