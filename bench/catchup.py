@@ -28,7 +28,7 @@ from exchange.node import control, store_receipts
 from exchange.node.app import real_sources, running
 from exchange.node.node import Node
 from exchange.node.store import Transaction
-from exchange.node.store_figures import figures
+from exchange.node.store_inbox import count_unopened
 
 ROUNDS: Final = 3
 MESSAGES: Final = 10_000
@@ -102,7 +102,7 @@ class Backlog:
     def _is_done(self, connection: Transaction) -> bool:
         open_receipts = store_receipts.open_receipts(connection, limit=1)
         unsent = store_receipts.unsent(connection, after=0, limit=1)
-        return not open_receipts and not unsent and figures(connection).unopened == self._messages
+        return not open_receipts and not unsent and count_unopened(connection) == self._messages
 
     def open_all(self) -> Mapping[str, float]:
         """One round of the ceiling."""
