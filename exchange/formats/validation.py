@@ -60,13 +60,12 @@ def check_object(value: Mapping[str, Any]) -> Version:
     if not object_id.startswith(object_type + "--"):
         raise Refused("stix.id-mismatch")
     version = version_of(value)
-    known = _schemas().by_type.get((version, object_type))
-    candidates = (known,) if known else _schemas().cores[version]
-    validators = [_validator(schema_id) for schema_id in candidates]
-    by_oasis = _without_impact_category(value)
-    if not any(validator.is_valid(by_oasis) for validator in validators):
-        raise _refusal(validators[0], by_oasis)
-    if version == "2.1":
+    judges = _judges(version, object_type if (version, object_type) in _schemas().by_type else "")
+    extended = "extensions" in value
+    by_oasis = _without_impact_category(value) if extended else value
+    if not judges[0].is_valid(by_oasis) and not any(judge.is_valid(by_oasis) for judge in judges[1:]):
+        raise _refusal(judges[0], by_oasis)
+    if extended and version == "2.1":
         _check_extensions(value)
     return version
 
@@ -156,6 +155,13 @@ def _validator(schema_id: str) -> jsonschema_rs.Validator:
     return jsonschema_rs.Draft202012Validator(
         {"$ref": schema_id}, registry=_schemas().registry, offline=True, pattern_options=_PATTERNS
     )
+
+
+@cache
+def _judges(version: Version, object_type: str) -> tuple[jsonschema_rs.Validator, ...]:
+    """What an object of a known type ("": another one) must satisfy, one of them."""
+    known = _schemas().by_type.get((version, object_type))
+    return tuple(_validator(schema_id) for schema_id in ((known,) if known else _schemas().cores[version]))
 
 
 def _own_id(schema: str) -> str:
