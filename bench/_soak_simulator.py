@@ -39,7 +39,7 @@ def main(arguments: Sequence[str]) -> int:
     if os.environ.get("PYTHONHASHSEED") != "0":
         # A seed gives the same steps only where sets come in the same order in every process.
         again = [sys.executable, "-m", "bench.soak", NAME, *arguments]
-        return subprocess.call(again, env={**os.environ, "PYTHONHASHSEED": "0"})
+        return subprocess.call(again, env={**os.environ, "PYTHONHASHSEED": "0"})  # noqa: S603 - ourselves
     if chosen.seed is not None:
         return _one(chosen.seed, chosen.steps)
     seeds = range(chosen.first, chosen.first + chosen.runs)

@@ -14,6 +14,7 @@ from exchange.errors import Rejected
 from exchange.node import store_directory as directory_rows
 from exchange.node import store_links as links
 from exchange.node import store_receipts
+from exchange.node import store_sealings as sealings
 from exchange.node.budget import spend
 from exchange.node.directory_sync import Replica
 from exchange.node.hub_api import HubApi, HubState
@@ -71,6 +72,7 @@ class Restore:
                 directory_rows.add_own_statement(connection, state.prekeys, directory_rows.RESTORED, now=now)
                 set_fact(connection, directory_rows.RESTORED, state.prekeys)
                 set_fact(connection, PENDING, 1)
+                sealings.offer_again(connection)  # receipts are lost too: a repeat is answered with them
                 key = f"restored/{state.receipts_batch}/{state.prekeys.hex()}"
                 raise_alarm(connection, key=key, at=now, code="node.restored", subject=self._identity.address)
             return behind

@@ -10,7 +10,7 @@ import asyncio
 import random
 import shutil
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from tests.simulation.story import LANES, LIVES, Story
 
 STEPS: Final = 50
 Move = Callable[[Story, random.Random], Awaitable[None]]
+Moves = Sequence[tuple[Move, int]]  # each with its weight
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,8 @@ class Result:
         return "\n".join([*lines, *(f"WRONG {kind}: {what}" for kind, what in self.faults)])
 
 
-async def run(seed: int, *, members: int = 0, steps: int = STEPS) -> Result:
-    """One run, from a prepared network to the check after the peace."""
+async def run(seed: int, *, members: int = 0, steps: int = STEPS, moves: Moves | None = None) -> Result:
+    """One run, from a prepared network to the check after the peace. `moves`: these, instead of a drawn set."""
     chance = random.Random(f"run {seed}")
     members = members or chance.choice((3, 3, 3, 4))
     await network.prepare(members)
@@ -53,7 +54,7 @@ async def run(seed: int, *, members: int = 0, steps: int = STEPS) -> Result:
     story = Story(folder, str(seed), members)
     try:
         await story.begin()
-        await _play(story, chance, steps)
+        await _play(story, chance, steps, moves or _chosen(chance))
         faults = await story.end()
     finally:
         await story.sim.close()
@@ -76,8 +77,8 @@ def pass_over_crashes(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) 
         loop.default_exception_handler(context)
 
 
-async def _play(story: Story, chance: random.Random, steps: int) -> None:
-    moves, weights = zip(*_chosen(chance), strict=True)
+async def _play(story: Story, chance: random.Random, steps: int, chosen: Moves) -> None:
+    moves, weights = zip(*chosen, strict=True)
     for number in range(steps):
         if number == steps - 1 and not story.counts:
             story.kill(chance.randrange(9))  # a run without any fault shows little
@@ -184,6 +185,36 @@ async def _rotate(story: Story, chance: random.Random) -> None:
     await story.rotate(chance.randrange(12))
 
 
+async def _withhold(story: Story, chance: random.Random) -> None:
+    who, by, lane = chance.randrange(12), chance.randrange(12), chance.choice(LANES)
+    story.withhold(who)
+    for _ in range(2):  # the second shows that the first is missing
+        story.send(by, [who], lane, LIVES[-1])
+        await story.run(by)
+        await story.run(who)
+
+
+async def _forge(story: Story, chance: random.Random) -> None:
+    who, by = chance.randrange(12), chance.randrange(12)
+    story.forge(who, by)
+    story.send(by, [who], "routine", LIVES[-1])
+    await story.run(by)
+    await story.run(who)
+
+
+MAIL: Final[Moves] = ((_send, 8), (_run, 8))
+CRASHES: Final[Moves] = (
+    *MAIL,
+    (_together, 8),
+    (_crash, 8),
+    (_crash_hub, 8),
+    (_start, 3),
+    (_start_hub, 3),
+    (_go_on, 3),
+)
+NODE_CRASHES: Final[Moves] = (*MAIL, (_crash, 20), (_start, 8))
+RESTORES: Final[Moves] = (*MAIL, (_backup, 4), (_restore, 3), (_spoil, 2))
+LIES: Final[Moves] = (*MAIL, (_withhold, 2), (_forge, 2))
 MOVES: Final[dict[tuple[Move, int], bool]] = {
     (_send, 16): True,
     (_run, 14): True,

@@ -72,7 +72,7 @@ class Ledger:
                 (count,) = site.column(query)
                 if count:
                     found.append(f"{site.member}: {count} {what}")
-        for what, query in HUB_QUIET.items():
+        for what, query in ({} if self.sim.is_hostile else HUB_QUIET).items():
             ((count,),) = self.sim.hub_rows(query)
             if count:
                 found.append(f"hub: {count} {what}")
@@ -133,8 +133,9 @@ class Ledger:
         return self._site(recipient).restored > 0 and self._had_expired(letter)
 
     def _is_past_telling(self, letter: Letter, recipient: str) -> bool:
-        """The receipt went down with the hub's disk or the recipient's, and the letter expired before another came."""
-        return (self.sim.hub_restored or self._site(recipient).restored) > 0 and self._had_expired(letter)
+        """The receipt went down with somebody's disk, and the letter expired before another came."""
+        disks = (self.sim.hub_restored, self._site(recipient).restored, self._site(letter.sender).restored)
+        return sum(disks) > 0 and self._had_expired(letter)
 
     def _site(self, member: str) -> FaultySite:
         return next(site for site in self.sim.nodes if site.member == member)
@@ -179,7 +180,7 @@ class Ledger:
         if code == "outbox.lost":
             return True  # held against the letters one by one
         if code.startswith("envelope."):
-            return site.damage >= LEAST_DAMAGE
+            return site.damage >= LEAST_DAMAGE or self.sim.is_hostile
         return False
 
     def _check_hub_is_blind(self) -> None:

@@ -21,6 +21,7 @@ from typing import Any, Final
 import orjson
 
 from exchange.canonical import Json, unb64
+from exchange.header import parse_header
 from exchange.hub.applications import Applications
 from exchange.hub.mailboxes import Mailboxes
 from exchange.hub.pending import Pending
@@ -34,6 +35,7 @@ from exchange.node.store import MIGRATIONS, Store
 from exchange.protocol import ITEM_DELIVERY, ITEM_EXPIRED, Item
 from exchange.settings import HubLimits
 from exchange.storage.local_cipher import LocalCipher
+from exchange.wire import Delivery
 from tests.hub_services import Services
 from tests.simulated_hub import SimulatedHub
 from tests.simulation.steps import Crash, Process, SteppedDatabase, unreachable
@@ -58,6 +60,8 @@ class Link:
     faults: dict[str, float] = field(default_factory=dict)
     hurt: int = 0
     forged: list[Item] = field(default_factory=list)
+    withheld: set[bytes] = field(default_factory=set)  # envs that a lying hub never shows this node
+    withhold: int = 0  # so many more of its deliveries are to be withheld
 
 
 class FaultySite(Site):
@@ -197,11 +201,21 @@ class FaultyHub(SimulatedHub):
     async def mailbox(self, after: str, wait: int, most: int) -> Page:
         page = await super().mailbox(after, wait, most)
         link = self._site.link
-        items = [self._hurt(item, link) for item in page.items]
+        items = [self._hurt(item, link) for item in page.items if not self._is_withheld(item, link)]
         if link.forged and items:
             items = [replace(one, cursor=items[0].cursor) for one in link.forged] + items
             link.forged = []
         return Page(tuple(items), page.more)
+
+    def _is_withheld(self, item: Item, link: Link) -> bool:
+        if item.type != ITEM_DELIVERY or not (link.withhold or link.withheld):
+            return False
+        env = parse_header(Delivery.from_bytes(item.payload).header).env
+        if link.withhold and env not in link.withheld:
+            link.withhold -= 1
+            link.withheld.add(env)
+            self._net.counts["item withheld"] += 1
+        return env in link.withheld
 
     def _hurt(self, item: Item, link: Link) -> Item:
         if not link.hurt or item.type not in (ITEM_DELIVERY, ITEM_EXPIRED):
@@ -229,6 +243,7 @@ class FaultySimulation(Simulation):
         self.hub_process = Process("hub")
         self.hub_restored = 0
         self.hub_full = False
+        self.is_hostile = False  # the hub lies: what it keeps for itself may stay
         self.accepted: dict[bytes, int] = {}  # envs a node was told `accepted` of, and when, ms
         self.counts: Counter[str] = Counter()
         self.faults: list[tuple[str, str]] = []

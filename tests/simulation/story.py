@@ -16,6 +16,7 @@ from typing import Final
 from exchange.errors import ExchangeError
 from exchange.limits import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 from exchange.message import Urgency
+from tests.simulation.forgery import forged
 from tests.simulation.ledger import Ledger, Letter
 from tests.simulation.network import FaultySimulation, FaultySite
 from tests.simulation.steps import Crash, Turns
@@ -304,6 +305,23 @@ class Story:
         except ExchangeError as error:
             self.refusals[error.code] += 1
             self._say(f"  {error.code}")
+
+    # -- a hub that lies ------------------------------------------------------------------------------------------
+
+    def withhold(self, who: int) -> None:
+        """The hub never shows this node the next delivery."""
+        self.sim.is_hostile = True
+        self._say(f"the hub withholds one from {self.site(who).member}")
+        self.site(who).link.withhold += 1
+
+    def forge(self, who: int, from_: int) -> None:
+        """The hub writes to this node in another member's name, under signatures of its own."""
+        site, sender = self.site(who), self.site(from_).member
+        if site.node is None or site.member == sender:
+            return
+        self.sim.is_hostile = True
+        self._count("forgery", f"the hub forges a letter of {sender} to {site.member}")
+        site.link.forged.append(forged(self.sim, site, sender))
 
     # -- the end --------------------------------------------------------------------------------------------------
 

@@ -93,3 +93,18 @@ async def test_prekeys_outlive_what_came_hurt_under_them(sim: Simulation) -> Non
     await bb.once()
     assert bb.received() == [message]
     assert bb.desk.quarantined() == []
+
+
+async def test_sender_whose_disk_lost_the_receipts_gets_them_again(sim: Simulation, tmp_path: Path) -> None:
+    """It offers once more what the hub has had: a repeat is answered with the receipts there are."""
+    pe, bb = sim.sites["pe-csirt"], sim.sites["bb-csirt"]
+    message = pe.send("bb-csirt")
+    await pe.once()
+    await pe.copy_home(tmp_path / "copy")
+    await bb.once()
+    bb.send("pe-csirt")
+    await sim.rounds(2)
+    await pe.restore(tmp_path / "copy")
+    assert pe.state(message, "bb-csirt") == "accepted"
+    await sim.rounds(2)
+    assert pe.state(message, "bb-csirt") == "stored"

@@ -1,0 +1,173 @@
+"""The simulator under a hypothesis state machine: what can happen, in whatever order it finds.
+
+Every run ends in peace: links heal, queues drain, and every promise of ledger.py is checked against the files.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Coroutine, Iterator
+from itertools import count
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from exchange.limits import DAY_MS, HOUR_MS, MINUTE_MS
+from tests.simulation import network
+from tests.simulation.driver import pass_over_crashes
+from tests.simulation.network import ANSWER_LOST, REPEATED, REQUEST_LOST
+from tests.simulation.steps import OneThread
+from tests.simulation.story import LANES, LIVES, Story
+
+MEMBERS = 3
+EXAMPLES = 36
+STEPS = 30
+SITES = st.integers(0, MEMBERS - 1)
+ANY = st.one_of(st.none(), SITES)  # a node, or the hub
+CRASH_AT = st.integers(1, 80)
+TURNS = st.one_of(st.none(), st.integers(1, 60))
+SEVERAL = st.lists(SITES, min_size=1, max_size=MEMBERS, unique=True)
+
+
+@pytest.fixture
+def folder() -> Iterator[None]:
+    with network.working_folder() as made:
+        network.work_in(made)
+        yield
+
+
+class Network(RuleBasedStateMachine):
+    """Three nodes and a hub."""
+
+    numbers = count()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner(loop_factory=OneThread)
+        self.runner.get_loop().set_exception_handler(pass_over_crashes)
+        self.play(network.prepare(MEMBERS))
+        self.folder = network.scratch()
+        self.story = Story(self.folder, f"machine {next(self.numbers)}", MEMBERS)
+
+    def play(self, work: Coroutine[Any, Any, None]) -> None:
+        self.runner.run(work)
+
+    @initialize()
+    def begin(self) -> None:
+        self.play(self.story.begin())
+
+    @rule(
+        who=SITES,
+        to=SEVERAL,
+        lane=st.sampled_from(LANES),
+        life=st.sampled_from(LIVES),
+        separate=st.booleans(),
+    )
+    def write(self, who: int, to: list[int], lane: str, life: int, separate: bool) -> None:
+        self.story.send(who, to, lane, life, separate)
+
+    @rule(whos=SEVERAL, turns=TURNS)
+    def passes(self, whos: list[int], turns: int | None) -> None:
+        self.play(self.story.together(whos, turns))
+
+    @rule(turns=TURNS)
+    def go_on(self, turns: int | None) -> None:
+        self.play(self.story.go_on(turns))
+
+    @rule(whos=SEVERAL, at=CRASH_AT)
+    def crash(self, whos: list[int], at: int) -> None:
+        self.play(self.story.together(whos, crash_at=at))
+
+    @rule(who=SITES, at=st.integers(0, 10))
+    def start(self, who: int, at: int) -> None:
+        self.play(self.story.start(who, crash_at=at))
+
+    @rule(at=st.integers(0, 30), whos=SEVERAL)
+    def crash_hub(self, at: int, whos: list[int]) -> None:
+        self.story.kill_hub(at)
+        self.play(self.story.together(whos))
+
+    @precondition(lambda self: self.story.sim.hub is None)
+    @rule()
+    def start_hub(self) -> None:
+        self.play(self.story.start_hub())
+
+    @rule(who=SITES, up=st.booleans())
+    def cut(self, who: int, up: bool) -> None:
+        self.story.cut(who, up)
+
+    @rule(
+        who=SITES,
+        kind=st.sampled_from((REQUEST_LOST, ANSWER_LOST, REPEATED)),
+        share=st.sampled_from((0.0, 0.2)),
+    )
+    def spoil(self, who: int, kind: str, share: float) -> None:
+        self.story.spoil(who, kind, share)
+
+    @rule(who=SITES)
+    def hurt(self, who: int) -> None:
+        self.story.hurt(who, 1)
+
+    @rule(who=ANY, whos=SEVERAL)
+    def full_disk(self, who: int | None, whos: list[int]) -> None:
+        self.play(self.story.go_on())
+        self.story.fill(who, True)
+        self.play(self.story.together(whos))
+        self.story.fill(who, False)
+
+    @rule(time=st.sampled_from((MINUTE_MS, HOUR_MS, DAY_MS, 8 * DAY_MS)))
+    def wait(self, time: int) -> None:
+        self.play(self.story.wait(time))
+
+    @rule(who=ANY, hours=st.integers(-6, 6))
+    def clock(self, who: int | None, hours: int) -> None:
+        self.story.clock(who, hours * HOUR_MS)
+
+    @rule()
+    def expire(self) -> None:
+        self.play(self.story.expire())
+
+    @rule(who=ANY)
+    def backup(self, who: int | None) -> None:
+        self.play(self.story.backup(who))
+
+    @rule(who=ANY)
+    def restore(self, who: int | None) -> None:
+        self.play(self.story.restore(who))
+
+    @rule(who=SITES)
+    def rotate(self, who: int) -> None:
+        self.play(self.story.rotate(who))
+
+    def teardown(self) -> None:
+        try:
+            faults = self.runner.run(self.story.end())
+            assert faults == [], "\n".join(self.story.steps)
+        finally:
+            self.play(self.story.sim.close())
+            self.runner.close()
+            shutil.rmtree(self.folder)
+
+
+def test_every_promise_holds_whatever_happens(folder: None) -> None:
+    run_state_machine_as_test(
+        Network,
+        settings=settings(
+            max_examples=EXAMPLES,
+            stateful_step_count=STEPS,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
