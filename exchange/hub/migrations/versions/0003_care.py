@@ -48,8 +48,9 @@ _APART = (
     )""",
     "ALTER TABLE mailbox ADD COLUMN place INTEGER NOT NULL DEFAULT 0",
     "ALTER TABLE mailbox ADD COLUMN lc BLOB NOT NULL DEFAULT x''",
-    "UPDATE mailbox SET lc = substr(slot, -32), place ="
-    " (SELECT count(*) FROM mailbox AS other WHERE other.envelope = mailbox.envelope AND other.n < mailbox.n)",
+    """UPDATE mailbox SET lc = substr(slot, -32), place = (
+        SELECT count(*) FROM mailbox AS other WHERE other.envelope = mailbox.envelope AND other.n < mailbox.n
+    )""",
 )
 
 
