@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, text
+import orjson
+from sqlalchemy import Connection
 
 from exchange.header import LANES
 from exchange.node.store import sql
@@ -28,22 +29,24 @@ def waiting_recipients(connection: Connection, *, lanes: Sequence[str]) -> list[
     return sorted(row.recipient for row in rows)
 
 
-_NEXT = text(
-    "SELECT DISTINCT message_n, lane FROM addressees INDEXED BY addressees_queued"
-    " WHERE state = 'queued' AND code <> 'policy.suspended-clear-only' AND lane IN :lanes AND recipient IN :ready"
-    " ORDER BY lane, message_n LIMIT :limit"
-).bindparams(bindparam("ready", expanding=True), bindparam("lanes", expanding=True))
-
-
 def next_messages(
-    connection: Connection, ready: Iterable[str], *, lanes: Iterable[str], limit: int
+    connection: Connection, ready: Iterable[str], *, lanes: Sequence[str], limit: int
 ) -> list[int]:
     """Row numbers of messages with something queued for somebody in `ready`: urgent lanes first, then by age.
 
-    What is barred from a suspended member doesn't stand in the way of what isn't.
+    `lanes` are neighbours. What is barred from a suspended member doesn't stand in the way of what isn't.
     """
-    values = {"ready": list(ready), "lanes": [LANES.index(lane) for lane in lanes], "limit": limit}
-    return [row.message_n for row in connection.execute(_NEXT, values)]
+    rows = sql(
+        connection,
+        "SELECT DISTINCT message_n, lane FROM addressees INDEXED BY addressees_queued WHERE state = 'queued'"
+        " AND code <> 'policy.suspended-clear-only' AND lane BETWEEN :first AND :last"
+        " AND recipient IN (SELECT value FROM json_each(:ready)) ORDER BY lane, message_n LIMIT :limit",
+        ready=orjson.dumps(list(ready)).decode("ascii"),
+        first=LANES.index(lanes[0]),
+        last=LANES.index(lanes[-1]),
+        limit=limit,
+    )
+    return [row.message_n for row in rows]
 
 
 def set_waiting(connection: Connection, recipient: str, code: str) -> None:

@@ -5,11 +5,11 @@ Does not decide when one lapses or is sealed again (outbox.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, text
+from sqlalchemy import Connection
 
 from exchange.canonical import ZERO32, sha256
 from exchange.content import Numbered
@@ -122,25 +122,25 @@ def add(connection: Connection, sealed: Sealed, message_n: int, links: Sequence[
         )
 
 
-_WAITING = text(
+_WAITING: Final = (
     "SELECT n, env, message_n, lane, exp, state, attempts, size, header FROM sealings INDEXED BY sealings_waiting"
-    " WHERE state = 'sealed' AND lane IN :lanes AND asked = 0 ORDER BY lane, n LIMIT :limit"
-).bindparams(bindparam("lanes", expanding=True))
-_ASKED = text(
+    " WHERE state = 'sealed' AND lane BETWEEN :first AND :last AND asked = 0 ORDER BY lane, n LIMIT :limit"
+)
+_ASKED: Final = (
     "SELECT n, env, message_n, lane, exp, state, attempts, size, header FROM sealings INDEXED BY sealings_asked"
-    " WHERE state = 'sealed' AND lane IN :lanes AND asked = 1 ORDER BY lane, n DESC LIMIT :limit"
-).bindparams(bindparam("lanes", expanding=True))
+    " WHERE state = 'sealed' AND lane BETWEEN :first AND :last AND asked = 1 ORDER BY lane, n DESC LIMIT :limit"
+)
 
 
-def waiting(connection: Connection, *, lanes: Iterable[str], limit: int) -> list[Sealing]:
-    """Envelopes the hub has not accepted, urgent lanes first; within a lane those a recipient misses, then the others.
+def waiting(connection: Connection, *, lanes: Sequence[str], limit: int) -> list[Sealing]:
+    """Envelopes of these lanes, which are neighbours, that the hub has not accepted, urgent lanes first.
 
-    What is missed goes from the highest number down (docs/protocol.md §6.3), the rest in link order.
+    Within a lane those a recipient misses, from the highest number down (docs/protocol.md §6.3), then the others in
+    link order.
     """
-    values = {"lanes": [LANES.index(lane) for lane in lanes], "limit": limit}
+    values = {"first": LANES.index(lanes[0]), "last": LANES.index(lanes[-1]), "limit": limit}
     found = [
-        *(_sealing(row) for row in connection.execute(_ASKED, values)),
-        *(_sealing(row) for row in connection.execute(_WAITING, values)),
+        _sealing(row) for statement in (_ASKED, _WAITING) for row in sql(connection, statement, **values)
     ]
     found.sort(key=lambda one: LANES.index(one.lane))  # stable: the order within a lane stays
     return found[:limit]
