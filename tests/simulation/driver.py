@@ -55,7 +55,9 @@ async def run(seed: int, *, members: int = 0, steps: int = STEPS, moves: Moves |
     try:
         await story.begin()
         await _play(story, chance, steps, moves or _chosen(chance))
-        faults = await story.end()
+        await story.end()
+    except Exception as error:  # noqa: BLE001 - told like any other fault, with the steps that led to it
+        story.sim.fault("raised", f"{type(error).__name__}: {error}")
     finally:
         await story.sim.close()
         shutil.rmtree(folder)
@@ -66,7 +68,7 @@ async def run(seed: int, *, members: int = 0, steps: int = STEPS, moves: Moves |
         deliveries=story.ledger.deliveries,
         counts=story.counts,
         refusals=story.refusals,
-        faults=tuple(faults),
+        faults=tuple(story.sim.faults),
         story=tuple(story.steps),
     )
 

@@ -27,7 +27,7 @@ ALL_PAGES = 4_294_967_294
 class OneThread(asyncio.SelectorEventLoop):
     """An event loop that runs at once what is meant for threads or other processes: the order depends on nothing."""
 
-    def run_in_executor(  # type: ignore[override]
+    def run_in_executor(  # type: ignore[override]  # of whatever executor
         self, executor: object, func: Callable[..., T], *arguments: Any
     ) -> asyncio.Future[T]:
         future: asyncio.Future[T] = self.create_future()
