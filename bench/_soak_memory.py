@@ -90,7 +90,7 @@ def run(folder: Path, sizes: tuple[int, ...]) -> dict[str, dict[str, dict[str, f
     curves: dict[str, dict[str, dict[str, float]]] = {"hub's store": {}, "hub": {}, "node's store": {}}
     for size in sizes:
         fill(hub.home, envelopes, size - done)
-        _fill_node(node, done, size, now)
+        fill_node(node, done, size, now)
         done = size
         with serving(hub) as pid:
             curves["hub"][str(size)] = {"at rest": settled_mib(pid)}
@@ -109,7 +109,8 @@ def _child(side: str, path: Path, size: int, now: int) -> dict[str, float]:
 # -- in the child ---------------------------------------------------------------------------------------------------
 
 
-async def _hub(home: Path, size: int, now: int, step: Step) -> None:
+async def work_on_hub(home: Path, size: int, now: int, step: Step) -> None:
+    """What a hub's store of `size` envelopes goes through; `step` is called with the name of what was done."""
     store = HubStore.open(home)
     # not those of the filling: envelopes never come twice
     envelopes = Envelopes(now, random.Random(size))  # noqa: S311 - protects nothing
@@ -145,7 +146,8 @@ def _expired(number: int, copies: Any) -> Any:
     return dummy_batch(number, [env + lc for _, env, lc in copies])
 
 
-def _node(path: Path, step: Step) -> None:
+def work_on_node(path: Path, now: int, step: Step) -> None:
+    """The same for a node's store."""
     store = open_store(path, LOCAL_KEY, owner=True)
     step("open")
     read = store.db.read_sync
@@ -153,7 +155,7 @@ def _node(path: Path, step: Step) -> None:
         read(lambda c: store_inbox.listed(c, store.cipher, before=None, limit=LIST))
         read(lambda c: store_inbox.listed(c, store.cipher, before=None, limit=LIST, unopened=True))
         step(f"list {turn}")
-        read(figures)
+        read(partial(figures, now=now))
         step(f"counts {turn}")
         _read_through(store)
         step(f"read through {turn}")
@@ -171,7 +173,7 @@ def _read_through(store: Store) -> None:
         after = came[-1].n
 
 
-def _fill_node(path: Path, first: int, end: int, now: int) -> None:
+def fill_node(path: Path, first: int, end: int, now: int) -> None:
     """Messages numbered from `first` to before `end`, a thousand in a transaction."""
     store = open_store(path, LOCAL_KEY, owner=True)
     payload = os.urandom(PAYLOAD_BYTES)
@@ -208,9 +210,9 @@ def _in_child(side: str, path: Path, size: int, now: int) -> None:
         curve[name] = round(process_mib(os.getpid()), 1)
 
     if side == "hub":
-        asyncio.run(_hub(path, size, now, step))
+        asyncio.run(work_on_hub(path, size, now, step))
     else:
-        _node(path, step)
+        work_on_node(path, now, step)
     print(json.dumps(curve))
 
 

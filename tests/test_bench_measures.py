@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from bench import _soak_memory as memory
 from bench import growth, idle, seal, validate
 from bench._founded_hub import found
 from bench._gpg import gpg_home
+from bench._hub_fill import Envelopes, fill
 from bench._stix_files import stix_files
+from exchange.hub.store import HubStore
 
 
 def test_seal_beside_gpg(tmp_path: Path) -> None:
@@ -47,3 +51,15 @@ def test_idle_with_three_nodes(tmp_path: Path) -> None:
     result = idle.measure(found(tmp_path / "net", 3), rounds=1, seconds=0.1, processes=1, pause=0.1)
     assert set(result["ratios"]) == set(idle.GOALS)
     assert result["ratios"]["mib"] > 20
+
+
+def test_what_the_memory_soak_does_with_a_store(tmp_path: Path) -> None:
+    now, steps = 1_790_000_000_000, []
+    HubStore.open(tmp_path).close_sync()
+    fill(tmp_path, Envelopes(now), 200)
+    asyncio.run(memory.work_on_hub(tmp_path, 200, now, steps.append))
+    memory.fill_node(tmp_path / "node.db", 0, 120, now)
+    memory.work_on_node(tmp_path / "node.db", now, steps.append)
+    assert steps[:2] == ["open", "accept 0"]
+    assert steps.count("open") == 2
+    assert steps[-1] == f"read through {memory.ROUNDS - 1}"
