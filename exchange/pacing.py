@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-QUEUED_FEW: Final = 0.4  # seconds in a queue on the way, below which more may be under way
-QUEUED_LONG: Final = 0.8  # above which it must be less
+QUEUED_FEW: Final = 0.2  # seconds in a queue on the way, below which more may be under way
+QUEUED_LONG: Final = 0.4  # above which it must be less
 ROUND_TRIP: Final = 0.7  # seconds, by satellite: what takes longer has queued
 
 

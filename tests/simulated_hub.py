@@ -19,6 +19,7 @@ from exchange.directory.contacts import Part
 from exchange.directory.statements import Statement
 from exchange.directory.waiting import REJECTED, WITHDRAWN
 from exchange.errors import ExchangeError, Refused, Unavailable
+from exchange.limits import PIECE_BYTES
 from exchange.node.hub_api import Feed, HubState, Page, Posted, Result
 from exchange.protocol import Item
 from tests.hub_services import Services
@@ -166,6 +167,12 @@ class SimulatedHub:
 
         return await self._carry("mailbox", after, call)
 
+    async def piece(self, env: bytes, start: int) -> bytes:
+        async def call() -> bytes:
+            return await self._hub.mailboxes.piece(self._member, env, start=start, most=PIECE_BYTES)
+
+        return await self._carry("piece", (env, start), call)
+
     @asynccontextmanager
     async def feed(self, after: str) -> AsyncIterator[Feed]:
         yield _Feed(self, after)
@@ -238,6 +245,16 @@ class _Feed:
 
     async def next(self, wait: float) -> Page:
         return await self.hub.mailbox(self.after, int(wait), 1_000_000)
+
+    async def overtaking(self) -> tuple[Item, ...]:
+        await asyncio.Event().wait()  # nothing comes unasked
+        return ()
+
+    def overtook(self, items: Sequence[Item]) -> None:
+        pass
+
+    def left(self) -> tuple[Item, ...]:
+        return ()
 
     async def stored(self, cursor: str) -> None:
         self.after = cursor

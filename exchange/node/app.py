@@ -31,6 +31,7 @@ from exchange.node.hub_client import HubClient, Route, tls_context
 from exchange.node.identity import Identity, Sources
 from exchange.node.inbox import Inbox
 from exchange.node.introduction import Introduction
+from exchange.node.large import LargeDeliveries
 from exchange.node.membership import Membership, anchor_confirmed
 from exchange.node.node import Node
 from exchange.node.notices import Notices
@@ -134,6 +135,7 @@ def build(
         own_keys=own_keys,
         uploads=uploads,
         inbox=inbox,
+        large=LargeDeliveries(store),
         receipts=Receipts(store, identity, replica, sources),
         questions=Questions(store, outbox, sources),
         restore=Restore(

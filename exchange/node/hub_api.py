@@ -21,11 +21,15 @@ from exchange.protocol import Item
 
 @dataclass(frozen=True)
 class HubState:
-    """What the hub says (§11.7): its epoch, and of us the newest batch number and the hash of our prekeys statement."""
+    """What the hub says (§11.7): its epoch, and of us the newest batch number and the hash of our prekeys statement.
+
+    `size`: how many leaves its log has; 0 where that isn't known.
+    """
 
     epoch: str
     receipts_batch: int
     prekeys: bytes
+    size: int = 0
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,15 @@ class Feed(Protocol):
 
     async def next(self, wait: float) -> Page:
         """The next items; an empty page when none came within `wait` seconds."""
+
+    async def overtaking(self) -> tuple[Item, ...]:
+        """Flash deliveries that have come behind what is being worked on, as soon as there are any."""
+
+    def overtook(self, items: Sequence[Item]) -> None:
+        """They are stored: what comes in their place is nothing but their cursor."""
+
+    def left(self) -> tuple[Item, ...]:
+        """What has come, in order, and isn't known to be stored: a link that is cut brought it all the same."""
 
     async def stored(self, cursor: str) -> None:
         """Everything up to `cursor` is durable here."""
@@ -102,6 +115,9 @@ class HubApi(Protocol):
 
     async def mailbox(self, after: str, wait: int, most: int) -> Page:
         """One page by long poll: `wait` in seconds, `most` in bytes."""
+
+    async def piece(self, env: bytes, start: int) -> bytes:
+        """The next piece, from byte `start` on, of a delivery that the feed has only named (items of type 5)."""
 
     def feed(self, after: str) -> AbstractAsyncContextManager[Feed]:
         """The feed after a cursor, by WebSocket where that works, else by long poll."""

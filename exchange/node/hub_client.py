@@ -20,35 +20,33 @@ import orjson
 from exchange import protocol
 from exchange.canonical import Fields, Json, b64, framed, sha256, text_b64, unb64, unframed
 from exchange.directory.contacts import MAX_PART, Part
-from exchange.errors import CODES, ExchangeError, Refused, Rejected, Unavailable
+from exchange.errors import ExchangeError, Refused, Rejected, Unavailable
 from exchange.limits import (
     DAY_MS,
+    LARGE_BYTES,
     MAX_JSON_REQUEST,
     MAX_LEAF,
-    MAX_PAGE_BYTES,
     MAX_PREKEY_RECORD,
-    MAX_UPLOAD,
-    PAGE_BYTES,
+    SECOND_MS,
 )
+from exchange.node.hub_answers import MAX_DETAIL, Answer, bounded, json_of, problem, receipts_of
 from exchange.node.hub_api import Feed, HubState, Page, Posted, Result
 from exchange.node.hub_feed import PollFeed, SocketUnusable, open_socket
+from exchange.node.hub_pieces import ASK, Pieces, is_flash
 from exchange.node.identity import Identity, Sources
 from exchange.token import make_token
 
 CONNECT_SECONDS: Final = 15
 ANSWER_SECONDS: Final = 60  # between two reads, beyond what a long poll asked for
 CONNECTIONS: Final = 8
+KEPT_SECONDS: Final = 60  # a connection that idles: to open another is three round trips and 3 kB
 QUICK_DEATHS: Final = 2
 QUICK_DEATH_MS: Final = 30_000
-_MAX_ANSWER: Final = 16 * 1024 * 1024
-_MAX_PAGE_ANSWER: Final = MAX_UPLOAD + MAX_PAGE_BYTES + PAGE_BYTES
 _MAX_LEAVES: Final = 65_536
 _MAX_PARTS: Final = 65_536
 _MAX_PART: Final = 2 * MAX_PART  # bytes of its JSON
-_MAX_DETAIL: Final = 300
-# Where the hub, or a proxy on the way, can't answer now. One table for what a status alone means to a node.
-_TRY_LATER: Final = frozenset({407, 408, 425, 429, 500, 502, 503, 504})
 _NOTHING_CAME: Final = 204
+_MORE_COMES: Final = 202
 _GOOD: Final = frozenset({200, 201, 202, _NOTHING_CAME})
 
 
@@ -61,13 +59,6 @@ class Route:
     proxy: str = ""
     login: tuple[str, str] | None = None
     websocket: bool = True
-
-
-@dataclass(frozen=True)
-class _Answer:
-    body: bytes
-    status: int
-    more: bool
 
 
 class HubClient:
@@ -84,6 +75,10 @@ class HubClient:
         self._offset = 0
         self._websocket = route.websocket
         self._quick_deaths = 0
+        self._pieces = Pieces(self._seconds)
+
+    def _seconds(self) -> float:
+        return self._sources.monotonic() / SECOND_MS
 
     async def __aenter__(self) -> HubClient:
         self._session = _session(self._route)
@@ -109,14 +104,14 @@ class HubClient:
     # -- the directory ------------------------------------------------------------------------------------------
 
     async def checkpoint(self) -> Json:
-        return _json(await self._get(protocol.CHECKPOINT))
+        return json_of(await self._get(protocol.CHECKPOINT))
 
     async def leaves(self, start: int) -> list[bytes]:
         answer = await self._get(f"{protocol.LEAVES}?from={start}")
         return list(unframed(answer.body, most_items=_MAX_LEAVES, most_bytes=MAX_LEAF))
 
     async def post_checkpoint(self, checkpoint: Json) -> tuple[int, int] | None:
-        need = _json(await self._post(protocol.CHECKPOINTS, checkpoint)).get("need")
+        need = json_of(await self._post(protocol.CHECKPOINTS, checkpoint)).get("need")
         if not need:
             return None
         if type(need) is not list or len(need) != 2 or any(type(one) is not int for one in need):
@@ -135,12 +130,12 @@ class HubClient:
     ) -> Json:
         rows = [part.to_json() for part in parts]
         body = {**statement, "records": [b64(record) for record in records], "parts": rows}
-        return _json(await self._post(protocol.STATEMENTS, body))
+        return json_of(await self._post(protocol.STATEMENTS, body))
 
     async def post_notice(self, statement: Json) -> Json:
         body = orjson.dumps(statement)
         answer = await self._call("POST", protocol.STATEMENTS, body, media=protocol.JSON, anonymous=True)
-        return _json(answer)
+        return json_of(answer)
 
     async def parts(self, start: int) -> list[bytes]:
         answer = await self._get(f"{protocol.PARTS}?from={start}")
@@ -148,7 +143,7 @@ class HubClient:
 
     async def post_application(self, statement: Json, *, document: bytes, salt: bytes) -> Json:
         body = {**statement, "document": b64(document), "salt": b64(salt)}
-        return _json(await self._post(protocol.APPLICATIONS, body))
+        return json_of(await self._post(protocol.APPLICATIONS, body))
 
     async def applications(self) -> list[Json]:
         return await self._list(protocol.APPLICATIONS, "applications")
@@ -160,56 +155,87 @@ class HubClient:
 
     async def sign_application(self, member: str, statement: bytes, signatures: Json) -> Json:
         target = f"{protocol.APPLICATIONS}/{quote(member, safe='')}/signatures"
-        return _json(await self._post(target, {"statement": b64(statement), "signatures": signatures}))
+        return json_of(await self._post(target, {"statement": b64(statement), "signatures": signatures}))
 
     async def pending(self) -> list[Json]:
         return await self._list(protocol.PENDING, "pending")
 
     async def sign_pending(self, statement: bytes, signatures: Json) -> Json:
         target = f"{protocol.PENDING}/{b64(statement)}/signatures"
-        return _json(await self._post(target, {"signatures": signatures}))
+        return json_of(await self._post(target, {"signatures": signatures}))
 
     async def _list(self, target: str, name: str) -> list[Json]:
-        found = _json(await self._get(target)).get(name)
+        found = json_of(await self._get(target)).get(name)
         return found if isinstance(found, list) else []
 
     # -- mail ---------------------------------------------------------------------------------------------------
 
     async def state(self) -> HubState:
-        value = _json(await self._get(protocol.STATE))
+        value = json_of(await self._get(protocol.STATE))
         epoch, batch = value.get("epoch"), value.get("receipts_batch")
         if type(epoch) is not str or not epoch.isascii() or len(epoch) > 64 or type(batch) is not int:
             raise Rejected("request.bad", "the hub's state is malformed")
-        return HubState(epoch, batch, unb64(value.get("prekeys"), size=32, field="prekeys"))
+        size = value.get("size")
+        if type(size) is not int or size < 0:
+            raise Rejected("request.bad", "the hub's state is malformed")
+        return HubState(epoch, batch, unb64(value.get("prekeys"), size=32, field="prekeys"), size)
 
     async def put_envelope(self, env: bytes, upload: bytes) -> Posted:
+        target = f"{protocol.ENVELOPES}/{b64(env)}"
         try:
-            answer = await self._call(
-                "PUT", f"{protocol.ENVELOPES}/{b64(env)}", upload, media=protocol.BINARY
-            )
+            with self._pieces.going_before(is_flash(upload)):
+                if len(upload) > LARGE_BYTES:
+                    answer = await self._put_in_pieces(target, upload)
+                else:
+                    answer = await self._call("PUT", target, upload, media=protocol.BINARY)
         except ExchangeError as refusal:
             if refusal.code in ("hub.unreachable", "hub.certificate"):
                 raise
             return Posted((Result(env, refusal.code, refusal.detail),), ())
-        return Posted((Result(env, "", ""),), _receipts(_json(answer)))
+        return Posted((Result(env, "", ""),), receipts_of(json_of(answer)))
+
+    async def _put_in_pieces(self, target: str, upload: bytes) -> Answer:
+        """A long upload, from where it was cut off the last time (§11.9)."""
+        pieces = self._pieces
+        have = ASK if target in pieces.begun else 0
+        pieces.begun.add(target)
+        while True:
+            piece = upload[have : have + pieces.up.size] if have != ASK else b""
+            where = f"{target}/pieces?from={max(have, 0)}&size={len(upload)}"
+            async with pieces.turn(pieces.up, len(piece), is_flash(upload)):
+                answer = await self._call("PUT", where, piece, media=protocol.BINARY)
+            if answer.status != _MORE_COMES:
+                pieces.begun.discard(target)
+                return answer
+            has = json_of(answer).get("have")
+            if type(has) is not int or not 0 <= has < len(upload) or has == have:
+                raise Unavailable("hub.unreachable", "the hub doesn't take the pieces")
+            have = has
 
     async def post_envelopes(self, uploads: Sequence[bytes]) -> Posted:
         answer = await self._call("POST", protocol.ENVELOPES, framed(uploads), media=protocol.BINARY)
-        value = _json(answer)
+        value = json_of(answer)
         rows = value.get("results")
         results = []
         for row in rows if isinstance(rows, list) else []:
             fields = Fields(row, ("env", "code", "detail"), what="result")
             code = fields.text("code", most=64)
-            results.append(Result(fields.binary("env", 32), code, str(fields.raw("detail"))[:_MAX_DETAIL]))
-        return Posted(tuple(results), _receipts(value))
+            results.append(Result(fields.binary("env", 32), code, str(fields.raw("detail"))[:MAX_DETAIL]))
+        return Posted(tuple(results), receipts_of(value))
 
     async def mailbox(self, after: str, wait: int, most: int) -> Page:
-        target = f"{protocol.MAILBOX}?after={quote(after, safe='')}&wait={wait}&max={most}"
+        after = quote(after, safe="")
+        target = f"{protocol.MAILBOX}?after={after}&wait={wait}&max={most}&large={LARGE_BYTES}"
         answer = await self._call("GET", target, patience=wait)
         if answer.status == _NOTHING_CAME:
             return Page((), more=False)
         return Page(tuple(protocol.items(answer.body)), answer.more)
+
+    async def piece(self, env: bytes, start: int) -> bytes:
+        window = self._pieces.down
+        target = f"{protocol.MAILBOX}/{b64(env)}?from={start}&max={window.size}"
+        async with self._pieces.turn(window, window.size, False):
+            return (await self._get(target)).body
 
     async def post_receipts(self, batch: Json) -> None:
         await self._post(protocol.RECEIPTS, batch)
@@ -218,36 +244,37 @@ class HubClient:
     async def feed(self, after: str) -> AsyncIterator[Feed]:
         """By WebSocket; where something on the way kills those, by long poll for the rest of this run."""
         if self._websocket:
-            began, cut = self._sources.monotonic(), True
+            began, cut, brought = self._sources.monotonic(), True, False
             try:
                 async with open_socket(
                     self._open_session(),
                     self._route.origin,
                     self._identity,
+                    after=after,
                     proxy=self._route.proxy or None,
                     proxy_headers=self._login(),
                 ) as feed:
                     try:
                         yield feed
                     finally:
-                        cut = feed.is_closed
+                        cut, brought = feed.is_closed, feed.brought
                     return
             except SocketUnusable:
                 self._websocket = False
             except Unavailable:
-                # Some proxies let the upgrade through and then cut: twice in a row is such a proxy.
-                quick = cut and self._sources.monotonic() - began < QUICK_DEATH_MS
+                # Some proxies let the upgrade through, and then nothing: twice in a row is such a proxy.
+                quick = cut and not brought and self._sources.monotonic() - began < QUICK_DEATH_MS
                 self._quick_deaths = self._quick_deaths + 1 if quick else 0
                 self._websocket = self._quick_deaths < QUICK_DEATHS
                 raise
-        yield PollFeed(self.mailbox, after)
+        yield PollFeed(self.mailbox, after, seconds=self._seconds)
 
     # -- one call -----------------------------------------------------------------------------------------------
 
-    async def _get(self, target: str) -> _Answer:
+    async def _get(self, target: str) -> Answer:
         return await self._call("GET", target)
 
-    async def _post(self, target: str, value: Json) -> _Answer:
+    async def _post(self, target: str, value: Json) -> Answer:
         body = orjson.dumps(value)
         if len(body) > MAX_JSON_REQUEST:
             raise Refused("request.too-large")
@@ -262,7 +289,7 @@ class HubClient:
         media: str = "",
         patience: int = 0,
         anonymous: bool = False,
-    ) -> _Answer:
+    ) -> Answer:
         """One request. A clock that is off is corrected for tokens by what the hub says, once (§10)."""
         if anonymous:
             return await self._request(method, target, body, {}, media=media, patience=patience)
@@ -279,7 +306,7 @@ class HubClient:
 
     async def _request(
         self, method: str, target: str, body: bytes, token: dict[str, str], *, media: str, patience: int
-    ) -> _Answer:
+    ) -> Answer:
         headers = dict(token)
         if media:
             headers["Content-Type"] = media
@@ -297,10 +324,10 @@ class HubClient:
                 proxy_headers=self._login(),
                 allow_redirects=False,
             ) as response:
-                data = await _bounded(response)
+                data = await bounded(response)
                 if response.status not in _GOOD:
-                    raise _problem(response.status, data)
-                return _Answer(data, response.status, response.headers.get(protocol.MORE) == "1")
+                    raise problem(response.status, data)
+                return Answer(data, response.status, response.headers.get(protocol.MORE) == "1")
         except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError) as error:
             raise Unavailable("hub.certificate") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -334,7 +361,7 @@ class HubClient:
 
 
 def _session(route: Route) -> aiohttp.ClientSession:
-    connector = aiohttp.TCPConnector(ssl=route.tls, limit=CONNECTIONS)
+    connector = aiohttp.TCPConnector(ssl=route.tls, limit=CONNECTIONS, keepalive_timeout=KEPT_SECONDS)
     trace = aiohttp.TraceConfig()
     trace.on_request_redirect.append(_refuse_redirect)
     return aiohttp.ClientSession(connector=connector, auto_decompress=False, trace_configs=[trace])
@@ -343,47 +370,6 @@ def _session(route: Route) -> aiohttp.ClientSession:
 async def _refuse_redirect(*_: object) -> None:
     """The hub is where the settings say. aiohttp would follow a WebSocket's redirect to anywhere, without TLS too."""
     raise aiohttp.ClientConnectionError("redirected")
-
-
-async def _bounded(response: aiohttp.ClientResponse) -> bytes:
-    """The answer's body, up to the largest page there can be."""
-    parts, size = [], 0
-    async for part in response.content.iter_any():
-        size += len(part)
-        if size > max(_MAX_ANSWER, _MAX_PAGE_ANSWER):
-            raise Unavailable("hub.unreachable", "the answer is too long")
-        parts.append(part)
-    return b"".join(parts)
-
-
-def _problem(status: int, data: bytes) -> ExchangeError:
-    """Our error for a refusal: its own code (RFC 9457, docs/protocol.md §11), or that of a proxy that answered."""
-    try:
-        value = orjson.loads(data)
-        code = value["code"]
-    except (orjson.JSONDecodeError, TypeError, KeyError):
-        code = ""
-        value = {}
-    if not isinstance(code, str) or code not in CODES:
-        return Unavailable("hub.unreachable", f"HTTP {status}")
-    facts = {name: value[name] for name in ("now", "retry_after") if type(value.get(name)) is int}
-    detail = "".join(char for char in str(value.get("detail", ""))[:_MAX_DETAIL] if char.isprintable())
-    return (Unavailable if status in _TRY_LATER else Refused)(code, detail, **facts)
-
-
-def _json(answer: _Answer) -> dict[str, Json]:
-    try:
-        value = orjson.loads(answer.body)
-    except orjson.JSONDecodeError:
-        value = None
-    if not isinstance(value, dict):
-        raise Unavailable("hub.unreachable", "the answer isn't the JSON object it should be")
-    return value
-
-
-def _receipts(value: dict[str, Json]) -> tuple[Json, ...]:
-    receipts = value.get("receipts")
-    return tuple(receipts) if isinstance(receipts, list) else ()
 
 
 def tls_context(*, ca: str | None, extra_ca: str | None) -> ssl.SSLContext:

@@ -6,12 +6,14 @@ and then by opening.py as any other.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from functools import partial
+from typing import Any
 
 from exchange.errors import Refused, Unavailable
 from exchange.node import store_receipts
-from exchange.node.hub_api import HubApi, Page
+from exchange.node.hub_api import Feed, HubApi, Page
 from exchange.node.store import Store
 from exchange.pacing import Window
 from exchange.protocol import ITEM_DELIVERY, ITEM_LARGE, ITEM_NOTHING, Item, Large
@@ -25,8 +27,8 @@ class LargeDeliveries:
         self._name: Large | None = None
         self._come = bytearray()
 
-    async def fetch(self, hub: HubApi, item: Item, between: Callable[[], Awaitable[None]]) -> Item:
-        """The delivery that `item` names, in its place. `between` is called after each piece: for what is urgent.
+    async def fetch(self, hub: HubApi, item: Item) -> Item:
+        """The delivery that `item` names, in its place.
 
         One that is stored here, or isn't there any more (expired, receipted), leaves nothing.
         Raises Rejected request.bad for a name that is none; Unavailable as `HubApi.piece`: what has come is kept.
@@ -49,7 +51,6 @@ class LargeDeliveries:
                 self._name, self._come = None, bytearray()
                 raise Unavailable("hub.unreachable", "a piece isn't as long as it should be")
             self._come += piece
-            await between()
         whole = bytes(self._come)
         self._name, self._come = None, bytearray()
         return Item(ITEM_DELIVERY, item.cursor, whole)
@@ -68,6 +69,26 @@ def runs(items: Sequence[Item], most: int) -> Iterator[Sequence[Item]]:
             run.append(item)
     if run:
         yield run
+
+
+async def overtaken(
+    work: Coroutine[Any, Any, Item], feed: Feed | None, take: Callable[[Sequence[Item]], Awaitable[None]]
+) -> Item:
+    """The outcome of `work`; flash that comes meanwhile is taken at once."""
+    working = asyncio.create_task(work)
+    try:
+        while feed is not None and not working.done():
+            urgent = asyncio.create_task(feed.overtaking())
+            try:
+                await asyncio.wait((working, urgent), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                urgent.cancel()
+            if urgent.done() and not urgent.cancelled():
+                await take(urgent.result())
+                feed.overtook(urgent.result())
+        return await working
+    finally:
+        working.cancel()
 
 
 async def timed_page(hub: HubApi, seconds: Callable[[], float], cursor: str, window: Window) -> Page:

@@ -48,13 +48,15 @@ class Receipts:
         return len(owed)
 
     async def upload(self, hub: HubApi) -> int:
-        """Sign and upload everything that is owed; how many batches the hub took. Repeats are harmless.
+        """Sign and upload everything that is owed now; how many batches the hub took. Repeats are harmless.
 
-        One that it refuses alarms, stays, and keeps nothing else from going.
+        One that it refuses alarms, stays, and keeps nothing else from going. What comes to be owed meanwhile is for the
+        next time: on a thin link there would be a signature for every message.
         """
         count = last = 0
+        full = True
         while True:
-            await self.sign()
+            full = full and await self.sign() == MAX_RECEIPT_LEAVES
             unsent = await self._store.db.read(partial(rows.unsent, after=last, limit=_UPLOADS))
             if not unsent:
                 return count

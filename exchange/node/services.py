@@ -8,6 +8,7 @@ from exchange.node.directory_sync import Replica
 from exchange.node.identity import Sources
 from exchange.node.inbox import Inbox
 from exchange.node.introduction import Introduction
+from exchange.node.large import LargeDeliveries
 from exchange.node.notices import Notices
 from exchange.node.outbox import Outbox
 from exchange.node.own_keys import OwnKeys
@@ -40,6 +41,7 @@ class Services:
     outbox: Outbox
     uploads: Uploads
     inbox: Inbox
+    large: LargeDeliveries
     receipts: Receipts
     questions: Questions
     restore: Restore

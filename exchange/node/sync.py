@@ -9,34 +9,40 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Coroutine, Sequence
-from typing import Any, Final, NoReturn
+from collections.abc import Sequence
+from typing import Final, NoReturn
 
 from exchange.errors import Damaged, ExchangeError, Hold, Refused, Rejected, Unavailable
-from exchange.limits import HOUR_MS, MAX_PAGE_BYTES, PAGE_BYTES, POLL_SECONDS, SECOND_MS
+from exchange.limits import HOUR_MS, LARGE_BYTES, MAX_PAGE_BYTES, PAGE_BYTES, POLL_SECONDS, SECOND_MS
 from exchange.node import store_inbox
 from exchange.node.condition import Bell, Condition
+from exchange.node.errands import beside_the_log, own_statements
 from exchange.node.hub_api import Feed, HubApi, HubState
 from exchange.node.inbox import CURSOR, Taken
+from exchange.node.large import LargeDeliveries, overtaken, runs, timed_page
 from exchange.node.own_keys import NOT_THIS_KEY
 from exchange.node.services import Services
 from exchange.node.store import Transaction, fact, set_fact
-from exchange.protocol import Item
+from exchange.node.together import LEAST_DELAY, backoff, together
+from exchange.pacing import Window
+from exchange.protocol import ITEM_LARGE, ITEM_NOTHING, Item
 
 LOG = logging.getLogger("exchange.node.sync")
 EPOCH: Final = "feed.epoch"
 FLASH: Final = ("flash",)
 BULK: Final = ("immediate", "priority", "routine")
-LEAST_DELAY: Final = 1.0  # seconds before a connection is tried again, doubled up to the most, with jitter
-MOST_DELAY: Final = 60.0
-SETTLED: Final = 10.0  # seconds a session lasts that got on
+MOST_DELAY: Final = 60.0  # seconds before a connection is tried again
+SETTLED: Final = 10.0  # seconds that a session lasts, or it brings something: then it got on
 MOST_WAIT: Final = 600.0  # seconds that a hub may ask for before an upload is tried again
 ADMISSION_DELAY: Final = 5.0  # at most, while waiting to be admitted
 PUSH_LOOK: Final = 30.0  # seconds: how often the outbox is looked at without being told to
 UPKEEP: Final = 30.0
-RECEIPT_DELAY: Final = 0.2  # seconds a receipt waits for company while more mail is coming in
+COMPANY_SECONDS: Final = (
+    60.0  # a receipt waits for company, and until the next upkeep, while more mail comes in
+)
+COMPANY_BYTES: Final = 1024 * 1024  # of mail that one batch then answers for
 AGAIN_PAGES: Final = 4_096  # of PAGE_BYTES: more than any honest mailbox
-CHUNK: Final = 32  # items judged and stored in one transaction
+CHUNK: Final = 128  # items judged and stored in one transaction
 NOT_ADMITTED: Final = frozenset({"auth.unknown-issuer", "auth.forbidden"})
 # The hub answers, but can't do this now: the connection is kept.
 _PATIENT: Final = frozenset(
@@ -61,6 +67,9 @@ class Sync:
         self._taking = asyncio.Lock()
         self._pushes = {FLASH: asyncio.Event(), BULK: asyncio.Event()}
         self._receipts_due = asyncio.Event()
+        self._unreceipted = 0  # bytes of mail
+        self._owing_since = 0.0
+        self._got_on = False  # in this session
         self._retry_now = asyncio.Event()
         self._hurt = asyncio.Event()
         self._look_for_hub = asyncio.Event()
@@ -68,12 +77,18 @@ class Sync:
         self.condition = Condition()
         self.changed = Bell()
 
+    def _seconds(self) -> float:
+        return self._services.sources.monotonic() / SECOND_MS
+
     def poke(self) -> None:
         """Somebody has queued something, or wants to know now."""
-        for event in self._pushes.values():
-            event.set()
+        self._push_soon()
         self._look_for_hub.set()
         self._retry_now.set()
+
+    def _push_soon(self) -> None:
+        for event in self._pushes.values():
+            event.set()
 
     # -- one pass -----------------------------------------------------------------------------------------------
 
@@ -91,8 +106,9 @@ class Sync:
 
     async def _drain(self) -> None:
         self.condition.drained = False
+        window = Window(least=LARGE_BYTES, most=MAX_PAGE_BYTES)
         while True:
-            page = await self._hub.mailbox(await self._cursor(), 0, MAX_PAGE_BYTES)
+            page = await timed_page(self._hub, self._seconds, await self._cursor(), window)
             await self._take(page.items)
             if not page.more or not page.items:
                 break
@@ -104,6 +120,7 @@ class Sync:
         uploaded = await self._services.uploads.upload(self._hub, lanes)
         if dispatched or uploaded:
             self.changed.ring()
+        self._got_on = self._got_on or uploaded > 0
         return dispatched + uploaded
 
     # -- connecting ---------------------------------------------------------------------------------------------
@@ -115,10 +132,10 @@ class Sync:
         self._epoch = state.epoch
         self._heard()
         await services.restore.note(state)
-        await self._refresh()
+        epoch = await services.store.db.read(lambda c: fact(c, EPOCH))
+        await self._refresh(known=epoch == state.epoch.encode() and self._has_log(state))
         await services.prekeys.check_records(self._hub, state.epoch)
         await self._own_statements()
-        epoch = await services.store.db.read(lambda c: fact(c, EPOCH))
         if epoch == state.epoch.encode():
             services.uploads.new_session()
             return
@@ -139,46 +156,41 @@ class Sync:
                 raise
         return await self._hub.state()
 
-    async def _refresh(self) -> None:
-        """Follow the hub's log, then look again at what waited for it. A quarrel over the log doesn't stop the mail."""
+    def _has_log(self, state: HubState) -> bool:
+        """Whether the hub would show no newer log. Its next checkpoint comes with the feed, at most an hour later."""
+        replica = self._services.replica
+        if replica.is_empty or self.condition.directory_problem:
+            return False
+        fresh = self._services.sources.clock() - replica.checkpoint.at <= HOUR_MS
+        return fresh and replica.directory.size == state.size
+
+    async def _refresh(self, *, known: bool = False) -> None:
+        """Follow the hub's log, then look again at what waited for it. A quarrel over the log doesn't stop the mail.
+
+        `known`: it hasn't grown, and needn't be asked for.
+        """
         services = self._services
         if services.replica.is_empty:
             await services.replica.begin(self._hub)
         try:
-            await services.replica.refresh(self._hub)
+            if not known:
+                await services.replica.refresh(self._hub)
             await services.own_keys.settle()
             self.condition.directory_problem = ""
         except (Rejected, Hold, Damaged) as fault:
             self.condition.directory_problem = fault.code
-        await self._after(await services.inbox.retry_held())
+        await self._after(await services.inbox.retry_held(), 0)
         await self._keep_beside()
 
     async def _keep_beside(self) -> None:
-        """What lies beside the log: its parts, restricted ones to be sent, notices that it lacks."""
-        services = self._services
-        try:
-            await services.beside.fetch(self._hub, self._epoch)
-            await services.notices.offer(self._hub)
-            await services.registration.offer_again(self._hub, self._epoch)
-            await services.introduction.publish(self._hub)
-        except (Refused, Rejected, Unavailable) as fault:
-            if fault.code in ("hub.unreachable", "hub.certificate"):
-                raise
-            self.condition.directory_problem = fault.code
-        if await services.beside.send_due():
-            for event in self._pushes.values():
-                event.set()
+        problem = await beside_the_log(self._hub, self._services, self._epoch)
+        self.condition.directory_problem = problem or self.condition.directory_problem
+        if await self._services.beside.send_due():
+            self._push_soon()
 
     async def _own_statements(self) -> None:
-        """Prekeys on time; a hub that takes no statements now, or has taken another first, is asked again later."""
-        try:
-            await self._services.restore.make_good(self._hub)
-            await self._services.prekeys.publish(self._hub)
-            await self._services.succession.say_again(self._hub)
-        except (Refused, Rejected, Unavailable) as fault:
-            if fault.code in ("hub.unreachable", "hub.certificate"):
-                raise
-            self.condition.directory_problem = fault.code
+        problem = await own_statements(self._hub, self._services)
+        self.condition.directory_problem = problem or self.condition.directory_problem
 
     # -- taking in ----------------------------------------------------------------------------------------------
 
@@ -186,28 +198,54 @@ class Sync:
         value = await self._services.store.db.read(lambda c: fact(c, CURSOR))
         return (value or b"").decode("ascii")
 
-    async def _take(self, items: Sequence[Item], *, again: bool = False) -> None:
-        """Store items; `again` for items asked for once more from the beginning, which leave the cursor where it is."""
-        for start in range(0, len(items), CHUNK):
-            chunk = items[start : start + CHUNK]
-            async with self._taking:
-                taken = await self._services.inbox.take(chunk, cursor=None if again else chunk[-1].cursor)
-            await self._after(taken)
-            if taken.log_grew:
-                await self._refresh()
+    async def _take(
+        self, items: Sequence[Item], *, feed: Feed | None = None, large: LargeDeliveries | None = None
+    ) -> None:
+        """Store items, and tell the `feed`. `large`: asked for again from the beginning; the cursor stays."""
+
+        async def urgent(run: Sequence[Item]) -> None:
+            await self._take_run(run, cursor=None)
+
+        for come in runs(items, CHUNK):
+            run, cursor = come, come[-1].cursor
+            if run[0].type == ITEM_LARGE:
+                fetch = (large or self._services.large).fetch(self._hub, run[0])
+                run = [await overtaken(fetch, feed, urgent)]
+                if run[0].type == ITEM_NOTHING:
+                    self._owe_receipts(0)  # stored before: the hub lacks its receipt
+            await self._take_run(run, cursor=None if large else cursor)
+            if feed is not None:
+                await feed.stored(cursor)
             await asyncio.sleep(0)
 
-    async def _after(self, taken: Taken) -> None:
+    async def _take_run(self, items: Sequence[Item], *, cursor: str | None) -> None:
+        async with self._taking:
+            taken = await self._services.inbox.take(items, cursor=cursor)
+        self._got_on = True
+        await self._after(taken, sum(len(item.payload) for item in items))
+        if taken.log_grew:
+            await self._refresh()
+
+    async def _after(self, taken: Taken, size: int) -> None:
         for peer, note in taken.notes:
             await self._services.replica.compare_with_peer(peer, note)
         if taken.receipts:
-            asyncio.get_running_loop().call_later(RECEIPT_DELAY, self._receipts_due.set)
+            self._owe_receipts(size)
+        if taken.urgent:
+            self._receipts_due.set()
         if taken.damaged:
             self._hurt.set()
-        self._look_for_hub.set()
-        for event in self._pushes.values():
-            event.set()
+        if taken.news:
+            self._look_for_hub.set()
+        self._push_soon()
         self.changed.ring()
+
+    def _owe_receipts(self, size: int) -> None:
+        """While more mail comes in, receipts wait for company: a signature is half a message, much on a thin link."""
+        self._owing_since = self._owing_since if self._unreceipted else self._seconds()
+        self._unreceipted += max(1, size)
+        if self.condition.drained or self._unreceipted >= COMPANY_BYTES:
+            self._receipts_due.set()
 
     # -- upkeep -------------------------------------------------------------------------------------------------
 
@@ -215,38 +253,41 @@ class Sync:
         """What time brings: what is to be forgotten, lapsed sealings, gaps, prekeys, hurt items, an old checkpoint."""
         services, now = self._services, self._services.sources.clock()
         await services.retention.run()
+        if self._unreceipted and self._seconds() - self._owing_since >= COMPANY_SECONDS:
+            self._receipts_due.set()
         if services.replica.is_empty:
             return
         if now - services.replica.checkpoint.at > HOUR_MS:
             await self._refresh()
         await self._own_statements()
-        await services.prekeys.destroy_due()
         await services.notices.load()
         await services.beside.forget()
         await self._keep_beside()
         moved = await services.outbox.sweep() + await services.secretariat.run_due()
         if self.condition.drained:
             moved += await services.questions.ask()
-        await self._ask_again_for_damaged(now)
+        whole = await self._ask_again_for_damaged(now)
+        await services.prekeys.destroy_due(drained=self.condition.drained and whole)
         if moved:
-            for event in self._pushes.values():
-                event.set()
+            self._push_soon()
 
-    async def _ask_again_for_damaged(self, now: int) -> None:
-        """The un-receipted rows *are* the mailbox: reading it from the beginning brings what came hurt once more."""
+    async def _ask_again_for_damaged(self, now: int) -> bool:
+        """Read the mailbox from the beginning: that brings what came hurt once more. False: there may be more."""
         damaged = await self._services.store.db.read(store_inbox.damaged)
         due = [one for one in damaged if one.retry_at <= now]
         if not due:
-            return
-        cursor = ""
+            return not damaged
+        cursor, large = "", LargeDeliveries(self._services.store)
+        window = Window(least=LARGE_BYTES, most=PAGE_BYTES)
         for _ in range(AGAIN_PAGES):
-            page = await self._hub.mailbox(cursor, 0, PAGE_BYTES)
-            await self._take(page.items, again=True)
+            page = await timed_page(self._hub, self._seconds, cursor, window)
+            await self._take(page.items, large=large)
             if not page.more or not page.items:
                 break
             cursor = page.items[-1].cursor
         # What didn't come is not there under that name: hurt in its header, it came whole under its own.
         await self._services.store.db.write(lambda c: store_inbox.forget_damaged(c, due))
+        return False
 
     # -- the live loop ------------------------------------------------------------------------------------------
 
@@ -255,7 +296,7 @@ class Sync:
         failures = 0
         while True:
             self._retry_now.clear()
-            began = self._services.sources.monotonic()
+            began, self._got_on = self._services.sources.monotonic(), False
             try:
                 await self._services.succession.adopt()
                 await self._session()
@@ -264,11 +305,14 @@ class Sync:
             except Exception as error:  # noqa: BLE001 - the top of the loop: no peer and no bug may end it
                 LOG.error("fault in the sync loop", extra={"type": type(error).__name__})
                 self._trouble("internal.error")
-            # Only a session that lasted begins the delays anew: what fails at once would be tried for ever at once.
+            # Only a session that got on begins the delays anew: what fails at once would be tried for ever at once.
             lasted = self._services.sources.monotonic() - began >= SETTLED * SECOND_MS
-            failures = 1 if lasted else failures + 1
+            failures = 1 if lasted or self._got_on else failures + 1
+            most = ADMISSION_DELAY if self.condition.problem in NOT_ADMITTED else MOST_DELAY
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._delay(failures)):
+                async with asyncio.timeout(
+                    backoff(failures, most=most, random=self._services.sources.random)
+                ):
                     await self._retry_now.wait()
 
     def _trouble(self, code: str, detail: str = "") -> None:
@@ -276,12 +320,6 @@ class Sync:
         self.condition.problem = code
         LOG.info("no session with the hub", extra={"code": code, "detail": detail})
         self.changed.ring()
-
-    def _delay(self, failures: int) -> float:
-        most = ADMISSION_DELAY if self.condition.problem in NOT_ADMITTED else MOST_DELAY
-        jitter = int.from_bytes(self._services.sources.random(2), "big") / 65_535
-        doubled: float = LEAST_DELAY * 2 ** min(failures - 1, 10)
-        return min(doubled, most) * (0.5 + jitter / 2)
 
     def _heard(self) -> None:
         self.condition.heard_at = self._services.sources.clock()
@@ -293,9 +331,16 @@ class Sync:
         self.condition.drained = False
         async with self._hub.feed(await self._cursor()) as feed:
             pushing = [self._keep_pushing(lanes) for lanes in self._pushes]
-            await _together(
-                self._pull(feed), *pushing, self._give_receipts(), self._keep_up(), self._watch_hub()
-            )
+            try:
+                await together(
+                    self._pull(feed), *pushing, self._give_receipts(), self._keep_up(), self._watch_hub()
+                )
+            except Unavailable:
+                for run in runs(feed.left(), CHUNK):
+                    if run[0].type == ITEM_LARGE:
+                        break
+                    await self._take_run(run, cursor=run[-1].cursor)
+                raise
 
     async def _pull(self, feed: Feed) -> NoReturn:
         while True:
@@ -303,11 +348,11 @@ class Sync:
             self._heard()
             if page.items:
                 self.condition.drained = False
-                await self._take(page.items)
-                await feed.stored(page.items[-1].cursor)
+                await self._take(page.items, feed=feed)
             if not page.more:
                 self.condition.drained = True
-                self._receipts_due.set()
+                if self._unreceipted:
+                    self._receipts_due.set()
 
     async def _keep_pushing(self, lanes: Sequence[str]) -> NoReturn:
         event = self._pushes[tuple(lanes)]
@@ -339,6 +384,7 @@ class Sync:
     async def _give_receipts(self) -> NoReturn:
         while True:
             self._receipts_due.clear()
+            self._unreceipted = 0
             await self._services.receipts.upload(self._hub)
             await self._receipts_due.wait()
 
@@ -352,20 +398,3 @@ class Sync:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min([UPKEEP, *due])):
                     await self._hurt.wait()
-
-
-async def _together(*parts: Coroutine[Any, Any, NoReturn]) -> None:
-    """Run all until one of them fails, then end the others and raise its fault.
-
-    Not a TaskGroup: when a part fails while this task is being cancelled, a group raises the fault and the
-    cancellation is lost; a node that is told to stop would go on.
-    """
-    tasks = [asyncio.create_task(part) for part in parts]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    for task in done:
-        task.result()
