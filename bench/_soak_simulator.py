@@ -22,7 +22,7 @@ from tests.simulation.steps import play
 
 NAME: Final = "simulator"
 RUNS: Final = 10_000
-TELL_EVERY: Final = 250
+TELL_EVERY: Final = 100
 TOLD: Final = 5  # failures whose steps are printed
 KINDS: Final = {"lost": "lost", "silent loss": "lost", "twice": "twice", "false alarm": "false_alarms"}
 

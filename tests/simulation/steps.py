@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from exchange.errors import Unavailable
 from exchange.storage.database import Database, _commit
-from exchange.storage.write_queue import Job
+from exchange.storage.write_queue import Job, call
 
 T = TypeVar("T")
 
@@ -141,12 +141,14 @@ class SteppedDatabase(Database):
     process: Process
     _waiting: list[Job]
     _connection: Connection | None
+    _reader: Connection | None
 
     def attach(self, process: Process) -> None:
         """Whose database it is."""
         self.process = process
         self._waiting = []
         self._connection = None
+        self._reader = None
 
     async def write(self, fn: Callable[[Connection], T], *, size: int = 0) -> T:
         await self.process.point()
@@ -163,7 +165,11 @@ class SteppedDatabase(Database):
     async def read(self, fn: Callable[[Connection], T]) -> T:
         await self.process.point()
         self._check_usable()
-        return self._read(fn)
+        with self._faults():
+            if self._reader is None:
+                self._reader = self._reading.connect()
+            with self._reader.begin():
+                return call(fn, self._reader)
 
     def _run_group(self) -> None:
         group, self._waiting = self._waiting, []
@@ -198,8 +204,9 @@ class SteppedDatabase(Database):
     def abandon(self) -> None:
         """Leave the file as it is."""
         self._closed = True
-        if self._connection is not None:
-            self._connection.close()
+        for connection in (self._connection, self._reader):
+            if connection is not None:
+                connection.close()
         self._readers.shutdown(wait=False)
         self._reading.dispose()
         self._writing.dispose()
