@@ -92,8 +92,8 @@ def _without_cryptography() -> None:
     ):
         for stand_in in stand_ins:
             setattr(owner, stand_in.__name__, stand_in)
-    envelope.Cobblestone256Encryptor = _Copier  # type: ignore[attr-defined, misc]
-    envelope.Cobblestone256Decryptor = _Uncopier  # type: ignore[attr-defined, misc]
+    envelope.Cobblestone256Encryptor = _Copier  # type: ignore[attr-defined, misc] # in this process only
+    envelope.Cobblestone256Decryptor = _Uncopier  # type: ignore[attr-defined, misc] # in this process only
 
 
 class _Copier:

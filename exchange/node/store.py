@@ -99,7 +99,7 @@ class Rows:
 
 @lru_cache(maxsize=512)
 def _shape(columns: tuple[str, ...]) -> Callable[[tuple[Any, ...]], Any]:
-    row = namedtuple("Row", columns, rename=True)  # type: ignore[misc]
+    row = namedtuple("Row", columns, rename=True)  # type: ignore[misc] # known when it runs
     return row._make
 
 
