@@ -98,6 +98,7 @@ LAYERS: dict[str, str] = {
         exchange.storage.database
         exchange.storage.backup
         exchange.storage.staging
+        exchange.storage.backup_copy
         exchange.node.store*
         exchange.node.migrations*
         exchange.hub.store*

@@ -49,7 +49,7 @@ NewerErasures = Annotated[
 def secret(call: Call, passphrase_file: Path | None, key_file: Path | None, *, new: bool) -> Unlock:
     """What opens a backup, first found: an option, its variable, typing (`new`: twice).
 
-    Raises Refused cli.no-unlock, cli.usage (both given), backup.own-secret, keystore.*.
+    Raises Refused backup.no-secret, cli.usage (both given), backup.own-secret, keystore.*.
     """
     from exchange.storage.unlock import Unlock
 
@@ -66,9 +66,7 @@ def secret(call: Call, passphrase_file: Path | None, key_file: Path | None, *, n
         return Unlock.passphrase(first_line(passphrase_file))
     if not sys.stdin.isatty():
         raise Refused(
-            "cli.no-unlock",
-            "the backup's own secret is missing: --backup-passphrase-file, --backup-key-file, "
-            f"{PASSPHRASE_VARIABLE} or {KEY_VARIABLE}",
+            "backup.no-secret",
         )
     phrase = getpass.getpass("Passphrase of the backup: ")
     if new and getpass.getpass("The same again: ") != phrase:

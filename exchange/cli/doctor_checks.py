@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from exchange.errors import ExchangeError
+from exchange.errors import ExchangeError, Unavailable
 
 OK: Final = "ok"
 WARN: Final = "warn"
@@ -57,6 +57,9 @@ def run(checks: Sequence[Check], *, seconds: float = SECONDS) -> list[Finding]:
             results[place] = check.look()
         except ExchangeError as error:
             results[place] = [failed(check.name, error)]
+        except Exception as error:  # noqa: BLE001 - a check that breaks off has not found that all is well
+            broken = Unavailable("internal.error", f"{type(error).__name__}: {error}")
+            results[place] = [failed(check.name, broken)]
 
     # Daemons: one that hangs in the kernel (a dead network disk) must not keep the command from ending.
     threads = [

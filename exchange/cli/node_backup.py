@@ -11,7 +11,7 @@ import typer
 
 from exchange.cli import backup as shared
 from exchange.cli.command import Call, command, now_ms
-from exchange.cli.output import utc
+from exchange.cli.output import safe, utc
 from exchange.errors import Refused
 
 
@@ -42,9 +42,11 @@ def backup(
     else:
         made = back_up(call.home, keystore, file, secret, now=now, progress=shared.progress(call))
     value = {"file": str(file), "of": made.of, "at": made.at, "bytes": made.size, "units": list(made.units)}
+    value["left_out"] = list(made.left_out)
     lines = [f"wrote {file}: {'erasures' if erasures else 'backup'} of {made.of}, {made.size} bytes"]
     if made.units:
         lines.append(f"with the homes of {', '.join(made.units)}, whose own secrets still open them")
+    lines += [f"not in it, for it lies outside the home: {safe(name)}" for name in made.left_out]
     call.out.result(value, lines, next_step="keep it, and its secret, on another machine")
 
 

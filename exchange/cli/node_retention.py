@@ -150,7 +150,7 @@ def erase(call: Call, message: MessageId) -> None:
     with _records(call) as (home, records):
         whole = home.whole_id(message)
         call.confirm(f"Erase {whole} with its evidence? It can't be brought back.")
-        count = records.erase(whole)
+        count = asyncio.run(records.erase(whole))
     wake(call, home.home)
     call.out.result({"id": whole, "erased": count}, [f"erased {whole}"])
 

@@ -236,7 +236,10 @@ def _wait(call: Call, home: Opened, message_id: str, seconds: float) -> None:
         raise Unavailable("cli.timeout", id=message_id)
     lost = [copy for copy in home.desk.sent(message_id).addressees if copy.state != "stored"]
     if lost:
-        raise Refused(lost[0].code, f"{lost[0].recipient} did not take it: {lost[0].state}")
+        first = lost[0]
+        raise Refused(
+            "message.not-taken", f"{first.recipient}: {first.state}, {first.code}", reason=first.code
+        )
 
 
 def _report(call: Call, composed: Composed, recipients: Sequence[str]) -> None:

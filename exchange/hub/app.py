@@ -39,13 +39,15 @@ from exchange.hub.metrics import Metrics
 from exchange.hub.pending import Pending
 from exchange.hub.pieces import Pieces
 from exchange.hub.registrar import Registrar
-from exchange.hub.store import HubStore
+from exchange.hub.store import FILE, HubStore
 from exchange.hub.tls import ServerTls
 from exchange.keys import PrivateKeys
 from exchange.limits import CALLER_BYTES, MAX_HEAD
 from exchange.settings import HubSettings
+from exchange.storage import backup_copy
 from exchange.storage.files import HomeLock
 from exchange.storage.keystore import Keystore
+from exchange.storage.migrate import drop_old_copies
 
 EPOCH_BYTES: Final = 9
 ROOM_BYTES: Final = 256 * 1024 * 1024  # of requests in work, and as much of answers on their way
@@ -124,6 +126,8 @@ async def serve(
             faults.append(fault)
             stop.set()
 
+        drop_old_copies(home / FILE, now=clock())
+        backup_copy.clear(home)
         store = HubStore.open(home, on_broken=broken)
         try:
             begin_in(store, home, now=clock())

@@ -32,19 +32,17 @@ from exchange.storage.backup import (
     BackupReader,
     Head,
     Progress,
+    is_entry_name,
     read_erasures,
     reading,
     writing,
 )
-from exchange.storage.connections import copy_to
-from exchange.storage.files import check_room
 from exchange.storage.keystore import Keystore
 from exchange.storage.migrate import check_copy, known_steps
 from exchange.storage.staging import staged
 from exchange.storage.unlock import Unlock
 
 KIND: Final = "hub"
-_COPY: Final = ".backup.db"  # of the database, while it is being encrypted
 _FILES: Final = (CONFIG, GENESIS, CA_FILE, SNAPSHOT, CHANGE)
 
 
@@ -70,24 +68,18 @@ def back_up(
 ) -> Made:
     """Write the hub in `home` to `target`, beside its server or without one. `now` in UTC ms.
 
-    Raises Refused backup.exists, keystore.passphrase, hub.genesis-incomplete; Unavailable storage.full (also before
-    anything is written).
+    Raises Refused backup.exists, backup.place, backup.under-way, keystore.passphrase, hub.genesis-incomplete;
+    Unavailable storage.full, storage.io.
     """
     head, listed = _known(home, HOME, now)
     inside, outside = _certificate(home)
-    check_room(home, home / FILE)
-    copy = home / _COPY
-    try:
-        with writing(target, head, secret) as writer:
-            writer.add_secrets(keystore)
-            writer.add(ERASURES, listed)
-            for name in (*_FILES, *inside):
-                if (home / name).is_file():
-                    writer.add(name, (home / name).read_bytes())
-            copy_to(home / FILE, copy, progress)
-            writer.add_file(FILE, copy, progress)
-    finally:
-        copy.unlink(missing_ok=True)
+    with writing(target, head, secret) as writer:
+        writer.add_secrets(keystore)
+        writer.add(ERASURES, listed)
+        for name in (*_FILES, *inside):
+            if (home / name).is_file():
+                writer.add(name, (home / name).read_bytes())
+        writer.add_database(home / FILE, progress)
     return Made(now, target.stat().st_size, outside)
 
 
@@ -117,7 +109,8 @@ def restore(
     """
     with reading(source, secret) as backup:
         if (backup.head.kind, backup.head.contents) != (KIND, HOME):
-            raise Refused("backup.other-kind", kind=backup.head.kind)
+            what = "nothing but erasures" if backup.head.contents == ERASURES else f"a {backup.head.kind}"
+            raise Refused("backup.other-kind", f"the backup is of {what}", kind=backup.head.kind)
         with staged(home) as folder:
             secrets, listed = _unpack(backup, folder, progress)
             load_settings(folder)
@@ -167,8 +160,8 @@ def _certificate(home: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The files of a public certificate: names of those in the home, paths of those elsewhere."""
     settings = load_settings(home)
     files = [Path(one) for one in (settings.tls_certificate, settings.tls_key) if one]
-    inside = tuple(one.name for one in files if one.resolve().parent == home.resolve())
-    return inside, tuple(str(one) for one in files if one.name not in inside)
+    here = [one for one in files if one.resolve().parent == home.resolve() and is_entry_name(one.name)]
+    return tuple(one.name for one in here), tuple(str(one) for one in files if one not in here)
 
 
 # -- reading -----------------------------------------------------------------------------------------------------

@@ -56,6 +56,7 @@ from exchange.node.uploads import Uploads
 from exchange.retention import DEFAULTS, RetentionPolicy
 from exchange.storage.files import disk_fault
 from exchange.storage.keystore import Keystore
+from exchange.storage import backup_copy
 from exchange.storage.migrate import drop_old_copies
 
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
@@ -221,6 +222,7 @@ async def serve(home: Home, sources: Sources, *, ready: Callable[[Node], None] |
     drop_old_copies(home.paths.database, now=sources.clock())
     async with (
         running(home, sources, on_broken=on_broken) as node,
+    backup_copy.clear(home.paths.root)
         control.serving(home.paths.socket, verbs(node)),
     ):
         for number in STOP_SIGNALS:

@@ -35,12 +35,12 @@ from exchange.storage.backup import (
     BackupWriter,
     Head,
     Progress,
+    is_entry_name,
     read_erasures,
     reading,
     writing,
 )
-from exchange.storage.connections import copy_to
-from exchange.storage.files import PRIVATE_DIRECTORY, check_room, write_private
+from exchange.storage.files import PRIVATE_DIRECTORY, write_private
 from exchange.storage.keystore import Keystore
 from exchange.storage.migrate import check_copy, known_steps
 from exchange.storage.staging import staged
@@ -48,7 +48,6 @@ from exchange.storage.unlock import Unlock
 
 KIND: Final = "node"
 SEED_LIFE_MS: Final = 30 * DAY_MS  # how long the log has to show that a seed given at the restore counts
-_COPY: Final = ".backup.db"  # of the database, while it is being encrypted
 _DATABASE: Final = "node.db"
 _KEY_FILE_NOTE: Final = "key-file"  # of a unit: which file opens its keystore
 _NAMED: Final = ("ca", "extra_ca", "proxy_login")  # settings that name a file of the home
@@ -56,12 +55,16 @@ _NAMED: Final = ("ca", "extra_ca", "proxy_login")  # settings that name a file o
 
 @dataclass(frozen=True)
 class Made:
-    """A backup that was written: of whom, when (UTC ms), how many bytes, and which units are in it."""
+    """A backup that was written: of whom, when (UTC ms), how many bytes, and which units are in it.
+
+    `left_out`: files that config.toml names and that lie elsewhere, so that they aren't in it.
+    """
 
     of: str
     at: int
     size: int
     units: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,8 @@ def back_up(
 ) -> Made:
     """Write the home at `root` to `target`, beside a server or without one. `now` in UTC ms.
 
-    Raises Refused backup.exists, keystore.passphrase; Unavailable storage.full (also before anything is written).
+    Raises Refused backup.exists, backup.place, backup.under-way, keystore.passphrase; Unavailable storage.full,
+    storage.io.
     """
     settings, paths = read_settings(root), Paths(root)
     units = tuple(one.handle for one in homes(root)) if "/" not in settings.member else ()
@@ -93,7 +97,7 @@ def back_up(
                 inside = paths.unit(handle)
                 _add_home(writer, inside, read_settings(inside.root), f"units/{handle}/", progress)
         store.db.write_sync(lambda c: set_fact(c, LAST, now))
-    return Made(settings.member, now, target.stat().st_size, units)
+    return Made(settings.member, now, target.stat().st_size, units, _elsewhere(settings))
 
 
 def back_up_erasures(root: Path, keystore: Keystore, target: Path, secret: Unlock, *, now: int) -> Made:
@@ -139,7 +143,9 @@ def restore(
             for handle in units:
                 _prepare(paths.unit(handle), {PENDING: 1})
                 write_private(paths.unit(handle).restored, b"")
-            facts = {PENDING: 1} | ({REVEALED_UNTIL: now + SEED_LIFE_MS} if seed is not None else {})
+            facts = {PENDING: 1, LAST: backup.head.at} | (
+                {REVEALED_UNTIL: now + SEED_LIFE_MS} if seed is not None else {}
+            )
             _prepare(paths, facts)
             keystore = Keystore.create(paths.keystore, unlock, secrets)
             Keystore.create(paths.prekeys, unlock, {})
@@ -168,18 +174,20 @@ def _add_home(
     writer: BackupWriter, paths: Paths, settings: NodeSettings, prefix: str, progress: Progress
 ) -> None:
     """A home's files; of a unit (`prefix`) also its keystore, which only it opens."""
-    names = ["config.toml", DRAFT, *(name for one in _NAMED if (name := getattr(settings, one)))]
+    names = ["config.toml", DRAFT, *(name for name in _named(settings) if is_entry_name(name))]
     names += ["keystore", _KEY_FILE_NOTE] if prefix else []
     for name in dict.fromkeys(names):
         if (paths.root / name).is_file():
             writer.add(prefix + name, (paths.root / name).read_bytes())
-    copy = paths.root / _COPY
-    check_room(paths.root, paths.database)
-    try:
-        copy_to(paths.database, copy, progress)
-        writer.add_file(prefix + _DATABASE, copy, progress)
-    finally:
-        copy.unlink(missing_ok=True)
+    writer.add_database(paths.database, progress, prefix=prefix)
+
+
+def _named(settings: NodeSettings) -> list[str]:
+    return [name for one in _NAMED if (name := getattr(settings, one))]
+
+
+def _elsewhere(settings: NodeSettings) -> tuple[str, ...]:
+    return tuple(name for name in _named(settings) if not is_entry_name(name))
 
 
 # -- reading -----------------------------------------------------------------------------------------------------

@@ -138,8 +138,7 @@ class Records:
 
     async def due(self, *, days: int, limit: int) -> list[Due]:
         """What goes within `days`, the soonest first; all that is new is judged before."""
-        while await judge(self._store, self._policy, rounds=ROUNDS):
-            pass
+        await self._judge()
         until = self._sources.clock() + days * DAY_MS
         return await self._store.db.read(
             partial(rows.due, cipher=self._store.cipher, until=until, limit=limit)
@@ -192,11 +191,14 @@ class Records:
 
         return self._store.db.write_sync(write)
 
-    def erase(self, message_id: str) -> int:
+    async def erase(self, message_id: str) -> int:
         """Erase what came and was sent under an id, before its time; how many messages.
+
+        All that is new is judged before: a hold on a case must know what was sent just now.
 
         Raises Refused retention.held, retention.under-way, message.unknown.
         """
+        await self._judge()
         now = self._sources.clock()
 
         def write(connection: Transaction) -> int:
@@ -209,7 +211,11 @@ class Records:
             self._note(connection, "erase", message_id, now)
             return erased
 
-        return self._store.db.write_sync(write)
+        return await self._store.db.write(write)
+
+    async def _judge(self) -> None:
+        while await judge(self._store, self._policy, rounds=ROUNDS):
+            pass
 
     def _note(self, connection: Transaction, action: str, what: str, now: int) -> None:
         store_access.append(connection, at=now, who=self._who, action=action, what=what)

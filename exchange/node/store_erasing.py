@@ -24,25 +24,21 @@ REMEMBER_MS: Final = 400 * DAY_MS  # after its `expires`: how long a message tha
 UNFOLDED: Final = "retention.unfolded"  # the database's log may still hold what was erased
 
 
-def erase(
-    connection: Connection, cipher: LocalCipher, message_id: str, *, rule: str = ASKED, now: int
-) -> int:
+def erase(connection: Connection, cipher: LocalCipher, message_id: str, *, now: int) -> int:
     """Erase what came and what was sent under an id, at once; how many messages.
 
     The caller has asked `stopped` before.
     """
     received = sql(connection, "SELECT * FROM inbox WHERE message_id = :id", id=message_id).all()
     for row in received:
-        erase_received(connection, row, rule=rule, now=now)
+        erase_received(connection, row, rule=ASKED, now=now)
     sent = sql(
         connection,
-        "SELECT n, expires FROM messages WHERE id = :id AND type = 'stix' AND erased_at IS NULL",
+        "SELECT n, id, expires FROM messages WHERE id = :id AND type = 'stix' AND erased_at IS NULL",
         id=message_id,
     ).all()
     for row in sent:
-        erase_sent(connection, cipher, row.n, message_id, rule=rule, now=now)
-        forget_at = max(now, row.expires) + REMEMBER_MS
-        _remember(connection, id_hash("", message_id), b"", rule=rule, now=now, forget_at=forget_at)
+        _erase_asked(connection, cipher, row, now=now)
     if received or sent:
         set_fact(connection, UNFOLDED, 1)
     return len(received) + len(sent)
@@ -71,27 +67,41 @@ def stopped(connection: Connection, cipher: LocalCipher, message_id: str) -> str
     return "retention.under-way" if under_way else ""
 
 
-def asked(connection: Connection) -> list[tuple[bytes, int]]:
-    """What people erased themselves: the hash of each message's id, and when (ms); for backups to carry on."""
-    rows = sql(
-        connection, "SELECT DISTINCT id_hash, at FROM erased WHERE rule = :rule ORDER BY at", rule=ASKED
-    )
-    return [(bytes(row.id_hash), row.at) for row in rows]
+def _erase_asked(connection: Connection, cipher: LocalCipher, row: Any, *, now: int) -> None:  # noqa: ANN401 - a row of any columns
+    """A message sent: erased as people asked, and so remembered, for older backups."""
+    erase_sent(connection, cipher, row.n, row.id, rule=ASKED, now=now)
+    forget_at = max(now, row.expires) + REMEMBER_MS
+    _remember(connection, id_hash("", row.id), b"", rule=ASKED, now=now, forget_at=forget_at)
 
 
-def replay(connection: Connection, cipher: LocalCipher, hashes: Iterable[bytes], *, now: int) -> int:
-    """Erase again what a restored copy has brought back, by the hashes of `asked`; how many messages."""
-    wanted = frozenset(hashes)
-    ids = {
-        row.message_id
-        for row in sql(connection, "SELECT sender, message_id FROM inbox")
-        if id_hash(row.sender, row.message_id) in wanted
-    } | {
-        row.id
-        for row in sql(connection, "SELECT id FROM messages WHERE type = 'stix' AND erased_at IS NULL")
-        if id_hash("", row.id) in wanted
-    }
-    return sum(erase(connection, cipher, message_id, now=now) for message_id in sorted(ids))
+def replay(
+    connection: Connection, cipher: LocalCipher, erased: Iterable[tuple[bytes, bytes]], *, now: int
+) -> int:
+    """Erase again what a restored copy has brought back, by the hashes of ids and payloads; how many messages.
+
+    What came under the same id from somebody else, or said something else, was not erased and stays.
+    """
+    wanted = frozenset(erased)
+    received = [
+        row.n
+        for row in sql(connection, "SELECT n, sender, message_id, payload_hash FROM inbox").all()
+        if (id_hash(row.sender, row.message_id), bytes(row.payload_hash)) in wanted
+    ]
+    for n in received:
+        row = sql(connection, "SELECT * FROM inbox WHERE n = :n", n=n).one()
+        erase_received(connection, row, rule=ASKED, now=now)
+    sent = [
+        row
+        for row in sql(
+            connection, "SELECT n, id, expires FROM messages WHERE type = 'stix' AND erased_at IS NULL"
+        )
+        if (id_hash("", row.id), b"") in wanted
+    ]
+    for row in sent:
+        _erase_asked(connection, cipher, row, now=now)
+    if received or sent:
+        set_fact(connection, UNFOLDED, 1)
+    return len(received) + len(sent)
 
 
 def id_hash(sender: str, message_id: str) -> bytes:

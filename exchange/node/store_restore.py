@@ -83,8 +83,8 @@ def replay_erasures(connection: Connection, cipher: LocalCipher, data: bytes, *,
             rule=rule,
             forget_at=forget_at,
         )
-    wanted = frozenset(one[0] for one in erased)
-    _end(connection, cipher, wanted, now=now)
+    wanted = frozenset((one[0], one[1]) for one in erased)
+    _end(connection, cipher, frozenset(one for one, _ in wanted), now=now)
     return replay(connection, cipher, wanted, now=now)
 
 

@@ -148,7 +148,8 @@ def judge(connection: Connection, cipher: LocalCipher, policy: RetentionPolicy) 
     held = standing(connection)
     inbox = sql(
         connection,
-        "SELECT n, message_id, env, summary, received_at FROM inbox WHERE n > :after ORDER BY n LIMIT :limit",
+        "SELECT n, message_id, env, summary, received_at, erase_told FROM inbox WHERE n > :after ORDER BY n"
+        " LIMIT :limit",
         after=number(connection, JUDGED_IN),
         limit=JUDGE,
     ).all()
@@ -156,6 +157,10 @@ def judge(connection: Connection, cipher: LocalCipher, policy: RetentionPolicy) 
         label = label_received(cipher, row)
         rule = policy.rule_for(label)
         at = None if is_held(held, row.message_id, label.case) else row.received_at + rule.ms
+        if at is not None and row.erase_told is not None:
+            at = max(
+                at, row.erase_told + GRACE_MS
+            )  # judged anew, it keeps the time that people were promised
         _set_due(connection, "inbox", row.n, at, rule)
     if inbox:
         set_fact(connection, JUDGED_IN, inbox[-1].n)

@@ -27,7 +27,15 @@ from cryptography.exceptions import InvalidTag
 
 from exchange.canonical import Fields, Json, b64, dumps, loads, unb64
 from exchange.errors import Refused, Rejected
-from exchange.storage.files import create_private, disk_fault, sync_directory
+from exchange.storage.backup_copy import copying
+from exchange.storage.connections import copy_to
+from exchange.storage.files import (
+    check_room,
+    create_private,
+    disk_fault,
+    place_fault,
+    sync_directory,
+)
 from exchange.storage.keystore import Keystore
 from exchange.storage.unlock import SALT_BYTES, Kdf, Unlock
 
@@ -127,6 +135,17 @@ class BackupWriter:
         if done != size:
             raise disk_fault(OSError(0, "the file changed while it was read"))
 
+    def add_database(self, path: Path, progress: Progress, *, prefix: str = "") -> None:
+        """An entry of a database, of one moment, copied beside it for a while; named as it is, after `prefix`.
+
+        Raises Refused backup.under-way, storage.damaged; Unavailable storage.full (before the copy is begun),
+        storage.io, storage.busy; OSError.
+        """
+        with copying(path.parent) as copy:
+            check_room(path.parent, path)
+            copy_to(path, copy, progress)
+            self.add_file(prefix + path.name, copy, progress)
+
     def add_secrets(self, keystore: Keystore) -> None:
         """Everything that a keystore holds. Raises as `add`."""
         self.add(SECRETS, dumps({name: b64(keystore.get(name)) for name in keystore.names()}))
@@ -165,6 +184,9 @@ def writing(path: Path, head: Head, secret: Unlock) -> Iterator[BackupWriter]:
     try:
         staged.unlink(missing_ok=True)
         create_private(staged)
+    except OSError as error:
+        raise place_fault(error, path, "backup.place") from error
+    try:
         with staged.open("r+b") as file:
             file.write(prologue)
             writer = BackupWriter(file, Cobblestone256Encryptor(secret.derive(salt), _context(prologue)))
@@ -172,6 +194,10 @@ def writing(path: Path, head: Head, secret: Unlock) -> Iterator[BackupWriter]:
             writer.end()
             file.flush()
             os.fsync(file.fileno())
+            if path.exists() or not os.path.samestat(os.fstat(file.fileno()), staged.stat()):
+                raise Refused(
+                    "backup.exists", f"another backup was written to {path} meanwhile", path=str(path)
+                )
         staged.replace(path)
         sync_directory(path.parent)
     except OSError as error:
@@ -313,14 +339,17 @@ def read_head(path: Path) -> Head:
         return _read_head(file, path)[0]
 
 
+def is_entry_name(name: str) -> bool:
+    """Whether a file of a home can be in its backup under its own name."""
+    return bool(_NAME.fullmatch(name)) and "/" not in name
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
     try:
         file = path.open("rb")
-    except FileNotFoundError as error:
-        raise Refused("backup.missing", path=str(path)) from error
     except OSError as error:
-        raise disk_fault(error) from error
+        raise place_fault(error, path, "backup.missing") from error
     with file:
         try:
             yield file

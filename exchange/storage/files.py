@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from exchange.errors import Refused, Unavailable
+from exchange.errors import ExchangeError, Refused, Unavailable
 
 PRIVATE_FILE = 0o600
 PRIVATE_DIRECTORY = 0o700
@@ -26,6 +26,9 @@ RESERVE_BYTES = 256 * 1024 * 1024  # left free beside the copy of a home: with l
 MAX_HOME_ENTRIES = 1_000_000  # a home is a handful of files and a blob folder; more is not a home
 
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+_NO_PLACE = frozenset(
+    {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG}
+)
 
 
 def disk_fault(error: OSError) -> Unavailable:
@@ -33,6 +36,13 @@ def disk_fault(error: OSError) -> Unavailable:
     if error.errno in _NO_SPACE:
         return Unavailable("storage.full")
     return Unavailable("storage.io", errno=errno.errorcode.get(error.errno or 0, "unknown"))
+
+
+def place_fault(error: OSError, path: Path, code: str) -> ExchangeError:
+    """As `disk_fault`, but Refused with `code` where it is the place, which a person named, and not the disk."""
+    if error.errno in _NO_PLACE:
+        return Refused(code, f"{path}: {os.strerror(error.errno)}", path=str(path))
+    return disk_fault(error)
 
 
 def check_room(folder: Path, file: Path) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from exchange.errors import Refused
-from exchange.storage.files import PRIVATE_DIRECTORY, HomeLock, disk_fault, sync_directory
+from exchange.storage.files import PRIVATE_DIRECTORY, HomeLock, disk_fault, place_fault, sync_directory
 
 LOCK: Final = "lock"  # as every home has it
 _SUFFIX: Final = ".restoring"
@@ -38,6 +38,9 @@ def staged(home: Path) -> Iterator[Path]:
         for missing in [one for one in reversed(folder.parents) if not one.exists()]:
             missing.mkdir(mode=PRIVATE_DIRECTORY)
         folder.mkdir(mode=PRIVATE_DIRECTORY, exist_ok=True)
+    except OSError as error:
+        raise place_fault(error, folder, "backup.place") from error
+    try:
         with HomeLock(folder / LOCK):
             _clear(folder)
             try:

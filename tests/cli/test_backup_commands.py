@@ -42,7 +42,7 @@ def test_the_backup_needs_a_secret_that_is_not_lost_with_the_home(
     (folder / "pe" / "inside").write_bytes(os.urandom(32))
     (folder / "pe" / "inside").chmod(0o600)
     (folder / "link").symlink_to("key")
-    assert code_of(capsys, *backup) == "cli.no-unlock"
+    assert code_of(capsys, *backup) == "backup.no-secret"
     for own in ("key", "link", "pe/inside"):
         assert code_of(capsys, *backup, "--backup-key-file", own) == "backup.own-secret"
     both = ("--backup-key-file", "backup-key", "--backup-passphrase-file", "phrase")

@@ -367,6 +367,16 @@ def test_check_that_does_not_come_back_holds_up_nothing() -> None:
     assert (late.name, late.state, late.code, quick.code) == ("slow", FAIL, "late", "keys.ok")
 
 
+def test_check_that_breaks_off_is_a_fault(tmp_path: Path) -> None:
+    def look() -> list[Any]:
+        ssl.create_default_context(cafile=str(tmp_path / "gone.pem"))
+        return []
+
+    (broken,) = run_checks([Check("hub", look)])
+    assert (broken.state, broken.facts["code"]) == (FAIL, "internal.error")
+    assert "FileNotFoundError" in broken.facts["detail"]
+
+
 def test_every_fault_has_a_fix_and_no_fix_is_of_nothing() -> None:
     well = {code for code in FOUND if code.endswith((".ok", ".fresh", ".part", ".forward"))} - {"standing.ok"}
     well |= {"link.socket", "hub.takes-mail", "mail.waits", "error"}

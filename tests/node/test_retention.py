@@ -12,10 +12,10 @@ from exchange.errors import Refused
 from exchange.limits import DAY_MS
 from exchange.message import Urgency
 from exchange.node import store_access, store_links
-from exchange.node import store_erasing as erasing
 from exchange.node import store_retention as rows
 from exchange.node.retention import Records, Retention
 from exchange.node.store import sql
+from exchange.node.store_restore import erasures, replay_erasures
 from exchange.retention import RetentionPolicy
 from exchange.tlp import Tlp
 from tests.simulator import Simulation, Site
@@ -87,7 +87,7 @@ async def test_both_ends_erase_in_time_and_keep_their_chain(sim: Simulation, pe:
 async def test_erased_message_that_comes_again_is_not_new(sim: Simulation, pe: Site, co: Site) -> None:
     sent = pe.send("co-csirt")
     await sim.rounds()
-    assert records(co).erase(sent) == 1
+    assert await records(co).erase(sent) == 1
     question = Restored(())
     await co.up.store.db.write(
         lambda c: co.up.outbox.send(c, question.to_payload(), Restored.type, "routine", ["pe-csirt"])
@@ -101,7 +101,7 @@ async def test_erased_message_that_comes_again_is_not_new(sim: Simulation, pe: S
 async def test_other_content_under_an_erased_id_is_a_conflict(sim: Simulation, pe: Site, co: Site) -> None:
     sent = pe.send("co-csirt")
     await sim.rounds()
-    records(co).erase(sent)
+    await records(co).erase(sent)
     await pe.up.store.db.write(lambda c: sql(c, "UPDATE messages SET id = 'gone' WHERE id = :id", id=sent))
     pe.send("co-csirt", message_id=sent, subject="Another")
     await sim.rounds()
@@ -113,7 +113,7 @@ async def test_other_content_under_an_erased_id_is_a_conflict(sim: Simulation, p
 async def test_peer_that_asks_for_what_was_erased_is_told_so(sim: Simulation, pe: Site, co: Site) -> None:
     sent = pe.send("co-csirt")
     await sim.rounds()
-    assert records(pe).erase(sent) == 1
+    assert await records(pe).erase(sent) == 1
     (link,) = at_rest(pe, "links_out", "chain", "recipient = 'co-csirt' AND lane = 3 AND seq = 1")
     asked = Missing("routine", ((link, 1, 1),))
     restored = Restored(())
@@ -137,7 +137,7 @@ async def test_hold_on_message_or_case_stops_erasure_until_released(
     assert records(co).hold("case", "case-1", "again") is None
     assert records(pe).hold("message", sent, "court order 17") == 1
     with pytest.raises(Refused) as caught:
-        records(co).erase(sent)
+        await records(co).erase(sent)
     assert caught.value.code == "retention.held"
     await sim.wait(30 * DAY_MS)
     for site in (pe, co):
@@ -181,6 +181,34 @@ async def test_flash_that_nobody_acknowledged_is_told_of_before_it_goes(
     assert co.received() == []
 
 
+async def test_hold_elsewhere_leaves_an_unacknowledged_flash_the_days_it_was_promised(
+    sim: Simulation, pe: Site, co: Site
+) -> None:
+    unread = pe.send("co-csirt", urgency=Urgency.FLASH)
+    await sim.rounds()
+    await sim.wait(7 * DAY_MS)
+    await forget(co)
+    assert co.alarm_codes() == ["retention.unacknowledged"]
+    await sim.wait(DAY_MS)
+    records(co).hold("case", "another", "letter 17")  # everything is judged anew
+    await forget(co)
+    await forget(co, replace(WEEK, amber=6))
+    assert co.received() == [unread]
+    await sim.wait(29 * DAY_MS)
+    await forget(co)
+    assert co.received() == []
+
+
+async def test_hold_on_a_case_knows_what_was_sent_a_moment_ago(sim: Simulation, pe: Site, co: Site) -> None:
+    await forget(pe)
+    records(pe).hold("case", "case-1", "court order 17")
+    sent = pe.send("co-csirt")
+    await sim.rounds()
+    with pytest.raises(Refused) as caught:
+        await records(pe).erase(sent)
+    assert caught.value.code == "retention.held"
+
+
 async def test_what_is_under_way_stays(sim: Simulation, pe: Site, co: Site) -> None:
     await co.stop()
     sent = pe.send("co-csirt")
@@ -189,7 +217,7 @@ async def test_what_is_under_way_stays(sim: Simulation, pe: Site, co: Site) -> N
     await forget(pe)
     assert pe.state(sent, "co-csirt") == "accepted"
     with pytest.raises(Refused) as caught:
-        records(pe).erase(sent)
+        await records(pe).erase(sent)
     assert caught.value.code == "retention.under-way"
     await co.start()
     await sim.rounds()
@@ -243,15 +271,34 @@ async def test_restored_copy_forgets_again_what_people_had_erased(
     kept, gone = pe.send("co-csirt"), pe.send("co-csirt")
     await sim.rounds()
     await co.copy_home(tmp_path / "copy")
-    records(co).erase(gone)
-    asked = await co.up.store.db.read(erasing.asked)
-    assert [digest for digest, _ in asked] == [erasing.id_hash("pe-csirt", gone)]
+    await records(co).erase(gone)
+    newer = await co.up.store.db.read(lambda c: erasures(c, co.up.store.cipher))
     await co.restore(tmp_path / "copy")
     assert co.received() == [kept, gone]
     again = await co.up.store.db.write(
-        lambda c: erasing.replay(c, co.up.store.cipher, [digest for digest, _ in asked], now=sim.world.now)
+        lambda c: replay_erasures(c, co.up.store.cipher, newer, now=sim.world.now)
     )
     assert (again, co.received()) == (1, [kept])
+
+
+async def test_restored_copy_keeps_what_another_sent_under_the_id_of_what_was_erased(
+    sim: Simulation, pe: Site, co: Site, bb: Site, tmp_path: Path
+) -> None:
+    theirs = pe.send("co-csirt")
+    bb.send(
+        "co-csirt", message_id=theirs, tlp=Tlp.RED
+    )  # in time to have it erased, by a rule, wherever it comes
+    await sim.rounds()
+    await co.copy_home(tmp_path / "copy")
+    await sim.wait(2 * DAY_MS)
+    await forget(co)
+    assert [one.sender for one in co.inbox()] == ["pe-csirt"]
+    newer = await co.up.store.db.read(lambda c: erasures(c, co.up.store.cipher))
+    await co.restore(tmp_path / "copy")
+    again = await co.up.store.db.write(
+        lambda c: replay_erasures(c, co.up.store.cipher, newer, now=sim.world.now)
+    )
+    assert (again, [one.sender for one in co.inbox()]) == (1, ["pe-csirt"])
 
 
 async def test_loop_forgets_by_itself_and_counts(sim: Simulation, pe: Site, co: Site) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from exchange.errors import Refused, Unavailable
 from exchange.storage.backup import HOME, PIECE, Head, read_head, reading, writing
+from exchange.storage.backup_copy import clear, copying
 from exchange.storage.connections import COPY_PAGES, copy_to
 from exchange.storage.staging import staged
 from exchange.storage.unlock import Unlock, create_key_file
@@ -193,3 +194,48 @@ def test_nothing_is_restored_over_what_is_there(tmp_path: Path) -> None:
         pytest.fail("it began")
     assert caught.value.code == "backup.home-in-use"
     assert (tmp_path / "home" / "letter").read_bytes() == CANARY
+
+
+def test_a_place_that_is_not_there_is_named_and_is_no_failing_disk(tmp_path: Path, secret: Unlock) -> None:
+    (tmp_path / "file").write_bytes(b"no folder")
+    for place in (tmp_path / "not-mounted" / "one", tmp_path / "file" / "one"):
+        with pytest.raises(Refused) as caught:
+            write(place, secret, {})
+        assert (caught.value.code, str(place) in caught.value.detail) == ("backup.place", True)
+        with pytest.raises(Refused) as caught:
+            read(place, secret)
+        assert (caught.value.code, str(place) in caught.value.detail) == ("backup.missing", True)
+    assert code_of(tmp_path, secret) == "backup.missing"  # a folder is none
+    with pytest.raises(Refused) as caught, staged(tmp_path / "file" / "home"):
+        pytest.fail("nothing can be put there")
+    assert caught.value.code == "backup.place"
+
+
+def test_two_backups_of_one_name_never_become_one(tmp_path: Path, secret: Unlock) -> None:
+    with pytest.raises(Refused) as caught, writing(tmp_path / "file", HEAD, secret):
+        write(tmp_path / "file", secret, {"config.toml": b"second"})
+    assert caught.value.code == "backup.exists"
+    assert read(tmp_path / "file", secret) == {"config.toml": b"second"}
+
+
+def test_one_backup_of_a_home_at_a_time_and_a_killed_one_leaves_nothing_for_long(
+    tmp_path: Path, secret: Unlock
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    with closing(sqlite3.connect(home / "node.db")) as database:
+        database.execute("CREATE TABLE one (n)")
+    with writing(tmp_path / "first", HEAD, secret) as writer:
+        with copying(home) as copy:
+            copy.write_bytes(CANARY)
+            clear(home)  # of a server that starts meanwhile
+            with pytest.raises(Refused) as caught:
+                writer.add_database(home / "node.db", silent)
+            assert copy.exists()
+        assert caught.value.code == "backup.under-way"
+        (home / ".backup.db").write_bytes(CANARY)
+        (home / "..backup.db.new-journal").write_bytes(CANARY)
+        clear(home)
+        assert sorted(one.name for one in home.iterdir()) == [".backup.lock", "node.db"]
+        writer.add_database(home / "node.db", silent)
+    assert list(read(tmp_path / "first", secret)) == ["node.db"]
