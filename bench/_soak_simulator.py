@@ -9,6 +9,7 @@ import argparse
 import json
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -39,9 +40,10 @@ def main(arguments: Sequence[str]) -> int:
     if os.environ.get("PYTHONHASHSEED") != "0":
         # A seed gives the same steps only where sets come in the same order in every process.
         again = [sys.executable, "-m", "bench.soak", NAME, *arguments]
-        return subprocess.call(again, env={**os.environ, "PYTHONHASHSEED": "0"})  # noqa: S603 - ourselves
+        return _run_again(again)
     if chosen.seed is not None:
         return _one(chosen.seed, chosen.steps)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the workers end with the pool
     seeds = range(chosen.first, chosen.first + chosen.runs)
     work = [(seed, chosen.steps) for seed in seeds]
     began, results = time.monotonic(), list[Result]()
@@ -55,6 +57,13 @@ def main(arguments: Sequence[str]) -> int:
     summary = _summary(results, time.monotonic() - began)
     print(json.dumps(summary))
     return 1 if summary["failures"] else 0
+
+
+def _run_again(command: list[str]) -> int:
+    """As a process of its own: other long runs may follow in this one. A signal to end it is passed on."""
+    child = subprocess.Popen(command, env={**os.environ, "PYTHONHASHSEED": "0"})  # noqa: S603 - ourselves
+    signal.signal(signal.SIGTERM, lambda *_: child.terminate())
+    return child.wait()
 
 
 def _one(seed: int, steps: int) -> int:
