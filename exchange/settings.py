@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import Any, Self
 
 from exchange import limits
+from exchange.alarm import HUB_SECONDS, AlarmSettings
 from exchange.canonical import ORIGIN, is_node_address
 from exchange.errors import Refused
 from exchange.retention import RetentionPolicy
@@ -75,6 +77,7 @@ class HubSettings:
     tls_key: str = ""
     metrics_from: tuple[str, ...] = ()  # addresses besides loopback that may read /metrics
     limits: HubLimits = field(default_factory=HubLimits)
+    alarm: AlarmSettings = field(default_factory=partial(AlarmSettings, flash_seconds=HUB_SECONDS))  # [alarm]
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Self:
@@ -96,6 +99,7 @@ class HubSettings:
         if bool(values.get("tls_certificate")) != bool(values.get("tls_key")):
             raise Refused("settings.invalid", "tls_certificate and tls_key go together")
         checked["limits"] = _limits(values.get("limits", {}))
+        checked["alarm"] = AlarmSettings.from_mapping(values.get("alarm", {}), flash_seconds=HUB_SECONDS)
         return cls(**checked)
 
 
@@ -116,6 +120,7 @@ class NodeSettings:
     proxy_login: str = ""  # file with one line, user:password
     websocket: bool = True  # false: long poll only
     retention: RetentionPolicy = field(default_factory=RetentionPolicy)  # table [retention]
+    alarm: AlarmSettings = field(default_factory=AlarmSettings)  # table [alarm]
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Self:
@@ -132,7 +137,11 @@ class NodeSettings:
             raise Refused("settings.invalid", "hub and net go together")
         if values.get("proxy") and not _PROXY.match(values["proxy"]):
             raise Refused("settings.invalid", "proxy: http://host:port, its login in a file of its own")
-        return cls(**{**values, "retention": RetentionPolicy.from_mapping(values.get("retention", {}))})
+        tables = {
+            "retention": RetentionPolicy.from_mapping(values.get("retention", {})),
+            "alarm": AlarmSettings.from_mapping(values.get("alarm", {})),
+        }
+        return cls(**{**values, **tables})
 
 
 def _limits(values: object) -> HubLimits:

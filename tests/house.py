@@ -68,6 +68,7 @@ LAYERS: dict[str, str] = {
         exchange.policy
         exchange.protocol
         exchange.retention
+        exchange.alarm
         exchange.settings
     """,
     "formats": """
@@ -93,12 +94,14 @@ LAYERS: dict[str, str] = {
         exchange.storage.keystore
         exchange.storage.connections
         exchange.storage.write_queue
+        exchange.storage.commits
         exchange.storage.migrate
         exchange.storage.inspection
         exchange.storage.database
+        exchange.storage.backup_copy
         exchange.storage.backup
         exchange.storage.staging
-        exchange.storage.backup_copy
+        exchange.storage.calls
         exchange.node.store*
         exchange.node.migrations*
         exchange.hub.store*
@@ -158,6 +161,10 @@ LAYERS: dict[str, str] = {
     """,
     "edges": """
         exchange.logs
+        exchange.notify
+        exchange.alarm_hook
+        exchange.loop_lag
+        exchange.exposition
         exchange.node.home
         exchange.node.units
         exchange.node.backup
@@ -169,12 +176,14 @@ LAYERS: dict[str, str] = {
         exchange.node.node
         exchange.node.control_keys
         exchange.node.metrics
+        exchange.node.alarm_hook
         exchange.node.app
         exchange.hub.tls
         exchange.hub.home
         exchange.hub.takeover
         exchange.hub.backup
         exchange.hub.metrics
+        exchange.hub.alarm_hook
         exchange.hub.http*
         exchange.hub.app
     """,

@@ -121,7 +121,7 @@ def _mail(home: Opened) -> list[Finding]:
         first = found("queues", WARN, "overdue", count=len(overdue), at=oldest)
     else:
         figures = home.store.db.read_sync(lambda c: store_figures.figures(c, now=now_ms()))
-        first = found("queues", OK, "ok", count=sum(figures.outbox.values()))
+        first = found("queues", OK, "ok", count=figures.undelivered)
     alarms = alarms_that_hold(home)
     named = _counted(Counter(one.code for one in alarms))
     evidence = sum(bool(one.evidence) for one in alarms)

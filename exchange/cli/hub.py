@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import orjson
 import typer
 
+from exchange.cli import alarm
 from exchange.cli.command import Call, command, now_ms
 from exchange.cli.hub_lists import applications, hub_store, members
 from exchange.cli.output import pairs, utc
@@ -33,6 +34,7 @@ def register(group: typer.Typer) -> None:
     command(group, "applications", role="hub")(applications)
     command(group, "members", role="hub")(members)
     command(group, "health", role="hub")(health)
+    alarm.add_to(group, "hub")
 
 
 def init(

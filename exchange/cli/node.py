@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from exchange.cli import alarm
 from exchange.cli.command import Call, command
 from exchange.cli.output import table, utc
 from exchange.errors import Refused
@@ -24,6 +25,7 @@ def register(group: typer.Typer) -> None:
     command(group, "serve", role="node", unlocks=True)(serve)
     command(group, "status", role="node", unlocks=True)(status)
     command(group, "quarantine", role="node", unlocks=True)(quarantine)
+    alarm.add_to(group, "node")
 
 
 def init(

@@ -27,7 +27,7 @@ from aiohttp import web
 from exchange import logs
 from exchange.canonical import b64
 from exchange.errors import ExchangeError, Refused, Unavailable
-from exchange.hub import http
+from exchange.hub import alarm_hook, http
 from exchange.hub.applications import Applications
 from exchange.hub.home import LOCK, SEED, begin_in, has_settled, settle_seconds
 from exchange.hub.http_context import Context
@@ -150,6 +150,7 @@ async def _until(
     ready: Callable[[Listening], None] | None,
 ) -> None:
     """Listen and do the chores until `stop`, then let what runs end."""
+    context.tls = tls
     async with _listening(context, tls) as where, asyncio.TaskGroup() as group:
         chores = [group.create_task(chore) for chore in _chores(home, context, tls)]
         with _signals(stop):
@@ -322,6 +323,8 @@ def _chores(home: Path, context: Context, tls: ServerTls | None) -> list[Corouti
         _every(limits.checkpoint_seconds, context.registrar.renew),
         _every(limits.checkpoint_seconds, context.store.fold),
         _every(DAY_SECONDS, renew_certificate),
+        context.lag.watch(),
+        alarm_hook.watch(context.store, context.settings.alarm, home, clock=context.clock),
     ]
 
 

@@ -17,6 +17,8 @@ from exchange.hub.pending import Pending
 from exchange.hub.pieces import Pieces
 from exchange.hub.registrar import Registrar
 from exchange.hub.store import HubStore
+from exchange.hub.tls import ServerTls
+from exchange.loop_lag import LoopLag
 from exchange.settings import HubSettings
 
 
@@ -44,6 +46,8 @@ class Context:
     stopping: bool = False
     sockets: dict[str, int] = field(default_factory=dict)  # open WebSockets by member
     connections: Connections | None = None  # set once the server listens
+    tls: ServerTls | None = None  # set by who serves, where it does so with TLS
+    lag: LoopLag = field(default_factory=LoopLag)
 
 
 CONTEXT: Final = web.AppKey("context", Context)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import shutil
 
 from aiohttp import web
 
@@ -10,7 +11,9 @@ from exchange.errors import Rejected, Unavailable
 from exchange.hub.http_auth import stranger
 from exchange.hub.http_context import CONTEXT
 from exchange.hub.http_mail import answer_json
-from exchange.hub.metrics import CONTENT_TYPE
+from exchange.hub.metrics import CONTENT_TYPE, Reading
+from exchange.hub.store_alarm import flash_copies, oldest_flash
+from exchange.storage import calls
 
 
 async def healthz(request: web.Request) -> web.Response:
@@ -39,16 +42,27 @@ async def metrics(request: web.Request) -> web.Response:
     remote = request.remote or ""
     if not _is_loopback(remote) and remote not in context.settings.metrics_from:
         raise Rejected("auth.forbidden")
-    text = context.metrics.text(
-        await context.store.totals(),
-        context.registrar.directory,
+    store = context.store
+    flash, copies, uncalled = await store.db.read(
+        lambda c: (oldest_flash(c), flash_copies(c), len(calls.trouble(c)))
+    )
+    reading = Reading(
+        now=context.clock(),
+        totals=await store.totals(),
+        flash=flash,
+        flash_copies=copies,
         connections=context.connections.count if context.connections else 0,
         sockets=sum(context.sockets.values()),
-        pending=await context.store.count_pending(),
+        pending=await store.count_pending(),
         applications=len(await context.applications.waiting()),
         read_only=context.registrar.read_only,
         free_bytes=context.free_bytes(),
+        disk_bytes=shutil.disk_usage(store.db.path.parent).total,
+        certificate_until=context.tls.until if context.tls else 0,
+        lag=context.lag.take(),
+        calls=uncalled,
     )
+    text = context.metrics.text(store, context.registrar.directory, reading)
     return web.Response(body=text, content_type=CONTENT_TYPE)
 
 

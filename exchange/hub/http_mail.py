@@ -101,8 +101,8 @@ def _count(context: Context, answer: Answer) -> None:
     for result in answer.results:
         if result.error is not None:
             context.metrics.refused.labels(result.error.code).inc()
-        else:
-            (context.metrics.accepted if result.new else context.metrics.repeated).inc()
+        elif not result.new:
+            context.metrics.repeated.inc()
 
 
 async def get_mailbox(request: web.Request) -> web.StreamResponse:

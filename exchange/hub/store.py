@@ -5,6 +5,7 @@ Owns how a service call becomes a transaction. Judges nothing; rows leave as dat
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from sqlalchemy import Connection
 from exchange.directory.checkpoint import Checkpoint
 from exchange.directory.contacts import Part
 from exchange.errors import ExchangeError
-from exchange.header import DirRef
+from exchange.header import LANES, DirRef
 from exchange.hub import store_directory as d
 from exchange.hub import store_parts as part_rows
 from exchange.hub import store_pending as pending_rows
@@ -50,6 +51,8 @@ class HubStore:
         self._db = database
         self.recent: Final = RecentEnvelopes()
         self.fresh: Final = Fresh()
+        self.accepted: Final = Counter[str]()  # envelopes by lane, since the start
+        self.receipts: Final = Counter[str]()  # leaves by status
 
     @classmethod
     def open(
@@ -63,6 +66,11 @@ class HubStore:
     async def close(self) -> None:
         """Finish what waits."""
         await self._db.close()
+
+    @property
+    def db(self) -> Database:
+        """For nouns that bring their own steps: calls (storage/calls.py) and what people are called for."""
+        return self._db
 
     def close_sync(self) -> None:
         """`close` for commands."""
@@ -78,6 +86,7 @@ class HubStore:
         )
         for new, one in zip(group, kept, strict=True):
             if one.new:
+                self.accepted[LANES[new.lane]] += 1
                 shared = Shared(delivery_head(new.header, new.signatures), b"".join(new.slots), new.body)
                 self.recent.put(one.n, shared)
             else:
@@ -163,6 +172,7 @@ class HubStore:
     async def release(self, verified: VerifiedBatch) -> Released:
         """Apply a verified batch of receipts (store_release.apply_receipts)."""
         released = await self._db.write(partial(apply_receipts, verified=verified))
+        self.receipts.update(leaf.status for leaf in verified.leaves)
         self.fresh.missed(released.senders)
         return released
 

@@ -23,6 +23,7 @@ checkpoints   every checkpoint this hub or one before it signed, by H("checkpoin
 parts         what members say of themselves beside the log, for members; only what the log or `pending` names
 pending       statements that lack signatures, with the parts they name
 prekey_records, applications, invitations (only the SHA-256 of a token)
+stalls        whose flash waits too long, as the operator was told (store_alarm.py); calls: storage/calls.py
 
 Owns names and columns only; the queries stand in the other store_ files.
 """

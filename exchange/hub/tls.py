@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from exchange.errors import Refused
+from exchange.limits import SECOND_MS
 from exchange.storage.files import disk_fault, write_private
 from exchange.storage.keystore import Keystore
 
@@ -74,6 +75,7 @@ class ServerTls:
         self._keystore = keystore
         self._names = [_host(origin) for origin in origins]
         self._files = (certificate, key)
+        self.until = 0  # when the certificate that is loaded ends, ms
         self.context: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.minimum_version = ssl.TLSVersion.TLSv1_2
         self.context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
@@ -85,10 +87,16 @@ class ServerTls:
         """
         if self._files[0]:
             self._load(*self._files)
+            self._note_end(_first_of(Path(self._files[0])))
             return
         if not self._is_good(now):
             self._renew(now)
-        self._load_pem(self._keystore.get(SERVER_CERTIFICATE), self._keystore.get(SERVER_KEY))
+        certificate = self._keystore.get(SERVER_CERTIFICATE)
+        self._load_pem(certificate, self._keystore.get(SERVER_KEY))
+        self._note_end(x509.load_der_x509_certificate(certificate))
+
+    def _note_end(self, certificate: x509.Certificate) -> None:
+        self.until = int(certificate.not_valid_after_utc.timestamp()) * SECOND_MS
 
     def _is_good(self, now: int) -> bool:
         if SERVER_CERTIFICATE not in self._keystore.names():
@@ -153,6 +161,14 @@ class ServerTls:
 
 
 _DER = serialization.Encoding.DER
+
+
+def _first_of(path: Path) -> x509.Certificate:
+    """The server's own certificate: the first of the file. Raises Refused hub.public-certificate."""
+    try:
+        return x509.load_pem_x509_certificates(path.read_bytes())[0]
+    except (OSError, ValueError) as error:
+        raise Refused("hub.public-certificate", f"{type(error).__name__} while reading it") from error
 
 
 def _private_der(key: ec.EllipticCurvePrivateKey) -> bytes:

@@ -21,7 +21,8 @@ from typing import Final
 from exchange.canonical import MAX_INT, Json
 from exchange.directory.members import HubIdentity
 from exchange.errors import ExchangeError, Refused
-from exchange.node import control, control_keys, metrics
+from exchange.loop_lag import LoopLag
+from exchange.node import alarm_hook, control, control_keys, metrics
 from exchange.node.answers import Answers
 from exchange.node.control_messages import ControlMessages
 from exchange.node.directory_sync import Replica
@@ -218,7 +219,7 @@ async def serve(home: Home, sources: Sources, *, ready: Callable[[Node], None] |
         broken.append(error)
         stopping.set()
 
-    loop = asyncio.get_running_loop()
+    loop, lag = asyncio.get_running_loop(), LoopLag()
     drop_old_copies(home.paths.database, now=sources.clock())
     async with (
         running(home, sources, on_broken=on_broken) as node,
@@ -230,7 +231,17 @@ async def serve(home: Home, sources: Sources, *, ready: Callable[[Node], None] |
         running_on = [
             asyncio.create_task(node.sync.run()),
             asyncio.create_task(node.retention.keep()),
-            asyncio.create_task(metrics.keep(node, home.paths.root)),
+            asyncio.create_task(lag.watch()),
+            asyncio.create_task(metrics.keep(node, home.paths.root, lag)),
+            asyncio.create_task(
+                alarm_hook.watch(
+                    node.store,
+                    home.settings.alarm,
+                    home.paths.root,
+                    who=node.identity.address,
+                    clock=sources.clock,
+                )
+            ),
         ]
         try:
             if ready is not None:

@@ -225,9 +225,11 @@ def read_settings(root: Path) -> NodeSettings:
 
 def _write_config(paths: Paths, settings: NodeSettings) -> None:
     # JSON's spelling of these texts and booleans is also TOML's (TOML 1.0, basic strings).
-    plain = [one.name for one in fields(settings) if one.name != "retention"]
+    tables = ("retention", "alarm")
+    plain = [one.name for one in fields(settings) if one.name not in tables]
     lines = [f"{name} = {json.dumps(getattr(settings, name))}" for name in plain]
-    lines += _table("retention", settings.retention.to_mapping())
+    for name in tables:
+        lines += _table(name, getattr(settings, name).to_mapping())
     write_private(paths.config, ("\n".join(lines) + "\n").encode("utf-8"))
 
 

@@ -1,21 +1,23 @@
 """Owns the node's numbers for operators: a file in the home that a collector of text files reads (Prometheus).
 
-Counts, sizes, codes and ages; no member, no content. No port is opened for it.
+Counts, sizes, codes and ages; no member, no content. No port is opened for it. docs/metrics.md explains each.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import Counter
+import shutil
 from functools import partial
 from pathlib import Path
 from typing import Final, NoReturn
 
-from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 
 from exchange.errors import ExchangeError
+from exchange.exposition import DatabaseCollector, Values
 from exchange.limits import SECOND_MS
+from exchange.loop_lag import LoopLag
 from exchange.node import store_figures
 from exchange.node.node import Node
 from exchange.storage.files import write_private
@@ -25,41 +27,83 @@ EVERY: Final = 30.0  # seconds
 _PREFIX: Final = "exchange_node_"
 
 
-async def text(node: Node) -> bytes:
-    """All numbers as of now."""
-    replica, now = node.replica, node.sources.clock()
+async def text(node: Node, lag: LoopLag) -> bytes:
+    """All numbers as of now. Raises as `Database.read`."""
+    now = node.sources.clock()
     figures = await node.store.db.read(partial(store_figures.figures, now=now))
     registry = CollectorRegistry()
-
-    def gauge(name: str, help_: str, value: float) -> None:
-        Gauge(_PREFIX + name, help_, registry=registry).set(value)
-
-    def by(name: str, help_: str, label: str, values: Counter[str]) -> None:
-        family = Gauge(_PREFIX + name, help_, [label], registry=registry)
-        for key, value in sorted(values.items()):
-            family.labels(key).set(value)
-
-    known = not replica.is_empty
-    gauge("connected", "1 while the hub answers", node.sync.condition.connected)
-    gauge("directory_size", "leaves of the directory log", replica.directory.size if known else 0)
-    age = 0 if replica.seen_at is None else (now - replica.seen_at) / SECOND_MS
-    gauge("directory_age_seconds", "age of the newest checkpoint", age)
-    gauge("directory_stale", "1 while no new keys are taken", replica.is_stale())
-    gauge("unopened", "messages nobody has opened", figures.unopened)
-    by("outbox_copies", "copies that are not delivered, by state", "state", figures.outbox)
-    by("set_aside", "items not taken into the inbox, by kind", "kind", figures.aside)
-    by("alarms", "alarms by code", "code", figures.alarms)
-    gauge("exposed_messages", "messages sent to keys that were then revoked", figures.exposed)
-    gauge("held", "legal holds that stand", figures.kept.holds)
-    gauge("erased", "messages erased, as long as they are remembered", figures.kept.erased)
-    gauge("over_time", "messages past their retention that are not erased yet", figures.kept.due)
-    gauge("notices_dropped", "notices that did not verify", figures.notices_dropped)
+    values = Values(registry, _PREFIX)
+    _link(values, node, now)
+    _mail(values, figures, now)
+    _faults(values, figures)
+    _machine(values, node, lag)
+    registry.register(DatabaseCollector(_PREFIX, node.store.db))
     return generate_latest(registry)
 
 
-async def keep(node: Node, folder: Path) -> NoReturn:
+def _link(values: Values, node: Node, now: int) -> None:
+    replica, state = node.replica, node.sync.condition
+    known = not replica.is_empty
+    gauge = values.gauge
+    gauge("connected", "1 while the hub answers", state.connected)
+    gauge("hub_heard_timestamp_seconds", "when the hub answered last; 0: not yet", state.heard_at / SECOND_MS)
+    gauge("clock_offset_seconds", "the hub's clock minus this one", state.clock_offset / SECOND_MS)
+    gauge("directory_size", "leaves of the directory log", replica.directory.size if known else 0)
+    gauge("directory_age_seconds", "age of the newest checkpoint", _age(replica.seen_at or 0, now))
+    gauge("directory_stale", "1 while no new keys are taken", replica.is_stale())
+    refs = replica.directory.prekeys(node.identity.address) if known else ()
+    until = max((ref.until for ref in refs), default=now)
+    gauge("prekeys_left_seconds", "until the last published prekey lapses", max(0, until - now) / SECOND_MS)
+
+
+def _mail(values: Values, figures: store_figures.Figures, now: int) -> None:
+    by = ("lane", "state")
+    copies: dict[tuple[str, ...], float] = {(one.lane, one.state): one.copies for one in figures.queues}
+    oldest: dict[tuple[str, ...], float] = {
+        (one.lane, one.state): _age(one.oldest, now) for one in figures.queues
+    }
+    values.gauges("outbox_copies", "copies that no receipt has ended, by lane and state", by, copies)
+    values.gauges("outbox_oldest_seconds", "age of the oldest of them", by, oldest)
+    values.counters("sealed_copies", "numbers taken of the chains to others, by lane", "lane", figures.sealed)
+    values.counters("received_copies", "numbers seen of others' chains, by lane", "lane", figures.received)
+    values.gauge("unopened", "messages nobody has opened", figures.unopened)
+    values.gauge("flash_unacknowledged", "flash messages nobody has acknowledged", figures.flash)
+    age = _age(figures.flash_oldest, now)
+    values.gauge("flash_unacknowledged_oldest_seconds", "age of the oldest of them", age)
+
+
+def _faults(values: Values, figures: store_figures.Figures) -> None:
+    def by(name: str, help_: str, label: str, counts: dict[str, int]) -> None:
+        values.gauges(name, help_, (label,), {(key,): count for key, count in counts.items()})
+
+    gauge = values.gauge
+    by("set_aside", "items not taken into the inbox, by kind", "kind", figures.aside)
+    by("quarantined", "envelopes in quarantine, by code", "code", figures.refused)
+    by("alarms", "alarms by code", "code", figures.alarms)
+    gauge("exposed_messages", "messages sent to keys that were then revoked", figures.exposed)
+    gauge("notices_dropped", "notices of others that did not verify", figures.notices_dropped)
+    gauge("calls_failing", "kinds of notices that the alarm hook couldn't send", figures.uncalled)
+    gauge("held", "legal holds that stand", figures.kept.holds)
+    gauge("erased", "messages erased, as long as they are remembered", figures.kept.erased)
+    gauge("over_time", "messages past their retention that are not erased yet", figures.kept.due)
+    backup = figures.backup_at / SECOND_MS
+    gauge("backup_timestamp_seconds", "when the newest backup was made; 0: never", backup)
+
+
+def _machine(values: Values, node: Node, lag: LoopLag) -> None:
+    disk = shutil.disk_usage(node.store.db.path.parent)
+    values.gauge("disk_free_bytes", "free bytes on the home's disk", disk.free)
+    values.gauge("disk_size_bytes", "size of that disk", disk.total)
+    values.gauge("loop_lag_seconds", "longest delay of due work since the last writing", lag.take())
+
+
+def _age(at: int, now: int) -> float:
+    return max(0, now - at) / SECOND_MS if at else 0.0
+
+
+async def keep(node: Node, folder: Path, lag: LoopLag) -> NoReturn:
     """Write the file again and again; what the disk refuses once is tried again."""
     while True:
-        with contextlib.suppress(ExchangeError):  # a full disk is told by what needs it more
-            write_private(folder / FILE, await text(node))
+        with contextlib.suppress(ExchangeError, OSError):  # a full disk is told by what needs it more
+            write_private(folder / FILE, await text(node, lag))
         await asyncio.sleep(EVERY)

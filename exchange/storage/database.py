@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from exchange.errors import ExchangeError, Unavailable
+from exchange.storage.commits import Commits
 from exchange.storage.connections import (
     READERS,
     breaks,
@@ -55,6 +57,8 @@ class Database:
         on_broken: Callable[[ExchangeError], None] | None,
     ) -> None:
         """For `open`."""
+        self.path = path
+        self.commits = Commits()
         self._name = path.name
         self._owner = owner
         self._writing = writing_engine(path, owner=owner)
@@ -194,12 +198,15 @@ class Database:
     def _run_writer(self) -> None:
         connection: Connection | None = None
         while group := self._queue.take(GROUP_JOBS, GROUP_BYTES):
+            begun = time.monotonic()
             try:
                 with self._faults():
                     self._check_broken()
                     connection = connection or self._writing.connect()
                     _commit(connection, group)
+                self.commits.add(len(group), time.monotonic() - begun)
             except BaseException as error:  # noqa: BLE001 - not handled here: carried to every caller of the group
+                self.commits.failed += 1
                 for job in group:
                     job.fail(error)
             settle_all(group, self._announce)

@@ -29,6 +29,23 @@ STEPS = (
         data BLOB NOT NULL,
         PRIMARY KEY (upload, start)
     )""",
+    # What the alarm hook owes people over which way, and how far it came (storage/calls.py).
+    """CREATE TABLE calls (
+        way TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        count INTEGER NOT NULL,
+        since INTEGER NOT NULL,
+        state TEXT NOT NULL,
+        tries INTEGER NOT NULL,
+        next_at INTEGER NOT NULL,
+        code TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        PRIMARY KEY (way, kind, subject)
+    ) WITHOUT ROWID""",
+    # Whose flash waits too long and since when the oldest does, as the operator was told.
+    "CREATE TABLE stalls (address TEXT PRIMARY KEY, since INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE INDEX mailbox_flash ON mailbox (recipient, n) WHERE lane = 0 AND expired = 0",
 )
 
 

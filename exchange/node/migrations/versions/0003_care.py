@@ -39,6 +39,17 @@ STEPS = (
     """CREATE TABLE holds (n INTEGER PRIMARY KEY AUTOINCREMENT, subject BLOB NOT NULL, content BLOB NOT NULL, at INTEGER NOT NULL,
         who TEXT NOT NULL, released_at INTEGER, released_by TEXT NOT NULL DEFAULT '')""",
     "CREATE UNIQUE INDEX holds_standing ON holds (subject) WHERE released_at IS NULL",
+    # What the alarm hook owes people over which way, and how far it came (storage/calls.py). called_at: when people were
+    # last called for a message.
+    """CREATE TABLE calls (way TEXT NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL, count INTEGER NOT NULL,
+        since INTEGER NOT NULL, state TEXT NOT NULL, tries INTEGER NOT NULL, next_at INTEGER NOT NULL,
+        code TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (way, kind, subject)) WITHOUT ROWID""",
+    "ALTER TABLE inbox ADD COLUMN called_at INTEGER",
+    "CREATE INDEX inbox_flash ON inbox (received_at) WHERE lane = 0 AND type = 'stix' AND answered = ''",
+    # What is counted twice a minute is small, however much is kept.
+    "CREATE INDEX inbox_unopened ON inbox (received_at) WHERE opened_at IS NULL",
+    """CREATE INDEX addressees_open ON addressees (lane, state, queued_at)
+        WHERE state NOT IN ('stored', 'rejected', 'lost')""",
 )
 
 
