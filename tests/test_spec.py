@@ -103,6 +103,18 @@ LIMITS = {
         limits.LEAF_AHEAD_MS // limits.MINUTE_MS,
     ],
     "read-only after a hub was restored from a backup": [limits.RESTORED_SETTLE_MS // limits.HOUR_MS],
+    "a delivery or upload that goes in pieces; a piece": [limits.LARGE_BYTES, limits.PIECE_BYTES],
+    "in flight on a socket; at least; flash beyond": [
+        limits.SOCKET_BYTES,
+        limits.SOCKET_ITEMS,
+        limits.WINDOW_BYTES,
+        limits.URGENT_BYTES,
+        limits.URGENT_ITEMS,
+    ],
+    "uploads in pieces of one sender; kept after the last piece": [
+        limits.PARTIAL_UPLOADS,
+        limits.PARTIAL_MS // limits.HOUR_MS,
+    ],
     "mailbox long poll": [limits.POLL_SECONDS, limits.POLLS, 204],
     "one caller's bodies in work; pages it has not read yet": [limits.CALLER_BYTES],
     "reading an answer": [limits.BODY_SECONDS, 1, limits.BODY_RATE],

@@ -15,7 +15,7 @@ from exchange.errors import Rejected
 from exchange.hub.http_auth import Who, authenticate, no_body, page, read_body, read_json, stranger
 from exchange.hub.http_context import CONTEXT
 from exchange.hub.http_mail import answer_json
-from exchange.limits import MAX_BATCH_BYTES
+from exchange.limits import MAX_BATCH_BYTES, PAGE_BYTES, WINDOW_BYTES
 
 MAX_KIDS: Final = 256
 EVERYBODY: Final = Who.MEMBER | Who.OFFICER | Who.INVITED
@@ -36,18 +36,22 @@ async def get_checkpoint(request: web.Request) -> web.Response:
 
 
 async def get_leaves(request: web.Request) -> web.StreamResponse:
-    """GET /v1/directory/leaves?from=N"""
+    """GET /v1/directory/leaves?from=N&max=BYTES"""
     caller = await authenticate(request, EVERYBODY, reading=True)
     await no_body(request, caller)
-    leaves = await request.app[CONTEXT].registrar.leaves(_from(request))
+    start, most = _from(request)
+    leaves = await request.app[CONTEXT].registrar.leaves(start, most=most)
     return page(request, caller, framed(leaves))
 
 
-def _from(request: web.Request) -> int:
-    start = request.query.get("from", "")
-    if list(request.query) != ["from"] or not _INDEX.match(start):
-        raise Rejected("request.bad", "the query is from=N")
-    return int(start)
+def _from(request: web.Request) -> tuple[int, int]:
+    """Where to begin, and about how many bytes to send at most."""
+    start, most = request.query.get("from", ""), request.query.get("max", str(PAGE_BYTES))
+    if sorted(request.query) not in (["from"], ["from", "max"]) or not _INDEX.match(start):
+        raise Rejected("request.bad", "the query is from=N and may have max=BYTES")
+    if not _INDEX.match(most) or not WINDOW_BYTES <= int(most) <= PAGE_BYTES:
+        raise Rejected("request.bad", f"max: {WINDOW_BYTES} to {PAGE_BYTES}")
+    return int(start), int(most)
 
 
 async def post_checkpoint(request: web.Request) -> web.Response:
@@ -78,10 +82,11 @@ async def query_prekeys(request: web.Request) -> web.StreamResponse:
 
 
 async def get_parts(request: web.Request) -> web.StreamResponse:
-    """GET /v1/parts?from=N"""
+    """GET /v1/parts?from=N&max=BYTES"""
     caller = await authenticate(request, Who.MEMBER, reading=True)
     await no_body(request, caller)
-    found = await request.app[CONTEXT].registrar.parts(_from(request))
+    start, most = _from(request)
+    found = await request.app[CONTEXT].registrar.parts(start, most=most)
     return page(
         request, caller, framed([orjson.dumps({"n": one.n, **_part_json(one.part)}) for one in found])
     )

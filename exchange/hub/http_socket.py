@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -38,9 +38,10 @@ _CLOSE: Final = {"auth": 4401, "request.timeout": 4408, "rate": 4429}
 async def socket(request: web.Request) -> web.WebSocketResponse:
     """GET /v1/socket?after=CURSOR"""
     context = request.app[CONTEXT]
+    large = large_of(request.query)
     ws = web.WebSocketResponse(compress=False, max_msg_size=MAX_MESSAGE, heartbeat=HEARTBEAT_SECONDS)
     await ws.prepare(request)
-    session = Session(context, ws, request.query)
+    session = Session(context, ws, request.query.get("after", ""), large)
     try:
         await session.run()
     except ExchangeError as error:
@@ -71,12 +72,12 @@ class _Closed(Exception):
 class Session:
     """One node on one WebSocket."""
 
-    def __init__(self, context: Context, ws: web.WebSocketResponse, query: Mapping[str, str]) -> None:
+    def __init__(self, context: Context, ws: web.WebSocketResponse, after: str, large: int) -> None:
         self._context = context
         self._ws = ws
         self._limits = context.settings.limits
-        self._query = query
-        self._large = 0
+        self._after = after
+        self._large = large
         self._address = ""
         self._standing: object = None
         self._nonce = b""
@@ -87,7 +88,6 @@ class Session:
 
     async def run(self) -> None:
         """Until the node goes, doesn't prove its key in time, or may no longer receive. Raises ExchangeError."""
-        self._large = large_of(self._query)
         try:
             async with asyncio.timeout(self._limits.auth_seconds):
                 await self._challenge()
@@ -185,7 +185,7 @@ class Session:
         self._address, self._standing = issuer, standing
 
     async def _push(self) -> None:
-        feed = self._context.mailboxes.feed(self._address, self._query.get("after", ""))
+        feed = self._context.mailboxes.feed(self._address, self._after)
         try:
             await self._push_from(feed)
         finally:

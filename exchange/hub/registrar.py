@@ -120,11 +120,11 @@ class Registrar:
         if ref not in self._known:
             raise Unavailable("directory.unknown-checkpoint")
 
-    async def leaves(self, start: int) -> list[bytes]:
-        """A page of the log from index `start`, up to the newest checkpoint. Raises Rejected request.bad."""
+    async def leaves(self, start: int, *, most: int = PAGE_BYTES) -> list[bytes]:
+        """About `most` bytes of the log from index `start` up to the newest checkpoint. Raises Rejected request.bad."""
         if not 0 <= start <= MAX_INT:
             raise Rejected("request.bad", "from: not an index")
-        return await self._store.leaves_from(start, end=self.dir_ref.size, most=PAGE_BYTES)
+        return await self._store.leaves_from(start, end=self.dir_ref.size, most=most)
 
     async def genesis(self) -> Statement:
         """The statement of leaf 0."""
@@ -329,11 +329,11 @@ class Registrar:
         ):
             raise Refused("quota.exceeded", f"a member's parts have at most {MAX_PARTS_OF_ONE} bytes in all")
 
-    async def parts(self, after: int) -> list[Numbered]:
+    async def parts(self, after: int, *, most: int = PAGE_BYTES) -> list[Numbered]:
         """A page of what members say of themselves, after number `after`. Raises Rejected request.bad."""
         if not 0 <= after <= MAX_INT:
             raise Rejected("request.bad", "from: not a number")
-        return await self._store.parts_after(after, most=PAGE_BYTES)
+        return await self._store.parts_after(after, most=most)
 
     async def _begin(self, leaves: Sequence[bytes]) -> None:
         """What the log's state doesn't say: which parts are here, and whether trust was taken from somebody lately."""

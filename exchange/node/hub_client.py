@@ -107,7 +107,7 @@ class HubClient:
         return json_of(await self._get(protocol.CHECKPOINT))
 
     async def leaves(self, start: int) -> list[bytes]:
-        answer = await self._get(f"{protocol.LEAVES}?from={start}")
+        answer = await self._get_in_turn(f"{protocol.LEAVES}?from={start}")
         return list(unframed(answer.body, most_items=_MAX_LEAVES, most_bytes=MAX_LEAF))
 
     async def post_checkpoint(self, checkpoint: Json) -> tuple[int, int] | None:
@@ -138,7 +138,7 @@ class HubClient:
         return json_of(answer)
 
     async def parts(self, start: int) -> list[bytes]:
-        answer = await self._get(f"{protocol.PARTS}?from={start}")
+        answer = await self._get_in_turn(f"{protocol.PARTS}?from={start}")
         return list(unframed(answer.body, most_items=_MAX_PARTS, most_bytes=_MAX_PART))
 
     async def post_application(self, statement: Json, *, document: bytes, salt: bytes) -> Json:
@@ -202,8 +202,9 @@ class HubClient:
         while True:
             piece = upload[have : have + pieces.up.size] if have != ASK else b""
             where = f"{target}/pieces?from={max(have, 0)}&size={len(upload)}"
-            async with pieces.turn(pieces.up, len(piece), is_flash(upload)):
-                answer = await self._call("PUT", where, piece, media=protocol.BINARY)
+            began = self._seconds() if is_flash(upload) else await pieces.turn()
+            answer = await self._call("PUT", where, piece, media=protocol.BINARY)
+            pieces.up.passed(len(piece), self._seconds() - began)
             if answer.status != _MORE_COMES:
                 pieces.begun.discard(target)
                 return answer
@@ -232,10 +233,7 @@ class HubClient:
         return Page(tuple(protocol.items(answer.body)), answer.more)
 
     async def piece(self, env: bytes, start: int) -> bytes:
-        window = self._pieces.down
-        target = f"{protocol.MAILBOX}/{b64(env)}?from={start}&max={window.size}"
-        async with self._pieces.turn(window, window.size, False):
-            return (await self._get(target)).body
+        return (await self._get_in_turn(f"{protocol.MAILBOX}/{b64(env)}?from={start}")).body
 
     async def post_receipts(self, batch: Json) -> None:
         await self._post(protocol.RECEIPTS, batch)
@@ -273,6 +271,15 @@ class HubClient:
 
     async def _get(self, target: str) -> Answer:
         return await self._call("GET", target)
+
+    async def _get_in_turn(self, target: str) -> Answer:
+        """A page that may be long: as much of it as the link bears, and not while flash is going."""
+        window = self._pieces.down
+        most, began = window.size, await self._pieces.turn()
+        answer = await self._get(f"{target}&max={most}")
+        if len(answer.body) * 2 >= most:
+            window.passed(len(answer.body), self._seconds() - began)
+        return answer
 
     async def _post(self, target: str, value: Json) -> Answer:
         body = orjson.dumps(value)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from exchange.errors import Rejected
@@ -51,16 +51,12 @@ class Pieces:
             if not self._flash:
                 self._none.set()
 
-    @asynccontextmanager
-    async def turn(self, window: Window, size: int, flash: bool) -> AsyncIterator[None]:
-        """Wait for the turn of a piece of so many bytes; measure how it passes."""
-        if not flash:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(COURTESY_SECONDS):
-                    await self._none.wait()
-        began = self._seconds()
-        yield
-        window.passed(size, self._seconds() - began)
+    async def turn(self) -> float:
+        """Wait until no flash is going; when that was, in seconds."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(COURTESY_SECONDS):
+                await self._none.wait()
+        return self._seconds()
 
 
 def is_flash(upload: bytes) -> bool:

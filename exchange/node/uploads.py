@@ -14,7 +14,7 @@ from exchange import policy
 from exchange.directory.checkpoint import SignedCheckpoint
 from exchange.errors import Refused, Rejected, Unavailable
 from exchange.header import parse_header
-from exchange.limits import MAX_BATCH_ITEMS
+from exchange.limits import LARGE_BYTES, MAX_BATCH_ITEMS, SECOND_MS
 from exchange.node import store_directory as directory_rows
 from exchange.node import store_outbox as rows
 from exchange.node import store_sealings as sealings
@@ -26,10 +26,9 @@ from exchange.node.outbox import MAX_TRIES, Outbox
 from exchange.node.proofs import Proofs
 from exchange.node.store import Store, Transaction
 from exchange.node.store_sealings import Sealing
+from exchange.pacing import Window
 
-BATCH_BYTES: Final = (
-    1024 * 1024
-)  # how much bulk may be on the wire before the next look at what is more urgent
+BATCH_BYTES: Final = 1024 * 1024  # of bulk in one request at most, on a fast link
 ALONE: Final = ("flash",)  # each on a request of its own
 
 # The hub may take the very same bytes later; everything else is final for them (§4.4).
@@ -71,6 +70,8 @@ class Uploads:
         self._offered: set[bytes] = set()
         self._in_doubt = False  # a hub of a new epoch may be an older copy
         self._shown: set[bytes] = set()
+        # how much may be on the wire before the next look at what is more urgent
+        self._window = Window(least=LARGE_BYTES, most=BATCH_BYTES)
 
     async def offer_again(self) -> int:
         """A new epoch of the hub: every envelope without `stored` goes back in line, in order."""
@@ -113,7 +114,7 @@ class Uploads:
                 continue
             # One lane a batch, so that what is more urgent never waits for what is less.
             full = batch and (
-                one.lane != batch[0].lane or sum(each.size for each in batch) + one.size > BATCH_BYTES
+                one.lane != batch[0].lane or sum(each.size for each in batch) + one.size > self._window.size
             )
             if full or len(batch) == (1 if one.lane in ALONE else MAX_BATCH_ITEMS):
                 break
@@ -148,10 +149,13 @@ class Uploads:
             for one, _ in going:
                 # Before, not after a refusal: within a batch that would let later envelopes overtake this one.
                 await self._show_checkpoint(hub, one)
+        began = self._sources.monotonic()
         if len(going) == 1:
             posted = await hub.put_envelope(going[0][0].env, going[0][1])
         else:
             posted = await hub.post_envelopes([data for _, data in going])
+            seconds = (self._sources.monotonic() - began) / SECOND_MS
+            self._window.passed(sum(len(data) for _, data in going), seconds)
         await self._read(hub, [one for one, _ in going], posted)
 
     async def _read(self, hub: HubApi, batch: Sequence[Sealing], posted: Posted) -> None:
