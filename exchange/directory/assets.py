@@ -81,6 +81,8 @@ def read_prefix(text: str) -> Asset:
 
 def read_domain(text: str) -> Asset:
     """A domain name: ASCII (IDNA 2003), lower case, no dot at the end. Raises ValueError."""
+    if len(text) > MAX_TEXT:  # before IDNA, whose time grows faster than a text
+        raise ValueError("not a domain name")
     name = text.strip().rstrip(".").lower()
     if not name.isascii():
         try:

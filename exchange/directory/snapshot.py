@@ -142,8 +142,10 @@ def _unpacked(data: bytes) -> bytes:
 
 def _part(row: Sequence[Json]) -> Part:
     address, level, salt, body = row
-    if not isinstance(address, str) or not ADDRESS.match(address) or level not in REPLICATED:
-        raise Rejected("json.bad-schema", "snapshot.parts: an address and a level that is replicated")
+    if not (isinstance(address, str) and ADDRESS.match(address)):
+        raise Rejected("json.bad-schema", "snapshot.parts: not an address")
+    if not isinstance(level, str) or level not in REPLICATED:
+        raise Rejected("json.bad-schema", "snapshot.parts: not a level that is replicated")
     part = Part(
         address,
         level,

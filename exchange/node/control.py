@@ -60,10 +60,11 @@ async def _answer(reader: asyncio.StreamReader, verbs: Verbs) -> Json:
         value = orjson.loads(line)
     except (TimeoutError, ValueError):  # ValueError: not JSON, or a line over the limit
         value = None
-    if not isinstance(value, dict) or value.get("verb") not in verbs:
+    verb = value.get("verb") if isinstance(value, dict) else None
+    if not isinstance(verb, str) or verb not in verbs:
         return {"code": "request.bad", "detail": CODES["request.bad"]}
     try:
-        return {"code": "", "result": await verbs[value["verb"]](value)}
+        return {"code": "", "result": await verbs[verb](value)}
     except ExchangeError as error:
         return {"code": error.code, "detail": error.detail}
 

@@ -11,6 +11,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from tests.trip.finder import find_in_database
@@ -190,7 +191,7 @@ class KillRun:
         for handle, node in self._network.nodes.items():
             mails = node.holds.inbox()
             got.update((mail.sender, handle, mail.id) for mail in mails)
-            outcome.faults += [f"{handle}: {fault}" for fault in _told(lambda m=mails: is_in_chain_order(m))]  # type: ignore[misc]
+            outcome.faults += [f"{handle}: {fault}" for fault in _told(partial(is_in_chain_order, mails))]
             outcome.faults += [f"{handle}: {mail.id} conflicts" for mail in mails if mail.conflict]
             alarms: list[Any] = [*node.holds.alarms(), *node.holds.quarantine()]
             outcome.false_alarms += len(alarms)

@@ -63,6 +63,8 @@ def snapshot_cases() -> Iterator[Case]:
     yield case("part_twice", "a part twice", part, parts=[_part("public", SHOWN)] * 2)
     yield case("part_unknown", "of another level than the log says", part, parts=[_part("members", SHOWN)])
     yield case("part_owner", "a level that is in no snapshot", form, parts=[_part("owner", SHOWN)])
+    listed = [["pe", ["public"], b64(SALT), b64(SHOWN)]]
+    yield case("part_level_list", "a part's level is a list", form, parts=listed)
     yield case("level_owner", "a level there isn't", form, level="owner")
     yield case("version_two", "v is 2", form, v=2)
     yield case("unknown_member", "one member too many", form, note="x")

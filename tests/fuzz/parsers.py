@@ -1,0 +1,229 @@
+"""The register of what reads a stranger's bytes: each parser by name, its good examples, what it covers.
+
+Only `ExchangeError` may come out of a parser, and where it understood, it writes what it read and compares: there is
+one spelling (core_drives.py, edge_drives.py). Used by test_fuzz_parsers.py in CI and by `./run fuzz` at length.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Final
+
+from exchange.directory.state import Directory
+from exchange.errors import ExchangeError
+from exchange.protocol import Large
+from exchange.settings import HubSettings, NodeSettings
+from exchange.tlp import parse_tlp1
+from tests.fuzz import core_drives as core
+from tests.fuzz import edge_drives as edge
+from tests.fuzz import seeds
+from tests.fuzz.mutation import spoilt
+
+
+@dataclass(frozen=True)
+class Parser:
+    """`read` raises nothing but ExchangeError. `seeds` are good examples; `covers`: the functions that it drives."""
+
+    read: core.Read
+    seeds: Callable[[], Sequence[bytes]]
+    covers: tuple[str, ...] = ()
+    heavy: bool = field(
+        default=False, kw_only=True
+    )  # verifies signatures or opens files: fewer examples in CI
+
+    def understands(self, data: bytes) -> bool:
+        """Whether it takes `data` without a refusal. Raises whatever isn't ours: a fault of the parser."""
+        try:
+            self.read(data)
+        except ExchangeError:
+            return False
+        return True
+
+
+PARSERS: Final[dict[str, Parser]] = {
+    "json": Parser(core.signed_json, lambda: seeds.decoded("json", "bytes"), ("canonical.loads",)),
+    "base64": Parser(core.from_text(core.base64), lambda: seeds.text("base64", "text"), ("canonical.unb64",)),
+    "human": Parser(core.from_text(core.human), lambda: seeds.words("w6lh", "AAAA"), ("canonical.b64_text",)),
+    "frames": Parser(core.frames, lambda: seeds.decoded("frames", "data"), ("canonical.unframed",)),
+    "header": Parser(
+        core.header, lambda: seeds.decoded("header", "header"), ("header.parse_header", "header.DirRef.read")
+    ),
+    "upload": Parser(
+        core.upload,
+        lambda: seeds.decoded("envelope_hub", "upload"),
+        ("envelope.read_upload", "wire.Upload.from_bytes"),
+    ),
+    "delivery": Parser(
+        core.delivery, lambda: seeds.decoded("envelope_open", "delivery"), ("wire.Delivery.from_bytes",)
+    ),
+    "envelope": Parser(
+        core.opened,
+        lambda: seeds.decoded("envelope_open", "delivery"),
+        ("envelope.open_", "envelope.open_expired"),
+        heavy=True,
+    ),
+    "body": Parser(core.body, lambda: seeds.decoded("body", "plain"), ("body.unpack",)),
+    "content": Parser(
+        core.content,
+        lambda: seeds.decoded("content", "content"),
+        (
+            "content.unpack_content",
+            "content.parse_control",
+            "content.Meta.from_bytes",
+            *(f"content.{kind}.read" for kind in ("Status", "Missing", "Void", "Restored")),
+            *(f"content.{kind}.read" for kind in ("CheckpointNote", "PartNote", "Notice")),
+        ),
+    ),
+    "receipt-leaf": Parser(core.receipt_leaf, seeds.receipt_leaves, ("receipt.Leaf.from_bytes",)),
+    "receipts": Parser(
+        core.from_value(core.receipts),
+        lambda: [*seeds.as_json("receipt_upload", "upload"), *seeds.as_json("receipt_proof", "proof")],
+        ("receipt.verify_upload", "receipt.verify_proof"),
+    ),
+    "token": Parser(core.from_text(core.token), lambda: seeds.text("token", "token"), ("token.check_token",)),
+    "invitation": Parser(
+        core.from_text(core.invitation),
+        lambda: seeds.text("invitation", "line"),
+        ("invitation.Invitation.from_line",),
+    ),
+    "items": Parser(core.items, seeds.pages, ("protocol.items",)),
+    "large": Parser(
+        core.large, lambda: [Large(bytes(32), 70_000).to_bytes()], ("protocol.Large.from_bytes",)
+    ),
+    "statement": Parser(
+        core.from_value(core.statement),
+        lambda: seeds.as_json("statement", "statement"),
+        ("directory.statements.Statement.from_json", "directory.statements.read_signatures"),
+    ),
+    "statement-body": Parser(
+        core.statement_body,
+        seeds.bodies,
+        (
+            "directory.bodies.parse_body",
+            "directory.bodies.parse_type",
+            "directory.statements.parse_head",
+            "directory.prekeys.read_refs",
+            "directory.members.Member.from_json",
+            "directory.members.Officer.from_json",
+            "directory.members.HubIdentity.from_json",
+            "keys.PublicKey.from_json",
+            "keys.PublicKeys.from_json",
+            "directory.bodies_base.*",
+            "directory.bodies_members.*",
+            "directory.bodies_network.*",
+            "directory.bodies_contacts.*",
+        ),
+    ),
+    "leaf": Parser(
+        core.leaf,
+        lambda: seeds.text("leaf", "leaf"),
+        ("directory.log.read_leaf", "directory.log.Leaf.from_bytes"),
+    ),
+    "next-leaf": Parser(
+        core.next_leaf,
+        lambda: seeds.text("leaf", "leaf"),
+        ("directory.state.Directory.read_head", "directory.succession.read_change"),
+        heavy=True,
+    ),
+    "genesis": Parser(
+        Directory.from_genesis,
+        lambda: seeds.text("genesis", "leaf"),
+        ("directory.state.Directory.from_genesis",),
+        heavy=True,
+    ),
+    "checkpoint": Parser(
+        core.from_value(core.checkpoint),
+        lambda: seeds.as_json("checkpoint"),
+        ("directory.checkpoint.SignedCheckpoint.from_json", "directory.checkpoint.Checkpoint.from_bytes"),
+    ),
+    "submission": Parser(
+        core.from_value(core.submission),
+        lambda: seeds.as_json("submission", "answer"),
+        ("directory.submission.SignedSubmission.from_json", "directory.submission.Submission.from_bytes"),
+    ),
+    "prekey-record": Parser(
+        core.prekey_record,
+        lambda: seeds.decoded("prekey_record", "record"),
+        ("directory.prekeys.PrekeyRecord.from_bytes", "directory.prekeys.verified_record"),
+    ),
+    "snapshot": Parser(core.snapshot, seeds.snapshots, ("directory.snapshot.Snapshot.from_bytes",)),
+    "snapshot-whole": Parser(core.snapshot_whole, seeds.snapshots, heavy=True),
+    "part": Parser(core.from_value(core.part), seeds.parts, ("directory.contacts.Part.from_json",)),
+    "record": Parser(core.record, seeds.records, ("directory.records.read", "directory.records.load")),
+    "lost": Parser(core.from_value(core.lost), seeds.losses, ("directory.overlay.Lost.from_json",)),
+    "asset": Parser(
+        core.from_text(core.asset),
+        lambda: seeds.words(
+            "203.0.113.7", "2001:db8::/32", "AS64500", "https://a.example.org/x", "münchen.de"
+        ),
+        tuple(
+            f"directory.assets.{name}"
+            for name in (
+                *("read_asset", "read_asn", "read_prefix", "read_domain"),
+                *("claimed_prefix", "claimed_domain"),
+            )
+        ),
+    ),
+    "lists": Parser(
+        core.from_value(core.rows),
+        seeds.listed,
+        ("directory.waiting.read_application", "directory.waiting.read_pending"),
+    ),
+    "file": Parser(
+        edge.file, seeds.stix, ("formats.registry.load", "formats.json_spans.scan", "formats.stix.read")
+    ),
+    "object": Parser(edge.stix_object, seeds.stix, ("formats.stix.read_object",)),
+    "loose-json": Parser(edge.spans, seeds.stix, ("formats.json_spans.load",)),
+    "message": Parser(edge.message, lambda: [seeds.message()], ("formats.cover.read_message",)),
+    "table": Parser(edge.table, seeds.table, ("formats.contact_table.read_table",)),
+    "hours": Parser(
+        core.from_text(edge.hours),
+        lambda: seeds.words("24x7", "mon-fri 08:00-17:00; sat 09:00-12:00"),
+        ("formats.contact_table.read_hours",),
+    ),
+    "time": Parser(
+        core.from_text(edge.moment),
+        lambda: seeds.words("2026-11-03T06:40:00.000Z"),
+        ("formats.stix_time.from_stix",),
+    ),
+    "tlp": Parser(core.from_text(parse_tlp1), lambda: seeds.words("TLP:AMBER", "amber"), ("tlp.parse_tlp1",)),
+    "problem": Parser(edge.problem, seeds.problems),
+    "answer": Parser(edge.answer, seeds.problems),
+    "cursor": Parser(core.from_text(edge.cursor), lambda: seeds.words("e1.1.2.3.4.5.6", "")),
+    "query": Parser(core.from_text(edge.query), lambda: seeds.words("65536", "0")),
+    "control": Parser(edge.control, lambda: seeds.words('{"verb":"poke"}', '{"verb":["poke"]}', "[]")),
+    "hub-settings": Parser(
+        edge.settings(HubSettings),
+        lambda: seeds.settings("hub"),
+        ("settings.HubSettings.from_mapping", "alarm.AlarmSettings.from_mapping"),
+    ),
+    "node-settings": Parser(
+        edge.settings(NodeSettings),
+        lambda: seeds.settings("node"),
+        ("settings.NodeSettings.from_mapping", "retention.RetentionPolicy.from_mapping"),
+    ),
+    "keystore": Parser(edge.keystore, edge.keystores, heavy=True),
+    "backup": Parser(edge.backup, edge.backups, heavy=True),
+}
+
+# Names in core and formats that look like parsers of foreign bytes and aren't registered, and why not.
+NOT_REGISTERED: Final[dict[str, str]] = {
+    "canonical.Fields.items": "hands out a list of what is parsed already",
+    "canonical.unb64_checked": "its callers have matched the spelling before",
+    "directory.overlay.read_notice": "verifies signatures over what `statement` and `statement-body` parse",
+    "directory.waiting.check_document": "hashes and compares, parses nothing",
+}
+
+
+def examples(name: str, chance: random.Random) -> bytes:
+    """One spoilt example for a parser."""
+    return spoilt(sown(name), chance)
+
+
+@cache
+def sown(name: str) -> tuple[bytes, ...]:
+    """The seeds of a parser, made once."""
+    return tuple(PARSERS[name].seeds())
