@@ -50,16 +50,13 @@ def failed(name: str, error: ExchangeError) -> Finding:
 
 def run(checks: Sequence[Check], *, seconds: float = SECONDS) -> list[Finding]:
     """Every finding, in the order of the checks; of one that isn't back in `seconds`, that it isn't."""
-    results: list[Sequence[Finding]] = [()] * len(checks)
+    results: list[Sequence[Finding] | None] = [None] * len(checks)
 
     def look(place: int, check: Check) -> None:
         try:
             results[place] = check.look()
         except ExchangeError as error:
             results[place] = [failed(check.name, error)]
-        except Exception as error:  # noqa: BLE001 - a check that breaks off has not found that all is well
-            broken = Unavailable("internal.error", f"{type(error).__name__}: {error}")
-            results[place] = [failed(check.name, broken)]
 
     # Daemons: one that hangs in the kernel (a dead network disk) must not keep the command from ending.
     threads = [
@@ -72,6 +69,10 @@ def run(checks: Sequence[Check], *, seconds: float = SECONDS) -> list[Finding]:
         thread.join(max(0.0, end - time.monotonic()))
     findings: list[Finding] = []
     for thread, check, result in zip(threads, checks, results, strict=True):
-        late = Finding(check.name, FAIL, "late", {"seconds": int(seconds)})
-        findings += [late] if thread.is_alive() else result
+        if thread.is_alive():
+            findings.append(Finding(check.name, FAIL, "late", {"seconds": int(seconds)}))
+        elif result is None:  # it broke off, which is no sign that all is well; stderr has the traceback
+            findings.append(failed(check.name, Unavailable("internal.error")))
+        else:
+            findings += result
     return findings

@@ -1,4 +1,4 @@
-"""Checks of `exchange doctor` that every home needs: who may read it, its disk, its database file, its server.
+"""Checks of `exchange doctor` that every home needs: who may read it, its disk, its database file, its server, its hook.
 
 Nothing here opens a keystore or writes.
 """
@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from exchange.alarm import AlarmSettings
 from exchange.cli.command import KEY_FILE_NOTE
 from exchange.cli.doctor_checks import FAIL, OK, WARN, Finding, found
 from exchange.errors import Refused
+from exchange.storage import calls
 from exchange.storage.files import OTHERS, check_home_modes, disk_fault
 from exchange.storage.inspection import inspect
 
@@ -63,7 +65,7 @@ def disk(home: Path) -> Sequence[Finding]:
 
 def database(path: Path, migrations: Path, *, role: str) -> Sequence[Finding]:
     """Whether the file is whole, of this program's version, and its log is folded now and then."""
-    if not path.exists():
+    if not path.exists() or path.stat().st_size == 0:
         return [found("database", FAIL, "missing")]
     try:
         looked = inspect(path, migrations, app=role, seconds=QUICK)
@@ -92,6 +94,21 @@ def server(lock: Path, socket: Path | None, *, role: str, answers: bool | None) 
     if answers is False:
         return found("server", FAIL, "mute", pid=pid)
     return found("server", OK, "ok")
+
+
+def hook(settings: AlarmSettings, troubles: Sequence[calls.Trouble]) -> Finding:
+    """Whether the alarm hook reaches people, as far as it was tried."""
+    if not settings.ways:
+        return found("hook", OK, "none")
+    for state, word, level in ((calls.OWED, "failing", FAIL), (calls.UNSURE, "unsure", WARN)):
+        names = ", ".join(
+            f"{one.way} {one.kind}{f' [{one.code}]' if one.code else ''}"
+            for one in troubles
+            if one.state == state
+        )
+        if names:
+            return found("hook", level, word, names=names)
+    return found("hook", OK, "ok", names=", ".join(settings.ways))
 
 
 def _owner(lock: Path) -> int | None:

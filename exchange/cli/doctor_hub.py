@@ -12,17 +12,18 @@ from typing import Final
 
 from exchange.cli.command import Call, now_ms
 from exchange.cli.doctor_checks import FAIL, OK, WARN, Check, Finding, found
-from exchange.cli.doctor_home import MIB, database, disk, modes, server
+from exchange.cli.doctor_home import MIB, database, disk, hook, modes, server
 from exchange.cli.doctor_line import Line, line
 from exchange.cli.hub import readyz
 from exchange.cli.hub_lists import hub_store
 from exchange.cli.officer_home import NETWORK, OfficerHome
 from exchange.cli.output import utc
-from exchange.errors import ExchangeError
+from exchange.errors import ExchangeError, Refused
 from exchange.hub.home import LOCK, load_settings, open_keystore
 from exchange.hub.store import FILE, MIGRATIONS
 from exchange.hub.tls import CA_FILE
 from exchange.limits import HOUR_MS, LEAF_AHEAD_MS, MINUTE_MS
+from exchange.storage import calls
 from exchange.storage.unlock import Unlock
 
 MOST_SILENCE_MS: Final = 3 * HOUR_MS  # a hub signs a checkpoint every hour
@@ -53,21 +54,28 @@ def _log(call: Call) -> Sequence[Finding]:
     now = now_ms()
     with hub_store(call) as store:
         newest, totals = store.newest_checkpoint_sync(), store.totals_sync()
+        troubles = store.db.read_sync(calls.trouble)
     mail = found("mail", OK, "waits", count=totals.envelopes, mib=totals.bytes // MIB)
+    called = hook(load_settings(call.home).alarm, troubles)
     if newest is None:
-        return [found("log", FAIL, "none"), mail]
+        return [found("log", FAIL, "none"), mail, called]
     size, at = newest
     if at > now + LEAF_AHEAD_MS:
-        return [found("clock", FAIL, "back", at=utc(at)), mail]
+        return [found("clock", FAIL, "back", at=utc(at)), mail, called]
     if now - at > MOST_SILENCE_MS:
-        return [found("log", FAIL, "old", size=size, at=utc(at)), mail]
-    return [found("log", OK, "fresh", size=size, minutes=(now - at) // MINUTE_MS), mail]
+        return [found("log", FAIL, "old", size=size, at=utc(at)), mail, called]
+    return [found("log", OK, "fresh", size=size, minutes=(now - at) // MINUTE_MS), mail, called]
 
 
 def _way(home: Path) -> Sequence[Finding]:
     """The way that members take, and whether mail is taken at its end."""
     origin, own = load_settings(home).origins[0], home / CA_FILE
-    context = ssl.create_default_context(cafile=str(own) if own.exists() else None)
+    try:
+        context = ssl.create_default_context(cafile=str(own) if own.exists() else None)
+    except ssl.SSLError as error:
+        raise Refused(
+            "settings.invalid", f"{own} isn't a PEM certificate: bring it back from a backup"
+        ) from error
     findings = list(line(Line(origin, context)))
     if findings[-1].state == FAIL:
         return findings

@@ -96,6 +96,8 @@ def _tls(connection: socket.socket, to: Line, host: str) -> Finding:
         if error.verify_code in (_NAME, _ADDRESS):
             return found("tls", FAIL, "name", host=host)
         return found("tls", FAIL, "issuer", print=_fingerprint(to))
+    except TimeoutError:
+        return found("tls", FAIL, "mute", host=host)
     except (OSError, ValueError) as error:
         return found("tls", FAIL, "broken", why=_why(error))
     days = int((ends - time.time()) // DAY)

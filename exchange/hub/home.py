@@ -36,6 +36,7 @@ CONFIG: Final = "config.toml"
 KEYSTORE: Final = "keystore"
 GENESIS: Final = "genesis.json"
 LOCK: Final = "lock"
+BEGUN: Final = "begun"  # there since the first leaf was written: a log that is gone is never begun again
 RESTORED: Final = "restored"  # from a restore until the log has back what it lost; holds its time, UTC ms
 SEED: Final = "hub/seed"
 CEREMONY_MS: Final = 30 * DAY_MS  # how long the officers have to sign a draft
@@ -124,6 +125,8 @@ def furnish(
     Raises Refused hub.begun when it has a log already, keystore.*; Unavailable storage.*
     """
     _make_folder(home)
+    if (home / BEGUN).exists():
+        raise Refused("hub.begun")
     if (home / FILE).exists():
         _refuse_begun(home)
     _write_config(home, settings)
@@ -164,11 +167,18 @@ def begin(home: Path, *, now: int) -> Draft:
 
 
 def begin_in(store: HubStore, home: Path, *, now: int) -> Draft:
-    """`begin` on a store that is open. Raises as it does."""
-    leaves = store.load_leaves_sync()
+    """`begin` on a store that is open. Raises as it does, and Refused storage.damaged where a log was lost."""
+    leaves, has_begun = store.load_leaves_sync(), (home / BEGUN).exists()
     if leaves:
+        if not has_begun:
+            write_private(home / BEGUN, b"")
         net = Directory.from_genesis(leaves[0]).net
         return Draft(net, digits(net), ())
+    if has_begun:
+        detail = (
+            f"{FILE} has no log, though the network has begun: restore a backup, or replace the hub elsewhere"
+        )
+        raise Refused("storage.damaged", detail)
     statement = read_genesis(home)
     draft = _draft(statement)
     if draft.missing:
@@ -178,6 +188,7 @@ def begin_in(store: HubStore, home: Path, *, now: int) -> Draft:
     leaf = Leaf(0, now, statement).to_bytes(draft.net)
     Directory.from_genesis(leaf)  # every signature is verified before anything is written
     store.append_sync(0, [(leaf, statement.hash(draft.net))])
+    write_private(home / BEGUN, b"")
     return draft
 
 

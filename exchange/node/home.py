@@ -111,7 +111,14 @@ class Home:
         return HomeLock(self.paths.lock)
 
     def open_store(self, *, owner: bool, on_broken: Callable[[ExchangeError], None] | None = None) -> Store:
-        """The database; `owner` says that this process holds the lock. Raises as `store.open_store`."""
+        """The database; `owner` says that this process holds the lock.
+
+        Raises as `store.open_store`, and Refused storage.damaged where that of a node that has joined is gone.
+        """
+        database = self.paths.database
+        if self.settings.net and not (database.exists() and database.stat().st_size):
+            detail = f"{database} is gone, and a new one would hold nothing: exchange node restore"
+            raise Refused("storage.damaged", detail)
         local_key = self.keystore.get(LOCAL_KEY)
         return open_store(self.paths.database, local_key, owner=owner, on_broken=on_broken)
 

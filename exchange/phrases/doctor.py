@@ -48,6 +48,7 @@ FOUND: Final[Phrases] = table(
     tls.not-yet | the certificate is not valid yet, by this clock | según este reloj el certificado aún no es válido | por este relógio o certificado ainda não vale | selon cette horloge le certificat n'est pas encore valable
     tls.name | the certificate is not for {host} | el certificado no es para {host} | o certificado não é para {host} | le certificat n'est pas pour {host}
     tls.issuer | another authority signed the certificate {print} | otra autoridad firmó el certificado {print} | outra autoridade assinou o certificado {print} | une autre autorité a signé le certificat {print}
+    tls.mute | {host} takes connections and says nothing | {host} acepta conexiones y no responde | {host} aceita conexões e não responde | {host} accepte les connexions et ne répond pas
     tls.broken | no TLS there: {why} | ahí no hay TLS: {why} | não há TLS ali: {why} | pas de TLS ici : {why}
     hub.ok | answers, and knows this node's key | responde y conoce la clave de este nodo | responde e conhece a chave deste nó | répond et connaît la clé de ce nœud
     hub.takes-mail | takes mail | acepta correo | aceita correio | accepte le courrier
@@ -71,6 +72,10 @@ FOUND: Final[Phrases] = table(
     backup.ok | the newest is of {at} | la última es del {at} | a última é de {at} | la plus récente est du {at}
     backup.none | none was made | no se ha hecho ninguna | nenhum foi feito | aucune n'a été faite
     backup.old | the newest is {days} days old | la última tiene {days} días | a última tem {days} dias | la plus récente a {days} jours
+    hook.ok | calls people over: {names} | llama por: {names} | chama por: {names} | appelle par : {names}
+    hook.none | none is set: nobody is called when flash waits | no hay: nadie recibe aviso si espera un flash | não há: ninguém é chamado se um flash espera | aucune : personne n'est appelé si un flash attend
+    hook.failing | did not go out: {names} | no salió: {names} | não saiu: {names} | n'est pas parti : {names}
+    hook.unsure | stopped while it ran, and may not have gone out: {names} | se detuvo mientras corría, quizá no salió: {names} | parou enquanto corria, talvez não tenha saído: {names} | arrêté en cours de route, peut-être pas parti : {names}
     queues.ok | nothing is overdue; {count} copies under way | nada atrasado; {count} copias en camino | nada atrasado; {count} cópias a caminho | rien en retard ; {count} copies en route
     queues.overdue | {count} messages are overdue, the oldest of {at} | {count} mensajes atrasados, el más antiguo del {at} | {count} mensagens atrasadas, a mais antiga de {at} | {count} messages en retard, le plus ancien du {at}
     retention.ok | {due} messages go within 30 days, {holds} holds | {due} mensajes se borran en 30 días, {holds} retenciones | {due} mensagens saem em 30 dias, {holds} retenções | {due} messages partent sous 30 jours, {holds} gels
@@ -115,6 +120,7 @@ FIXES: Final[Phrases] = table(
     tls.not-yet | set this machine's clock, e.g. with NTP | ponga en hora esta máquina, p. ej. con NTP | acerte o relógio desta máquina, p. ex. com NTP | mettez cette machine à l'heure, par ex. avec NTP
     tls.name | use the name that the invitation has | use el nombre de la invitación | use o nome do convite | employez le nom de l'invitation
     tls.issuer | if a proxy here inspects TLS, put its CA's file into extra_ca of config.toml; else ask the hub's administrator, by telephone | si un proxy inspecciona TLS, ponga su CA en extra_ca de config.toml; si no, llame al administrador del hub | se um proxy inspeciona TLS, ponha a sua CA em extra_ca de config.toml; senão, ligue ao administrador do hub | si un mandataire inspecte TLS, mettez sa CA dans extra_ca de config.toml ; sinon téléphonez à l'administrateur du hub
+    tls.mute | look again in a minute; then the hub's administrator: its server hangs, or a firewall swallows what follows | revise en un minuto; luego el administrador del hub: su servidor no avanza, o un cortafuegos se traga lo que sigue | veja de novo em um minuto; depois o administrador do hub: o seu servidor travou, ou um firewall engole o que segue | regardez encore dans une minute ; puis l'administrateur du hub : son serveur est bloqué, ou un pare-feu avale la suite
     tls.broken | another program answers there: check hub in config.toml | ahí responde otro programa: revise hub en config.toml | outro programa responde ali: confira hub em config.toml | un autre programme y répond : vérifiez hub dans config.toml
     hub.read-only | wait until the members' nodes have come: exchange hub members | espere a que lleguen los nodos: exchange hub members | espere que os nós cheguem: exchange hub members | attendez que les nœuds soient venus : exchange hub members
     hub.unknown-key | not approved yet, or the key was revoked: exchange node status | aún no aprobado, o clave revocada: exchange node status | ainda não aprovado, ou chave revogada: exchange node status | pas encore approuvé, ou clé révoquée : exchange node status
@@ -130,6 +136,8 @@ FIXES: Final[Phrases] = table(
     prekeys.none | exchange node serve, with the hub in reach | exchange node serve, con el hub al alcance | exchange node serve, com o hub ao alcance | exchange node serve, le hub étant joignable
     backup.none | exchange {role} backup FILE | exchange {role} backup FILE | exchange {role} backup FILE | exchange {role} backup FILE
     backup.old | exchange {role} backup FILE | exchange {role} backup FILE | exchange {role} backup FILE | exchange {role} backup FILE
+    hook.failing | exchange {role} alarm test | exchange {role} alarm test | exchange {role} alarm test | exchange {role} alarm test
+    hook.unsure | exchange {role} alarm test | exchange {role} alarm test | exchange {role} alarm test | exchange {role} alarm test
     queues.overdue | exchange node outbox --overdue; telephone them | exchange node outbox --overdue; llámelos | exchange node outbox --overdue; ligue para eles | exchange node outbox --overdue ; téléphonez-leur
     retention.waits | exchange node serve erases them; a hold shows in: exchange node retention show | exchange node serve los borra; retenciones: exchange node retention show | exchange node serve as apaga; retenções: exchange node retention show | exchange node serve les efface ; gels : exchange node retention show
     alarms.some | exchange node status says what each means | exchange node status dice qué significa cada una | exchange node status diz o que cada um significa | exchange node status dit ce que chacune signifie

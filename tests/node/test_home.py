@@ -122,6 +122,19 @@ def tied(hub: Hub, folder: Path, unlock: Unlock) -> Home:
     return open_home(folder, unlock)
 
 
+@pytest.mark.parametrize("left", [b"", None])
+async def test_database_that_is_gone_is_not_begun_anew(
+    hub: Hub, tmp_path: Path, unlock: Unlock, left: bytes | None
+) -> None:
+    home = tied(hub, tmp_path / "node", unlock)
+    home.paths.database.unlink()
+    if left is not None:
+        home.paths.database.write_bytes(left)
+    with pytest.raises(Refused) as caught:
+        home.open_store(owner=True)
+    assert caught.value.code == "storage.damaged"
+
+
 @pytest.mark.parametrize("depth", [1, 12])
 async def test_serving_process_owns_the_home_and_answers(
     hub: Hub, tmp_path: Path, unlock: Unlock, depth: int
