@@ -8,6 +8,7 @@ await serve(home, sources, ready=...)          the process that owns it for good
 from __future__ import annotations
 
 import asyncio
+import gc
 import secrets
 import signal
 import time
@@ -55,9 +56,9 @@ from exchange.node.succession import Succession
 from exchange.node.sync import Sync
 from exchange.node.uploads import Uploads
 from exchange.retention import DEFAULTS, RetentionPolicy
+from exchange.storage import backup_copy
 from exchange.storage.files import disk_fault
 from exchange.storage.keystore import Keystore
-from exchange.storage import backup_copy
 from exchange.storage.migrate import drop_old_copies
 
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
@@ -221,9 +222,9 @@ async def serve(home: Home, sources: Sources, *, ready: Callable[[Node], None] |
 
     loop, lag = asyncio.get_running_loop(), LoopLag()
     drop_old_copies(home.paths.database, now=sources.clock())
+    backup_copy.clear(home.paths.root)
     async with (
         running(home, sources, on_broken=on_broken) as node,
-    backup_copy.clear(home.paths.root)
         control.serving(home.paths.socket, verbs(node)),
     ):
         for number in STOP_SIGNALS:
@@ -244,6 +245,7 @@ async def serve(home: Home, sources: Sources, *, ready: Callable[[Node], None] |
             ),
         ]
         try:
+            gc.freeze()  # what is loaded by now stays: the collector needn't go through it again and again
             if ready is not None:
                 ready(node)
             await stopping.wait()
