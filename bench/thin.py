@@ -39,8 +39,9 @@ GOALS: Final = {"bytes_vs_ideal": Goal("<=", 1.15), "idle_day_mb": Goal("<=", 1.
 class Idle(threading.Thread):
     """One connected node without any mail, measured beside the rounds, with processes of its own."""
 
-    def __init__(self, folder: Path, minutes: float, settle: float) -> None:
+    def __init__(self, homes: Homes, folder: Path, minutes: float, settle: float) -> None:
         super().__init__(daemon=True)
+        self._homes = homes
         self._folder = folder
         self._minutes = minutes
         self._settle = settle
@@ -54,8 +55,7 @@ class Idle(threading.Thread):
             self._fault = fault
 
     async def _idle(self) -> None:
-        homes = await founded(self._folder / "idle")
-        async with behind(homes, self._folder / "idling", Shape()) as (network, link):
+        async with behind(self._homes, self._folder, Shape()) as (network, link):
             await network[NEAR].serve.up()
             await asyncio.sleep(self._settle)
             before = link.crossed
@@ -82,11 +82,12 @@ def measure(
     settle: float = SETTLE_SECONDS,
 ) -> dict[str, Any]:
     """What `tell` wants."""
-    idle = Idle(folder, idle_minutes, settle)
-    idle.start()
-    homes = asyncio.run(founded(folder / "founded"))
+    # the making of databases is for one thread at a time
+    idling, homes = (asyncio.run(founded(folder / name)) for name in ("idle", "founded"))
     waiting = asyncio.run(backlog(homes, folder / "backlog", messages))
     queued = outgoing(homes, folder / "queued", messages)
+    idle = Idle(idling, folder / "idling", idle_minutes, settle)
+    idle.start()
     sides = {
         "in": lambda: asyncio.run(_round(waiting, folder / "round", messages, faster, out=False)),
         "out": lambda: asyncio.run(_round(queued, folder / "round", messages, faster, out=True)),
