@@ -1,4 +1,4 @@
-"""Checks of `exchange doctor` that every home needs: who may read it, its disk, its database file, its server, its hook.
+"""Checks of `exchange doctor` that every home needs: who may read it, its disk, its database, its server, its hook.
 
 Nothing here opens a keystore or writes.
 """
@@ -96,10 +96,10 @@ def server(lock: Path, socket: Path | None, *, role: str, answers: bool | None) 
     return found("server", OK, "ok")
 
 
-def hook(settings: AlarmSettings, troubles: Sequence[calls.Trouble]) -> Finding:
-    """Whether the alarm hook reaches people, as far as it was tried."""
+def hook(settings: AlarmSettings, troubles: Sequence[calls.Trouble], *, without: str) -> Finding:
+    """Whether the alarm hook reaches people, as far as it was tried. `without`: the state where none is set."""
     if not settings.ways:
-        return found("hook", OK, "none")
+        return found("hook", without, "none")
     for state, word, level in ((calls.OWED, "failing", FAIL), (calls.UNSURE, "unsure", WARN)):
         names = ", ".join(
             f"{one.way} {one.kind}{f' [{one.code}]' if one.code else ''}"

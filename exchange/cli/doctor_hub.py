@@ -56,7 +56,7 @@ def _log(call: Call) -> Sequence[Finding]:
         newest, totals = store.newest_checkpoint_sync(), store.totals_sync()
         troubles = store.db.read_sync(calls.trouble)
     mail = found("mail", OK, "waits", count=totals.envelopes, mib=totals.bytes // MIB)
-    called = hook(load_settings(call.home).alarm, troubles)
+    called = hook(load_settings(call.home).alarm, troubles, without=OK)
     if newest is None:
         return [found("log", FAIL, "none"), mail, called]
     size, at = newest

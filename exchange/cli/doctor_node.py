@@ -13,7 +13,7 @@ from typing import Final
 from exchange.canonical import Json
 from exchange.cli.command import Call, now_ms
 from exchange.cli.doctor_checks import FAIL, OK, WARN, Check, Finding, found
-from exchange.cli.doctor_home import database, disk, modes, server
+from exchange.cli.doctor_home import database, disk, hook, modes, server
 from exchange.cli.doctor_line import Line, line
 from exchange.cli.node_home import Opened, opened, server_status
 from exchange.cli.node_status import alarms_that_hold
@@ -27,6 +27,7 @@ from exchange.node.hub_client import HubClient
 from exchange.node.retention import Records
 from exchange.node.store import MIGRATIONS, number
 from exchange.node.store_restore import LAST
+from exchange.storage import calls
 from exchange.storage.unlock import Unlock
 
 PATIENCE: Final = 15.0  # seconds for the hub's answer
@@ -154,6 +155,7 @@ def _kept(home: Opened) -> list[Finding]:
         if over.due
         else found("retention", OK, "ok", due=soon.due, holds=soon.holds),
         backup,
+        hook(home.home.settings.alarm, home.store.db.read_sync(calls.trouble), without=WARN),
     ]
 
 

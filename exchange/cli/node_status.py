@@ -17,6 +17,7 @@ from exchange.limits import STALE_CHECKPOINT_MS
 from exchange.node.exposure import report
 from exchange.node.store import Alarm
 from exchange.node.units import homes
+from exchange.storage import calls
 
 
 def condition(home: Opened, server: Json | None) -> dict[str, Any]:
@@ -47,6 +48,10 @@ def condition(home: Opened, server: Json | None) -> dict[str, Any]:
         "undelivered": len(waiting),
         "overdue": len(home.desk.outbox(overdue=True)),
         "set_aside": dict(Counter(one.what for one in home.set_aside())),
+        "calls_failing": [
+            {"way": one.way, "kind": one.kind, "state": one.state, "tries": one.tries, "code": one.code}
+            for one in home.store.db.read_sync(calls.trouble)
+        ],
         "units": _units(home, directory),
         "alarms": [
             {"at": one.at, "code": one.code, "subject": one.subject} for one in alarms_that_hold(home)
@@ -106,6 +111,11 @@ def condition_lines(value: dict[str, Any]) -> list[str]:
             ),
             ("set aside", ", ".join(f"{count} {what}" for what, count in value["set_aside"].items())),
         ]
+    )
+    lines += (
+        f"! the alarm hook did not call by {one['way']} ({one['kind']}): {one['code'] or one['state']}: "
+        "exchange node alarm test"
+        for one in value["calls_failing"]
     )
     lines += (f"unit: {_unit_line(one)}" for one in value["units"])
     lines += (

@@ -17,14 +17,18 @@ Transaction: TypeAlias = Connection  # the hook names what it is handed without 
 _OLDEST = text(
     """
     WITH RECURSIVE who (address) AS (
-        SELECT min(recipient) FROM mailbox WHERE lane = 0 AND expired = 0
+        SELECT min(recipient) FROM mailbox INDEXED BY mailbox_flash WHERE lane = 0 AND expired = 0
         UNION ALL
-        SELECT (SELECT min(recipient) FROM mailbox WHERE lane = 0 AND expired = 0 AND recipient > address)
-        FROM who WHERE address IS NOT NULL
+        SELECT (
+            SELECT min(recipient) FROM mailbox INDEXED BY mailbox_flash
+            WHERE lane = 0 AND expired = 0 AND recipient > address
+        ) FROM who WHERE address IS NOT NULL
     )
     SELECT address, e.accepted_at AS since FROM who
-    JOIN mailbox AS m
-        ON m.n = (SELECT min(n) FROM mailbox WHERE lane = 0 AND expired = 0 AND recipient = address)
+    JOIN mailbox AS m ON m.n = (
+        SELECT min(n) FROM mailbox INDEXED BY mailbox_flash
+        WHERE lane = 0 AND expired = 0 AND recipient = address
+    )
     JOIN envelopes AS e ON e.n = m.envelope
     WHERE address IS NOT NULL ORDER BY address
     """

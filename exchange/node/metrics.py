@@ -91,6 +91,8 @@ def _faults(values: Values, figures: store_figures.Figures) -> None:
 
 
 def _machine(values: Values, node: Node, lag: LoopLag) -> None:
+    at = node.sources.clock() / SECOND_MS
+    values.gauge("written_timestamp_seconds", "when this file was written", at)
     disk = shutil.disk_usage(node.store.db.path.parent)
     values.gauge("disk_free_bytes", "free bytes on the home's disk", disk.free)
     values.gauge("disk_size_bytes", "size of that disk", disk.total)

@@ -136,6 +136,7 @@ FIXES: Final[Phrases] = table(
     prekeys.none | exchange node serve, with the hub in reach | exchange node serve, con el hub al alcance | exchange node serve, com o hub ao alcance | exchange node serve, le hub étant joignable
     backup.none | exchange {role} backup FILE | exchange {role} backup FILE | exchange {role} backup FILE | exchange {role} backup FILE
     backup.old | exchange {role} backup FILE | exchange {role} backup FILE | exchange {role} backup FILE | exchange {role} backup FILE
+    hook.none | name a way in config.toml, table [alarm]: docs/cli.md | indique una vía en config.toml, tabla [alarm]: docs/cli.md | indique um meio em config.toml, tabela [alarm]: docs/cli.md | nommez un moyen dans config.toml, table [alarm] : docs/cli.md
     hook.failing | exchange {role} alarm test | exchange {role} alarm test | exchange {role} alarm test | exchange {role} alarm test
     hook.unsure | exchange {role} alarm test | exchange {role} alarm test | exchange {role} alarm test | exchange {role} alarm test
     queues.overdue | exchange node outbox --overdue; telephone them | exchange node outbox --overdue; llámelos | exchange node outbox --overdue; ligue para eles | exchange node outbox --overdue ; téléphonez-leur

@@ -117,7 +117,7 @@ async def test_serving_node_without_faults_but_an_unheard_anchor(
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)
     assert [one for one, value in seen.items() if value["state"] == FAIL] == ["anchor.open"]
-    assert [one for one, value in seen.items() if value["state"] == WARN] == ["backup.none"]
+    assert [one for one, value in seen.items() if value["state"] == WARN] == ["backup.none", "hook.none"]
     well = {
         "modes.ok",
         "key-file.ok",
