@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from bench import flash, thin
 from bench._thin_link import Shape
+from bench._thin_network import backlog, founded
 
 
-def test_backlogs_come_through_the_cut_link_and_are_weighed(tmp_path: Path) -> None:
-    result = thin.measure(tmp_path, rounds=1, messages=4, faster=20, idle_minutes=0.01, settle=0.1)
-    assert set(thin.GOALS) <= set(result["ratios"])
-    assert all(value >= 1 for key, value in result["ratios"].items() if key.endswith("_vs_ideal"))
-    assert result["ours"]["in_bytes_down"]["median"] > result["ceiling"]["in"] > 4 * 5_000
-    assert result["ours"]["out_bytes_up"]["median"] > result["ceiling"]["out"] > 4 * 5_000
+def test_a_backlog_comes_through_the_cut_link_and_an_idle_node_is_weighed(tmp_path: Path) -> None:
+    homes = asyncio.run(founded(tmp_path / "founded"))
+    waiting = asyncio.run(backlog(homes, tmp_path / "backlog", 4))
+    came = asyncio.run(thin._round(waiting, tmp_path / "round", 4, 20, out=False))
+    assert came["bytes"] == came["bytes_up"] + came["bytes_down"]
+    assert came["bytes_down"] > came["ideal_bytes"] > 4 * 5_000
+    idle = thin.Idle(homes, tmp_path / "idling", minutes=0.01, settle=0.1)
+    idle.start()
+    assert idle.day_mb() >= 0
 
 
 def test_flash_is_timed_in_both_directions_beside_bulk(tmp_path: Path) -> None:
