@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import Final
 
+from exchange.hub.store_tables import RETENTION_MS
 from exchange.limits import MINUTE_MS
 from tests.simulation.network import FaultySimulation, FaultySite, rows
 
@@ -133,7 +134,12 @@ class Ledger:
         return self._site(recipient).restored > 0 and self._had_expired(letter)
 
     def _is_past_telling(self, letter: Letter, recipient: str) -> bool:
-        """The receipt went down with somebody's disk, and the letter expired before another came."""
+        """The receipt went down with somebody's disk, and the letter expired before another came; or it was too old.
+
+        The hub keeps receipts for 30 days after the letter's end: a sender that stays away longer never has them.
+        """
+        if letter.expires + RETENTION_MS <= self.sim.latest:
+            return True
         disks = (self.sim.hub_restored, self._site(recipient).restored, self._site(letter.sender).restored)
         return sum(disks) > 0 and self._had_expired(letter)
 

@@ -183,8 +183,10 @@ class Story:
     async def start_hub(self) -> None:
         """Up again, in a new epoch."""
         if self.sim.hub is None:
+            await self.go_on()
             self._say("the hub starts")
             await self.sim.start_hub()
+            await self._look_after_hub()
 
     # -- links, disks, clocks -------------------------------------------------------------------------------------
 
@@ -226,6 +228,7 @@ class Story:
             site.paused += milliseconds  # no pass runs meanwhile
         try:
             await self.sim.wait(milliseconds)
+            await self._look_after_hub()
         except Crash:
             self._bury()
         except ExchangeError as error:
@@ -242,16 +245,19 @@ class Story:
     async def expire(self) -> None:
         """The hub looks after what is due."""
         await self.go_on()
-        if self.sim.hub is None:
-            return
         self._say("the hub expires what is due")
         try:
-            await self.sim.running_hub.mailboxes.expire_due()
-            await self.sim.running_hub.registrar.tick()
+            await self._look_after_hub()
         except Crash:
             self._bury()
         except ExchangeError as error:
             self.refusals[error.code] += 1
+
+    async def _look_after_hub(self) -> None:
+        """What a running hub does every minute."""
+        if self.sim.hub is not None:
+            await self.sim.running_hub.mailboxes.expire_due()
+            await self.sim.running_hub.registrar.tick()
 
     # -- copies, keys ---------------------------------------------------------------------------------------------
 
