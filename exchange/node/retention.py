@@ -18,7 +18,7 @@ from typing import Final, NoReturn
 from exchange.errors import ExchangeError, Refused
 from exchange.formats.cover import read_message
 from exchange.limits import DAY_MS, MINUTE_MS
-from exchange.node import store_access, store_erasing, store_holds
+from exchange.node import store_access, store_directory, store_erasing, store_holds
 from exchange.node import store_retention as rows
 from exchange.node.identity import Sources
 from exchange.node.store import Store, Transaction, number, raise_alarm, set_fact
@@ -30,6 +30,9 @@ ROUNDS: Final = 8  # transactions of each kind in one run: mail must get its tur
 EVERY_MS: Final = 10 * MINUTE_MS  # between runs that find nothing more to do
 BUSY: Final = 1.0  # seconds between runs while there is more
 IDLE: Final = 60.0
+MOST_AHEAD_MS: Final = (
+    30 * DAY_MS
+)  # of the newest checkpoint: a clock that is years ahead must not erase everything
 MAX_REASON: Final = 2_000  # characters
 
 
@@ -73,9 +76,11 @@ class Retention:
         await self.fold()
 
     async def _sweep(self) -> bool:
-        now = self._sources.clock()
+        clock = self._sources.clock()
 
         def write(connection: Transaction) -> bool:
+            signed_at = store_directory.newest_signed_at(connection)
+            now = clock if signed_at is None else min(clock, signed_at + MOST_AHEAD_MS)
             swept = rows.sweep(connection, self._store.cipher, self._policy, now=now)
             for sender, message_id in swept.told:
                 raise_alarm(

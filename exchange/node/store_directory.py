@@ -84,6 +84,12 @@ def newest_checkpoint(connection: Connection) -> tuple[bytes, bytes] | None:
     return None if row is None else (bytes(row.body), bytes(row.signature))
 
 
+def newest_signed_at(connection: Connection) -> int | None:
+    """The latest time (UTC ms) that a hub has signed a checkpoint with; None before the first."""
+    at = sql(connection, "SELECT MAX(at) AS at FROM checkpoints").one().at
+    return None if at is None else int(at)
+
+
 def checkpoint(connection: Connection, digest: bytes) -> tuple[bytes, bytes] | None:
     """Body and signature of the checkpoint with that hash."""
     row = sql(connection, "SELECT * FROM checkpoints WHERE hash = :digest", digest=digest).first()
