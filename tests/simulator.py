@@ -27,7 +27,7 @@ from exchange.node.node import Node
 from exchange.node.own_keys import SEED
 from exchange.node.store import Store, Transaction, open_store
 from exchange.node.store_directory import add_own_statement
-from exchange.node.store_inbox import Received
+from exchange.node.store_inbox import Received, arrived
 from exchange.node.store_outbox import Addressee, Outgoing
 from exchange.settings import HubLimits
 from exchange.storage.keystore import Keystore
@@ -190,8 +190,9 @@ class Site:
         return self.copy(message_id, recipient).state
 
     def inbox(self) -> list[Received]:
-        """What was received, oldest first."""
-        return list(reversed(self.desk.inbox()))
+        """What was received, oldest first, with the content that lists leave out."""
+        store = self.up.store
+        return store.db.read_sync(lambda c: arrived(c, store.cipher, after=0, limit=10_000))
 
     def received(self) -> list[str]:
         """Their message ids, in order of arrival."""
