@@ -9,6 +9,7 @@ from typing import Final
 
 from exchange.canonical import u32
 from exchange.errors import Rejected
+from exchange.header import LANES
 from exchange.limits import MAX_PAGE_BYTES, MAX_UPLOAD
 
 GENESIS: Final = "/v1/genesis"
@@ -40,7 +41,7 @@ ITEM_RECEIPTS: Final = 2
 ITEM_CHECKPOINT: Final = 3
 ITEM_EXPIRED: Final = 4
 ITEM_LARGE: Final = 5
-_LARGE: Final = struct.Struct(">32sI")
+_LARGE: Final = struct.Struct(">32sIB")
 _MAX_ITEM: Final = max(MAX_UPLOAD, MAX_PAGE_BYTES)
 
 
@@ -79,21 +80,25 @@ def items(data: bytes) -> Iterator[Item]:
 
 @dataclass(frozen=True)
 class Large:
-    """A delivery that the feed names instead of bringing it: envelope id, and its size in bytes."""
+    """A delivery that the feed names instead of bringing it: envelope id, its size in bytes, its lane.
+
+    The lane, because flash may overtake it only where it is no flash itself: that would turn a chain round.
+    """
 
     env: bytes
     size: int
+    lane: str
 
     def to_bytes(self) -> bytes:
-        """Payload of an item of type 5: env || u32 size (docs/protocol.md §8.1)."""
-        return _LARGE.pack(self.env, self.size)
+        """Payload of an item of type 5: env || u32 size || u8 lane (docs/protocol.md §8.1)."""
+        return _LARGE.pack(self.env, self.size, LANES.index(self.lane))
 
     @classmethod
     def from_bytes(cls, payload: bytes) -> Large:
-        """Inverse of `to_bytes`. Raises Rejected request.bad, also for a size that no delivery has."""
+        """Inverse of `to_bytes`. Raises Rejected request.bad, also for a size or lane that no delivery has."""
         if len(payload) != _LARGE.size:
-            raise Rejected("request.bad", "a large item's name isn't 36 bytes")
-        env, size = _LARGE.unpack(payload)
-        if not 0 < size <= MAX_UPLOAD:
-            raise Rejected("request.bad", f"a large item of {size} bytes")
-        return cls(env, size)
+            raise Rejected("request.bad", "a large item's name isn't 37 bytes")
+        env, size, lane = _LARGE.unpack(payload)
+        if not 0 < size <= MAX_UPLOAD or lane >= len(LANES):
+            raise Rejected("request.bad", f"a large item of {size} bytes in lane {lane}")
+        return cls(env, size, LANES[lane])

@@ -228,7 +228,7 @@ def _waiting(
         else:
             for copy in connection.execute(_COPIES, {**values, "lane_is": LANES.index(part)}).all():
                 if 0 < large < copy.delivery and not copy.expired:
-                    name = Large(copy.env, copy.delivery + DELIVERY_FRAME)
+                    name = Large(copy.env, copy.delivery + DELIVERY_FRAME, part)
                     yield _Pick(part, copy.n, copy.envelope, ITEM_OVERHEAD, large=name)
                     continue
                 size = copy.delivery + ITEM_OVERHEAD
@@ -238,7 +238,8 @@ def _waiting(
 def delivery_item(copy: Copy, shared: Shared, cursor: Cursor, *, large: int) -> Item:
     """A copy that stands in memory as its recipient gets it; over `large` bytes (0: none) it is only named."""
     if 0 < large < copy.delivery:
-        return Item(ITEM_LARGE, str(cursor), Large(copy.env, copy.delivery + DELIVERY_FRAME).to_bytes())
+        name = Large(copy.env, copy.delivery + DELIVERY_FRAME, LANES[copy.lane])
+        return Item(ITEM_LARGE, str(cursor), name.to_bytes())
     return Item(ITEM_DELIVERY, str(cursor), shared.delivery(copy.place))
 
 

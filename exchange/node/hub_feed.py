@@ -29,6 +29,7 @@ from exchange.limits import (
 )
 from exchange.node.hub_api import Page
 from exchange.node.identity import Identity
+from exchange.node.large import is_named_flash
 from exchange.pacing import Window
 from exchange.protocol import ITEM_DELIVERY, ITEM_LARGE, ITEM_NOTHING, SOCKET, Item, items
 from exchange.token import socket_message
@@ -169,10 +170,16 @@ class SocketFeed:
     async def overtaking(self) -> tuple[Item, ...]:
         while True:
             self._arrived.clear()
-            found = [item for item in islice(self._come, self._looked_at, None) if lane_of(item) == "flash"]
+            found = []
+            for item in islice(self._come, self._looked_at, None):
+                if is_named_flash(item):
+                    break  # what comes behind it may be the next of its chain
+                if lane_of(item) == "flash":
+                    found.append(item)
+                elif not found:
+                    self._looked_at += 1
             if found:
                 return tuple(found)
-            self._looked_at = len(self._come)
             await self._arrived.wait()
 
     def overtook(self, items: Sequence[Item]) -> None:

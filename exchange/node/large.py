@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from exchange.errors import Refused, Unavailable
+from exchange.errors import Refused, Rejected, Unavailable
 from exchange.node import store_receipts
 from exchange.node.hub_api import Feed, HubApi, Page
 from exchange.node.store import Store
@@ -54,6 +54,14 @@ class LargeDeliveries:
         whole = bytes(self._come)
         self._name, self._come = None, bytearray()
         return Item(ITEM_DELIVERY, item.cursor, whole)
+
+
+def is_named_flash(item: Item) -> bool:
+    """Whether it only names a flash delivery: nothing overtakes that. A name that is none is `fetch`'s to refuse."""
+    try:
+        return item.type == ITEM_LARGE and Large.from_bytes(item.payload).lane == "flash"
+    except Rejected:
+        return False
 
 
 def runs(items: Sequence[Item], most: int) -> Iterator[Sequence[Item]]:

@@ -19,7 +19,7 @@ from exchange.node.condition import Bell, Condition
 from exchange.node.errands import beside_the_log, own_statements
 from exchange.node.hub_api import Feed, HubApi, HubState
 from exchange.node.inbox import CURSOR, Taken
-from exchange.node.large import LargeDeliveries, overtaken, runs, timed_page
+from exchange.node.large import LargeDeliveries, is_named_flash, overtaken, runs, timed_page
 from exchange.node.own_keys import NOT_THIS_KEY
 from exchange.node.services import Services
 from exchange.node.store import Transaction, fact, set_fact
@@ -210,7 +210,7 @@ class Sync:
             run, cursor = come, come[-1].cursor
             if run[0].type == ITEM_LARGE:
                 fetch = (large or self._services.large).fetch(self._hub, run[0])
-                run = [await overtaken(fetch, feed, urgent)]
+                run = [await overtaken(fetch, None if is_named_flash(run[0]) else feed, urgent)]
                 if run[0].type == ITEM_NOTHING:
                     self._owe_receipts(0)  # stored before: the hub lacks its receipt
             await self._take_run(run, cursor=None if large else cursor)

@@ -91,7 +91,7 @@ PARSERS: Final[dict[str, Parser]] = {
     ),
     "items": Parser(core.items, seeds.pages, ("protocol.items",)),
     "large": Parser(
-        core.large, lambda: [Large(bytes(32), 70_000).to_bytes()], ("protocol.Large.from_bytes",)
+        core.large, lambda: [Large(bytes(32), 70_000, "flash").to_bytes()], ("protocol.Large.from_bytes",)
     ),
     "statement": Parser(
         core.from_value(core.statement),

@@ -180,7 +180,7 @@ def table() -> list[bytes]:
 
 def pages() -> list[bytes]:
     """Pages of the feed."""
-    large = Item(ITEM_LARGE, "e1.7", Large(bytes(32), 70_000).to_bytes()).to_bytes()
+    large = Item(ITEM_LARGE, "e1.7", Large(bytes(32), 70_000, "flash").to_bytes()).to_bytes()
     return [*decoded("items", "page"), large]
 
 

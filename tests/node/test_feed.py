@@ -67,7 +67,7 @@ def feed_of(*frames: bytes | str) -> tuple[SocketFeed, Sent]:
 async def test_a_page_ends_with_what_is_only_named_so_that_flash_can_overtake_it() -> None:
     cursor = numbers()
     small = delivery(WORLD, "routine", next(cursor))
-    large = Item(ITEM_LARGE, next(cursor), Large(bytes(32), 70_000).to_bytes())
+    large = Item(ITEM_LARGE, next(cursor), Large(bytes(32), 70_000, "routine").to_bytes())
     rest = delivery(WORLD, "routine", next(cursor))
     flash = delivery(WORLD, "flash", next(cursor))
     feed, socket = feed_of(*(item.to_bytes() for item in (small, large, rest, flash)), '{"type":"drained"}')
@@ -88,6 +88,24 @@ async def test_a_page_ends_with_what_is_only_named_so_that_flash_can_overtake_it
     assert [told["cursor"] for told in socket.told] == [large.cursor, flash.cursor]
     with pytest.raises(Unavailable, match=r"hub\.unreachable"):
         await feed.next(5)
+
+
+async def test_no_flash_overtakes_a_flash_that_is_only_named() -> None:
+    """It may be the next of the same chain. What comes before the name goes on."""
+    cursor = numbers()
+    large = Item(ITEM_LARGE, next(cursor), Large(bytes(32), 70_000, "routine").to_bytes())
+    first = delivery(WORLD, "flash", next(cursor))
+    named = Item(ITEM_LARGE, next(cursor), Large(bytes(32), 70_000, "flash").to_bytes())
+    behind = delivery(WORLD, "flash", next(cursor))
+    feed, _ = feed_of(*(item.to_bytes() for item in (large, first, named, behind)))
+    await feed.read()
+    assert (await feed.next(5)).items == (large,)
+    overtaking = await feed.overtaking()
+    assert overtaking == (first,)
+    feed.overtook(overtaking)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(feed.overtaking(), 0.01)
+    assert feed.left()[-2:] == (named, behind)
 
 
 async def test_what_came_before_the_link_broke_is_there_until_it_is_stored() -> None:
