@@ -117,7 +117,7 @@ EXITS: Final[dict[str, int]] = {
 
 # What to do about it; a code without a row has a sentence that says so itself.
 HINTS: Final[dict[str, str]] = {
-    "alarm.none": "docs/cli.md lists the settings, e.g. command = [\"/usr/local/bin/call-duty\"]",
+    "alarm.none": 'docs/cli.md lists the settings, e.g. command = ["/usr/local/bin/call-duty"]',
     "application.unknown": "`applications` lists those that wait; handles are typed whole",
     "application.ended": "`exchange node status` shows why; ask the hub's administrator for a new invitation",
     "auth.clock-skew": "set this machine's clock (UTC); a node corrects it by itself for its tokens",

@@ -253,7 +253,7 @@ async def test_health_says_what_is_wrong_and_metrics_count(world: World, tmp_pat
         await put(hub, sealed(world, world.dir, iat=world.now - 2, exp=world.now - 1))
         text = (await hub.call("GET", "/metrics", issuer=None)).body.decode()
         for line in (
-            "exchange_hub_accepted_total 1.0",
+            'exchange_hub_accepted_total{lane="routine"} 1.0',
             'exchange_hub_refused_total{code="envelope.expired"} 1.0',
             "exchange_hub_mailbox_rows 1.0",
             "exchange_hub_checkpoint_size 7.0",
