@@ -38,6 +38,8 @@ _SCHEMA_FILE = re.compile(r"stix2validator/schemas-(2\.[01])/schemas/(\w+)/([\w-
 # A URL of a few kB can't cost more than milliseconds; the schemas' longest pattern backtracks.
 _PATTERNS = jsonschema_rs.FancyRegexOptions(backtrack_limit=20_000)
 MAX_REASON_CHARS = 160
+# The judges of each known type that was met so far: one look-up an object. Strangers' types never stand here.
+_compiled: dict[tuple[str, str], tuple[jsonschema_rs.Validator, ...]] = {}
 
 
 class _Schemas(NamedTuple):
@@ -60,14 +62,20 @@ def check_object(value: Mapping[str, Any]) -> Version:
     if not object_id.startswith(object_type + "--"):
         raise Refused("stix.id-mismatch")
     version = version_of(value)
-    judges = _judges(version, object_type if (version, object_type) in _schemas().by_type else "")
-    extended = "extensions" in value
-    by_oasis = _without_impact_category(value) if extended else value
-    if not judges[0].is_valid(by_oasis) and not any(judge.is_valid(by_oasis) for judge in judges[1:]):
-        raise _refusal(judges[0], by_oasis)
-    if extended and version == "2.1":
+    judges = _compiled.get((version, object_type)) or _judges(version, object_type)
+    if "extensions" not in value:
+        _check_by(judges, value)
+        return version
+    _check_by(judges, _without_impact_category(value))
+    if version == "2.1":
         _check_extensions(value)
     return version
+
+
+def _check_by(judges: tuple[jsonschema_rs.Validator, ...], value: Mapping[str, Any]) -> None:
+    """Raises Refused `stix.invalid` unless one of them takes it."""
+    if not judges[0].is_valid(value) and not any(judge.is_valid(value) for judge in judges[1:]):
+        raise _refusal(judges[0], value)
 
 
 def version_of(value: Mapping[str, Any]) -> Version:
@@ -81,7 +89,9 @@ def version_of(value: Mapping[str, Any]) -> Version:
         case "2.0":
             return "2.0"
         case None:
-            return "2.1" if value["type"] in _schemas().observables or _is_new_observable(value) else "2.0"
+            if value["type"] in _schemas().observables:
+                return "2.1"
+            return "2.1" if "extensions" in value and _is_new_observable(value) else "2.0"
         case _:
             raise Refused("stix.unknown-version")
 
@@ -157,11 +167,12 @@ def _validator(schema_id: str) -> jsonschema_rs.Validator:
     )
 
 
-@cache
 def _judges(version: Version, object_type: str) -> tuple[jsonschema_rs.Validator, ...]:
-    """What an object of a known type ("": another one) must satisfy, one of them."""
+    """What an object of this type must satisfy, one of them."""
     known = _schemas().by_type.get((version, object_type))
-    return tuple(_validator(schema_id) for schema_id in ((known,) if known else _schemas().cores[version]))
+    if known is None:
+        return tuple(map(_validator, _schemas().cores[version]))
+    return _compiled.setdefault((version, object_type), (_validator(known),))
 
 
 def _own_id(schema: str) -> str:
