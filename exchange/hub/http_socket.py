@@ -7,7 +7,6 @@ bulk is under way follows the link's speed (pacing.py), and flash is beyond it: 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -81,10 +80,11 @@ class Session:
         self._address = ""
         self._standing: object = None
         self._nonce = b""
-        self._answered = asyncio.Event()
+        self._answered: asyncio.Event | None = None  # while it is asked again
+        self._asking: asyncio.TimerHandle | None = None
         self._in_flight = InFlight(self._limits)
         self._drained = False  # and told so
-        self._room = asyncio.Event()
+        self._room: asyncio.Event | None = None  # while there is none
 
     async def run(self) -> None:
         """Until the node goes, doesn't prove its key in time, or may no longer receive. Raises ExchangeError."""
@@ -106,18 +106,22 @@ class Session:
             sockets[self._address] -= 1
 
     async def _serve(self) -> None:
+        """A thousand idle nodes: one task more than the request's own for each, and no event that nobody waits for."""
         try:
             async with asyncio.TaskGroup() as group:
-                for task in (self._listen, self._push, self._ask_again):
-                    group.create_task(task())
+                self._ask_later(group)
+                group.create_task(self._push())
+                await self._listen()
         except* ExchangeError as errors:
             raise errors.exceptions[0] from None
         except* (_Closed, ConnectionError):
             pass  # the node went; it will be back
+        finally:
+            if self._asking is not None:
+                self._asking.cancel()
 
     async def _challenge(self) -> None:
         self._nonce = self._context.random(NONCE_BYTES)
-        self._answered.clear()
         await self._ws.send_str(
             orjson.dumps(
                 {
@@ -129,16 +133,28 @@ class Session:
             ).decode()
         )
 
-    async def _ask_again(self) -> None:
+    def _ask_later(self, group: asyncio.TaskGroup) -> None:
+        loop = asyncio.get_running_loop()
+        self._asking = loop.call_later(self._limits.challenge_seconds, self._ask, group)
+
+    def _ask(self, group: asyncio.TaskGroup) -> None:
+        asking = self._ask_again(group)
+        try:
+            group.create_task(asking)
+        except RuntimeError:  # the connection is just ending
+            asking.close()
+
+    async def _ask_again(self, group: asyncio.TaskGroup) -> None:
         """Whoever holds the key now, not only ten minutes ago."""
-        while True:
-            await asyncio.sleep(self._limits.challenge_seconds)
-            try:
-                async with asyncio.timeout(self._limits.auth_seconds):
-                    await self._challenge()
-                    await self._answered.wait()
-            except TimeoutError:
-                raise Rejected("request.timeout") from None
+        self._answered = asyncio.Event()
+        try:
+            async with asyncio.timeout(self._limits.auth_seconds):
+                await self._challenge()
+                await self._answered.wait()
+        except TimeoutError:
+            raise Rejected("request.timeout") from None
+        self._answered = None
+        self._ask_later(group)
 
     async def _receive(self) -> dict[str, Any]:
         message: WSMessage = await self._ws.receive()
@@ -157,7 +173,8 @@ class Session:
             message = await self._receive()
             if message.get("type") == "auth":
                 self._authenticate(message)
-                self._answered.set()
+                if self._answered is not None:
+                    self._answered.set()
             elif message.get("type") == "stored":
                 cursor = Fields(message, ("type", "cursor"), what="stored").text("cursor")
                 await self._stored(cursor)
@@ -199,12 +216,12 @@ class Session:
             if mailboxes.standing(self._address) != self._standing:
                 raise Rejected("auth.forbidden", "the address's keys or standing have changed: connect anew")
             bell = mailboxes.bell(self._address)
-            self._room.clear()
             items, most, urgent = self._in_flight.room()
+            room = self._room = asyncio.Event() if urgent else None
             sent = await self._push_some(feed, items, most, urgent=urgent) if items else 0
-            if urgent and not sent:
+            if room is not None and not sent:
                 # the bell too: flash may come, or trust end, while the node is slow
-                await _either(self._room, bell)
+                await _either(room, bell)
             elif not sent:
                 await self._tell_drained()
                 await bell.wait()
@@ -238,7 +255,8 @@ class Session:
         """Everything up to that item is durable at the node."""
         if not self._in_flight.stored(text, self._seconds()):
             return
-        self._room.set()
+        if self._room is not None:
+            self._room.set()
         mailboxes = self._context.mailboxes
         await mailboxes.stored(self._address, mailboxes.cursor(self._address, text))
 
@@ -262,7 +280,7 @@ class InFlight:
 
     def __init__(self, limits: HubLimits) -> None:
         self._limits = limits
-        self._sent: deque[_Sent] = deque()
+        self._sent: dict[str, _Sent] = {}  # by cursor, the oldest first
         self._bytes = 0  # of bulk
         self._urgent = 0  # bytes of what went beyond the window
         self._window = Window(least=min(WINDOW_BYTES, limits.socket_bytes), most=limits.socket_bytes)
@@ -274,7 +292,7 @@ class InFlight:
 
     def room(self) -> tuple[int, int, bool]:
         """How many items and bytes may follow, and whether of flash only."""
-        bulk = [one for one in self._sent if not one.urgent]
+        bulk = [one for one in self._sent.values() if not one.urgent]
         items, left = self._limits.socket_items - len(bulk), self._window.size - self._bytes
         # Not for every item stored: whoever is sent one at a time stores one at a time.
         if not bulk or (
@@ -286,7 +304,7 @@ class InFlight:
 
     def add(self, cursor: str, size: int, now: float, *, urgent: bool) -> None:
         """It goes out now (seconds)."""
-        self._sent.append(_Sent(cursor, size, now, urgent))
+        self._sent[cursor] = _Sent(cursor, size, now, urgent)
         if urgent:
             self._urgent += size
         else:
@@ -294,11 +312,11 @@ class InFlight:
 
     def stored(self, cursor: str, now: float) -> bool:
         """The node has stored everything up to it; False if nothing of that is under way."""
-        if all(one.cursor != cursor for one in self._sent):
+        if cursor not in self._sent:
             return False
         under_way = self._bytes
-        while self._sent:
-            one = self._sent.popleft()
+        for one in list(self._sent.values()):
+            del self._sent[one.cursor]
             if one.urgent:
                 self._urgent -= one.size
             else:

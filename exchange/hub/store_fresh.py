@@ -10,7 +10,6 @@ from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from exchange.header import LANES
 from exchange.hub.store_accept import Kept, NewEnvelope
 
 MOST_COPIES: Final = 512  # of one address and lane; a listener further behind reads from the database
@@ -53,7 +52,7 @@ class Fresh:
 
     def __init__(self) -> None:
         self._listeners: Counter[str] = Counter()
-        self._lanes: dict[str, list[_Lane]] = {}
+        self._lanes: dict[str, dict[int, _Lane]] = {}  # a lane once something has come in it
         self._missed: Counter[str] = Counter()
         self._missed_by_all = 0
         self._last = 0
@@ -61,8 +60,7 @@ class Fresh:
     def listen(self, address: str) -> None:
         """Note from now on what comes for this address, until `leave`."""
         self._listeners[address] += 1
-        if address not in self._lanes:
-            self._lanes[address] = [_Lane() for _ in LANES]
+        self._lanes.setdefault(address, {})
 
     def leave(self, address: str) -> None:
         """One listener less."""
@@ -87,16 +85,19 @@ class Fresh:
             self._last = kept.copies + len(new.recipients) - 1
             delivery = new.delivery
             for place, recipient in enumerate(new.recipients):
-                if recipient in self._lanes:
-                    copy = Copy(kept.copies + place, new.lane, kept.n, place, delivery, new.env)
-                    self._lanes[recipient][new.lane].add(copy)
+                lanes = self._lanes.get(recipient)
+                if lanes is None:
+                    continue
+                if new.lane not in lanes:
+                    lanes[new.lane] = _Lane()
+                lanes[new.lane].add(Copy(kept.copies + place, new.lane, kept.n, place, delivery, new.env))
 
     def after(self, address: str, seen: Sequence[int]) -> list[Copy] | None:
         """What has come for a listener that has seen its lanes up to these numbers, in the order of service.
 
         None for one so far behind that only the database knows.
         """
-        lanes = list(zip(self._lanes[address], seen, strict=True))
+        lanes = [(lane, seen[number]) for number, lane in sorted(self._lanes[address].items())]
         if any(lane.forgotten > number for lane, number in lanes):
             return None
         return [copy for lane, number in lanes for copy in lane.after(number)]
