@@ -22,7 +22,7 @@ from exchange.formats import cover, registry
 from exchange.hub import app as hub_app
 from exchange.node import app as node_app
 
-PRELOADED: Final = (uvloop, cover, registry, hub_app, node_app)
+PRELOADED: Final = (uvloop, cover, registry, hub_app, node_app, app.build())
 
 
 def serve(arguments: Sequence[str], stdout: Connection, log: Path) -> None:

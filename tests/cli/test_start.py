@@ -25,6 +25,38 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stdout.splitlines()[-1] == "0 []"
 
 
+def test_a_hub_imports_no_other_commands() -> None:
+    script = (
+        "import sys; from exchange.cli.app import run; run(['hub', 'health', '--help']);"
+        "print(sorted(name for name in sys.modules if name.startswith('exchange.cli.') and name.split('.')[-1]"
+        ".partition('_')[0] in ('node', 'directory', 'officer', 'doctor', 'formats')))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "exchange hub health" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+HUB_NEVER = (
+    "alembic",
+    "mako",
+    "stix2",
+    "jsonschema",
+    "jsonschema_rs",
+    "exchange.formats",
+    "exchange.node",
+    "apprise",
+)
+
+
+def test_a_serving_hub_imports_nothing_that_it_does_not_need() -> None:
+    script = (
+        "import sys; from exchange.cli.app import build; build(only='hub'); import exchange.hub.app;"
+        f"print([name for name in {HUB_NEVER!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
 def test_every_command_is_documented_with_all_its_options() -> None:
     text = DOCS.read_text()
     missing = []
