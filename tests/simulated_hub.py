@@ -250,7 +250,7 @@ class _Feed:
         await asyncio.Event().wait()  # nothing comes unasked
         return ()
 
-    def overtook(self, items: Sequence[Item]) -> None:
+    async def overtook(self, items: Sequence[Item]) -> None:
         pass
 
     def left(self) -> tuple[Item, ...]:

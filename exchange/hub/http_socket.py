@@ -178,6 +178,10 @@ class Session:
             elif message.get("type") == "stored":
                 cursor = Fields(message, ("type", "cursor"), what="stored").text("cursor")
                 await self._stored(cursor)
+            elif message.get("type") == "overtook":
+                self._in_flight.overtook(Fields(message, ("type", "cursor"), what="overtook").text("cursor"))
+                if self._room is not None:
+                    self._room.set()
             else:
                 raise Rejected("request.bad", "unknown type")
 
@@ -299,7 +303,7 @@ class InFlight:
             items >= max(1, self._limits.socket_items // 4) and left >= max(1, self._window.size // 4)
         ):
             return max(1, items), max(1, left), False
-        beyond = URGENT_ITEMS - (len(self._sent) - len(bulk))
+        beyond = URGENT_ITEMS - sum(one.urgent and one.size > 0 for one in self._sent.values())
         return (max(0, beyond) if self._urgent < URGENT_BYTES else 0), URGENT_BYTES - self._urgent, True
 
     def add(self, cursor: str, size: int, now: float, *, urgent: bool) -> None:
@@ -310,6 +314,18 @@ class InFlight:
         else:
             self._bytes += size
 
+    def overtook(self, cursor: str) -> None:
+        """The node has stored that item alone: it takes no room, though its cursor is still to come."""
+        if one := self._sent.get(cursor):
+            self._take_off(one)
+            self._sent[cursor] = _Sent(cursor, 0, one.at, urgent=True)
+
+    def _take_off(self, one: _Sent) -> None:
+        if one.urgent:
+            self._urgent -= one.size
+        else:
+            self._bytes -= one.size
+
     def stored(self, cursor: str, now: float) -> bool:
         """The node has stored everything up to it; False if nothing of that is under way."""
         if cursor not in self._sent:
@@ -317,10 +333,7 @@ class InFlight:
         under_way = self._bytes
         for one in list(self._sent.values()):
             del self._sent[one.cursor]
-            if one.urgent:
-                self._urgent -= one.size
-            else:
-                self._bytes -= one.size
+            self._take_off(one)
             if one.cursor == cursor:
                 self._window.passed(under_way, now - one.at)
                 break

@@ -66,7 +66,7 @@ class Feed(Protocol):
     async def overtaking(self) -> tuple[Item, ...]:
         """Flash deliveries that have come behind what is being worked on, as soon as there are any."""
 
-    def overtook(self, items: Sequence[Item]) -> None:
+    async def overtook(self, items: Sequence[Item]) -> None:
         """They are stored: what comes in their place is nothing but their cursor."""
 
     def left(self) -> tuple[Item, ...]:

@@ -76,7 +76,7 @@ class PollFeed:
         await asyncio.Event().wait()  # nothing comes unasked
         return ()
 
-    def overtook(self, items: Sequence[Item]) -> None:
+    async def overtook(self, items: Sequence[Item]) -> None:
         pass
 
     def left(self) -> tuple[Item, ...]:
@@ -182,12 +182,14 @@ class SocketFeed:
                 return tuple(found)
             await self._arrived.wait()
 
-    def overtook(self, items: Sequence[Item]) -> None:
+    async def overtook(self, items: Sequence[Item]) -> None:
         for place, item in enumerate(self._come):
             if item in items:
                 self._waiting -= len(item.payload)
                 # its cursor comes in its turn: it speaks for all that came before
                 self._come[place] = Item(ITEM_NOTHING, item.cursor, b"")
+        for item in items:
+            await self._send({"type": "overtook", "cursor": item.cursor})
 
     def left(self) -> tuple[Item, ...]:
         return (*self._handed, *self._come)

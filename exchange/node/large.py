@@ -93,7 +93,7 @@ async def overtaken(
                 urgent.cancel()
             if urgent.done() and not urgent.cancelled():
                 await take(urgent.result())
-                feed.overtook(urgent.result())
+                await feed.overtook(urgent.result())
         return await working
     finally:
         working.cancel()

@@ -16,7 +16,7 @@ from exchange.directory.bodies_members import build_revoke
 from exchange.directory.checkpoint import SignedCheckpoint
 from exchange.directory.members import Move
 from exchange.directory.statements import Statement
-from exchange.limits import DAY_MS, LARGE_BYTES
+from exchange.limits import DAY_MS, LARGE_BYTES, URGENT_ITEMS
 from exchange.protocol import ITEM_CHECKPOINT, ITEM_DELIVERY, ITEM_LARGE, ITEM_RECEIPTS, Item, Large, items
 from exchange.token import socket_message
 from exchange.wire import Delivery
@@ -315,3 +315,22 @@ async def test_gone_node_frees_its_place(world: World, tmp_path: Path) -> None:
         for _ in range(3):
             async with online(hub, "co-csirt") as node:
                 await node.item()
+
+
+async def test_flash_waits_for_no_room_however_full_the_window_is(world: World, tmp_path: Path) -> None:
+    async with running_hub(world, tmp_path / "hub") as hub, online(hub, "co-csirt") as node:
+        assert (await node.item()).type == ITEM_CHECKPOINT
+        for _ in range(URGENT_ITEMS + 10):  # nothing is stored in its turn meanwhile
+            flash = await put(hub, lane="flash")
+            item = await node.item()
+            assert flash.upload.header in item.payload
+            await node.ws.send_json({"type": "overtook", "cursor": item.cursor})
+        for _ in range(6):  # that fill the window
+            await put(hub, lane="flash")
+            item = await node.item()
+        bulk = await put(hub, lane="routine")
+        flash = await put(hub, lane="flash")
+        item = await node.item()
+        assert flash.upload.header in item.payload
+        await node.stored(item)
+        assert bulk.upload.header in (await node.item()).payload

@@ -78,14 +78,15 @@ async def test_a_page_ends_with_what_is_only_named_so_that_flash_can_overtake_it
     overtaking = await feed.overtaking()
     assert overtaking == (flash,)
     assert await feed.overtaking() == (flash,), "not stored yet"
-    feed.overtook(overtaking)
+    await feed.overtook(overtaking)
     await feed.stored(large.cursor)
     assert feed.left() == (rest, Item(ITEM_NOTHING, flash.cursor, b""))
     last = await feed.next(5)
     assert [item.type for item in last.items] == [ITEM_DELIVERY, ITEM_NOTHING]
     assert not last.more, "the hub has said that nothing waits"
     await feed.stored(last.items[-1].cursor)
-    assert [told["cursor"] for told in socket.told] == [large.cursor, flash.cursor]
+    told = [("overtook", flash.cursor), ("stored", large.cursor), ("stored", flash.cursor)]
+    assert [(one["type"], one["cursor"]) for one in socket.told] == told
     with pytest.raises(Unavailable, match=r"hub\.unreachable"):
         await feed.next(5)
 
@@ -102,7 +103,7 @@ async def test_no_flash_overtakes_a_flash_that_is_only_named() -> None:
     assert (await feed.next(5)).items == (large,)
     overtaking = await feed.overtaking()
     assert overtaking == (first,)
-    feed.overtook(overtaking)
+    await feed.overtook(overtaking)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(feed.overtaking(), 0.01)
     assert feed.left()[-2:] == (named, behind)
