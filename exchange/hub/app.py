@@ -251,7 +251,7 @@ async def _listening(context: Context, tls: ServerTls | None) -> AsyncIterator[L
         server,
         loop=loop,
         logger=logs.library("hub.http"),
-        access_log=logs.library("hub.access"),  # off, below warnings: a path is the caller's text
+        access_log=None,  # type: ignore[arg-type]  # aiohttp takes it; a path is the caller's text
         keepalive_timeout=limits.idle_seconds,
         lingering_time=LINGER_SECONDS,
         max_line_size=MAX_HEAD,
