@@ -41,6 +41,7 @@ class Letter:
     id: str
     recipients: tuple[str, ...]
     lane: str
+    created: int
     expires: int
     forgotten: bool = False
 
@@ -136,10 +137,10 @@ class Ledger:
     def _is_past_telling(self, letter: Letter, recipient: str) -> bool:
         """The receipt went down with somebody's disk, and the letter expired before another came; or it was too old.
 
-        The hub keeps receipts for 30 days after the letter's end: a sender that stays away longer never has them.
+        The hub keeps receipts for 30 days after the envelope's end: a sender that stays away longer never has them.
         """
-        if letter.expires + RETENTION_MS <= self.sim.latest:
-            return True
+        if letter.created + RETENTION_MS <= self.sim.latest:
+            return self._had_expired(letter)
         disks = (self.sim.hub_restored, self._site(recipient).restored, self._site(letter.sender).restored)
         return sum(disks) > 0 and self._had_expired(letter)
 

@@ -86,6 +86,7 @@ class Story:
                 message_id,
                 tuple(recipients),
                 lane,
+                created,
                 created + life_ms,
             )
         )
