@@ -61,12 +61,13 @@ async def put_piece(request: web.Request) -> web.Response:
     size = _number(query, "size", least=1, most=MAX_UPLOAD, default=0)
     data = await read_body(request, caller, most=PIECE_BYTES)
     context = request.app[CONTEXT]
-    joined = size if start + len(data) >= size else 0  # bytes of memory while it is taken whole
-    context.bodies.take(caller.account, joined)
-    try:
-        taken = await context.pieces.take(caller.address, env, start=start, size=size, data=data)
-    finally:
-        context.bodies.give_back(caller.account, joined)
+    taken = await context.pieces.take(caller.address, env, start=start, size=size, data=data)
+    if taken == size:  # now it is in memory as a whole
+        context.bodies.take(caller.account, size)
+        try:
+            taken = await context.pieces.join(caller.address, env, size=size)
+        finally:
+            context.bodies.give_back(caller.account, size)
     if isinstance(taken, int):
         return web.Response(status=202, body=orjson.dumps({"have": taken}), content_type=JSON)
     return _answer(context, taken)

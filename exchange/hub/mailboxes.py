@@ -84,9 +84,8 @@ class Mailboxes:
         self._queue: list[tuple[NewEnvelope, asyncio.Future[Kept]]] = []
         self._committing: asyncio.Task[None] | None = None
         self._fed_up_to: dict[str, int] = {}
-        self._standings: dict[
-            str, tuple[int, tuple[PublicKeys, int]]
-        ] = {}  # by address, as of which log's size
+        # by address, as of which log's size
+        self._standings: dict[str, tuple[int, tuple[PublicKeys, int]]] = {}
         self._stopping = False
         self._lifted: Counter[str] = Counter()  # how often a member's suspension ended in this epoch
         self._suspended = self._suspended_now()
@@ -138,6 +137,7 @@ class Mailboxes:
         if one.new is None or not await self._store.is_known(one.new.env):
             raise fault
         kept = await self._store.repeat(one.new.env, one.new.sender)
+        self._bells.ring([one.new.sender])
         if kept is None:
             raise fault
         return kept
@@ -226,8 +226,9 @@ class Mailboxes:
 
         quota = Quota(self._limits.quota_envelopes, self._limits.quota_bytes)
         kept = await self._store.accept(group, at=now, quota=quota, sign=sign)
-        pairs = zip(group, kept, strict=True)
-        self._bells.ring({recipient for new, one in pairs if one.new for recipient in new.recipients})
+        for new, one in zip(group, kept, strict=True):
+            # of one that was known, receipts may go to its sender once more
+            self._bells.ring(new.recipients if one.new else [new.sender])
         return kept
 
     def _batch(self, number: int, at: int, dir_ref: DirRef, leaves: Sequence[Leaf]) -> Batch:
@@ -296,9 +297,8 @@ class Mailboxes:
         """
         directory = self._registrar.directory
         size, standing = self._standings.get(address, (0, None))
-        if (
-            standing is None or size != directory.size
-        ):  # nothing but the log changes it, and this is asked often
+        # nothing but the log changes it, and this is asked often
+        if standing is None or size != directory.size:
             policy.check_member_call(directory, address, reading=True)
             standing = directory.identity(address), policy.mail_since(directory, address)
             self._standings[address] = directory.size, standing
@@ -329,9 +329,8 @@ class Mailboxes:
     async def stored(self, address: str, cursor: Cursor) -> None:
         """`address` has stored everything up to `cursor`: its proofs need not come again (docs/protocol.md §8.3)."""
         if cursor[CHECKPOINT]:
-            self._registrar.heard(
-                address
-            )  # it has seen this run's checkpoint, and would have said if it held a longer log
+            # it has seen this run's checkpoint, and would have said if it held a longer log
+            self._registrar.heard(address)
         number = cursor[RECEIPTS]
         if number > self._fed_up_to.get(address, 0):
             # on a full disk reading goes on; a proof that comes twice is harmless
@@ -362,8 +361,7 @@ class Mailboxes:
 
     async def expire_due(self) -> int:
         """Expire what is due, forget what is old; how many envelopes expired."""
-        count, dir_ref = 0, self._registrar.dir_ref
-        more = True
+        count, more, dir_ref = 0, True, self._registrar.dir_ref
         while more:
             now = self._clock()
 

@@ -24,7 +24,7 @@ class Pieces:
     least_free: int
 
     async def take(self, sender: str, env: bytes, *, start: int, size: int, data: bytes) -> Answer | int:
-        """Keep the next piece. How many bytes are here from the beginning on; once it is whole, what became of it.
+        """Keep the next piece. How many bytes are here from the beginning on; what became of it where that is known.
 
         A piece that isn't the next one changes nothing, so an empty one asks. Raises Unavailable storage.*
         """
@@ -33,10 +33,16 @@ class Pieces:
             return Answer((Result(env, False, None),), tuple(kept.proofs.values()) if kept else ())
         if self.free_bytes() - size < self.least_free:
             raise Unavailable("storage.full", retry_after=RETRY_SECONDS)
-        have = await self.store.add_piece(sender, env, size=size, start=start, data=data, now=self.clock())
-        if have < size:
-            return have
+        return await self.store.add_piece(sender, env, size=size, start=start, data=data, now=self.clock())
+
+    async def join(self, sender: str, env: bytes, *, size: int) -> Answer | int:
+        """What becomes of an upload of which all bytes are here; `size` bytes of memory are the caller's to reserve.
+
+        Where another call has joined it meanwhile, or it gave way, as `take` of nothing.
+        """
         upload = await self.store.pieces(sender, env)
+        if len(upload) != size:
+            return await self.take(sender, env, start=0, size=size, data=b"")
         answer = await self.mailboxes.accept(sender, [upload], env=env)
         (result,) = answer.results
         if result.error is None or _is_final(result):

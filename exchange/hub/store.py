@@ -186,6 +186,7 @@ class HubStore:
         """One round of forgetting (store_forget.prune), also of what lies beside the log."""
         await self._db.write(partial(d.drop_old_records, now=now, published=published))
         await self._db.write(partial(pending_rows.drop_lapsed, now=now))
+        await self._db.write(partial(piece_rows.drop_old, now=now))
         return await self._db.write(partial(prune, now=now, keeping=keeping))
 
     async def highest_batch(self, signer: str) -> int:

@@ -9,7 +9,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, func, select
 
@@ -226,13 +226,23 @@ def _waiting(
             for proof in connection.execute(_PROOFS, values).all():
                 yield _Pick(part, proof.n, proof.proof, proof.size + ITEM_OVERHEAD)
         else:
-            for copy in connection.execute(_COPIES, {**values, "lane_is": LANES.index(part)}).all():
+            for copy in _copies(connection, {**values, "lane_is": LANES.index(part)}):
                 if 0 < large < copy.delivery and not copy.expired:
                     name = Large(copy.env, copy.delivery + DELIVERY_FRAME, part)
                     yield _Pick(part, copy.n, copy.envelope, ITEM_OVERHEAD, large=name)
                     continue
                 size = copy.delivery + ITEM_OVERHEAD
                 yield _Pick(part, copy.n, copy.envelope, size, copy.place, bool(copy.expired))
+
+
+def _copies(connection: Connection, values: Mapping[str, Any]) -> Iterator[Any]:
+    """Every row of a lane, looked up a few at a time: many that are only named fit where few whole ones do."""
+    rows = connection.execute(_COPIES, values).all()
+    while rows:
+        yield from rows
+        if len(rows) < values["most"]:
+            return
+        rows = connection.execute(_COPIES, {**values, "after": rows[-1].n}).all()
 
 
 def delivery_item(copy: Copy, shared: Shared, cursor: Cursor, *, large: int) -> Item:

@@ -21,7 +21,7 @@ def add_piece(
     connection: Connection, sender: str, env: bytes, *, size: int, start: int, data: bytes, now: int
 ) -> int:
     """Keep a piece if it is the next one; how many bytes are here from the beginning on. `now` in ms."""
-    _forget(connection, uploads.c.at <= now - PARTIAL_MS)
+    drop_old(connection, now=now)
     mine = select(uploads.c.n, uploads.c.size, uploads.c.have).where(
         uploads.c.sender == sender, uploads.c.env == env
     )
@@ -56,6 +56,11 @@ def whole(connection: Connection, sender: str, env: bytes) -> bytes:
 def drop(connection: Connection, sender: str, env: bytes) -> None:
     """It is an envelope now, or never will be."""
     _forget(connection, (uploads.c.sender == sender) & (uploads.c.env == env))
+
+
+def drop_old(connection: Connection, *, now: int) -> None:
+    """Forget what was untouched for too long as of `now` (ms)."""
+    _forget(connection, uploads.c.at <= now - PARTIAL_MS)
 
 
 def is_senders(connection: Connection, env: bytes, sender: str) -> bool:

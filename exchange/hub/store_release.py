@@ -65,16 +65,15 @@ _FIND = text(  # CROSS JOIN: in this order, or SQLite goes through the whole mai
     " CROSS JOIN mailbox AS c ON c.envelope = e.n AND c.recipient = :recipient"
     " WHERE c.lc = substr(:lcs, 1 + 32 * i.value, 32)"
 )
-_EACH = "(SELECT value FROM json_each(:numbers))"
-_HOLD = text(f"UPDATE mailbox SET held = 1 WHERE n IN {_EACH}")  # noqa: S608 - no input, as below
-_DROP_COPIES = text(f"DELETE FROM mailbox WHERE n IN {_EACH}")  # noqa: S608
+_HOLD = text("UPDATE mailbox SET held = 1 WHERE n IN (SELECT value FROM json_each(:numbers))")
+_DROP_COPIES = text("DELETE FROM mailbox WHERE n IN (SELECT value FROM json_each(:numbers))")
 _DONE = text(
     "SELECT json_group_array(value) FROM json_each(:numbers)"
     " WHERE NOT EXISTS (SELECT 1 FROM mailbox WHERE envelope = value)"
 )
-_DROP_SLOTS = text(f"DELETE FROM slots WHERE envelope IN {_EACH}")  # noqa: S608
-_DROP_BODIES = text(f"DELETE FROM bodies WHERE envelope IN {_EACH}")  # noqa: S608
-_NOBODY_WAITS = text(f"UPDATE envelopes SET waiting = 0 WHERE n IN {_EACH}")  # noqa: S608
+_DROP_SLOTS = text("DELETE FROM slots WHERE envelope IN (SELECT value FROM json_each(:numbers))")
+_DROP_BODIES = text("DELETE FROM bodies WHERE envelope IN (SELECT value FROM json_each(:numbers))")
+_NOBODY_WAITS = text("UPDATE envelopes SET waiting = 0 WHERE n IN (SELECT value FROM json_each(:numbers))")
 _LESS_ROWS = (
     update(senders)
     .where(senders.c.address == bindparam("who"))

@@ -206,3 +206,20 @@ def test_a_receipt_tells_no_more_than_its_leaf() -> None:
     said = json.loads(unb64(batch().upload()["body"]))
     assert set(said) == {"at", "batch", "dir", "from", "n", "net", "root", "skid", "suite", "v"}
     assert set(json.loads(leaf(0).to_bytes())) == {"code", "env", "lc", "salt", "status", "to"}
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_the_pattern_reads_no_leaf_that_the_rules_read_otherwise(data: st.DataObject) -> None:
+    status = data.draw(st.sampled_from([r.STORED, r.REJECTED, r.HELD, r.EXPIRED, r.ACCEPTED]))
+    whole = r.Leaf("*", b"e" * 32, b"l" * 32, status, "policy", b"s" * 16).to_bytes()
+    at = data.draw(st.integers(0, len(whole) - 1))
+    to = data.draw(st.integers(at, at + 2))
+    raw = (
+        whole[:at]
+        + data.draw(st.binary(max_size=2) | st.sampled_from([b"A", b"B", b"-", b"\n"]))
+        + whole[to:]
+    )
+    quick = r.Leaf._in_its_one_spelling(raw)
+    thorough, fault = attempt(lambda: r.Leaf._read(raw))
+    assert quick is None or (fault is None and quick == thorough and quick.to_bytes() == raw)

@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection, text
 
 from exchange.canonical import b64
 from exchange.directory.checkpoint import SignedCheckpoint
+from exchange.hub.mailboxes import Answer
+from exchange.hub.pieces import Pieces
 from exchange.limits import PARTIAL_MS, PARTIAL_UPLOADS
-from tests.hub_server import Answer, Hub, running_hub
-from tests.hub_services import sealed
+from tests.hub_server import Answer as Response
+from tests.hub_server import Hub, running_hub
+from tests.hub_services import sealed, services
 from tests.worlds import World
 
 STEP = 40_000
@@ -26,7 +30,7 @@ async def made(hub: Hub, **how: Any) -> Any:
 
 async def piece(
     hub: Hub, envelope: Any, start: int, *, issuer: str = "pe-csirt", data: bytes | None = None
-) -> Answer:
+) -> Response:
     upload = envelope.upload.to_bytes()
     target = f"/v1/envelopes/{b64(envelope.env)}/pieces?from={start}&size={len(upload)}"
     body = upload[start : start + STEP] if data is None else data
@@ -94,3 +98,31 @@ async def test_query_says_where_and_how_much(query: str, world: World, tmp_path:
     async with running_hub(world, tmp_path / "hub") as hub:
         answer = await hub.call("PUT", f"/v1/envelopes/{b64(bytes(32))}/pieces?{query}", b"12345")
         assert (answer.status, answer.code) == (400, "request.bad")
+
+
+async def test_two_calls_that_finish_the_same_upload_both_hear_that_it_is_accepted(
+    world: World, tmp_path: Path
+) -> None:
+    async with services(world, tmp_path) as hub:
+        envelope = sealed(world, hub.registrar.dir_ref)
+        upload = envelope.upload.to_bytes()
+        size, pieces = len(upload), Pieces(hub.store, hub.mailboxes, lambda: world.now, lambda: 2**40, 0)
+        assert await pieces.take("pe-csirt", envelope.env, start=0, size=size, data=upload) == size
+        assert await pieces.take("pe-csirt", envelope.env, start=0, size=size, data=b"") == size
+        for is_new in (True, False):
+            answer = await pieces.join("pe-csirt", envelope.env, size=size)
+            assert isinstance(answer, Answer)
+            assert [(one.new, one.error) for one in answer.results] == [(is_new, None)]
+            assert len(answer.proofs) == 1
+
+
+async def test_pieces_go_in_time_also_when_nobody_brings_another(world: World, tmp_path: Path) -> None:
+    def kept(connection: Connection) -> int:
+        return int(connection.execute(text("SELECT count(*) FROM pieces")).scalar_one())
+
+    async with services(world, tmp_path) as hub:
+        await hub.store.add_piece("pe-csirt", bytes(32), size=9, start=0, data=b"abc", now=world.now)
+        for counted in (1, 0):
+            await hub.mailboxes.expire_due()
+            assert await hub.store.db.read(kept) == counted
+            world.advance(PARTIAL_MS)
