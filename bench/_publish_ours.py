@@ -220,15 +220,16 @@ class Light(LightSocket):
         upload = orjson.dumps(Batch(body, pair.sign(RECEIPTS, body), rows).upload())
         task = self._loop.create_task(self._post(upload))
         self._calls.add(task)
-        task.add_done_callback(self._calls.discard)
+        task.add_done_callback(self._posted)
+
+    def _posted(self, task: asyncio.Task[None]) -> None:
+        self._calls.discard(task)
+        if not task.cancelled() and (fault := task.exception()) is not None:
+            self._meter.fail(fault)
 
     async def _post(self, upload: bytes) -> None:
-        try:
-            answer = orjson.loads(await self._api.call("POST", RECEIPTS_PATH, upload))
-        except Exception as fault:  # noqa: BLE001 - whatever it is, the round has failed and says so
-            self._meter.fail(fault)
-        else:
-            self._meter.released(answer["matched"])
+        answer = orjson.loads(await self._api.call("POST", RECEIPTS_PATH, upload))
+        self._meter.released(answer["matched"])
 
 
 async def run(prepared: Prepared, folder: Path, *, batch: int, window: int) -> Mapping[str, float]:

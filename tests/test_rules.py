@@ -265,6 +265,7 @@ RULES: dict[str, tuple[Find, tuple[str, ...], dict[str, int]]] = {
             "exchange/hub/http.py": 1,  # the middleware
             "exchange/storage/write_queue.py": 1,  # carried to the caller that awaits it
             "exchange/storage/database.py": 1,  # same, for every caller of a group commit
+            "bench/thin.py": 1,  # same, to the thread that asks for the figure
         },
     ),
     "length and name": (length_and_name, ALL, {}),
