@@ -287,6 +287,7 @@ class InFlight:
         self._sent: dict[str, _Sent] = {}  # by cursor, the oldest first
         self._bytes = 0  # of bulk
         self._urgent = 0  # bytes of what went beyond the window
+        self._alone = 0  # items stored out of turn, of size 0 here
         self._window = Window(least=min(WINDOW_BYTES, limits.socket_bytes), most=limits.socket_bytes)
 
     @property
@@ -315,13 +316,19 @@ class InFlight:
             self._bytes += size
 
     def overtook(self, cursor: str) -> None:
-        """The node has stored that item alone: it takes no room, though its cursor is still to come."""
-        if one := self._sent.get(cursor):
+        """The node has stored that item alone: it takes no room, though its cursor is still to come.
+
+        Of so many at most as may be under way: a node that never says `stored` would have them kept without end.
+        """
+        if self._alone < self._limits.socket_items and (one := self._sent.get(cursor)) and one.size:
+            self._alone += 1
             self._take_off(one)
             self._sent[cursor] = _Sent(cursor, 0, one.at, urgent=True)
 
     def _take_off(self, one: _Sent) -> None:
-        if one.urgent:
+        if not one.size:
+            self._alone -= 1
+        elif one.urgent:
             self._urgent -= one.size
         else:
             self._bytes -= one.size

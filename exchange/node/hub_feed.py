@@ -188,6 +188,7 @@ class SocketFeed:
                 self._waiting -= len(item.payload)
                 # its cursor comes in its turn: it speaks for all that came before
                 self._come[place] = Item(ITEM_NOTHING, item.cursor, b"")
+        self._room.set()
         for item in items:
             await self._send({"type": "overtook", "cursor": item.cursor})
 

@@ -16,8 +16,10 @@ from exchange.directory.bodies_members import build_revoke
 from exchange.directory.checkpoint import SignedCheckpoint
 from exchange.directory.members import Move
 from exchange.directory.statements import Statement
+from exchange.hub.http_socket import InFlight
 from exchange.limits import DAY_MS, LARGE_BYTES, URGENT_ITEMS
 from exchange.protocol import ITEM_CHECKPOINT, ITEM_DELIVERY, ITEM_LARGE, ITEM_RECEIPTS, Item, Large, items
+from exchange.settings import HubLimits
 from exchange.token import socket_message
 from exchange.wire import Delivery
 from tests.hub.mail import copies
@@ -334,3 +336,16 @@ async def test_flash_waits_for_no_room_however_full_the_window_is(world: World, 
         assert flash.upload.header in item.payload
         await node.stored(item)
         assert bulk.upload.header in (await node.item()).payload
+
+
+def test_a_node_that_stores_all_out_of_turn_and_none_in_it_is_not_followed_without_end() -> None:
+    limits = HubLimits(socket_items=8)
+    flying = InFlight(limits)
+    sent = 0
+    while flying.room()[0] and sent < 1_000:
+        flying.add(f"c{sent}", 10, 0.0, urgent=flying.room()[2])
+        flying.overtook(f"c{sent}")
+        sent += 1
+    assert 8 < sent <= 2 * limits.socket_items + URGENT_ITEMS
+    assert flying.stored(f"c{sent - 1}", 1.0)
+    assert flying.room() == InFlight(limits).room()
