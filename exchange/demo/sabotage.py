@@ -16,18 +16,18 @@ from exchange.hub.store import FILE
 _PARTS: Final = (
     (
         "header",
-        "SELECT rowid, header FROM envelopes WHERE env = ?",
-        "UPDATE envelopes SET header = ? WHERE rowid = ?",
+        "SELECT h.rowid, h.header FROM heads h JOIN envelopes e ON e.n = h.envelope WHERE e.env = ?",
+        "UPDATE heads SET header = ? WHERE rowid = ?",
     ),
     (
         "signatures",
-        "SELECT rowid, signatures FROM envelopes WHERE env = ?",
-        "UPDATE envelopes SET signatures = ? WHERE rowid = ?",
+        "SELECT h.rowid, h.signatures FROM heads h JOIN envelopes e ON e.n = h.envelope WHERE e.env = ?",
+        "UPDATE heads SET signatures = ? WHERE rowid = ?",
     ),
     (
-        "slot",
-        "SELECT m.rowid, m.slot FROM mailbox m JOIN envelopes e ON e.n = m.envelope WHERE e.env = ?",
-        "UPDATE mailbox SET slot = ? WHERE rowid = ?",
+        "slot",  # of its one recipient
+        "SELECT s.rowid, s.slots FROM slots s JOIN envelopes e ON e.n = s.envelope WHERE e.env = ?",
+        "UPDATE slots SET slots = ? WHERE rowid = ?",
     ),
     (
         "body",

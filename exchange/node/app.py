@@ -62,6 +62,9 @@ from exchange.storage.keystore import Keystore
 from exchange.storage.migrate import drop_old_copies
 
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+COMMAND_SECONDS: Final = (
+    10.0  # a command that owns the home for a moment is done by then; another server isn't
+)
 MAX_WAITED: Final = 100  # messages in one `wait`
 MAX_WAIT_SECONDS: Final = 3_600
 MAX_FILE: Final = 65_536  # bytes of a certificate or login file
@@ -175,13 +178,15 @@ async def running(
     sources: Sources,
     *,
     as_invitee: bool = False,
+    patience: float = 0,
     on_broken: Callable[[ExchangeError], None] | None = None,
 ) -> AsyncIterator[Node]:
     """A node in this process, which becomes the home's owner. Raises Refused home.locked while another one is.
 
-    `as_invitee`: talk to the hub with the invitation's token, before the member is admitted.
+    `as_invitee`: talk to the hub with the invitation's token, before the member is admitted. `patience`: seconds for
+    another process to give the home back.
     """
-    with home.lock():
+    with home.lock(patience=patience):
         store = home.open_store(owner=True, on_broken=on_broken)
         try:
             identity = home.identity()
@@ -224,7 +229,7 @@ async def serve(home: Home, sources: Sources, *, ready: Callable[[Node], None] |
     drop_old_copies(home.paths.database, now=sources.clock())
     backup_copy.clear(home.paths.root)
     async with (
-        running(home, sources, on_broken=on_broken) as node,
+        running(home, sources, patience=COMMAND_SECONDS, on_broken=on_broken) as node,
         control.serving(home.paths.socket, verbs(node)),
     ):
         for number in STOP_SIGNALS:

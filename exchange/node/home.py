@@ -106,9 +106,9 @@ class Home:
     keystore: Keystore
     prekeys: Keystore
 
-    def lock(self) -> HomeLock:
-        """The right to own the home; not taken yet."""
-        return HomeLock(self.paths.lock)
+    def lock(self, *, patience: float = 0) -> HomeLock:
+        """The right to own the home; not taken yet. `patience`: seconds for another process to give it back."""
+        return HomeLock(self.paths.lock, patience=patience)
 
     def open_store(self, *, owner: bool, on_broken: Callable[[ExchangeError], None] | None = None) -> Store:
         """The database; `owner` says that this process holds the lock.

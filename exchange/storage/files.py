@@ -10,6 +10,7 @@ import fcntl
 import os
 import shutil
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +19,7 @@ from typing import Self
 from exchange.errors import ExchangeError, Refused, Unavailable
 
 PRIVATE_FILE = 0o600
+LOCK_LOOK = 0.05  # seconds between two looks at a lock that another process holds
 PRIVATE_DIRECTORY = 0o700
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
@@ -154,14 +156,16 @@ class HomeLock:
     """The right to own a home: held by one process at a time, and given back by the kernel when it dies.
 
     A context manager. The file stays when released: removing it would let two processes each lock their own.
+    `patience`: for so many seconds it waits for another process to give the home back.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, patience: float = 0) -> None:
         self._path = path
+        self._patience = patience
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
-        """Take the lock or fail at once.
+        """Take the lock, or fail when patience is over.
 
         Raises:
             Refused: `home.locked`, with the owner's `pid` if it wrote one; `home.missing`.
@@ -176,7 +180,7 @@ class HomeLock:
         except OSError as error:
             raise disk_fault(error) from error
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._take(descriptor)
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         except BlockingIOError as error:
@@ -188,6 +192,17 @@ class HomeLock:
             os.close(descriptor)
             raise disk_fault(error) from error
         self._descriptor = descriptor
+
+    def _take(self, descriptor: int) -> None:
+        """Raises BlockingIOError. The kernel has no wait with an end, so it is asked again and again."""
+        end = time.monotonic() + self._patience
+        while True:
+            try:
+                return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= end:
+                    raise
+                time.sleep(LOCK_LOOK)
 
     def release(self) -> None:
         """Give the lock back; harmless when it is not held."""

@@ -9,6 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,18 @@ def test_what_cannot_be_replaced_is_refused_and_stays(home: Path) -> None:
         write_private(home / "other", bytes(MAX_PRIVATE_BYTES + 1))
     assert too_large.value.code == "storage.too-large"
     assert not (home / "other").exists()
+
+
+def test_who_has_patience_gets_the_home_when_it_is_given_back(home: Path) -> None:
+    holder = HomeLock(home / "lock")
+    holder.acquire()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(HomeLock(home / "lock", patience=60).acquire)
+        with pytest.raises(Refused):
+            HomeLock(home / "lock", patience=0.01).acquire()
+        assert not waiting.done()
+        holder.release()
+        waiting.result(timeout=60)
 
 
 def test_one_process_owns_a_home(home: Path) -> None:

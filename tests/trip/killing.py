@@ -119,15 +119,10 @@ class KillRun:
         return self.outcome
 
     async def _bring_up(self, child: Child) -> None:
-        """Have it ready; once more where it was under way to giving way to the last command."""
+        """Have it ready."""
         if not child.runs:
             child.start()
-        try:
-            await child.ready()
-        except AssertionError:
-            if not gave_way(child):
-                raise
-            await child.up()
+        await child.ready()
 
     async def _kill(self) -> None:
         """Carry the plan out. A process that has ended by itself is a fault."""
@@ -143,7 +138,7 @@ class KillRun:
             await asyncio.sleep(began + at - loop.time())  # the moment is the point: anywhere
             for name in names:
                 child = self._children[name]
-                if not child.runs and child.exit_code != KILLED and not gave_way(child):
+                if not child.runs and child.exit_code != KILLED:
                     self.outcome.faults.append(
                         f"{name} ended with {child.exit_code} at {at:.1f} s: {child.last_words()}"
                     )
@@ -211,14 +206,6 @@ class KillRun:
         outcome.faults += [f"lost: {one}" for one in sorted(set(wanted) - set(got))]
         outcome.faults += [f"twice: {one}" for one, times in sorted(got.items()) if times > 1]
         outcome.faults += [f"nobody sent {one}" for one in sorted(set(got) - set(wanted))]
-
-
-def gave_way(child: Child) -> bool:
-    """Whether it ended because a command had the home just then, which takes it where no server does.
-
-    Whoever looks after a server starts it again; here the plan does.
-    """
-    return not child.runs and b"home.locked" in child.output()[-400:]
 
 
 def _holds(data: bytes) -> bool:
