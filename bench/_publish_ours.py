@@ -10,6 +10,7 @@ import os
 import shutil
 import ssl
 import time
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,19 +46,19 @@ ROUND_SECONDS: Final = 300.0
 
 @dataclass(frozen=True)
 class Prepared:
-    """A founded network and what its first member will send to all others: (env, upload), sealed."""
+    """A founded network and what its first member will send to all others: (env, upload), sealed.
+
+    `delivery`: bytes of the copy that one recipient gets.
+    """
 
     hub: Founded
     dir: DirRef
     envelopes: Sequence[tuple[bytes, bytes]]
-    payload: int
+    delivery: int
 
 
 def prepare(folder: Path, *, recipients: int, messages: int, payload: int) -> Prepared:
-    """Found the network in `folder`, let its hub sign a checkpoint, seal that many envelopes of `payload` bytes.
-
-    The payload deflates to half, somewhat worse than STIX does.
-    """
+    """Found the network in `folder`, let its hub sign a checkpoint, seal that many bundles of `payload` bytes."""
     hub = found(folder, recipients + 1)
     with serving(hub):
         dir_ref = asyncio.run(_newest_checkpoint(hub))
@@ -71,7 +72,7 @@ def prepare(folder: Path, *, recipients: int, messages: int, payload: int) -> Pr
     # to one key: the hub can't tell, and only a recipient could
     prekey = PrekeySecret(os.urandom(PREKEY_SECRET_BYTES)).public
     kids = {address: directory.prekey_for(address, now).kid for address in others}
-    envelopes = []
+    envelopes, delivery = [], 0
     for number in range(messages):
         name = f"00000000-0000-4000-8000-{number:012}"
         meta = Meta(type="status", id=name, lane="routine", created=now, expires=now + DAY_MS, reseal_of=None)
@@ -79,7 +80,7 @@ def prepare(folder: Path, *, recipients: int, messages: int, payload: int) -> Pr
             net=hub.net,
             sender=sender,
             keys=keys(sender),
-            content=pack_content(meta, os.urandom(payload // 2).hex().encode("ascii")),
+            content=pack_content(meta, bundle(payload)),
             lane="routine",
             compress=True,
             recipients=[
@@ -92,7 +93,34 @@ def prepare(folder: Path, *, recipients: int, messages: int, payload: int) -> Pr
             random=os.urandom,
         )
         envelopes.append((one.env, one.upload.to_bytes()))
-    return Prepared(hub, dir_ref, envelopes, payload)
+        delivery = len(one.upload.delivery(0).to_bytes())
+    return Prepared(hub, dir_ref, envelopes, delivery)
+
+
+def bundle(size: int) -> bytes:
+    """Indicators as STIX 2.1 spells them, `size` bytes: they deflate to a fifth, as published files of that size do."""
+    objects = []
+    while len(data := orjson.dumps({"type": "bundle", "id": _id("bundle"), "objects": objects})) < size:
+        file, address = os.urandom(32).hex(), ".".join(map(str, os.urandom(4)))
+        objects.append(
+            {
+                "type": "indicator",
+                "spec_version": "2.1",
+                "id": _id("indicator"),
+                "created": "2026-11-22T00:00:00.000Z",
+                "modified": "2026-11-22T00:00:00.000Z",
+                "name": f"Beacon to {address}",
+                "indicator_types": ["malicious-activity"],
+                "pattern_type": "stix",
+                "pattern": f"[file:hashes.'SHA-256' = '{file}' OR ipv4-addr:value = '{address}']",
+                "valid_from": "2026-11-22T00:00:00.000Z",
+            }
+        )
+    return data[:size]
+
+
+def _id(kind: str) -> str:
+    return f"{kind}--{uuid.UUID(bytes=os.urandom(16), version=4)}"
 
 
 async def _newest_checkpoint(hub: Founded) -> DirRef:

@@ -59,6 +59,11 @@ def _mldsa65(raw: bytes) -> mldsa.MLDSA65PublicKey:
     return mldsa.MLDSA65PublicKey.from_public_bytes(raw)
 
 
+@lru_cache(maxsize=1024)
+def _skid(net: bytes, ed25519_: bytes, mldsa65_: bytes) -> bytes:
+    return h(net, "skid", ed25519_, mldsa65_)  # asked for each recipient of each envelope
+
+
 @dataclass(frozen=True)
 class PublicKey:
     """A verifying pair: raw Ed25519 (32 bytes) and raw ML-DSA-65 (1,952 bytes)."""
@@ -75,7 +80,7 @@ class PublicKey:
 
     def skid(self, net: bytes) -> bytes:
         """H("skid", ...): names this pair in headers and receipts, 32 bytes."""
-        return h(net, "skid", self.ed25519, self.mldsa65)
+        return _skid(net, self.ed25519, self.mldsa65)
 
     def verify(self, kind: str, body: bytes, signature: bytes, *, code: str) -> None:
         """Both signatures over `body` as `kind` must hold. Raises Rejected with `code`."""

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from exchange.canonical import u32
 from exchange.errors import Rejected
 from exchange.header import LANES
 from exchange.limits import MAX_PAGE_BYTES, MAX_UPLOAD
@@ -41,6 +40,7 @@ ITEM_RECEIPTS: Final = 2
 ITEM_CHECKPOINT: Final = 3
 ITEM_EXPIRED: Final = 4
 ITEM_LARGE: Final = 5
+_ITEM: Final = struct.Struct(">IBB")
 _LARGE: Final = struct.Struct(">32sIB")
 _MAX_ITEM: Final = max(MAX_UPLOAD, MAX_PAGE_BYTES)
 
@@ -55,9 +55,12 @@ class Item:
 
     def to_bytes(self) -> bytes:
         """u32 length || u8 type || u8 length || cursor || payload (docs/protocol.md §8.1)."""
-        cursor = self.cursor.encode("ascii")
-        head = struct.pack(">BB", self.type, len(cursor)) + cursor
-        return u32(len(head) + len(self.payload)) + head + self.payload
+        return item_head(self.type, self.cursor, len(self.payload)) + self.payload
+
+
+def item_head(kind: int, cursor: str, size: int) -> bytes:
+    """What stands in an item before its payload of `size` bytes."""
+    return _ITEM.pack(2 + len(cursor) + size, kind, len(cursor)) + cursor.encode("ascii")
 
 
 def items(data: bytes) -> Iterator[Item]:
@@ -66,7 +69,7 @@ def items(data: bytes) -> Iterator[Item]:
     while position < len(data):
         if position + 6 > len(data):
             raise Rejected("request.bad", "an item is cut short")
-        size, kind, cursor_length = struct.unpack_from(">IBB", data, position)
+        size, kind, cursor_length = _ITEM.unpack_from(data, position)
         start, end = position + 6 + cursor_length, position + 4 + size
         if size > _MAX_ITEM or not start <= end <= len(data):
             raise Rejected("request.bad", "an item's length doesn't fit")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from exchange import merkle
 from exchange.canonical import ADDRESS, ZERO32, Fields, Json, b64, dumps, loads, unb64, unb64_checked
@@ -51,8 +51,7 @@ def coarse(code: str) -> str:
     return "expired" if code == "envelope.expired" else "invalid"
 
 
-@dataclass(frozen=True)
-class Leaf:
+class Leaf(NamedTuple):
     """What happened to one recipient's copy. env, lc: 32 bytes; salt: 16 bytes; code: a coarse rejection or ""."""
 
     to: str
@@ -141,12 +140,17 @@ class Batch:
         }
 
     def proof(self, indexes: Sequence[int]) -> Json:
-        """JSON form to a sender: only these leaves, each with its path."""
+        """JSON form to a sender: these leaves, each with its path; if they are all, in order, the batch as it is."""
+        if list(indexes) == list(range(len(self.leaves))):
+            return self.upload()
+        return {"body": b64(self.body), "leaves": self.disclosed(indexes), "signatures": b64(self.signatures)}
+
+    def disclosed(self, indexes: Sequence[int]) -> list[Json]:
+        """These leaves as a proof has them when it isn't the whole batch: [index, leaf, path]."""
         tree = merkle.levels([merkle.leaf_hash(leaf) for leaf in self.leaves])
         spelt = [[b64(node) for node in level] for level in tree]
         paths = merkle.every_path(spelt)
-        rows = [[index, b64(self.leaves[index]), paths[index]] for index in indexes]
-        return {"body": b64(self.body), "leaves": rows, "signatures": b64(self.signatures)}
+        return [[index, b64(self.leaves[index]), paths[index]] for index in indexes]
 
 
 @dataclass(frozen=True)
@@ -194,15 +198,16 @@ def make_batch(
 def verify_upload(net: bytes, value: Json, key_of: KeyOf) -> VerifiedBatch:
     """A node's batch, whole. `key_of(signer, skid)` gives the key or raises. Raises Rejected receipt.*, json.*."""
     head, fields = _head(net, value)
-    rows = [unb64(leaf, field="leaves") for leaf in fields.items("leaves", least=1, most=MAX_RECEIPT_LEAVES)]
-    if len(rows) != head.n or merkle.root(rows) != head.root:
-        raise Rejected("receipt.bad-root")
-    return _verified(head, fields, rows, key_of)
+    given = fields.items("leaves", least=1, most=MAX_RECEIPT_LEAVES)
+    return _verified(head, fields, _whole(head, given), key_of)
 
 
 def verify_proof(net: bytes, value: Json, key_of: KeyOf) -> VerifiedBatch:
-    """A proof as a sender gets it: only some leaves, each with its path. Raises Rejected receipt.*, json.*."""
+    """A proof as a sender gets it: some leaves, each with its path, or all. Raises Rejected receipt.*, json.*."""
     head, fields = _head(net, value)
+    given = fields.items("leaves", least=1, most=MAX_RECEIPT_LEAVES)
+    if is_whole(value):
+        return _verified(head, fields, _whole(head, given), key_of)
     rows = []
     for index, text, steps in fields.rows("leaves", 3, least=1, most=MAX_RECEIPT_LEAVES):
         if type(index) is not int or type(steps) is not list or len(steps) > _MAX_PATH:
@@ -212,6 +217,18 @@ def verify_proof(net: bytes, value: Json, key_of: KeyOf) -> VerifiedBatch:
             raise Rejected("receipt.bad-root")
         rows.append(leaf)
     return _verified(head, fields, rows, key_of)
+
+
+def is_whole(value: Json) -> bool:
+    """Whether a proof has all leaves of its batch, and no paths. Only of one that has leaves."""
+    return isinstance(value["leaves"][0], str)
+
+
+def _whole(head: _Head, given: Sequence[Json]) -> list[bytes]:
+    rows = [unb64(leaf, field="leaves") for leaf in given]
+    if len(rows) != head.n or merkle.root(rows) != head.root:
+        raise Rejected("receipt.bad-root")
+    return rows
 
 
 @dataclass(frozen=True)

@@ -6,17 +6,24 @@ The order of service is the same either way (docs/protocol.md §8.1).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from exchange import policy
 from exchange.header import LANES
 from exchange.hub.registrar import Registrar
 from exchange.hub.store import HubStore
 from exchange.hub.store_cursor import CHECKPOINT, Cursor
-from exchange.hub.store_page import ITEM_OVERHEAD, delivery_item
-from exchange.protocol import Item
+from exchange.hub.store_page import ITEM_OVERHEAD, delivery_parts
 
 PUSH_BYTES: Final = 262_144  # looked up at once, so that flash overtakes bulk that isn't on the wire yet
+
+
+class Outgoing(NamedTuple):
+    """An item as it goes out: its cursor, its bytes in pieces that connections share, and how many they are."""
+
+    cursor: str
+    parts: Sequence[bytes]
+    size: int
 
 
 class Feed:
@@ -34,7 +41,7 @@ class Feed:
         """Nobody reads on."""
         self._store.fresh.leave(self._address)
 
-    async def next(self, *, items: int, most: int, large: int, urgent: bool) -> Sequence[Item]:
+    async def next(self, *, items: int, most: int, large: int, urgent: bool) -> Sequence[Outgoing]:
         """Up to so many items and bytes, at least one if any waits; none: nothing waits.
 
         Deliveries over `large` bytes (0: none) are named only; `urgent`: nothing but flash. Raises as Database.read.
@@ -58,16 +65,16 @@ class Feed:
         )
         if not page.items and not urgent:
             self._found_empty = state  # as it was before the store was asked
-        chosen = page.items[:items]
-        if chosen:
-            self._cursor = Cursor.read(chosen[-1].cursor, self._cursor.epoch)
+        whole = [(item.cursor, item.to_bytes()) for item in page.items[:items]]
+        chosen = [Outgoing(cursor, (data,), len(data)) for cursor, data in whole]
+        self._cursor = self._after(chosen)
         return chosen
 
-    def _from_memory(self, items: int, most: int, *, large: int, urgent: bool) -> Sequence[Item] | None:
+    def _from_memory(self, items: int, most: int, *, large: int, urgent: bool) -> Sequence[Outgoing] | None:
         """None where only the store can tell."""
-        chosen: list[Item] = []
-        seen = [self._cursor[lane] for lane in LANES]
-        waiting = self._store.fresh.after(self._address, seen)
+        chosen: list[Outgoing] = []
+        lane, before, after = -1, "", ""
+        waiting = self._store.fresh.after(self._address, [self._cursor[name] for name in LANES])
         if waiting is None:
             return None
         for copy in waiting:
@@ -76,7 +83,17 @@ class Feed:
                 break
             shared = self._store.recent.get(copy.envelope)
             if shared is None:
-                return chosen or None
-            self._cursor = self._cursor.moved(LANES[copy.lane], copy.n)
-            chosen.append(delivery_item(copy, shared, self._cursor, large=large))
+                if not chosen:
+                    return None
+                break
+            if copy.lane != lane:
+                cursor, lane = self._after(chosen), copy.lane
+                before, after = cursor.around(LANES[lane])
+            text = f"{before}{copy.n}{after}"
+            parts = delivery_parts(copy, shared, text, large=large)
+            chosen.append(Outgoing(text, parts, sum(map(len, parts))))
+        self._cursor = self._after(chosen)
         return chosen
+
+    def _after(self, chosen: Sequence[Outgoing]) -> Cursor:
+        return Cursor.read(chosen[-1].cursor, self._cursor.epoch) if chosen else self._cursor

@@ -234,13 +234,14 @@ class Session:
         """Send what comes next, up to so many items and bytes; how many items were sent."""
         found = await feed.next(items=items, most=most, large=self._large, urgent=urgent)
         frame: list[bytes] = []
+        size, now = 0, self._seconds()
         for item in found:
-            data = item.to_bytes()
-            if frame and sum(map(len, frame)) + len(data) > self._in_flight.frame:
+            if frame and size + item.size > self._in_flight.frame:
                 await self._send(frame)
-                frame = []
-            self._in_flight.add(item.cursor, len(data), self._seconds(), urgent=urgent)
-            frame.append(data)
+                frame, size, now = [], 0, self._seconds()
+            self._in_flight.add(item.cursor, item.size, now, urgent=urgent)
+            frame += item.parts
+            size += item.size
         if frame:
             await self._send(frame)
         return len(found)

@@ -46,6 +46,12 @@ class Cursor:
         where = ORDER.index(part)
         return Cursor(self.epoch, (*self.at[:where], number, *self.at[where + 1 :]))
 
+    def around(self, part: str) -> tuple[str, str]:
+        """Its text before and after the number of `part`: for many numbers of one part."""
+        where = ORDER.index(part)
+        before, after = self.at[:where], self.at[where + 1 :]
+        return ".".join((self.epoch, *map(str, before), "")), "".join([f".{number}" for number in after])
+
     def __str__(self) -> str:
         return ".".join((self.epoch, *map(str, self.at)))
 

@@ -25,6 +25,7 @@ from exchange.protocol import (
     ITEM_RECEIPTS,
     Item,
     Large,
+    item_head,
 )
 from exchange.wire import DELIVERY_FRAME, SLOT_BYTES, Delivery
 
@@ -67,10 +68,14 @@ class Shared:
     def size(self) -> int:
         return len(self.head) + len(self.slots) + len(self.body)
 
-    def delivery(self, place: int) -> bytes:
-        """What the recipient gets whose slot has this place."""
+    def parts(self, place: int) -> tuple[bytes, bytes, bytes]:
+        """What the recipient gets whose slot has this place, in pieces."""
         start = place * SLOT_BYTES
-        return b"".join((self.head, self.slots[start : start + SLOT_BYTES], self.body))
+        return self.head, self.slots[start : start + SLOT_BYTES], self.body
+
+    def delivery(self, place: int) -> bytes:
+        """`parts` in one."""
+        return b"".join(self.parts(place))
 
 
 class RecentEnvelopes:
@@ -93,8 +98,7 @@ class RecentEnvelopes:
                 self._size -= self._held.popitem(last=False)[1].size
 
     def get(self, n: int) -> Shared | None:
-        with self._lock:
-            return self._held.get(n)
+        return self._held.get(n)  # one step of the interpreter: no lock
 
 
 @dataclass(frozen=True)
@@ -245,12 +249,13 @@ def _copies(connection: Connection, values: Mapping[str, Any]) -> Iterator[Any]:
         rows = connection.execute(_COPIES, {**values, "after": rows[-1].n}).all()
 
 
-def delivery_item(copy: Copy, shared: Shared, cursor: Cursor, *, large: int) -> Item:
-    """A copy that stands in memory as its recipient gets it; over `large` bytes (0: none) it is only named."""
+def delivery_parts(copy: Copy, shared: Shared, cursor: str, *, large: int) -> tuple[bytes, ...]:
+    """The item of a copy that stands in memory, in pieces; over `large` bytes (0: none) it is only named."""
+    size = copy.delivery + DELIVERY_FRAME
     if 0 < large < copy.delivery:
-        name = Large(copy.env, copy.delivery + DELIVERY_FRAME, LANES[copy.lane])
-        return Item(ITEM_LARGE, str(cursor), name.to_bytes())
-    return Item(ITEM_DELIVERY, str(cursor), shared.delivery(copy.place))
+        name = Large(copy.env, size, LANES[copy.lane])
+        return (Item(ITEM_LARGE, cursor, name.to_bytes()).to_bytes(),)
+    return (item_head(ITEM_DELIVERY, cursor, size), *shared.parts(copy.place))
 
 
 def read_piece(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import orjson
 from sqlalchemy import Connection, and_, bindparam, func, select, text, update
@@ -24,8 +24,7 @@ EXPIRE_ENVELOPES: Final = 16  # in one transaction: others must get their turn
 SignExpired = Callable[[int, Sequence[tuple[str, bytes, bytes]]], Batch]
 
 
-@dataclass(frozen=True)
-class _Copy:
+class _Copy(NamedTuple):
     """One recipient's row with what its envelope says."""
 
     n: int

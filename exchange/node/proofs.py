@@ -20,7 +20,17 @@ from exchange.node.identity import Identity, Sources
 from exchange.node.outbox import Outbox
 from exchange.node.store import Store, Transaction, raise_alarm
 from exchange.node.trust import counts
-from exchange.receipt import ACCEPTED, EXPIRED, HUB, REJECTED, STORED, Leaf, VerifiedBatch, verify_proof
+from exchange.receipt import (
+    ACCEPTED,
+    EXPIRED,
+    HUB,
+    REJECTED,
+    STORED,
+    Leaf,
+    VerifiedBatch,
+    is_whole,
+    verify_proof,
+)
 
 Step = Callable[[Transaction], None]
 _OLD_KEY: Final = "envelope.revoked-key"
@@ -58,7 +68,9 @@ class Proofs:
                 # It may be its owner's or a thief's: the copy counts as not stored, and is sealed again.
                 return lambda _: None
             return _alarm_step(fault, payload, self._sources.clock())
-        return lambda connection: self._apply(connection, batch, value["leaves"])
+        every = range(len(batch.leaves))
+        disclosed = batch.batch.disclosed(every) if is_whole(value) else value["leaves"]
+        return lambda connection: self._apply(connection, batch, disclosed)
 
     def _key_of(self, signer: str, skid: bytes) -> PublicKey:
         directory = self._replica.directory

@@ -95,6 +95,16 @@ def test_a_proof_shows_some_leaves_and_hides_the_others(leaves: list[r.Leaf], da
     assert not any(text in json.dumps(proof) for text in hidden)
 
 
+def test_a_proof_of_all_leaves_needs_no_paths_and_can_give_each_its_own() -> None:
+    leaves = tuple(leaf(number) for number in range(5))
+    proof = batch().proof(range(5))
+    found = r.verify_proof(NET, proof, key_of)
+    assert (proof, found.leaves) == (batch().upload(), leaves)
+    for index, row in enumerate(found.batch.disclosed(range(5))):
+        alone = r.verify_proof(NET, {**proof, "leaves": [row]}, key_of)
+        assert alone.leaves == (leaves[index],)
+
+
 def test_the_largest_batch_and_not_one_more() -> None:
     leaves = [leaf(number) for number in range(MAX_RECEIPT_LEAVES)]
     whole = made(leaves)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from exchange import policy
+from exchange import policy, protocol
 from exchange.header import LANES
 from exchange.hub.feed import Feed
 from exchange.hub.store_cursor import Cursor
@@ -42,7 +42,9 @@ class Listener:
             large=self._large,
             urgent=urgent,
         )
-        come = await self.feed.next(items=items, most=most, large=self._large, urgent=urgent)
+        sent = await self.feed.next(items=items, most=most, large=self._large, urgent=urgent)
+        come = [item for one in sent for item in protocol.items(b"".join(one.parts))]
+        assert [(one.cursor, one.size) for one in sent] == [(i.cursor, len(i.to_bytes())) for i in come]
         assert len(come) <= items
         # What was receipted since stands in memory and may come once more; all else is the store's, in its order.
         waits = {(item.type, item.payload): item for item in there.items}

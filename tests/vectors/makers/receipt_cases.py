@@ -242,6 +242,26 @@ def proof_cases() -> Iterator[Case]:
     yield good("of_256", "the last of 256 leaves", [accepted(number) for number in range(256)], [255])
     yield good("by_member", "co's stored, shown to the sender", THREE, [0], "co")
 
+    def whole() -> Made:
+        rows = rows_of(THREE)
+        output = {"signer": "co", "batch": 17, "at": NOW, "leaves": THREE}
+        return {
+            "proof": {**signed(jcs(body(rows, "co")), "co"), "leaves": [b64(row) for row in rows]}
+        }, output
+
+    yield Case("receipt_proof", "whole", "all leaves are the sender's: no paths", whole, fixed=False)
+
+    def bad_whole(name: str, why: str, expect: str, change: Callable[[list[Any]], Any]) -> Case:
+        def make() -> Made:
+            value = committed("receipt_proof", "whole")["input"]["proof"]
+            return {"proof": {**value, "leaves": change(value["leaves"])}}, None
+
+        return Case("receipt_proof", name, why, make, expect, "rejected")
+
+    yield bad_whole("whole_leaf_missing", "all leaves but the last", ROOT, lambda rows: rows[:-1])
+    yield bad_whole("whole_swapped", "all leaves, out of order", ROOT, lambda rows: rows[::-1])
+    yield bad_whole("whole_and_row", "a leaf, then a row", SCHEMA, lambda rows: [rows[0], [1, rows[1], []]])
+
     def bad(name: str, why: str, expect: str, change: Callable[[list[Any]], Any]) -> Case:
         def make() -> Made:
             value = committed("receipt_proof", "good")["input"]["proof"]
