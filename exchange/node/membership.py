@@ -253,8 +253,9 @@ class Membership:
     async def look_ahead(self, hub: HubApi) -> None:
         """Judge from now on by the log as the hub shows it: in memory only, to tell people what is missing."""
         directory = self._replica.directory
-        for leaf in await hub.leaves(directory.size):
-            directory.apply(leaf, now=None)
+        while page := await hub.leaves(directory.size):
+            for leaf in page:
+                directory.apply(leaf, now=None)
 
     def lack(self, statement: Statement) -> Lack:
         """What a statement still lacks, by this node's copy of the log."""
