@@ -102,9 +102,14 @@ class Answers:
     def _may_answer(self, connection: Transaction, peer: str) -> bool:
         return spend(connection, "answers", peer, now=self._sources.clock(), most=ANSWERS_A_DAY)
 
-    def restored(self, connection: Transaction, peer: str, note: Restored) -> bool:
-        """Seal again what the peer's old copy of its home lacks, with the same message ids; False when not again."""
+    def restored(self, connection: Transaction, peer: str, message_id: str, note: Restored) -> bool:
+        """Seal again what the peer's old copy of its home lacks, with the same message ids; False when not again.
+
+        Once for a message: two that were restored would otherwise answer each other's old words without end.
+        """
         now = self._sources.clock()
+        if not store_restored.take(connection, peer, message_id):
+            return False
         if not spend(connection, "restored", peer, now=now, most=RESTORES_A_DAY):
             return False
         positions = dict(note.positions)

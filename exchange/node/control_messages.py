@@ -36,8 +36,8 @@ class ControlMessages:
         self._notices = notices
         self._sources = sources
 
-    def prepare(self, sender: str, control: Control) -> Step:
-        """What `sender` says or asks, to be done in the transaction that takes the envelope.
+    def prepare(self, sender: str, message_id: str, control: Control) -> Step:
+        """What `sender` says or asks in that message, to be done in the transaction that takes the envelope.
 
         Only under a key that is the sender's, unless it is of PROVES_ITSELF.
         """
@@ -45,16 +45,16 @@ class ControlMessages:
             return self._parts.prepare(sender, control)
         if isinstance(control, Notice):
             return self._notices.prepare(sender, control)
-        return lambda connection: self._take(connection, sender, control)
+        return lambda connection: self._take(connection, sender, message_id, control)
 
-    def _take(self, connection: Transaction, sender: str, control: Control) -> None:
+    def _take(self, connection: Transaction, sender: str, message_id: str, control: Control) -> None:
         """As far as it concerns the sender's own mail, or ours to it."""
         if isinstance(control, Status):
             self._status(connection, sender, control)
         elif isinstance(control, Missing):
             self._answers.missing(connection, sender, control)
         elif isinstance(control, Restored):
-            if self._answers.restored(connection, sender, control):
+            if self._answers.restored(connection, sender, message_id, control):
                 self._parts.restored(connection, sender)
         elif isinstance(control, Void):
             links.close_number(connection, sender, control.lane, control.sealing.seq)

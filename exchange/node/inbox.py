@@ -180,7 +180,8 @@ class Inbox:
     def _control(self, verdict: Verdict) -> Step:
         if not isinstance(verdict, Good) or verdict.control is None:
             return _nothing
-        return self._controls.prepare(verdict.opened.header.sender, verdict.control)
+        opened = verdict.opened
+        return self._controls.prepare(opened.header.sender, opened.meta.id, verdict.control)
 
     def _store_verdict(self, connection: Transaction, verdict: Verdict, control: Step) -> None:
         now = self._sources.clock()

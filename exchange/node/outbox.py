@@ -248,13 +248,20 @@ class Outbox:
         self.send(connection, Void(lane, sealing, why).to_payload(), Void.type, LANES[-1], [recipient])
 
     def send(
-        self, connection: Transaction, payload: bytes, type_: str, lane: str, recipients: Iterable[str]
+        self,
+        connection: Transaction,
+        payload: bytes,
+        type_: str,
+        lane: str,
+        recipients: Iterable[str],
+        *,
+        life_ms: int = CONTROL_LIFE_MS,
     ) -> str:
         """Queue a control message, in that lane or the one in which this member may send; its id."""
         now = self._sources.clock()
         if not self._replica.is_empty:
             lane = policy.control_lane(self._replica.directory, self._identity.address, lane)
-        message = Outgoing(self._sources.new_id(), type_, lane, now, now + CONTROL_LIFE_MS, payload)
+        message = Outgoing(self._sources.new_id(), type_, lane, now, now + life_ms, payload)
         rows.add(connection, self._store.cipher, message, recipients, now=now)
         return message.id
 

@@ -11,6 +11,7 @@ from typing import Final
 from exchange.canonical import ZERO32
 from exchange.content import Restored
 from exchange.errors import Rejected
+from exchange.limits import DAY_MS
 from exchange.node import store_directory as directory_rows
 from exchange.node import store_links as links
 from exchange.node import store_receipts
@@ -26,6 +27,8 @@ from exchange.node.store import Store, Transaction, number, raise_alarm, set_fac
 PENDING: Final = "restore.pending"
 PREKEYS_DONE: Final = 2
 MOST_LOST: Final = 2**32  # receipt batches no lost run can have signed: numbers must not be used up by a lie
+# Of a `restored`: said only once, to peers that may be away for long, who keep so long what they sent (§6.4).
+ASKED_MS: Final = 90 * DAY_MS
 ROUNDS_A_DAY: Final = 4  # of new prekeys and `restored` to everybody, whatever the hub says
 
 
@@ -96,7 +99,8 @@ class Restore:
         def write(connection: Transaction) -> None:
             for peer in sorted(peers):
                 note = Restored(links.positions(connection, peer))
-                self._outbox.send(connection, note.to_payload(), Restored.type, "immediate", [peer])
+                payload = note.to_payload()
+                self._outbox.send(connection, payload, Restored.type, "immediate", [peer], life_ms=ASKED_MS)
             set_fact(connection, PENDING, 0)
 
         await self._store.db.write(write)

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from sqlalchemy import Connection
 
 from exchange.header import LANES
-from exchange.node.store import sql
+from exchange.node.store import Transaction, fact, set_fact, sql
 from exchange.node.store_sealings import FORGOTTEN, SealedLink, link_in
+
+MOST_TAKEN: Final = 64  # ids of `restored` kept for one peer
+
+
+def take(connection: Transaction, peer: str, message_id: str) -> bool:
+    """Note the id of a `restored` of `peer`; False if it is among the newest noted."""
+    name = f"restored/{peer}"
+    taken = (fact(connection, name) or b"").decode("ascii").split()
+    if message_id in taken:
+        return False
+    set_fact(connection, name, " ".join([*taken, message_id][-MOST_TAKEN:]))
+    return True
 
 
 def messages_after(
@@ -14,15 +28,15 @@ def messages_after(
 ) -> list[tuple[int, SealedLink]]:
     """What was sealed for `recipient` in `lane` after `env` (None, or unknown here: everything), oldest first.
 
-    Row numbers of mail and of people's answers that have not expired at `alive` (ms) and weren't erased, each with its
-    newest link.
+    Row numbers of mail, of people's answers and of `restored`, which is said only once: what has not expired at
+    `alive` (ms) and wasn't erased, each with its newest link.
     """
     rows = sql(
         connection,
         "SELECT max(s.n) AS newest, s.message_n, l.* FROM links_out l JOIN sealings s ON s.env = l.env"
         " JOIN messages m ON m.n = s.message_n WHERE l.recipient = :recipient AND l.lane = :lane"
         " AND s.n > coalesce((SELECT n FROM sealings WHERE env = :env), 0)"
-        " AND m.type IN ('stix', 'status') AND m.expires > :alive AND m.erased_at IS NULL"
+        " AND m.type IN ('stix', 'status', 'restored') AND m.expires > :alive AND m.erased_at IS NULL"
         " GROUP BY s.message_n ORDER BY newest",
         recipient=recipient,
         lane=LANES.index(lane),

@@ -108,3 +108,44 @@ async def test_sender_whose_disk_lost_the_receipts_gets_them_again(sim: Simulati
     assert pe.state(message, "bb-csirt") == "accepted"
     await sim.rounds(2)
     assert pe.state(message, "bb-csirt") == "stored"
+
+
+async def test_restored_waits_for_a_sender_that_is_away_for_weeks(sim: Simulation, tmp_path: Path) -> None:
+    """It is said once: were it to expire, what went down with the disk would count as stored for good."""
+    pe, bb = sim.sites["pe-csirt"], sim.sites["bb-csirt"]
+    await bb.copy_home(tmp_path / "copy")
+    message = pe.send("bb-csirt")
+    await pe.once()
+    await bb.once()
+    await pe.once()
+    assert pe.state(message, "bb-csirt") == "stored"
+    await bb.restore(tmp_path / "copy")
+    await bb.once()
+    for _ in range(3):  # as long as the envelopes that say it live, and longer
+        await sim.wait(12 * DAY_MS)
+        pe.paused += 12 * DAY_MS
+        await sim.running_hub.mailboxes.expire_due()
+        await bb.once()
+    assert bb.received() == []
+    await sim.rounds(3)
+    assert (bb.received(), pe.state(message, "bb-csirt")) == ([message], "stored")
+
+
+async def test_restored_that_went_down_with_the_senders_disk_comes_again(
+    sim: Simulation, tmp_path: Path
+) -> None:
+    """Its reader receipted it and was restored itself before it had sealed anything again."""
+    pe, bb = sim.sites["pe-csirt"], sim.sites["bb-csirt"]
+    await bb.copy_home(tmp_path / "copy")
+    message = pe.send("bb-csirt")
+    await pe.once()
+    await bb.once()
+    await pe.once()
+    await pe.copy_home(tmp_path / "sender's copy")
+    await bb.restore(tmp_path / "copy")
+    await bb.once()
+    await pe.up.sync._connect()
+    await pe.up.sync._drain()
+    await pe.restore(tmp_path / "sender's copy")
+    await sim.rounds(3)
+    assert (bb.received(), pe.state(message, "bb-csirt")) == ([message], "stored")
