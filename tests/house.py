@@ -155,6 +155,7 @@ LAYERS: dict[str, str] = {
         exchange.hub.registrar
         exchange.hub.applications
         exchange.hub.pending
+        exchange.hub.epochs
         exchange.hub.feed
         exchange.hub.mailboxes
         exchange.hub.pieces

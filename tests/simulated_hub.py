@@ -139,13 +139,13 @@ class SimulatedHub:
 
         return await self._carry("parts", start, call)
 
-    async def state(self) -> HubState:
+    async def state(self, holds: str | None = None) -> HubState:
         async def call() -> HubState:
             hub = self._hub
             hub.registrar.heard(self._member)
             batch = await hub.mailboxes.highest_batch(self._member)
             prekeys = hub.registrar.directory.last_hash(self._member, "prekeys")
-            return HubState(hub.mailboxes.epoch, batch, prekeys)
+            return HubState(hub.mailboxes.epoch_of(self._member, holds), batch, prekeys)
 
         return await self._carry("state", None, call)
 

@@ -151,11 +151,12 @@ async def get_state(request: web.Request) -> web.Response:
     """GET /v1/state: what a node compares itself with at every start (docs/protocol.md §6.4)."""
     caller = await authenticate(request, Who.MEMBER, reading=True)
     await no_body(request, caller)
+    holds = _query(request, ("after",)).get("after")
     context = request.app[CONTEXT]
     directory, limits = context.registrar.directory, context.settings.limits
     return answer_json(
         {
-            "epoch": context.mailboxes.epoch,
+            "epoch": context.mailboxes.epoch_of(caller.address, holds),
             "now": context.clock(),
             "address": caller.address,
             "receipts_batch": await context.mailboxes.highest_batch(caller.address),

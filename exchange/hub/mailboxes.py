@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -17,11 +16,11 @@ import orjson
 
 from exchange import policy
 from exchange.canonical import Json
-from exchange.directory.network import member_of
 from exchange.envelope import check_upload, read_upload
 from exchange.errors import ExchangeError, Hold, Refused, Rejected, Unavailable
 from exchange.header import LANES, DirRef
 from exchange.hub.bells import Bells
+from exchange.hub.epochs import Epochs
 from exchange.hub.feed import Feed
 from exchange.hub.registrar import Registrar
 from exchange.hub.store import HubStore
@@ -83,11 +82,10 @@ class Mailboxes:
         self._bells = Bells()
         self._queue: list[tuple[NewEnvelope, asyncio.Future[Kept]]] = []
         self._committing: asyncio.Task[None] | None = None
-        self._fed_up_to: dict[str, int] = {}
+        self._epochs = Epochs(epoch)
         # by address, as of which log's size
         self._standings: dict[str, tuple[int, tuple[PublicKeys, int]]] = {}
         self._stopping = False
-        self._lifted: Counter[str] = Counter()  # how often a member's suspension ended in this epoch
         self._suspended = self._suspended_now()
         registrar.on_checkpoint = self._log_grew
 
@@ -305,16 +303,16 @@ class Mailboxes:
         return standing
 
     def cursor(self, address: str, text: str) -> Cursor:
-        """The cursor that `address` gave back, in its epoch.
+        """The cursor that `address` gave back, in its epoch."""
+        return self._epochs.cursor(address, text)
 
-        That changes also when a suspension ends: what waited behind it was passed by, and comes again.
-        """
-        lifted = self._lifted[member_of(address)]
-        return Cursor.read(text, f"{self.epoch}-{lifted}" if lifted else self.epoch)
+    def epoch_of(self, address: str, holds: str | None) -> str:
+        """The epoch of `address`, whose home holds that cursor (None: it doesn't say)."""
+        return self._epochs.told(address, holds)
 
     def _log_grew(self) -> None:
         suspended = self._suspended_now()
-        self._lifted.update(self._suspended - suspended)
+        self._epochs.lift(self._suspended - suspended)
         self._suspended = suspended
         self._bells.ring_all()
 
@@ -332,11 +330,11 @@ class Mailboxes:
             # it has seen this run's checkpoint, and would have said if it held a longer log
             self._registrar.heard(address)
         number = cursor[RECEIPTS]
-        if number > self._fed_up_to.get(address, 0):
+        if number > self._epochs.fed_up_to(address):
             # on a full disk reading goes on; a proof that comes twice is harmless
             with contextlib.suppress(Unavailable):
                 await self._store.drop_fed(address, number)
-                self._fed_up_to[address] = number
+                self._epochs.set_fed(address, number)
 
     # released, expired
 

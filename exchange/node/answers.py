@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from exchange.canonical import ZERO32
@@ -103,20 +104,39 @@ class Answers:
         return spend(connection, "answers", peer, now=self._sources.clock(), most=ANSWERS_A_DAY)
 
     def restored(self, connection: Transaction, peer: str, message_id: str, note: Restored) -> bool:
-        """Seal again what the peer's old copy of its home lacks, with the same message ids; False when not again.
+        """Seal again what the peer's old copy of its home lacks, with the same message ids; False when not now.
 
-        Once for a message: two that were restored would otherwise answer each other's old words without end.
+        Once for a message: two that were restored would otherwise answer each other's old words without end. What is
+        too much for a day is done on another (`resume`).
         """
-        now = self._sources.clock()
         if not store_restored.take(connection, peer, message_id):
             return False
-        if not spend(connection, "restored", peer, now=now, most=RESTORES_A_DAY):
+        held = dict(note.positions)
+        after = [
+            store_restored.sealed_as(connection, held[lane].env if lane in held else None) for lane in LANES
+        ]
+        if not self._may_restore(connection, peer):
+            store_restored.owe(connection, peer, after)
             return False
-        positions = dict(note.positions)
-        for lane in LANES:
-            held = positions.get(lane)
-            after = held.env if held else None
-            for message_n, link in store_restored.messages_after(connection, peer, lane, after, alive=now):
+        self._restore(connection, peer, after)
+        return True
+
+    def resume(self, connection: Transaction) -> list[str]:
+        """Do what had to wait, as far as the day allows; for which peers."""
+        done = []
+        for peer, after in store_restored.owed(connection):
+            if self._may_restore(connection, peer):
+                self._restore(connection, peer, after)
+                store_restored.settle(connection, peer)
+                done.append(peer)
+        return done
+
+    def _may_restore(self, connection: Transaction, peer: str) -> bool:
+        return spend(connection, "restored", peer, now=self._sources.clock(), most=RESTORES_A_DAY)
+
+    def _restore(self, connection: Transaction, peer: str, after: Sequence[int]) -> None:
+        now = self._sources.clock()
+        for lane, number in zip(LANES, after, strict=True):
+            for message_n, link in store_restored.messages_after(connection, peer, lane, number, alive=now):
                 store_restored.reopen(connection, message_n, peer)
                 rows.requeue(connection, message_n, peer, replaces=link.numbered, code="recipient.restored")
-        return True

@@ -102,6 +102,7 @@ def build(
     succession = Succession(store, identity, replica, notices, registration)
     replica.listen(notices)
     replica.listen(succession)
+    controls = ControlMessages(store, Answers(store, outbox, sources), beside, notices, sources)
     inbox = Inbox(
         store=store,
         identity=identity,
@@ -109,7 +110,7 @@ def build(
         opening=Opening(identity, replica, held, sources),
         outbox=outbox,
         proofs=proofs,
-        controls=ControlMessages(store, Answers(store, outbox, sources), beside, notices, sources),
+        controls=controls,
         sources=sources,
     )
     uploads = Uploads(
@@ -141,6 +142,7 @@ def build(
         own_keys=own_keys,
         uploads=uploads,
         inbox=inbox,
+        controls=controls,
         large=LargeDeliveries(store),
         receipts=Receipts(store, identity, replica, sources),
         questions=Questions(store, outbox, sources),

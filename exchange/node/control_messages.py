@@ -12,7 +12,7 @@ from exchange.canonical import unb64
 from exchange.content import Control, Missing, Notice, PartNote, Restored, Status, Void
 from exchange.errors import Rejected
 from exchange.node import store_links as links
-from exchange.node import store_outbox
+from exchange.node import store_outbox, store_restored
 from exchange.node import store_sealings as sealings
 from exchange.node.answers import Answers
 from exchange.node.identity import Sources
@@ -46,6 +46,19 @@ class ControlMessages:
         if isinstance(control, Notice):
             return self._notices.prepare(sender, control)
         return lambda connection: self._take(connection, sender, message_id, control)
+
+    async def resume(self) -> int:
+        """Do for restored peers what had to wait for another day; for how many."""
+        if not await self._store.db.read(store_restored.owed):
+            return 0
+
+        def write(connection: Transaction) -> int:
+            peers = self._answers.resume(connection)
+            for peer in peers:
+                self._parts.restored(connection, peer)
+            return len(peers)
+
+        return await self._store.db.write(write)
 
     def _take(self, connection: Transaction, sender: str, message_id: str, control: Control) -> None:
         """As far as it concerns the sender's own mail, or ours to it."""

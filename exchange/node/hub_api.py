@@ -106,7 +106,8 @@ class HubApi(Protocol):
     async def parts(self, start: int) -> list[bytes]:
         """About 1 MiB of the parts that the hub hands out, after number `start`: JSON each (§11.5)."""
 
-    async def state(self) -> HubState: ...
+    async def state(self, holds: str | None = None) -> HubState:
+        """What the hub remembers of us. `holds`: the cursor our home has; None where a feed isn't followed."""
 
     async def put_envelope(self, env: bytes, upload: bytes) -> Posted:
         """One envelope on a request of its own."""

@@ -170,8 +170,9 @@ class HubClient:
 
     # -- mail ---------------------------------------------------------------------------------------------------
 
-    async def state(self) -> HubState:
-        value = json_of(await self._get(protocol.STATE))
+    async def state(self, holds: str | None = None) -> HubState:
+        after = "" if holds is None else f"?after={quote(holds, safe='')}"
+        value = json_of(await self._get(f"{protocol.STATE}{after}"))
         epoch, batch = value.get("epoch"), value.get("receipts_batch")
         if type(epoch) is not str or not epoch.isascii() or len(epoch) > 64 or type(batch) is not int:
             raise Rejected("request.bad", "the hub's state is malformed")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from exchange.node.control_messages import ControlMessages
 from exchange.node.directory_sync import Replica
 from exchange.node.identity import Sources
 from exchange.node.inbox import Inbox
@@ -41,6 +42,7 @@ class Services:
     outbox: Outbox
     uploads: Uploads
     inbox: Inbox
+    controls: ControlMessages
     large: LargeDeliveries
     receipts: Receipts
     questions: Questions

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from sqlalchemy import Connection
@@ -10,6 +11,7 @@ from exchange.header import LANES
 from exchange.node.store import Transaction, fact, set_fact, sql
 from exchange.node.store_sealings import FORGOTTEN, SealedLink, link_in
 
+_OWED: Final = "restored.owed/"
 MOST_TAKEN: Final = 64  # ids of `restored` kept for one peer
 
 
@@ -23,10 +25,48 @@ def take(connection: Transaction, peer: str, message_id: str) -> bool:
     return True
 
 
+def sealed_as(connection: Connection, env: bytes | None) -> int:
+    """The row number of that sealing; 0, before all, where there is none or it is unknown here."""
+    row = sql(connection, "SELECT n FROM sealings WHERE env = :env", env=env).first()
+    return 0 if row is None else int(row.n)
+
+
+def owe(connection: Transaction, peer: str, after: Sequence[int]) -> None:
+    """Note what a `restored` asks for and can't have today: by lane, everything after that row number.
+
+    With what is owed already: the earlier of both.
+    """
+    name = f"{_OWED}{peer}"
+    owed = fact(connection, name)
+    if owed:
+        after = [min(pair) for pair in zip(after, _numbers(owed), strict=True)]
+    set_fact(connection, name, " ".join(map(str, after)))
+
+
+def owed(connection: Connection) -> list[tuple[str, list[int]]]:
+    """All that is owed: the peer, and by lane the row number after which."""
+    rows = sql(
+        connection,
+        "SELECT name, value FROM facts WHERE name >= :first AND name < :end AND length(value) > 0",
+        first=_OWED,
+        end=f"{_OWED}~",
+    )
+    return [(row.name.removeprefix(_OWED), _numbers(bytes(row.value))) for row in rows]
+
+
+def settle(connection: Transaction, peer: str) -> None:
+    """Nothing is owed to `peer` any more."""
+    set_fact(connection, f"{_OWED}{peer}", b"")
+
+
+def _numbers(value: bytes) -> list[int]:
+    return [int(number) for number in value.split()]
+
+
 def messages_after(
-    connection: Connection, recipient: str, lane: str, env: bytes | None, *, alive: int
+    connection: Connection, recipient: str, lane: str, after: int, *, alive: int
 ) -> list[tuple[int, SealedLink]]:
-    """What was sealed for `recipient` in `lane` after `env` (None, or unknown here: everything), oldest first.
+    """What was sealed for `recipient` in `lane` after that row number of a sealing, oldest first.
 
     Row numbers of mail, of people's answers and of `restored`, which is said only once: what has not expired at
     `alive` (ms) and wasn't erased, each with its newest link.
@@ -35,12 +75,12 @@ def messages_after(
         connection,
         "SELECT max(s.n) AS newest, s.message_n, l.* FROM links_out l JOIN sealings s ON s.env = l.env"
         " JOIN messages m ON m.n = s.message_n WHERE l.recipient = :recipient AND l.lane = :lane"
-        " AND s.n > coalesce((SELECT n FROM sealings WHERE env = :env), 0)"
+        " AND s.n > :after"
         " AND m.type IN ('stix', 'status', 'restored') AND m.expires > :alive AND m.erased_at IS NULL"
         " GROUP BY s.message_n ORDER BY newest",
         recipient=recipient,
         lane=LANES.index(lane),
-        env=env,
+        after=after,
         alive=alive,
     )
     return [(row.message_n, link_in(row)) for row in rows]

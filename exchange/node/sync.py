@@ -139,8 +139,7 @@ class Sync:
         if epoch == state.epoch.encode():
             services.uploads.new_session()
             return
-        again = await services.uploads.offer_again()
-        LOG.info("hub has a new epoch", extra={"offered_again": again})
+        LOG.info("hub has a new epoch", extra={"offered_again": await services.uploads.offer_again()})
 
         def begin(connection: Transaction) -> None:
             set_fact(connection, EPOCH, state.epoch)
@@ -150,11 +149,11 @@ class Sync:
 
     async def _state(self) -> HubState:
         try:
-            return await self._hub.state()
+            return await self._hub.state(await self._cursor())
         except (Refused, Rejected) as refusal:
             if refusal.code not in NOT_THIS_KEY or not self._services.own_keys.use_other():
                 raise
-        return await self._hub.state()
+        return await self._hub.state(await self._cursor())
 
     def _has_log(self, state: HubState) -> bool:
         """Whether the hub would show no newer log. Its next checkpoint comes with the feed, at most an hour later."""
@@ -264,6 +263,7 @@ class Sync:
         await services.beside.forget()
         await self._keep_beside()
         moved = await services.outbox.sweep() + await services.secretariat.run_due()
+        moved += await services.controls.resume()
         if self.condition.drained:
             moved += await services.questions.ask()
         whole = await self._ask_again_for_damaged(now)

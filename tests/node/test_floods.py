@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from exchange.content import Control, Missing, Restored, Status, Void
-from exchange.limits import HOUR_MS, MINUTE_MS
+from exchange.limits import DAY_MS, HOUR_MS, MINUTE_MS
 from exchange.message import Urgency
 from exchange.node import store_links, store_sealings
 from exchange.node.hub_api import Posted, Result
@@ -149,6 +149,14 @@ async def test_restored_over_and_over_is_answered_a_few_times_a_day(
         await tell(co, "pe-csirt", Restored(()))
         await sim.rounds(2)
     assert 5 <= await count(pe, SEALED) - before <= 4 * 5
+    before = await count(pe, SEALED)
+    await sim.wait(DAY_MS)  # what was too much for a day is done on the next, once
+    await sim.rounds(2)
+    assert 5 <= await count(pe, SEALED) - before <= 2 * 5
+    before = await count(pe, SEALED)
+    await sim.wait(DAY_MS)
+    await sim.rounds(2)
+    assert await count(pe, SEALED) == before
 
 
 async def test_peer_that_gives_no_receipts_does_not_use_up_the_quota(

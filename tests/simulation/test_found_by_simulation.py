@@ -149,3 +149,24 @@ async def test_restored_that_went_down_with_the_senders_disk_comes_again(
     await pe.restore(tmp_path / "sender's copy")
     await sim.rounds(3)
     assert (bb.received(), pe.state(message, "bb-csirt")) == ([message], "stored")
+
+
+async def test_sender_whose_disk_lost_nothing_but_receipts_gets_them_again(
+    sim: Simulation, tmp_path: Path
+) -> None:
+    """It gave none itself since, so that only its cursor tells the hub that this is an older home."""
+    pe, bb = sim.sites["pe-csirt"], sim.sites["bb-csirt"]
+    message = pe.send("bb-csirt")
+    await pe.once()
+    await pe.copy_home(tmp_path / "copy")
+    await bb.once()
+    await pe.once()
+    await pe.once()  # with the cursor that says it has them
+    assert pe.state(message, "bb-csirt") == "stored"
+    await pe.restore(tmp_path / "copy")
+    assert pe.state(message, "bb-csirt") == "accepted"
+    await pe.once()
+    assert pe.state(message, "bb-csirt") == "stored"
+    before = pe.up.sync._epoch
+    await pe.once()
+    assert (pe.up.sync._epoch, pe.alarm_codes()) == (before, [])
