@@ -115,6 +115,28 @@ async def test_hub_begins_a_new_epoch_at_each_start(world: World, tmp_path: Path
     assert len(epochs) == 2
 
 
+async def test_home_that_shows_an_older_cursor_is_in_a_new_epoch(world: World, tmp_path: Path) -> None:
+    """Its own alone, and once: with the cursor it has from then on it stays in that one."""
+    async with running_hub(world, tmp_path / "hub") as hub:
+
+        async def epoch(query: str = "", issuer: str = "pe-csirt") -> str:
+            return (await hub.call("GET", f"/v1/state{query}", issuer=issuer)).json["epoch"]
+
+        made = sealed(world, await newest(hub))
+        await put(hub, made)
+        upload = receipts(world, await newest(hub), "co-csirt", copies(made, "co-csirt"))
+        await hub.call("POST", "/v1/receipts", upload, issuer="co-csirt")
+        first = await epoch()
+        *_, last = await page(hub, "pe-csirt")
+        await hub.call("GET", f"/v1/mailbox?after={last.cursor}", issuer="pe-csirt")
+        assert {await epoch(), await epoch(f"?after={last.cursor}")} == {first}
+        again = await epoch("?after=")
+        assert again != first
+        assert {await epoch(), await epoch("?after="), await epoch(f"?after={last.cursor}")} == {again}
+        assert await epoch(issuer="co-csirt") == first
+        assert (await hub.call("GET", "/v1/state?from=0")).code == "request.bad"
+
+
 async def test_killed_between_commit_and_answer_the_receipt_is_there(world: World, tmp_path: Path) -> None:
     """The child dies by SIGKILL when the transaction is durable and nobody was told yet."""
     home, port = tmp_path / "hub", free_port()
