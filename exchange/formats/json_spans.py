@@ -249,7 +249,9 @@ def load(data: bytes, limits: Limits) -> dict[str, Any] | None:
     """
     if len(data) > limits.max_bytes:
         return None
-    if len(data) > limits.max_values:  # every value is the first one, follows a comma, or is the first in a container
+    if (
+        len(data) > limits.max_values
+    ):  # every value is the first one, follows a comma, or is the first in a container
         values = 1 + data.count(b",") + data.count(b"{") + data.count(b"[")
         if values > limits.max_values:
             return None

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from exchange.directory.waiting import REJECTED
 from exchange.errors import Refused, Unavailable
 from exchange.hub import backup
-from exchange.directory.waiting import REJECTED
 from exchange.hub.backup import Restored
 from exchange.hub.home import (
     SEED,
