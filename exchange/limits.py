@@ -53,7 +53,7 @@ CHALLENGE_MS: Final = 10 * MINUTE_MS
 QUOTA_ENVELOPES: Final = 20_000  # un-receipted envelopes per sender at the hub
 QUOTA_BYTES: Final = 1_073_741_824
 
-RETENTION_DAYS: Final = 30  # how long a hub keeps header metadata and receipts past an envelope's `exp`, at most
+RETENTION_DAYS: Final = 30  # of header metadata and receipts at a hub past an envelope's `exp`, at most
 
 TOKEN_LIFE_SECONDS: Final = 300
 TOKEN_AHEAD_SECONDS: Final = 60
