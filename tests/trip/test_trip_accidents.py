@@ -124,8 +124,8 @@ async def test_byte_flipped_on_the_wire_costs_a_connection_and_no_mail(network: 
 
 FLIPS = {
     "envelope.body-mismatch": ("bodies", "body", "envelope = ?"),
-    "envelope.wrap-mismatch": ("mailbox", "slot", "envelope = ?"),
-    "envelope.bad-signature": ("envelopes", "signatures", "n = ?"),
+    "envelope.wrap-mismatch": ("slots", "slots", "envelope = ?"),
+    "envelope.bad-signature": ("heads", "signatures", "envelope = ?"),
 }
 
 
