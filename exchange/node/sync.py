@@ -323,8 +323,10 @@ class Sync:
 
     def _heard(self) -> None:
         self.condition.heard_at = self._services.sources.clock()
-        self.condition.connected = True
+        was_connected, self.condition.connected = self.condition.connected, True
         self.condition.problem = ""
+        if not was_connected:
+            self.changed.ring()
 
     async def _session(self) -> None:
         await self._connect()
