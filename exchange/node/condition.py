@@ -18,6 +18,12 @@ class Condition:
     drained: bool = False
     clock_offset: int = 0
 
+    def heard(self, *, now: int) -> bool:
+        """The hub has answered at `now` (ms); whether it was out of reach before."""
+        was_connected, self.connected = self.connected, True
+        self.heard_at, self.problem = now, ""
+        return not was_connected
+
 
 class Bell:
     """Wakes everybody who waits for something to have changed."""

@@ -322,10 +322,7 @@ class Sync:
         self.changed.ring()
 
     def _heard(self) -> None:
-        self.condition.heard_at = self._services.sources.clock()
-        was_connected, self.condition.connected = self.condition.connected, True
-        self.condition.problem = ""
-        if not was_connected:
+        if self.condition.heard(now=self._services.sources.clock()):
             self.changed.ring()
 
     async def _session(self) -> None:
