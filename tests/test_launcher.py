@@ -97,7 +97,7 @@ def test_help_needs_no_install(checkout: Path) -> None:
         (["demo", "--json"], "-m exchange demo --json"),
         (
             ["test"],
-            "-m pytest -n auto --maxprocesses 4 --dist loadgroup --cov --cov-report=term:skip-covered",
+            "-m pytest -n auto --maxprocesses 4 --dist loadfile --cov --cov-report=term:skip-covered",
         ),
         (["test", "-k", "seal"], "-m pytest -k seal"),
         (["bench"], "-m bench"),

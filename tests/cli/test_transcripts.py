@@ -21,8 +21,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         yield told
 
 
-# In this order, in one network, in one process: each story begins as the one before ends.
-@pytest.mark.xdist_group("transcripts")
+# In this order, in one network: each story begins as the one before ends.
 @pytest.mark.parametrize(
     "name", ["first_message", "retention", "onboarding", "units", "decisions", "refusals", "hub_change"]
 )
