@@ -123,6 +123,15 @@ async def _crash(story: Story, chance: random.Random) -> None:
         await story.start(who, crash_at=chance.choice((0, 0, 0, chance.randrange(1, 12))))
 
 
+async def _crash_on_arrival(story: Story, chance: random.Random) -> None:
+    """A node dies while it takes in what was sent to it just before."""
+    who, by = chance.sample(range(len(story.sim.nodes)), 2)
+    story.send(by, [who], chance.choice(LANES), LIVES[-1])
+    await story.run(by)
+    await story.run(who, crash_at=chance.randrange(1, 60))
+    await story.start(who)
+
+
 async def _start(story: Story, chance: random.Random) -> None:
     await story.start(chance.randrange(12))
 
@@ -214,7 +223,7 @@ CRASHES: Final[Moves] = (
     (_start_hub, 3),
     (_go_on, 3),
 )
-NODE_CRASHES: Final[Moves] = (*MAIL, (_crash, 20), (_start, 8))
+ARRIVALS: Final[Moves] = (*MAIL, (_crash_on_arrival, 16), (_start, 3))
 RESTORES: Final[Moves] = (*MAIL, (_backup, 4), (_restore, 3), (_spoil, 2))
 LIES: Final[Moves] = (*MAIL, (_withhold, 2), (_forge, 2))
 MOVES: Final[dict[tuple[Move, int], bool]] = {
