@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Final
 
 from bench._rounds import percentile, process_cpu_seconds, process_mib
+
+STORED_ITEMS: Final = 64  # a client stores what has come in one transaction, then says so once
+STORED_SECONDS: Final = 0.02
 
 
 class Meter:
@@ -65,3 +69,27 @@ class Meter:
             "cpu_ms_per_message": cpu / self.messages * 1000,
             "rss_mib": process_mib(self._pid),
         }
+
+
+class Stored:
+    """When a client of any side says what it has: for so many messages at once, or soon after the first."""
+
+    def __init__(self, say: Callable[[list[bytes]], None]) -> None:
+        self._say = say
+        self._owed: list[bytes] = []
+        self._saying: asyncio.TimerHandle | None = None
+
+    def owe(self, what: bytes) -> None:
+        """This one came; `say` will be called with it."""
+        self._owed.append(what)
+        if len(self._owed) >= STORED_ITEMS:
+            self._now()
+        elif self._saying is None:
+            self._saying = asyncio.get_running_loop().call_later(STORED_SECONDS, self._now)
+
+    def _now(self) -> None:
+        if self._saying is not None:
+            self._saying.cancel()
+            self._saying = None
+        owed, self._owed = self._owed, []
+        self._say(owed)

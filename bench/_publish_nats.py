@@ -20,8 +20,8 @@ import nats
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, StorageType, StreamConfig
 
 from bench._founded_hub import quiet_port
-from bench._publish_meter import Meter
-from bench._publish_ours import ROUND_SECONDS, STORED_ITEMS, STORED_SECONDS, context_of
+from bench._publish_meter import Meter, Stored
+from bench._publish_ours import ROUND_SECONDS, context_of
 from bench._publish_process import child
 from bench._publish_socket import connect
 
@@ -104,9 +104,7 @@ class Light(Wire):
 
     def __init__(self, meter: Meter, number: int) -> None:
         super().__init__(meter)
-        self._owed: list[bytes] = []
-        self._in_doubt = 0
-        self._acknowledging: asyncio.TimerHandle | None = None
+        self._stored = Stored(self._acknowledge)
         self._inbox = b"_INBOX.ack%d" % number
         self._subject = b"to.%d" % number
 
@@ -119,20 +117,9 @@ class Light(Wire):
             self.meter.released(int(subject.rpartition(b".")[2]))
             return
         self.meter.came(payload[:8])
-        self._owed.append(reply)
-        if len(self._owed) >= STORED_ITEMS:
-            self._acknowledge()
-        elif self._acknowledging is None:
-            loop = asyncio.get_running_loop()
-            self._acknowledging = loop.call_later(STORED_SECONDS, self._acknowledge)
+        self._stored.owe(reply)
 
-    def _acknowledge(self) -> None:
-        if self._acknowledging is not None:
-            self._acknowledging.cancel()
-            self._acknowledging = None
-        owed, self._owed = self._owed, []
-        if not owed:
-            return
+    def _acknowledge(self, owed: list[bytes]) -> None:
         *others, last = owed
         plain = b"".join(b"PUB %b 0\r\n\r\n" % reply for reply in others)
         self.send(plain + b"PUB %b %b.%d 4\r\n+ACK\r\n" % (last, self._inbox, len(owed)))

@@ -20,7 +20,7 @@ import aiohttp
 import orjson
 
 from bench._founded_hub import Founded, found, keys, serving
-from bench._publish_meter import Meter
+from bench._publish_meter import Meter, Stored
 from bench._publish_socket import TEXT, LightSocket, connect
 from exchange import merkle
 from exchange.canonical import b64, dumps, framed, h, sha256, unb64
@@ -39,8 +39,6 @@ from exchange.receipt import SALT_BYTES, STORED, Batch
 from exchange.token import make_token, socket_message
 from exchange.wire import LC_BYTES, WRAP_BYTES
 
-STORED_ITEMS: Final = 64  # a node stores what has come in one transaction, then says so once
-STORED_SECONDS: Final = 0.02
 ROUND_SECONDS: Final = 300.0
 
 
@@ -173,8 +171,7 @@ class Light(LightSocket):
         super().__init__(f"127.0.0.1:{prepared.hub.port}", SOCKET, meter.fail)
         self._prepared, self._member, self._meter, self._api = prepared, member, meter, api
         self._loop = asyncio.get_running_loop()
-        self._cursor, self._unsaid = "", 0
-        self._saying: asyncio.TimerHandle | None = None
+        self._stored = Stored(self._say_stored)
         self._owed: list[bytes] = []
         self._come = 0
         self._number = 0
@@ -190,23 +187,13 @@ class Light(LightSocket):
 
     def binary(self, data: bytes) -> None:
         for item in items(data):
-            self._cursor = item.cursor
-            self._unsaid += 1
+            self._stored.owe(item.cursor.encode("ascii"))
             if item.type == ITEM_DELIVERY:
                 self._delivery(item.payload)
         self.ready.set()  # the newest checkpoint comes to everybody first
-        if self._unsaid >= STORED_ITEMS:
-            self._say_stored()
-        elif self._saying is None:
-            self._saying = self._loop.call_later(STORED_SECONDS, self._say_stored)
 
-    def _say_stored(self) -> None:
-        if self._saying is not None:
-            self._saying.cancel()
-            self._saying = None
-        if self._unsaid:
-            self._unsaid = 0
-            self.send(TEXT, orjson.dumps({"type": "stored", "cursor": self._cursor}))
+    def _say_stored(self, cursors: list[bytes]) -> None:
+        self.send(TEXT, orjson.dumps({"type": "stored", "cursor": cursors[-1].decode("ascii")}))
 
     def _delivery(self, data: bytes) -> None:
         end = 8 + int.from_bytes(data[4:8])

@@ -24,8 +24,8 @@ import aiohttp
 import uvloop
 from aiohttp import WSMsgType, web
 
-from bench._publish_meter import Meter
-from bench._publish_ours import ROUND_SECONDS, STORED_ITEMS, STORED_SECONDS, context_of
+from bench._publish_meter import Meter, Stored
+from bench._publish_ours import ROUND_SECONDS, context_of
 from bench._publish_process import child
 from bench._publish_socket import BINARY, LightSocket, connect
 from exchange.canonical import framed, unframed
@@ -126,8 +126,7 @@ class Light(LightSocket):
     def __init__(self, port: int, who: str, meter: Meter) -> None:
         super().__init__(f"127.0.0.1:{port}", f"/socket?who={who}", meter.fail)
         self._meter = meter
-        self._owed: list[bytes] = []
-        self._acknowledging: asyncio.TimerHandle | None = None
+        self._stored = Stored(lambda numbers: self.send(BINARY, b"".join(numbers)))
         self.ready = asyncio.Event()
 
     def text(self, data: bytes) -> None:
@@ -138,20 +137,7 @@ class Light(LightSocket):
 
     def binary(self, data: bytes) -> None:
         self._meter.came(data[8:16])
-        self._owed.append(data[:8])
-        if len(self._owed) >= STORED_ITEMS:
-            self._acknowledge()
-        elif self._acknowledging is None:
-            loop = asyncio.get_running_loop()
-            self._acknowledging = loop.call_later(STORED_SECONDS, self._acknowledge)
-
-    def _acknowledge(self) -> None:
-        if self._acknowledging is not None:
-            self._acknowledging.cancel()
-            self._acknowledging = None
-        owed, self._owed = self._owed, []
-        if owed:
-            self.send(BINARY, b"".join(owed))
+        self._stored.owe(data[:8])
 
 
 async def run(

@@ -21,6 +21,7 @@ from exchange.directory.waiting import REJECTED, WITHDRAWN
 from exchange.errors import ExchangeError, Refused, Unavailable
 from exchange.limits import PIECE_BYTES
 from exchange.node.hub_api import Feed, HubState, Page, Posted, Result
+from exchange.node.hub_feed import PollFeed
 from exchange.protocol import Item
 from tests.hub_services import Services
 
@@ -175,7 +176,7 @@ class SimulatedHub:
 
     @asynccontextmanager
     async def feed(self, after: str) -> AsyncIterator[Feed]:
-        yield _Feed(self, after)
+        yield _Feed(self.mailbox, after, seconds=lambda: 0.0)
 
     async def post_receipts(self, batch: Json) -> None:
         await self._carry("post_receipts", batch, lambda: self._hub.mailboxes.receipts(self._member, batch))
@@ -238,23 +239,8 @@ class SimulatedHub:
         return await self._carry("sign_pending", statement, call)
 
 
-@dataclass
-class _Feed:
-    hub: SimulatedHub
-    after: str
+class _Feed(PollFeed):
+    """Pages of one size, whatever the link: time doesn't pass while one is fetched."""
 
     async def next(self, wait: float) -> Page:
-        return await self.hub.mailbox(self.after, int(wait), 1_000_000)
-
-    async def overtaking(self) -> tuple[Item, ...]:
-        await asyncio.Event().wait()  # nothing comes unasked
-        return ()
-
-    async def overtook(self, items: Sequence[Item]) -> None:
-        pass
-
-    def left(self) -> tuple[Item, ...]:
-        return ()
-
-    async def stored(self, cursor: str) -> None:
-        self.after = cursor
+        return await self._mailbox(self._after, int(wait), 1_000_000)
