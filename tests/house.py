@@ -75,6 +75,7 @@ LAYERS: dict[str, str] = {
         exchange.formats.vocabulary
         exchange.formats.objects
         exchange.formats.json_spans
+        exchange.formats.source
         exchange.formats.stix_time
         exchange.formats.markings
         exchange.formats.validation

@@ -19,7 +19,7 @@ from exchange.errors import CODES, Refused
 from exchange.formats import registry
 from exchange.formats.cover import compose as join
 from exchange.formats.incident import IncidentFacts, build_incident
-from exchange.formats.objects import RawObject
+from exchange.formats.objects import Loss, RawObject
 from exchange.limits import MAX_STIX
 from exchange.message import MAX_SUBJECT_CHARS, Author, Draft, Message, Urgency
 from exchange.tlp import Tlp
@@ -74,16 +74,18 @@ class Composed:
     message: Message
     set_aside: tuple[Aside, ...]
     files: int  # how many it came from
+    losses: tuple[tuple[str, tuple[Loss, ...]], ...] = ()  # by file, those that lost something
 
 
 @dataclass(frozen=True)
 class ReadFiles:
-    """The valid objects of all files in order, what was set aside, and the formats of files that can't be read yet."""
+    """The valid objects of all files in order, what was left out, and the formats of files that can't be read yet."""
 
     files: tuple[Path, ...] = ()
     objects: tuple[RawObject, ...] = ()
     set_aside: tuple[Aside, ...] = ()
     unread: tuple[str, ...] = ()
+    losses: tuple[tuple[str, tuple[Loss, ...]], ...] = ()  # by file, those that lost something
 
 
 def read_files(files: Sequence[Path], *, to_persons: bool = False) -> ReadFiles:
@@ -96,6 +98,7 @@ def read_files(files: Sequence[Path], *, to_persons: bool = False) -> ReadFiles:
     objects: list[RawObject] = []
     aside: list[Aside] = []
     unread: list[str] = []
+    losses: list[tuple[str, tuple[Loss, ...]]] = []
     for path in files:
         try:
             loaded = registry.load(path.name, read_bounded(path))
@@ -113,7 +116,9 @@ def read_files(files: Sequence[Path], *, to_persons: bool = False) -> ReadFiles:
             code = "tlp.red-needs-persons"
             aside += (Aside(path.name, each.id, code, CODES[code]) for each in loaded.accepted)
         aside += (Aside(path.name, each.object, each.code, each.reason) for each in loaded.set_aside)
-    return ReadFiles(tuple(files), tuple(objects), tuple(aside), tuple(unread))
+        if loaded.losses:
+            losses.append((path.name, loaded.losses))
+    return ReadFiles(tuple(files), tuple(objects), tuple(aside), tuple(unread), tuple(losses))
 
 
 def _is_for_persons(objects: Sequence[RawObject]) -> bool:
@@ -182,7 +187,8 @@ def compose(
         audience_function=flags.audience_function,
     )
     own = _incident(flags, author=author.id, tlp=label, now=now, new_uuid=new_uuid)
-    return Composed(join(draft, author, [*own, *read.objects]), read.set_aside, len(read.files))
+    message = join(draft, author, [*own, *read.objects])
+    return Composed(message, read.set_aside, len(read.files), read.losses)
 
 
 def new_case(handle: str, now: int, message_id: uuid.UUID) -> str:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from exchange.cli.command import Call, command
 from exchange.cli.output import table
+
+if TYPE_CHECKING:
+    from exchange.formats.source import Format
 
 
 def register(app: typer.Typer) -> None:
@@ -15,26 +20,26 @@ def register(app: typer.Typer) -> None:
 
 def formats(call: Call) -> None:
     """List the formats that files are read in and messages are written in."""
-    from exchange.formats.registry import READERS, WRITERS
+    from exchange.formats import registry
 
-    read = {reader.format: reader.read is not None for reader in READERS}
-    names = sorted({*read, *WRITERS})
-    rows = [(name, _word(read.get(name)), "written" if name in WRITERS else "-") for name in names]
+    known = sorted(registry.formats(), key=lambda each: each.name)
+    rows = [(each.name, each.title, _word(each), "written" if each.write else "-") for each in known]
     value = {
         "formats": [
             {
-                "name": name,
-                "read": read.get(name, False),
-                "recognised": name in read,
-                "written": name in WRITERS,
+                "name": each.name,
+                "title": each.title,
+                "read": each.read is not None,
+                "recognised": each.recognise is not None,
+                "written": each.write is not None,
             }
-            for name in names
+            for each in known
         ]
     }
-    call.out.result(value, table(("format", "as a file", "of a message"), rows))
+    call.out.result(value, table(("format", "is", "as a file", "of a message"), rows))
 
 
-def _word(is_read: bool | None) -> str:
-    if is_read is None:
+def _word(one: Format) -> str:
+    if one.recognise is None:
         return "-"
-    return "read" if is_read else "recognised, not read yet"
+    return "read" if one.read else "recognised, not read yet"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from exchange.cli.command import Call, command
+from exchange.cli.losses import as_json, tell
 from exchange.cli.output import one_line, safe, table, utc
 from exchange.errors import Refused
 
@@ -181,7 +182,10 @@ def export(
     call: Call,
     message: MessageId,
     format_: Annotated[
-        str, typer.Option("--format", help="stix (the exact bytes that were signed) or text.")
+        str,
+        typer.Option(
+            "--format", help="stix (the exact bytes that were signed), text ...: see exchange formats."
+        ),
     ] = "stix",
     output: Annotated[
         Path | None, typer.Option("--output", help="File to make; else standard output.")
@@ -196,21 +200,21 @@ def export(
     with opened(call) as home:
         whole = home.whole_id(message)
         content = read_message(home.desk.find(whole)[-1].payload)
-        data = dump(
-            content, format_
-        )  # a format we can't write is refused before anything is logged as exported
+        written = dump(content, format_)  # a format we can't write is refused before it is logged as exported
         home.desk.export(whole)
         wake(call, home.home)
+    tell(call, written.losses)
     call.out.warn(f"{content.tlp.label}: what you do with this copy is yours to answer for")
-    value = {"id": whole, "format": format_, "tlp": content.tlp.label, "bytes": len(data)}
+    value = {"id": whole, "format": format_, "tlp": content.tlp.label, "bytes": len(written.data)}
     if output is None and call.out.json:
         raise Refused("cli.usage", "--json needs --output FILE, so that both don't share standard output")
     if output is None:
-        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.write(written.data)
         sys.stdout.buffer.flush()
         return
-    write_private(output, data)
-    call.out.result({**value, "file": str(output)}, [f"wrote {output}"])
+    write_private(output, written.data)
+    value |= {"file": str(output), "losses": as_json(written.losses)}
+    call.out.result(value, [f"wrote {output}"])
 
 
 def _inbox_row(one: Received, state: str) -> dict[str, Any]:

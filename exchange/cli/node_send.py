@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from exchange.cli.command import Call, command, now_ms
+from exchange.cli.losses import as_json, tell
 from exchange.cli.output import safe
 from exchange.errors import Refused, Unavailable
 
@@ -25,7 +26,10 @@ CONTENT_LIFE_MS: Final = (
     30 * 86_400_000
 )  # of a message that names no end: so long it is sealed again if need be
 
-Files = Annotated[list[Path] | None, typer.Argument(help="STIX files; none where flags or text say it all.")]
+Files = Annotated[
+    list[Path] | None,
+    typer.Argument(help="Files in a format that is read (exchange formats), if any."),
+]
 To = Annotated[
     list[str],
     typer.Option(
@@ -206,6 +210,8 @@ def _composed(call: Call, home: Opened, flags: Flags, read: ReadFiles, recipient
         _say_aside(call, refusal.facts.get("set_aside", ()))
         raise
     _say_aside(call, composed.set_aside)
+    for file, losses in composed.losses:
+        tell(call, losses, file=file)
     if flags.tlp is None:
         call.out.note(f"labelled {composed.message.tlp.label}")
     return composed
@@ -256,6 +262,7 @@ def _report(call: Call, composed: Composed, recipients: Sequence[str]) -> None:
             {"file": one.file, "object": one.object, "code": one.code, "reason": one.reason}
             for one in composed.set_aside
         ],
+        "losses": [row for file, losses in composed.losses for row in as_json(losses, file=file)],
     }
     line = f"sent {message.id} to {', '.join(recipients)}: {message.kind}, {message.tlp.label}, {message.urgency.value}"
     short = message.id[:8]

@@ -1,6 +1,6 @@
-"""What reading a file yields: the objects that go on, byte for byte, and those set aside with their reason.
+"""What reading a file yields: the objects that go on, those set aside with their reason, and what was lost.
 
-Only the shapes; `stix` fills them, `registry` hands them out.
+Only the shapes; the formats fill them, `registry` hands them out.
 """
 
 from __future__ import annotations
@@ -40,11 +40,27 @@ class SetAside:
 
 
 @dataclass(frozen=True, slots=True)
+class Loss:
+    """Something of a source that could not be carried over: where it stood, what it was, and why.
+
+    People read and forward these, so they tell names of fields and places, never a value that may be confidential.
+    """
+
+    place: str
+    what: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Loaded:
-    """A file that was read. `unread` is true for a format that is recognised but has no reader yet."""
+    """A file that was read. `unread` is true for a format that is recognised but has no reader yet.
+
+    `losses` is what the file says and the accepted objects don't; of STIX nothing, for its objects go on as they are.
+    """
 
     name: str
     format: str
     unread: bool
     accepted: tuple[RawObject, ...] = ()
     set_aside: tuple[SetAside, ...] = ()
+    losses: tuple[Loss, ...] = ()

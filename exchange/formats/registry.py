@@ -1,71 +1,76 @@
 """The table of formats: reads a file whatever its format, writes a message in the one asked for.
 
-A new format is one file with `recognise` and `read` (or a writer), and one row here. Formats that are known but have
-no reader yet stand in the table too, so that their files are named rather than refused as nonsense.
+The next format is one file and one row here. Formats that are known but have no reader yet stand in the table too, so
+that their files are named rather than refused as nonsense.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 from exchange.errors import Refused
 from exchange.formats import stix, text
-from exchange.formats.json_spans import Document, Limits, scan
+from exchange.formats.json_spans import Limits
 from exchange.formats.objects import Loaded
+from exchange.formats.source import Format, Source, Written
 from exchange.message import Message
 
-
-@dataclass(frozen=True, slots=True)
-class Reader:
-    """One row: how a file of the format is told from others, and what reads it; None is a format still unread."""
-
-    format: str
-    recognise: Callable[[Document], bool]
-    read: Callable[[str, Document, Limits], Loaded] | None
+__all__ = ["Format", "Source", "Written", "dump", "formats", "load"]
 
 
-def _is_csaf(document: Document) -> bool:
-    head = document.members.get("document")
-    return head is not None and b'"csaf_version"' in document.bytes_of(head)
+def _has_event(source: Source) -> bool:
+    return source.document is not None and "Event" in source.document.members
+
+
+def _has_response(source: Source) -> bool:
+    return source.document is not None and "response" in source.document.members
+
+
+def _is_csaf(source: Source) -> bool:
+    document = source.document
+    head = document.members.get("document") if document else None
+    return document is not None and head is not None and b'"csaf_version"' in document.bytes_of(head)
 
 
 # The first row that recognises the file reads it.
-READERS = (
-    Reader(stix.FORMAT, stix.recognise, stix.read),
-    Reader("misp-event", lambda document: "Event" in document.members, None),
-    Reader("misp-response", lambda document: "response" in document.members, None),
-    Reader("csaf", _is_csaf, None),
+_FORMATS = (
+    Format(stix.FORMAT, "STIX 2.0 and 2.1", stix.recognise, stix.read, stix.write),
+    Format("misp-event", "MISP event", _has_event),
+    Format("misp-response", "MISP events", _has_response),
+    Format("csaf", "CSAF 2.0 advisory", _is_csaf),
+    Format("text", "plain text for people", write=text.write),
 )
 
-WRITERS: dict[str, Callable[[Message], bytes]] = {
-    "stix": lambda message: message.bundle,
-    "text": text.write,
-}
+
+def formats() -> tuple[Format, ...]:
+    """Every format, in the order in which a file is tried."""
+    return _FORMATS
 
 
 def load(name: str, data: bytes, limits: Limits | None = None) -> Loaded:
-    """Read a file by its content; `name` is only repeated in the result.
+    """Read a file by its content; `name` is repeated in the result and may tell formats that are no JSON apart.
 
-    Raises: Refused `json.*` if it isn't JSON within the limits, `format.unknown`, or the reader's own refusals of
-    the whole file (`stix.ambiguous-file`, `stix.bad-bundle`).
+    Raises: Refused `json.*` if it is none of a format that isn't JSON, and not JSON within the limits either;
+    `format.unknown`, or the reader's own refusals of the whole file (`stix.ambiguous-file`, `stix.bad-bundle`).
     """
     limits = limits or Limits()
-    document = scan(data, limits)
-    for reader in READERS:
-        if reader.recognise(document):
-            if reader.read is None:
-                return Loaded(name, reader.format, unread=True)
-            return reader.read(name, document, limits)
-    raise Refused("format.unknown")
+    source = Source(name, data, limits)
+    for each in _FORMATS:
+        if each.recognise is not None and each.recognise(source):
+            if each.read is None:
+                return Loaded(name, each.name, unread=True)
+            return each.read(source, limits)
+    source.scanned()  # most files are JSON, and where a fault stands in one is worth more than that it is unknown
+    raise Refused(
+        "format.unknown", f"formats that are read: {', '.join(each.title for each in _FORMATS if each.read)}"
+    )
 
 
-def dump(message: Message, to_format: str) -> bytes:
+def dump(message: Message, to_format: str) -> Written:
     """Write a message: `stix` is the exact bundle that was signed, `text` is for people.
 
-    Raises: Refused `format.unknown`.
+    Raises: Refused `format.unknown`, or the writer's own refusal of a message that has no form in that format.
     """
-    writer = WRITERS.get(to_format)
+    writers = {each.name: each.write for each in _FORMATS if each.write}
+    writer = writers.get(to_format)
     if writer is None:
-        raise Refused("format.unknown", f"formats to write: {', '.join(sorted(WRITERS))}")
+        raise Refused("format.unknown", f"formats to write: {', '.join(sorted(writers))}")
     return writer(message)

@@ -15,6 +15,8 @@ from exchange.errors import Refused
 from exchange.formats import markings, validation
 from exchange.formats.json_spans import Document, Limits, Span, parse, scan
 from exchange.formats.objects import Loaded, RawObject, SetAside
+from exchange.formats.source import Source, Written
+from exchange.message import Message
 from exchange.tlp import Tlp, strictest
 
 FORMAT = "stix"
@@ -32,8 +34,11 @@ class _Checked:
     granular: list[str]
 
 
-def recognise(document: Document) -> bool:
-    """Whether the document is meant as STIX: a bundle, an object with type and id, or a list of such objects."""
+def recognise(source: Source) -> bool:
+    """Whether the file is meant as STIX: a bundle, an object with type and id, or a list of such objects."""
+    document = source.document
+    if document is None:
+        return False
     if document.is_object:
         return {"type", "id"} <= document.members.keys() or _text(document, "type") == "bundle"
     if document.is_list and document.items:
@@ -42,13 +47,14 @@ def recognise(document: Document) -> bool:
     return False
 
 
-def read(name: str, document: Document, limits: Limits) -> Loaded:
-    """Read every object of a recognised document; each stands once in the result, in the file's order.
+def read(source: Source, limits: Limits) -> Loaded:
+    """Read every object of a recognised file; each stands once in the result, in the file's order.
 
     Objects with the same id, versions or repeats, are all kept: messages are never deduplicated by STIX id.
 
     Raises: Refused `stix.ambiguous-file`, `stix.bad-bundle`, `json.too-deep`.
     """
+    document = source.scanned()
     is_bundle = _text(document, "type") == "bundle"
     around = _LEVELS_AROUND_AN_OBJECT if not document.is_list else 1
     if not is_bundle and document.depth + around > limits.max_depth:
@@ -78,7 +84,12 @@ def read(name: str, document: Document, limits: Limits) -> Loaded:
         markings.collect_definition(value, definitions)
     on_all = markings.resolve(bundle_refs, definitions)
     accepted = tuple(_mark(each, on_all, definitions) for each in checked)
-    return Loaded(name, FORMAT, unread=False, accepted=accepted, set_aside=tuple(aside))
+    return Loaded(source.name, FORMAT, unread=False, accepted=accepted, set_aside=tuple(aside))
+
+
+def write(message: Message) -> Written:
+    """The exact bundle that was signed."""
+    return Written(message.bundle)
 
 
 def read_object(data: bytes) -> RawObject:

@@ -10,12 +10,14 @@ from collections import Counter
 import orjson
 
 from exchange.formats.cover import carried_objects
+from exchange.formats.objects import Loss
+from exchange.formats.source import Written
 from exchange.formats.stix_time import to_stix
 from exchange.message import Message
 
 
-def write(message: Message) -> bytes:
-    """The message as UTF-8 text, the label first and last. Times are UTC."""
+def write(message: Message) -> Written:
+    """The message as UTF-8 text, the label first and last. Times are UTC. The objects are lost but for their types."""
     rows = (
         ("subject", message.subject),
         ("kind", message.kind),
@@ -41,7 +43,11 @@ def write(message: Message) -> bytes:
     lines += (
         ["", "carries:", *(f"  {count:>6}  {name}" for name, count in sorted(types.items()))] if types else []
     )
-    return "\n".join([*lines, "", message.tlp.label, ""]).encode()
+    losses = tuple(
+        Loss(f"objects of type {name}", f"{count} objects", "text only counts them")
+        for name, count in sorted(types.items())
+    )
+    return Written("\n".join([*lines, "", message.tlp.label, ""]).encode(), losses)
 
 
 def _time(ms: int | None) -> str | None:

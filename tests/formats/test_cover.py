@@ -16,7 +16,8 @@ from exchange.errors import ExchangeError, Refused, Rejected
 from exchange.formats.cover import EXTENSION, carried_objects, compose, read_message
 from exchange.formats.json_spans import Limits
 from exchange.formats.markings import tlp2_definition
-from exchange.formats.registry import dump
+from exchange.formats.objects import Loss
+from exchange.formats.registry import Written, dump
 from exchange.formats.stix import read_object
 from exchange.message import Author, Draft, Kind, Message, Outcome, Urgency
 from exchange.tlp import Tlp
@@ -372,8 +373,10 @@ def test_a_message_is_written_as_its_exact_bundle_or_as_text(draft, author, demo
         draft, kind=Kind.REQUEST_INFORMATION, question="Seen it?", reply_by=NOW + 60_000, text="Two\nlines"
     )
     message = compose(request, author, demo_objects)
-    assert dump(message, "stix") == message.bundle
-    text = dump(message, "text").decode()
+    assert dump(message, "stix") == Written(message.bundle, losses=())
+    written = dump(message, "text")
+    assert Loss("objects of type indicator", "3 objects", "text only counts them") in written.losses
+    text = written.data.decode()
     assert text.startswith("TLP:AMBER\n")
     assert text.endswith("\nTLP:AMBER\n")
     for part in ("Seen it?", "Two\nlines", "2026-10-26T07:34:20.000Z", "     3  indicator", draft.case_id):

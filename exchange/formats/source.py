@@ -1,0 +1,70 @@
+"""What a format is to the others: how its files are told apart, what reads them, what writes a message in it.
+
+Owns these shapes, and that a file is scanned as JSON at most once. The table of formats is `registry`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from exchange.errors import Refused
+from exchange.formats.json_spans import Document, Limits, scan
+from exchange.formats.objects import Loaded, Loss
+from exchange.message import Message
+
+# What makes a file no JSON at all. Any other refusal of the scan is of JSON that is over a limit.
+_NOT_JSON = ("json.bad-syntax", "json.not-utf8")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file as it came: its name, which may tell a format but is trusted for nothing else, and its bytes."""
+
+    name: str
+    data: bytes = field(repr=False)
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def document(self) -> Document | None:
+        """The file as JSON, None when it is none. Raises: Refused `json.*` where it is JSON beyond the limits."""
+        found = self._scanned
+        return None if isinstance(found, Refused) and found.code in _NOT_JSON else self.scanned()
+
+    def scanned(self) -> Document:
+        """The file as JSON, for a reader of JSON. Raises: Refused `json.*` where it is none within the limits."""
+        if isinstance(self._scanned, Refused):
+            raise self._scanned
+        return self._scanned
+
+    @cached_property
+    def _scanned(self) -> Document | Refused:
+        try:
+            return scan(self.data, self.limits)
+        except Refused as refusal:
+            return refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A message in another format, and what of it that format has no place for."""
+
+    data: bytes
+    losses: tuple[Loss, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One format: its name on the command line, and what it is called among people (not translated).
+
+    `recognise` looks at a file as briefly as it can; None is a format that is only written. `read` takes a recognised
+    file and raises Refused for one that it can't read as a whole; None is a format that is recognised and not read.
+    `write` raises Refused for a message that has no form in it; None is a format that is only read.
+    """
+
+    name: str
+    title: str
+    recognise: Callable[[Source], bool] | None = None
+    read: Callable[[Source, Limits], Loaded] | None = None
+    write: Callable[[Message], Written] | None = None
