@@ -12,6 +12,7 @@ LAYERS: dict[str, str] = {
         exchange.limits
         exchange.pacing
         exchange.tlp
+        exchange.pap
         exchange.canonical
         exchange.merkle
         exchange.keys
@@ -66,6 +67,7 @@ LAYERS: dict[str, str] = {
         exchange.phrases.languages
         exchange.phrases*
         exchange.policy
+        exchange.release
         exchange.protocol
         exchange.retention
         exchange.alarm
@@ -79,7 +81,9 @@ LAYERS: dict[str, str] = {
         exchange.formats.stix_time
         exchange.formats.markings
         exchange.formats.validation
+        exchange.formats.patterns
         exchange.formats.stix
+        exchange.formats.making
         exchange.formats.incident
         exchange.formats.cover
         exchange.formats.text
@@ -203,6 +207,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "orjson": ANYWHERE,
     "pydantic": ANYWHERE,
     "stix2": ("formats",),
+    "stix2patterns": ("exchange.formats.patterns",),
     "jsonschema_rs": ("formats",),
     "sqlalchemy": ("storage",),
     "alembic": ("storage",),

@@ -99,6 +99,7 @@ EXITS: Final[dict[str, int]] = {
     "rate.": UNREACHABLE,
     "receipt.": NOT_GENUINE,
     "record.": REFUSED,
+    "release.": REFUSED,
     "request.": FAILED,
     "request.too-large": REFUSED,
     "retention.": REFUSED,
