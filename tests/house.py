@@ -82,6 +82,7 @@ LAYERS: dict[str, str] = {
         exchange.formats.markings
         exchange.formats.validation
         exchange.formats.patterns
+        exchange.formats.suffixes
         exchange.formats.stix
         exchange.formats.making
         exchange.formats.incident
@@ -208,6 +209,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "pydantic": ANYWHERE,
     "stix2": ("formats",),
     "stix2patterns": ("exchange.formats.patterns",),
+    "publicsuffixlist": ("exchange.formats.suffixes",),
     "jsonschema_rs": ("formats",),
     "sqlalchemy": ("storage",),
     "alembic": ("storage",),

@@ -1,0 +1,74 @@
+"""Makes STIX objects out of what other formats say: ids that repeat, TLP markings, the extension for what is left over.
+
+The same facts give the same id wherever they are read, so a file that is read twice makes no second object. What the
+objects say is each format's own.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+
+from exchange.formats.objects import RawObject
+from exchange.formats.stix import read_object
+from exchange.tlp import Tlp
+
+# UUIDv5 namespace of everything that is made of another format (docs/messages.md).
+NAMESPACE: Final = uuid.UUID("559393a0-6a66-4d35-bd89-dbe31fd1ecc8")
+# What a source says and STIX has no property for: a property-extension with one member, named after the format.
+SOURCE: Final = "extension-definition--1d000da8-0523-41bb-a300-3da5fd6edfdf"
+
+
+def made_id(object_type: str, *facts: str) -> str:
+    """The id of an object of that type made of these facts; others give another."""
+    return f"{object_type}--{uuid.uuid5(NAMESPACE, orjson.dumps([object_type, *facts]).decode())}"
+
+
+def made(object_type: str, object_id: str, tlp: Tlp | None, **members: Any) -> RawObject:
+    """A valid STIX 2.1 object; members that are None, or empty texts and lists, stay out.
+
+    Raises: Refused `stix.*` for what the schemas don't take.
+    """
+    value: dict[str, Any] = {"type": object_type, "spec_version": "2.1", "id": object_id}
+    value |= {name: each for name, each in members.items() if each not in (None, "", [], {})}
+    if tlp is not None:
+        value["object_marking_refs"] = [tlp.marking_id]
+    return read_object(orjson.dumps(value))
+
+
+def source_extension(source_format: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The member `extensions` that keeps what a source said beside STIX; nothing where it said nothing."""
+    kept = {name: each for name, each in facts.items() if each not in (None, "", [], {})}
+    if not kept:
+        return {}
+    return {SOURCE: {"extension_type": "property-extension", source_format: kept}}
+
+
+def reference(
+    source_name: str, *, external_id: str = "", url: str = "", description: str = ""
+) -> dict[str, str]:
+    """An external reference (STIX 2.1 §2.5), its empty members left out."""
+    value = {
+        "source_name": source_name,
+        "external_id": external_id,
+        "url": url,
+        "description": description,
+    }
+    return {name: each for name, each in value.items() if each}
+
+
+def relationship(source: str, kind: str, target: str, *, tlp: Tlp | None, at: str) -> RawObject:
+    """`source` stands in the relation `kind` to `target`, as said at the STIX time `at`."""
+    return made(
+        "relationship",
+        made_id("relationship", source, kind, target, at),
+        tlp,
+        created=at,
+        modified=at,
+        relationship_type=kind,
+        source_ref=source,
+        target_ref=target,
+    )
