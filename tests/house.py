@@ -80,6 +80,7 @@ LAYERS: dict[str, str] = {
         exchange.formats.source
         exchange.formats.stix_time
         exchange.formats.markings
+        exchange.formats.permissions
         exchange.formats.validation
         exchange.formats.patterns
         exchange.formats.suffixes
@@ -172,6 +173,9 @@ LAYERS: dict[str, str] = {
         exchange.alarm_hook
         exchange.loop_lag
         exchange.exposition
+        exchange.http_guard
+        exchange.http_rate
+        exchange.tls
         exchange.node.home
         exchange.node.units
         exchange.node.backup
@@ -185,7 +189,6 @@ LAYERS: dict[str, str] = {
         exchange.node.metrics
         exchange.node.alarm_hook
         exchange.node.app
-        exchange.hub.tls
         exchange.hub.home
         exchange.hub.takeover
         exchange.hub.backup
@@ -204,7 +207,7 @@ LAYERS: dict[str, str] = {
 # Each library belongs to the layers, or the single modules, named here.
 ANYWHERE = ("core", "formats", "storage", "services", "edges", "above")
 LIBRARIES: dict[str, tuple[str, ...]] = {
-    "cryptography": ("core", "exchange.storage.*", "exchange.hub.tls"),
+    "cryptography": ("core", "exchange.storage.*", "exchange.tls"),
     "orjson": ANYWHERE,
     "pydantic": ANYWHERE,
     "stix2": ("formats",),
