@@ -28,11 +28,11 @@ from exchange.hub.app import Listening, serve
 from exchange.hub.applications import create_invitation
 from exchange.hub.home import KEYSTORE, SEED
 from exchange.hub.store import HubStore
-from exchange.hub.tls import create_authority
 from exchange.keys import PrivateKeys
 from exchange.settings import HubSettings
 from exchange.storage.keystore import Keystore
 from exchange.storage.unlock import Unlock, create_key_file
+from exchange.tls import create_authority
 from exchange.token import make_token
 from tests.hub_services import chance, write_log
 from tests.worlds import NOW, World, keys, make_world

@@ -21,10 +21,10 @@ from exchange.cli.output import utc
 from exchange.errors import ExchangeError, Refused
 from exchange.hub.home import LOCK, load_settings, open_keystore
 from exchange.hub.store import FILE, MIGRATIONS
-from exchange.hub.tls import CA_FILE
 from exchange.limits import HOUR_MS, LEAF_AHEAD_MS, MINUTE_MS
 from exchange.storage import calls
 from exchange.storage.unlock import Unlock
+from exchange.tls import CA_FILE
 
 MOST_SILENCE_MS: Final = 3 * HOUR_MS  # a hub signs a checkpoint every hour
 

@@ -74,7 +74,7 @@ EXITS: Final[dict[str, int]] = {
     "hub.no-genesis": REFUSED,
     "hub.other-change": REFUSED,
     "hub.other-genesis": REFUSED,
-    "hub.public-certificate": FAILED,
+    "tls.certificate": FAILED,
     "hub.wrong-key": NOT_GENUINE,
     "incident.": REFUSED,
     "internal.": FAILED,

@@ -196,8 +196,8 @@ def invite(
 def health(call: Call) -> None:
     """Ask the running hub whether it can take mail, over the address its members use."""
     from exchange.hub.home import load_settings
-    from exchange.hub.tls import CA_FILE
     from exchange.storage.files import check_home_modes
+    from exchange.tls import CA_FILE
 
     settings = load_settings(call.home)
     origin, keep = settings.origins[0], settings.limits

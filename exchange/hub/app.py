@@ -27,20 +27,19 @@ from aiohttp import web
 from exchange import logs
 from exchange.canonical import b64
 from exchange.errors import ExchangeError, Refused, Unavailable
+from exchange.http_guard import Connections
+from exchange.http_rate import Rate, Room
 from exchange.hub import alarm_hook, http
 from exchange.hub.applications import Applications
 from exchange.hub.home import LOCK, SEED, begin_in, has_settled, settle_seconds
 from exchange.hub.http_context import Context
-from exchange.hub.http_guard import Connections
 from exchange.hub.http_problems import Protocol
-from exchange.hub.http_rate import Rate, Room
 from exchange.hub.mailboxes import Mailboxes
 from exchange.hub.metrics import Metrics
 from exchange.hub.pending import Pending
 from exchange.hub.pieces import Pieces
 from exchange.hub.registrar import Registrar
 from exchange.hub.store import FILE, HubStore
-from exchange.hub.tls import ServerTls
 from exchange.keys import PrivateKeys
 from exchange.limits import CALLER_BYTES, MAX_HEAD
 from exchange.settings import HubSettings
@@ -48,6 +47,7 @@ from exchange.storage import backup_copy
 from exchange.storage.files import HomeLock
 from exchange.storage.keystore import Keystore
 from exchange.storage.migrate import drop_old_copies
+from exchange.tls import ServerTls
 
 EPOCH_BYTES: Final = 9
 ROOM_BYTES: Final = 256 * 1024 * 1024  # of requests in work, and as much of answers on their way
@@ -116,7 +116,7 @@ async def serve(
     """Serve the hub in `home` until SIGTERM, SIGINT or `stop`; `ready` is called once it listens.
 
     Begins the log if the genesis is complete. Raises Refused hub.genesis-incomplete, hub.wrong-key, home.locked,
-    hub.public-certificate; Unavailable storage.io when the disk failed, and as Database.open.
+    tls.certificate; Unavailable storage.io when the disk failed, and as Database.open.
     """
     stop = stop or asyncio.Event()
     with HomeLock(home / LOCK):

@@ -24,7 +24,6 @@ from exchange.hub.home import CONFIG, GENESIS, KEYSTORE, load_settings, mark_res
 from exchange.hub.store import FILE, MIGRATIONS, HubStore
 from exchange.hub.store_directory import Application
 from exchange.hub.takeover import CHANGE, SNAPSHOT
-from exchange.hub.tls import CA_FILE
 from exchange.storage.backup import (
     ERASURES,
     HOME,
@@ -41,6 +40,7 @@ from exchange.storage.keystore import Keystore
 from exchange.storage.migrate import check_copy, known_steps
 from exchange.storage.staging import staged
 from exchange.storage.unlock import Unlock
+from exchange.tls import CA_FILE
 
 KIND: Final = "hub"
 _FILES: Final = (CONFIG, GENESIS, CA_FILE, SNAPSHOT, CHANGE)

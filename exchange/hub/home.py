@@ -24,13 +24,13 @@ from exchange.directory.state import Directory
 from exchange.directory.statements import HUB, RECOVERY, Statement, network_id
 from exchange.errors import Refused
 from exchange.hub.store import FILE, HubStore
-from exchange.hub.tls import create_authority
 from exchange.keys import SEED_BYTES, STATEMENT, PrivateKeys, digits
 from exchange.limits import DAY_MS, MAX_JSON_REQUEST, RESTORED_SETTLE_MS, SECOND_MS
 from exchange.settings import HubSettings
 from exchange.storage.files import PRIVATE_DIRECTORY, disk_fault, write_private
 from exchange.storage.keystore import Keystore
 from exchange.storage.unlock import Unlock
+from exchange.tls import create_authority
 
 CONFIG: Final = "config.toml"
 KEYSTORE: Final = "keystore"

@@ -16,8 +16,8 @@ from aiohttp import web
 from exchange import policy
 from exchange.canonical import sha256, unb64
 from exchange.errors import Rejected
+from exchange.http_rate import Room
 from exchange.hub.http_context import CONTEXT, Context
-from exchange.hub.http_rate import Room
 from exchange.hub.store_directory import Invited
 from exchange.invitation import TOKEN_BYTES
 from exchange.keys import PublicKeys

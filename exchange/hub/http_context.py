@@ -8,18 +8,18 @@ from typing import Final
 
 from aiohttp import web
 
+from exchange.http_guard import Connections
+from exchange.http_rate import Rate, Room
 from exchange.hub.applications import Applications
-from exchange.hub.http_guard import Connections
-from exchange.hub.http_rate import Rate, Room
 from exchange.hub.mailboxes import Mailboxes
 from exchange.hub.metrics import Metrics
 from exchange.hub.pending import Pending
 from exchange.hub.pieces import Pieces
 from exchange.hub.registrar import Registrar
 from exchange.hub.store import HubStore
-from exchange.hub.tls import ServerTls
 from exchange.loop_lag import LoopLag
 from exchange.settings import HubSettings
+from exchange.tls import ServerTls
 
 
 @dataclass

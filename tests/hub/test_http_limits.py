@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from exchange.canonical import b64, framed
-from exchange.hub.http_guard import Connections
+from exchange.http_guard import Connections
 from exchange.limits import MAX_JSON_REQUEST
 from exchange.protocol import STATEMENTS
 from exchange.settings import HubLimits

@@ -24,12 +24,12 @@ from exchange.hub.home import (
     read_genesis,
 )
 from exchange.hub.store import HubStore
-from exchange.hub.tls import SERVER_CERTIFICATE, ServerTls
 from exchange.keys import PrivateKeys
 from exchange.limits import DAY_MS
 from exchange.settings import HubSettings
 from exchange.storage.files import check_home_modes
 from exchange.storage.unlock import Unlock, create_key_file
+from exchange.tls import SERVER_CERTIFICATE, ServerTls
 from tests.hub_services import chance
 from tests.worlds import NOW, OFFICERS, keys
 
@@ -182,7 +182,7 @@ def test_public_certificate_that_is_none_is_refused(tmp_path: Path, unlock: Unlo
     (tmp_path / "bad.pem").write_text("no certificate")
     bad = str(tmp_path / "bad.pem")
     assert code_of(ServerTls(keystore, [ORIGIN], certificate=bad, key=bad).refresh, now=NOW) == (
-        "hub.public-certificate"
+        "tls.certificate"
     )
 
 

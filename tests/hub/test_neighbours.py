@@ -13,7 +13,7 @@ from exchange.canonical import b64, sha256
 from exchange.directory.checkpoint import SignedCheckpoint
 from exchange.errors import Unavailable
 from exchange.header import DirRef
-from exchange.hub.http_rate import Room
+from exchange.http_rate import Room
 from exchange.hub.store import HubStore
 from exchange.hub.store_directory import Invited
 from exchange.hub.store_forget import PRUNE_ENVELOPES

@@ -16,7 +16,6 @@ from exchange import notify
 from exchange.alarm import AlarmSettings, Notice
 from exchange.alarm_hook import Caller, try_ways
 from exchange.errors import Refused, Unavailable
-from exchange.hub.tls import CA_FILE, ServerTls, create_authority
 from exchange.limits import HOUR_MS, MINUTE_MS, SECOND_MS
 from exchange.message import Urgency
 from exchange.node.alarm_hook import AlarmHook
@@ -24,6 +23,7 @@ from exchange.node.store import raise_alarm
 from exchange.storage import calls
 from exchange.storage.keystore import Keystore
 from exchange.storage.unlock import Unlock, create_key_file
+from exchange.tls import CA_FILE, ServerTls, create_authority
 from tests.mail_server import MailServer, mail_server
 from tests.simulator import Simulation, Site
 

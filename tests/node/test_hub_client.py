@@ -13,12 +13,12 @@ import pytest
 
 from exchange.errors import Refused, Unavailable
 from exchange.hub.home import KEYSTORE
-from exchange.hub.tls import ServerTls
 from exchange.limits import HOUR_MS
 from exchange.node.hub_client import HubClient, Route, tls_context
 from exchange.node.hub_feed import PollFeed, SocketFeed
 from exchange.node.identity import Identity
 from exchange.storage.keystore import Keystore
+from exchange.tls import ServerTls
 from tests.hub_server import Hub, running_hub, unlock
 from tests.simulator import Simulation, Site
 from tests.trip.connect_proxy import ConnectProxy

@@ -15,13 +15,13 @@ from aiohttp import web
 
 from exchange.errors import Unavailable
 from exchange.hub.home import KEYSTORE
-from exchange.hub.tls import ServerTls
 from exchange.limits import SOCKET_BYTES, URGENT_BYTES
 from exchange.node.hub_client import QUICK_DEATHS, HubClient, Route
 from exchange.node.hub_feed import PollFeed, SocketFeed
 from exchange.node.identity import Identity
 from exchange.protocol import ITEM_CHECKPOINT, Item
 from exchange.storage.keystore import Keystore
+from exchange.tls import ServerTls
 from tests.hub_server import running_hub, unlock
 from tests.node.test_hub_client import live, over, until_stored
 from tests.simulator import Simulation

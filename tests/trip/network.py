@@ -29,7 +29,6 @@ from exchange.formats import registry
 from exchange.formats.cover import compose
 from exchange.formats.objects import RawObject
 from exchange.hub import home as hub_home
-from exchange.hub.tls import ServerTls
 from exchange.keys import PrivateKeys
 from exchange.limits import DAY_MS
 from exchange.message import Author, Draft, Message, Urgency, member_identity_id
@@ -42,6 +41,7 @@ from exchange.node.identity import Identity
 from exchange.node.store_outbox import Outgoing
 from exchange.storage.keystore import Keystore
 from exchange.tlp import Tlp
+from exchange.tls import ServerTls
 from tests.trip.caller import Caller, calling, now
 from tests.trip.founding import KEY, Homes, quiet_port
 from tests.trip.holdings import Copy, HubHoldings, NodeHoldings, is_once_each

@@ -20,7 +20,6 @@ from exchange.directory.members import Member
 from exchange.directory.statements import Statement
 from exchange.errors import Unavailable
 from exchange.header import parse_header
-from exchange.hub.tls import ServerTls
 from exchange.invitation import Invitation
 from exchange.keys import SEED_BYTES, PrivateKeys
 from exchange.limits import DAY_MS
@@ -43,6 +42,7 @@ from exchange.protocol import (
 )
 from exchange.receipt import Leaf, make_batch
 from exchange.storage.keystore import Keystore
+from exchange.tls import ServerTls
 from exchange.token import socket_message
 from tests.trip.caller import now
 from tests.trip.founding import STRANGER, Homes, invite, quiet_port

@@ -2,7 +2,7 @@
 
 aiohttp waits for the end of a head as long as a connection may idle: a caller that sends a byte a minute would hold it
 (slow loris). This protocol stands between the transport and aiohttp's, counts and times, and passes all bytes on.
-Handshakes have the event loop's own deadline, bodies http_auth.py's.
+Handshakes have the event loop's own deadline, bodies their readers'.
 """
 
 from __future__ import annotations
@@ -10,17 +10,35 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
-from typing import Final, cast
-
-from exchange.settings import HubLimits
+from typing import Final, Protocol, cast
 
 _END: Final = b"\r\n\r\n"
+
+
+class HeadLimits(Protocol):
+    """How many connections, in all and of one peer address; how long and how late a request's head may be."""
+
+    @property
+    def connections(self) -> int:
+        """In all."""
+
+    @property
+    def connections_per_address(self) -> int:
+        """Of one address."""
+
+    @property
+    def head_bytes(self) -> int:
+        """Request line and headers."""
+
+    @property
+    def head_seconds(self) -> int:
+        """From the first byte of a head to its end."""
 
 
 class Connections:
     """The open connections, in all and by peer address; makes the protocol of each."""
 
-    def __init__(self, limits: HubLimits, inner: Callable[[], asyncio.Protocol]) -> None:
+    def __init__(self, limits: HeadLimits, inner: Callable[[], asyncio.Protocol]) -> None:
         """`inner` makes aiohttp's protocol."""
         self.limits: Final = limits
         self.inner: Final = inner

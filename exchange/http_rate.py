@@ -1,4 +1,4 @@
-"""Owns what one caller may take of the hub: so many requests a second, so many bytes of memory at once."""
+"""Owns what one caller may take of a server: so many requests a second, so many bytes of memory at once."""
 
 from __future__ import annotations
 

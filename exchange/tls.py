@@ -1,7 +1,7 @@
-"""Owns the hub's TLS: a certification authority of its own (ECDSA P-256), the server's certificate, the SSL context.
+"""Owns a server's TLS, the hub's and a node's: a certification authority of its own (ECDSA P-256), the SSL context.
 
-The authority's certificate stands in the genesis and in every invitation, so that the server's may change: members pin
-the authority. Private keys stay in the keystore; here they are in memory only.
+The hub's authority stands in the genesis and in every invitation, so that the server's certificate may change: members
+pin the authority. Private keys stay in the keystore; here they are in memory only.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ class _Authority:
     certificate: x509.Certificate
 
 
-def create_authority(keystore: Keystore, home: Path, *, now: int) -> bytes:
-    """Make the hub's authority, or find the one there is; its certificate as DER. `now` in ms.
+def create_authority(keystore: Keystore, home: Path, *, now: int, owner: str = "hub") -> bytes:
+    """Make the authority of a hub or node, or find the one there is; its certificate as DER. `now` in ms.
 
     Raises Unavailable storage.*
     """
     if CA_CERTIFICATE not in keystore.names():
         key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "exchange hub authority")])
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"exchange {owner} authority")])
         start = _time(now)
         certificate = (
             _builder(name, name, key.public_key(), start, CA_DAYS)
@@ -69,9 +69,16 @@ class ServerTls:
     """The context the server listens with; `refresh` renews its certificate while it runs."""
 
     def __init__(
-        self, keystore: Keystore, origins: Sequence[str], *, certificate: str = "", key: str = ""
+        self,
+        keystore: Keystore,
+        origins: Sequence[str],
+        *,
+        certificate: str = "",
+        key: str = "",
+        owner: str = "hub",
     ) -> None:
-        """`certificate` and `key` are PEM files of a public certificate; empty: one by the hub's own authority."""
+        """`certificate` and `key` are PEM files of a public certificate; empty: one by the `owner`'s own authority."""
+        self._owner = owner
         self._keystore = keystore
         self._names = [_host(origin) for origin in origins]
         self._files = (certificate, key)
@@ -83,7 +90,7 @@ class ServerTls:
     def refresh(self, *, now: int) -> None:
         """Load the certificate, renewed if it ends within RENEW_DAYS or names other hosts. `now` in ms.
 
-        Raises Refused hub.public-certificate; Unavailable storage.*
+        Raises Refused tls.certificate; Unavailable storage.*
         """
         if self._files[0]:
             self._load(*self._files)
@@ -115,7 +122,7 @@ class ServerTls:
         authority = self._authority()
         key = ec.generate_private_key(ec.SECP256R1())
         # a name of its own kind: the alternative names are what clients look at
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "exchange hub")])
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"exchange {self._owner}")])
         issuer_id = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key())
         certificate = (
             _builder(name, authority.certificate.subject, key.public_key(), _time(now), SERVER_DAYS)
@@ -157,18 +164,18 @@ class ServerTls:
         try:
             self.context.load_cert_chain(certificate, key)
         except (OSError, ssl.SSLError) as error:
-            raise Refused("hub.public-certificate", f"{type(error).__name__} while loading it") from error
+            raise Refused("tls.certificate", f"{type(error).__name__} while loading it") from error
 
 
 _DER = serialization.Encoding.DER
 
 
 def _first_of(path: Path) -> x509.Certificate:
-    """The server's own certificate: the first of the file. Raises Refused hub.public-certificate."""
+    """The server's own certificate: the first of the file. Raises Refused tls.certificate."""
     try:
         return x509.load_pem_x509_certificates(path.read_bytes())[0]
     except (OSError, ValueError) as error:
-        raise Refused("hub.public-certificate", f"{type(error).__name__} while reading it") from error
+        raise Refused("tls.certificate", f"{type(error).__name__} while reading it") from error
 
 
 def _private_der(key: ec.EllipticCurvePrivateKey) -> bytes:
