@@ -88,7 +88,13 @@ LAYERS: dict[str, str] = {
         exchange.formats.making
         exchange.formats.incident
         exchange.formats.cover
+        exchange.formats.handing_on
         exchange.formats.text
+        exchange.formats.members
+        exchange.formats.csaf_made
+        exchange.formats.csaf_products
+        exchange.formats.csaf_vulnerabilities
+        exchange.formats.csaf
         exchange.formats.contact_table
         exchange.formats.contact_preview
         exchange.formats.contact_vcard
@@ -144,6 +150,7 @@ LAYERS: dict[str, str] = {
         exchange.node.inbox
         exchange.node.large
         exchange.node.desk
+        exchange.node.doors
         exchange.node.checklist
         exchange.node.membership
         exchange.node.introduction

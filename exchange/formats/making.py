@@ -60,12 +60,13 @@ def reference(
     return {name: each for name, each in value.items() if each}
 
 
-def relationship(source: str, kind: str, target: str, *, tlp: Tlp | None, at: str) -> RawObject:
-    """`source` stands in the relation `kind` to `target`, as said at the STIX time `at`."""
+def relationship(source: str, kind: str, target: str, *, tlp: Tlp | None, at: str, author: str) -> RawObject:
+    """`source` stands in the relation `kind` to `target`, as the identity `author` said at the STIX time `at`."""
     return made(
         "relationship",
         made_id("relationship", source, kind, target, at),
         tlp,
+        created_by_ref=author,
         created=at,
         modified=at,
         relationship_type=kind,

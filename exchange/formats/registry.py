@@ -7,7 +7,7 @@ that their files are named rather than refused as nonsense.
 from __future__ import annotations
 
 from exchange.errors import Refused
-from exchange.formats import stix, text
+from exchange.formats import csaf, stix, text
 from exchange.formats.json_spans import Limits
 from exchange.formats.objects import Loaded
 from exchange.formats.source import Format, Source, Written
@@ -24,18 +24,12 @@ def _has_response(source: Source) -> bool:
     return source.document is not None and "response" in source.document.members
 
 
-def _is_csaf(source: Source) -> bool:
-    document = source.document
-    head = document.members.get("document") if document else None
-    return document is not None and head is not None and b'"csaf_version"' in document.bytes_of(head)
-
-
 # The first row that recognises the file reads it.
 _FORMATS = (
     Format(stix.FORMAT, "STIX 2.0 and 2.1", stix.recognise, stix.read, stix.write),
     Format("misp-event", "MISP event", _has_event),
     Format("misp-response", "MISP events", _has_response),
-    Format("csaf", "CSAF 2.0 advisory", _is_csaf),
+    Format("csaf", "CSAF 2.0 advisory", csaf.recognise, csaf.read, csaf.write),
     Format("text", "plain text for people", write=text.write),
 )
 

@@ -1,4 +1,7 @@
-"""Turns UTC milliseconds into STIX timestamps (STIX 2.1 §2.12) and back, always with three decimals."""
+"""Turns UTC milliseconds into STIX timestamps (STIX 2.1 §2.12) and back, always with three decimals.
+
+Also reads the times of other formats, which spell them as ISO 8601 has it.
+"""
 
 from __future__ import annotations
 
@@ -30,4 +33,18 @@ def from_stix(text: str) -> int:
     ms = (moment - _EPOCH) // timedelta(milliseconds=1)
     if ms < 0:
         raise Refused("message.bad-time")
+    return ms
+
+
+def from_iso(text: str) -> int:
+    """A date, or a date and time, of ISO 8601 in milliseconds since 1970; without a zone it is UTC.
+
+    Raises: ValueError for anything else, and for what a STIX timestamp can't say.
+    """
+    moment = datetime.fromisoformat(text.strip())
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    ms = (moment - _EPOCH) // timedelta(milliseconds=1)
+    if ms < 0:
+        raise ValueError("before 1970")
+    to_stix(ms)  # a zone can move the last day of the year 9999 out of range
     return ms

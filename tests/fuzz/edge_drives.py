@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import tomllib
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -12,9 +13,10 @@ from typing import Any, Final
 import orjson
 
 from exchange.errors import ExchangeError
-from exchange.formats import contact_table, registry, stix, stix_time, text
+from exchange.formats import contact_table, csaf, registry, stix, stix_time, text
 from exchange.formats.cover import read_message
 from exchange.formats.json_spans import Limits, load, scan
+from exchange.formats.source import Source
 from exchange.hub.http_mail import large_of
 from exchange.hub.store_cursor import Cursor
 from exchange.node import control as home_control
@@ -36,6 +38,14 @@ def file(data: bytes) -> None:
     loaded = registry.load("file", data)
     if loaded.format == stix.FORMAT:
         assert all(one.data in data for one in loaded.accepted)
+
+
+def advisory(data: bytes) -> None:
+    source = Source("advisory.json", data)
+    if csaf.recognise(source):
+        csaf.read(source, Limits())
+    else:
+        source.scanned()
 
 
 def stix_object(data: bytes) -> None:
@@ -60,6 +70,11 @@ def hours(line: str) -> None:
 
 def moment(line: str) -> None:
     same(stix_time.to_stix(stix_time.from_stix(line)), line)
+
+
+def iso_moment(line: str) -> None:
+    with suppress(ValueError):
+        stix_time.to_stix(stix_time.from_iso(line))
 
 
 # -- hub, node, files -------------------------------------------------------------------------------------------------

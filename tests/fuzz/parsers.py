@@ -175,6 +175,7 @@ PARSERS: Final[dict[str, Parser]] = {
     "file": Parser(
         edge.file, seeds.stix, ("formats.registry.load", "formats.json_spans.scan", "formats.stix.read")
     ),
+    "csaf": Parser(edge.advisory, seeds.advisories, ("formats.csaf.read",)),
     "object": Parser(edge.stix_object, seeds.stix, ("formats.stix.read_object",)),
     "loose-json": Parser(edge.spans, seeds.stix, ("formats.json_spans.load",)),
     "message": Parser(edge.message, lambda: [seeds.message()], ("formats.cover.read_message",)),
@@ -188,6 +189,11 @@ PARSERS: Final[dict[str, Parser]] = {
         core.from_text(edge.moment),
         lambda: seeds.words("2026-11-03T06:40:00.000Z"),
         ("formats.stix_time.from_stix",),
+    ),
+    "iso-time": Parser(
+        core.from_text(edge.iso_moment),
+        lambda: seeds.words("2026-11-03T06:40:00-05:00", "2026-11-03"),
+        ("formats.stix_time.from_iso",),
     ),
     "tlp": Parser(core.from_text(parse_tlp1), lambda: seeds.words("TLP:AMBER", "amber"), ("tlp.parse_tlp1",)),
     "problem": Parser(edge.problem, seeds.problems),

@@ -19,6 +19,7 @@ from exchange.formats.cover import compose
 from exchange.message import Author, Draft, Kind, Urgency, member_identity_id
 from exchange.protocol import ITEM_LARGE, Item, Large
 from exchange.tlp import Tlp
+from tests.foreign_samples import advisory_file
 from tests.stix_samples import SOMEBODY, bundle_of
 from tests.vector_directory import FOLDER, log, network
 
@@ -164,6 +165,11 @@ def records() -> list[bytes]:
         *found,
         *(to_bytes(form()) for form in (PublicRecord, MembersRecord, ContactRecord, HoldersRecord)),
     ]
+
+
+def advisories() -> list[bytes]:
+    """CSAF advisories."""
+    return [advisory_file(), advisory_file(product_tree={}, vulnerabilities=[])]
 
 
 def table() -> list[bytes]:
