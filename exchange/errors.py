@@ -269,6 +269,7 @@ CODES: dict[str, str] = {
     "secretariat.no-ping": "no ping of that contact point was sent from here lately",
     "secretariat.ping-open": "nobody has acknowledged the ping yet, and its 24 h aren't over",
     "secretariat.ping-logged": "the newest ping's result is in the log already; send another one",
+    "message.missing-original": "a message of this kind carries the message that it hands on",
     "message.missing-contacts": "a message of this kind names the contact points it is about",
     "message.missing-need": "a counterpart request names a country and a topic",
     "message.missing-reply-by": "a request for information needs the time by which a reply is wanted",

@@ -38,6 +38,7 @@ class Kind(StrEnum):
     CONTACT_VERIFICATION = "contact-verification"
     COUNTERPART_REQUEST = "counterpart-request"
     INTRODUCTION = "introduction"
+    FORWARD = "forward"
 
 
 class Urgency(StrEnum):
@@ -134,10 +135,11 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 _LINE_BREAK = re.compile(r"[\t\n\r\u2028\u2029]")
 
 
-def check_message(draft: Draft, *, carries_incident: bool) -> None:
+def check_message(draft: Draft, *, carries_incident: bool, carries_cover: bool = False) -> None:
     """Check what a sender wrote, field by field and then between fields (docs/messages.md §4).
 
-    `carries_incident` says whether one of its objects is an incident with the incident core extension.
+    `carries_incident` says whether one of its objects is an incident with the incident core extension,
+    `carries_cover` whether one is the cover of another message.
 
     Raises: Refused with a `message.*` code that names the first rule broken.
     """
@@ -145,7 +147,7 @@ def check_message(draft: Draft, *, carries_incident: bool) -> None:
     _check_words(draft)
     _check_texts(draft)
     _check_times(draft)
-    _check_kind(draft, carries_incident)
+    _check_kind(draft, carries_incident, carries_cover)
 
 
 def _check_names(draft: Draft) -> None:
@@ -201,7 +203,7 @@ def _check_times(draft: Draft) -> None:
             raise Refused("message.bad-time", f"{name} is not after created")
 
 
-def _check_kind(draft: Draft, carries_incident: bool) -> None:
+def _check_kind(draft: Draft, carries_incident: bool, carries_cover: bool) -> None:
     missing = {
         Kind.ALERT: (),
         Kind.INCIDENT_REPORT: (("message.missing-incident", carries_incident),),
@@ -222,6 +224,7 @@ def _check_kind(draft: Draft, carries_incident: bool) -> None:
             ("message.missing-reply-by", draft.reply_by is not None),
         ),
         Kind.INTRODUCTION: (("message.missing-contacts", draft.contacts),),
+        Kind.FORWARD: (("message.missing-original", carries_cover),),
     }
     if draft.kind not in missing:
         raise Refused("message.unknown-kind")

@@ -206,15 +206,3 @@ def check_open(*, urgency: str, lane: str) -> None:
     """What a recipient demands of a STIX message beyond its envelope. Raises Rejected message.urgency-mismatch."""
     if urgency != lane:
         raise Rejected("message.urgency-mismatch", f"urgency {urgency} came in lane {lane}")
-
-
-def check_release(*, tlp: Tlp, export: bool) -> None:
-    """May opened content be shown at this node, or leave it as a copy (`export`)? The caller logs what it lets out.
-
-    Who reads at the node of a recipient may see what was sealed to the node. RED is for named persons: a peer that
-    sealed it to a node all the same is read there, and no copy leaves. Raises Refused tlp.red-needs-persons.
-    """
-    if export and tlp is Tlp.RED:
-        raise Refused(
-            "tlp.red-needs-persons", "TLP:RED is for the persons it names: no copy of it leaves the node"
-        )

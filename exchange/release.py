@@ -69,6 +69,11 @@ class Reader:
     passive: bool = False
 
     @property
+    def label(self) -> str:
+        """Who it is, for a log: `member co-csirt`."""
+        return f"{self.who.value} {self.name}".rstrip()
+
+    @property
     def inside(self) -> bool:
         """Whether it belongs to this node's own member."""
         return self.who is Who.OWN or (self.who is Who.PERSON and self.own)

@@ -25,6 +25,7 @@ def _node() -> Sequence[Register]:
     from exchange.cli import (
         node,
         node_backup,
+        node_doors,
         node_exposure,
         node_keys,
         node_mail,
@@ -39,6 +40,7 @@ def _node() -> Sequence[Register]:
         node_onboarding.register,
         node_send.register,
         node_mail.register,
+        node_doors.register,
         node_units.register,
         node_keys.register,
         node_exposure.register,

@@ -171,7 +171,7 @@ def compose(
         id=str(message_id),
         kind=flags.kind,
         case_id=flags.case or new_case(handle, now, message_id),
-        urgency=_urgency(flags.urgency or Urgency.ROUTINE.value),
+        urgency=urgency_of(flags.urgency or Urgency.ROUTINE.value),
         tlp=label,
         subject=flags.subject or flags.name or _subject(read.files),
         created=now,
@@ -223,7 +223,8 @@ def _incident(
     return build_incident(facts, incident_id=new_uuid(), event_id=new_uuid(), author=author, tlp=tlp, now=now)
 
 
-def _urgency(word: str) -> Urgency:
+def urgency_of(word: str) -> Urgency:
+    """The urgency of a typed word. Raises Refused cli.usage."""
     try:
         return Urgency(word)
     except ValueError:

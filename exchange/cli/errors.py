@@ -160,6 +160,7 @@ HINTS: Final[dict[str, str]] = {
     "keystore.wrong-key": "use what was used at `init`; nobody else can open this home",
     "message.not-taken": "`exchange node report ID` shows whether it is sealed again, or why not",
     "message.unknown": "`exchange node inbox` lists what came; what was sent: exchange node report ID",
+    "message.missing-original": "exchange node forward ID --to ADDRESS",
     "message.missing-contacts": "it is written by the secretariat's own commands",
     "message.missing-need": "`exchange directory ask` writes it",
     "message.missing-incident": "give a file with one, or --name, --determination and --type",

@@ -6,6 +6,7 @@ Owns the look only: what is shown may be shown is decided, and logged, before (`
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, Final
 
 import orjson
@@ -13,6 +14,7 @@ import orjson
 from exchange.cli.defang import defang
 from exchange.cli.output import pairs, safe, utc
 from exchange.formats.cover import carried_objects
+from exchange.formats.handing_on import original_of
 from exchange.message import Message
 
 MAX_OBJECTS_SHOWN: Final = 200
@@ -56,6 +58,7 @@ def message_lines(message: Message, *, sender: str, received_at: int, marks: Seq
             ("case", message.case_id),
             ("message", message.id),
             ("in reply to", message.in_reply_to or ""),
+            ("hands on", _handed_on(message)),
             ("created", utc(message.created)),
             ("received", utc(received_at)),
             ("acknowledge by", _time(message.ack_by)),
@@ -78,6 +81,7 @@ def message_lines(message: Message, *, sender: str, received_at: int, marks: Seq
 
 def message_json(message: Message) -> dict[str, Any]:
     """The message's facts; text is defanged here too, the signed bytes are `node export`'s."""
+    original = original_of(message)
     return {
         "id": message.id,
         "kind": message.kind,
@@ -92,6 +96,7 @@ def message_json(message: Message) -> dict[str, Any]:
         "ack_by": message.ack_by,
         "reply_by": message.reply_by,
         "in_reply_to": message.in_reply_to,
+        "original": asdict(original) | {"subject": defang(original.subject)} if original else None,
         "outcome": message.outcome,
         "question": defang(message.question),
         "reason": defang(message.reason),
@@ -122,6 +127,13 @@ def _object_lines(message: Message) -> list[str]:
             f"  ... and {len(objects) - MAX_OBJECTS_SHOWN} more: exchange node export {message.id[:SHORT_ID]}"
         )
     return [*lines, ""]
+
+
+def _handed_on(message: Message) -> str:
+    original = original_of(message)
+    if original is None:
+        return ""
+    return f"{safe(original.kind)} {safe(original.id)} of {safe(original.name or original.author)}, as its sender says"
 
 
 def _time(ms: int | None) -> str:

@@ -22,6 +22,7 @@ from exchange.node import control, store_ids
 from exchange.node.app import real_sources, route, running, wait_for
 from exchange.node.desk import Desk
 from exchange.node.directory_sync import Replica
+from exchange.node.doors import Doors
 from exchange.node.home import INVITATION, Home, open_home
 from exchange.node.hub_api import HubApi
 from exchange.node.hub_client import HubClient
@@ -45,6 +46,11 @@ class Opened:
     def loaded(self) -> Replica:
         """The stored log as it was when this was first asked for."""
         return asyncio.run(self.replica())
+
+    @property
+    def doors(self) -> Doors:
+        """The ways out, as this user opens them."""
+        return Doors(self.store, real_sources(), who=getpass.getuser())
 
     @property
     def directory(self) -> Directory:

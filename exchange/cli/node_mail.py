@@ -1,20 +1,17 @@
-"""`exchange node inbox | outbox | show | report | ack | export`: what a person does with mail.
+"""`exchange node inbox | outbox | show | report | ack`: what a person does with mail.
 
-Owns these verbs. Every open and export goes to the access log, in the service that hands the content out (node/desk).
+Owns these verbs. Every open goes to the access log, in the service that hands the content out (node/desk). What leaves
+the node is `node_doors`' business.
 """
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from exchange.cli.command import Call, command
-from exchange.cli.losses import as_json, tell
 from exchange.cli.output import one_line, safe, table, utc
-from exchange.errors import Refused
 
 if TYPE_CHECKING:
     from exchange.node.desk import Desk, Sent
@@ -32,7 +29,6 @@ def register(group: typer.Typer) -> None:
     command(group, "show", role="node", unlocks=True)(show)
     command(group, "report", role="node", unlocks=True)(report)
     command(group, "ack", role="node", unlocks=True)(ack)
-    command(group, "export", role="node", unlocks=True)(export)
 
 
 def inbox(
@@ -106,7 +102,7 @@ def show(call: Call, message: MessageId) -> None:
     values: list[dict[str, Any]] = []
     with opened(call) as home:
         for one in home.desk.open(home.whole_id(message)):
-            marks = _marks(one, confirmed=home.anchor_confirmed())
+            marks = marks_of(one, confirmed=home.anchor_confirmed())
             lines += [""] if lines else []
             value = {"from": one.sender, "received_at": one.received_at, "marks": marks}
             if one.type == "stix":
@@ -178,45 +174,6 @@ def ack(
     call.out.result({"id": whole, "status": status, "person": name}, [f"{status} {whole} as {safe(name)}"])
 
 
-def export(
-    call: Call,
-    message: MessageId,
-    format_: Annotated[
-        str,
-        typer.Option(
-            "--format", help="stix (the exact bytes that were signed), text ...: see exchange formats."
-        ),
-    ] = "stix",
-    output: Annotated[
-        Path | None, typer.Option("--output", help="File to make; else standard output.")
-    ] = None,
-) -> None:
-    """Write a message out, as it was signed or as text. It leaves this node's protection: mind its label."""
-    from exchange.cli.node_home import opened, wake
-    from exchange.formats.cover import read_message
-    from exchange.formats.registry import dump
-    from exchange.storage.files import write_private
-
-    with opened(call) as home:
-        whole = home.whole_id(message)
-        content = read_message(home.desk.find(whole)[-1].payload)
-        written = dump(content, format_)  # a format we can't write is refused before it is logged as exported
-        home.desk.export(whole)
-        wake(call, home.home)
-    tell(call, written.losses)
-    call.out.warn(f"{content.tlp.label}: what you do with this copy is yours to answer for")
-    value = {"id": whole, "format": format_, "tlp": content.tlp.label, "bytes": len(written.data)}
-    if output is None and call.out.json:
-        raise Refused("cli.usage", "--json needs --output FILE, so that both don't share standard output")
-    if output is None:
-        sys.stdout.buffer.write(written.data)
-        sys.stdout.buffer.flush()
-        return
-    write_private(output, written.data)
-    value |= {"file": str(output), "losses": as_json(written.losses)}
-    call.out.result(value, [f"wrote {output}"])
-
-
 def _inbox_row(one: Received, state: str) -> dict[str, Any]:
     from exchange.cli.defang import defang
 
@@ -233,11 +190,12 @@ def _inbox_row(one: Received, state: str) -> dict[str, Any]:
         "created": one.created,
         "received_at": one.received_at,
         "state": state,
-        "marks": _marks(one, confirmed=True),
+        "marks": marks_of(one, confirmed=True),
     }
 
 
-def _marks(one: Received, *, confirmed: bool) -> list[str]:
+def marks_of(one: Received, *, confirmed: bool) -> list[str]:
+    """What a person must know about how it came, in words of docs/protocol.md; `confirmed`: the anchor is."""
     own = ["conflict"] if one.conflict else []
     return sorted([*one.marks, *own, *([] if confirmed else ["anchor-unconfirmed"])])
 

@@ -40,6 +40,7 @@ _WORDS = (
     "country",
     "topic",
 )
+_COVERS = ("grouping", "report", "note")
 _TIMES = ("expires", "ack_by", "reply_by", "validate_by")
 _CONTEXTS = {
     Kind.ALERT: "suspicious-activity",
@@ -56,7 +57,11 @@ def compose(draft: Draft, author: Author, objects: Sequence[RawObject], limits: 
     Raises: Refused `message.*`; `tlp.weaker-than-content` if an object's marking is stricter than the draft's label;
     `json.too-large`, `json.too-many-objects`, `json.too-many-values` if the bundle would be over the limits.
     """
-    check_message(draft, carries_incident=any(each.is_core_incident for each in objects))
+    check_message(
+        draft,
+        carries_incident=any(each.is_core_incident for each in objects),
+        carries_cover=any(_may_be_cover(each) for each in objects),
+    )
     labels = [each.tlp for each in objects if each.tlp is not None]
     if strictest([draft.tlp, *labels]) is not draft.tlp:
         raise Refused("tlp.weaker-than-content")
@@ -104,6 +109,11 @@ def carried_objects(message: Message) -> list[bytes]:
     document = scan(message.bundle, LIMITS)
     own = len(document.items) - message.object_count
     return [document.bytes_of(span) for span in document.items[own:]]
+
+
+def _may_be_cover(carried: RawObject) -> bool:
+    """Whether a carried object is the cover of another message, which is handed on so."""
+    return carried.type in _COVERS and EXTENSION.encode() in carried.data
 
 
 def _cover(draft: Draft, author: Author, objects: Sequence[RawObject]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""Owns what a person at this node does: send, list, open, acknowledge, export. Works beside the serving process.
+"""Owns what a person at this node does: send, list, open, acknowledge. Works beside the serving process.
 
 Every call is one transaction of its own (`BEGIN IMMEDIATE`), needs neither the network nor the directory, and is
-durable on return. Each open and export goes to the access log in that transaction. Who may be sent what is asked of
-policy.check_send by the caller, who has the directory.
+durable on return. Each open goes to the access log in that transaction; what leaves goes by doors.py. Who may be sent
+what is asked of policy.check_send by the caller, who has the directory.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from exchange import policy
-from exchange import tlp as labels
 from exchange.content import Status
 from exchange.errors import Refused
 from exchange.limits import DAY_MS, HOUR_MS, MAX_STIX, MINUTE_MS
@@ -32,7 +30,6 @@ PATIENCE_MS: Final = {
     "priority": 4 * HOUR_MS,
     "routine": DAY_MS,
 }
-EXPORT: Final = "export"
 ANSWERS: Final = ("acknowledged", "working", "declined")
 
 
@@ -153,13 +150,6 @@ class Desk:
 
         More than one row: a conflict, or two senders who used the same id.
         """
-        return self._seen(message_id, "open")
-
-    def export(self, message_id: str) -> list[Received]:
-        """As `open`, for a copy that leaves the node. Raises Refused also as policy.check_release does."""
-        return self._seen(message_id, EXPORT)
-
-    def _seen(self, message_id: str, action: str) -> list[Received]:
         now = self._sources.clock()
 
         def write(connection: Transaction) -> list[Received]:
@@ -167,16 +157,17 @@ class Desk:
             if not found:
                 raise Refused("message.unknown")
             for one in found:
-                label = one.summary.get("tlp")
-                tlp = labels.parse(label) if label else labels.DEFAULT
-                policy.check_release(tlp=tlp, export=action == EXPORT)
                 what = f"{one.sender} {one.message_id}"
-                store_access.append(connection, at=now, who=self._who, action=action, what=what)
-                if store_inbox.set_opened(connection, one.n, at=now) and one.type == "stix":
-                    self._tell(connection, one, "opened", person="", note="", now=now)
+                store_access.append(connection, at=now, who=self._who, action="open", what=what)
+                self.note_opened(connection, one, now=now)
             return found
 
         return self._store.db.write_sync(write)
+
+    def note_opened(self, connection: Transaction, one: Received, *, now: int) -> None:
+        """A person has seen it, in the transaction that logs it: the first time its sender learns so."""
+        if store_inbox.set_opened(connection, one.n, at=now) and one.type == "stix":
+            self._tell(connection, one, "opened", person="", note="", now=now)
 
     def answer(self, message_id: str, level: str, *, person: str, note: str = "") -> int:
         """Acknowledge, take on or decline a message, in a person's name; how many senders are told.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from exchange.node.desk import Desk
 from exchange.node.directory_sync import Replica
+from exchange.node.doors import Doors
 from exchange.node.hub_api import HubApi
 from exchange.node.identity import Identity, Sources
 from exchange.node.inbox import Inbox
@@ -46,6 +47,10 @@ class Node:
     def desk(self, who: str) -> Desk:
         """What the user `who` can do."""
         return Desk(self.store, self.sources, who=who)
+
+    def doors(self, who: str) -> Doors:
+        """The ways out, as that user opens them."""
+        return Doors(self.store, self.sources, who=who)
 
     async def load(self) -> None:
         """Read what is stored: the log is replayed, prekeys are found. Once, before anything else."""

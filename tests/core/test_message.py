@@ -75,6 +75,7 @@ def test_an_incident_report_passes_with_an_incident_and_not_without():
         (COUNTERPART, {"question": " "}, "message.missing-question"),
         (COUNTERPART, {"reply_by": None}, "message.missing-reply-by"),
         (INTRODUCTION, {"contacts": ()}, "message.missing-contacts"),
+        (ALERT, {"kind": "forward"}, "message.missing-original"),
         (ALERT, {"case_id": ""}, "message.bad-case"),
         (ALERT, {"case_id": "a b"}, "message.bad-case"),
         (ALERT, {"case_id": "a" * 65}, "message.bad-case"),

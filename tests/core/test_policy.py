@@ -304,12 +304,3 @@ def test_the_urgency_told_is_the_lane_it_came_in() -> None:
     policy.check_open(urgency="flash", lane="flash")
     with pytest.raises(Rejected, match=r"message\.urgency-mismatch"):
         policy.check_open(urgency="flash", lane="routine")
-
-
-def test_red_may_be_read_where_it_came_and_leaves_in_no_copy() -> None:
-    for tlp in Tlp:
-        policy.check_release(tlp=tlp, export=False)
-        if tlp is not Tlp.RED:
-            policy.check_release(tlp=tlp, export=True)
-    with pytest.raises(Refused, match=r"tlp\.red-needs-persons"):
-        policy.check_release(tlp=Tlp.RED, export=True)

@@ -17,9 +17,11 @@ from exchange.keys import PrivateKeys
 from exchange.message import Urgency
 from exchange.node import app, control, store_access
 from exchange.node.app import real_sources, running, serve
+from exchange.node.doors import own_reader
 from exchange.node.home import Home, create, open_home
 from exchange.node.node import Node
 from exchange.node.store import open_store
+from exchange.release import Door
 from exchange.storage.files import check_home_modes
 from exchange.storage.unlock import Unlock, create_key_file
 from tests.hub_server import Hub, running_hub
@@ -201,12 +203,12 @@ async def test_opens_and_exports_are_logged_in_a_chain(sim: Simulation, pe: Site
     await sim.rounds()
     co.desk.open(first)
     co.desk.open(first)
-    co.up.desk("night-shift").export(second)
+    co.up.doors("night-shift").let_out(Door.EXPORT, second, [own_reader("co-csirt")], lambda passed: passed)
     rows = list(reversed(co.desk.access_log()))
     assert [(row.who, row.action, row.what) for row in rows] == [
         ("analyst", "open", f"pe-csirt {first}"),
         ("analyst", "open", f"pe-csirt {first}"),
-        ("night-shift", "export", f"pe-csirt {second}"),
+        ("night-shift", "export", f"pe-csirt {second} to own co-csirt: TLP:AMBER may go to own member"),
     ]
     assert co.desk.verify_access_log() == 3
     assert pe.desk.access_log() == []

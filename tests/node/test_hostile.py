@@ -18,8 +18,10 @@ from exchange.errors import Refused
 from exchange.limits import DAY_MS
 from exchange.link import Link
 from exchange.message import Urgency
+from exchange.node.doors import own_reader
 from exchange.node.store_outbox import Outgoing
 from exchange.protocol import ITEM_CHECKPOINT, ITEM_RECEIPTS, Item
+from exchange.release import Door
 from exchange.tlp import Tlp
 from tests.simulator import Simulation, Site, uuid_of
 from tests.worlds import keys
@@ -308,6 +310,8 @@ async def test_red_sealed_to_a_node_is_read_there_and_leaves_in_no_copy(
     (got,) = co.desk.open(message_id)
     assert got.summary["tlp"] == Tlp.RED.label
     with pytest.raises(Refused, match=r"tlp\.red-needs-persons"):
-        co.desk.export(message_id)
-    assert [row.action for row in co.desk.access_log()] == ["open"]
+        co.up.doors("analyst").let_out(
+            Door.EXPORT, message_id, [own_reader("co-csirt")], lambda passed: passed
+        )
+    assert [row.action for row in co.desk.access_log()] == ["export refused", "open"]
     assert co.desk.unopened() == 0

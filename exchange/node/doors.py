@@ -1,0 +1,124 @@
+"""Owns how a received message passes a door: release.decide is asked, the access log told, then the content handed out.
+
+A refusal is logged too, with its reason and never with content. What the doors then do with what they got is theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from exchange.directory.addressing import is_person
+from exchange.directory.bodies_contacts import PERSON_HANDLE
+from exchange.directory.network import member_of
+from exchange.directory.state import Directory
+from exchange.directory.vocabulary import CSIRT
+from exchange.formats.cover import read_message
+from exchange.formats.permissions import pap_of_message
+from exchange.header import parse_header
+from exchange.message import Message
+from exchange.node import store_access
+from exchange.node.desk import Desk
+from exchange.node.identity import Sources
+from exchange.node.store import Store, Transaction
+from exchange.node.store_inbox import Received
+from exchange.node.store_links import header_of
+from exchange.release import Content, Decision, Door, Reader, Who, decide
+
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True)
+class Passed:
+    """A message that may leave: as it came, and what it says."""
+
+    received: Received
+    message: Message
+
+
+class Doors:
+    """The doors as user `who` (of the operating system) opens them."""
+
+    def __init__(self, store: Store, sources: Sources, *, who: str) -> None:
+        self._store = store
+        self._sources = sources
+        self._who = who
+        self._desk = Desk(store, sources, who=who)
+
+    def let_out(
+        self, door: Door, message_id: str, readers: Sequence[Reader], make: Callable[[Passed], Made]
+    ) -> Made:
+        """What `make` makes of the message, if that may leave to each of `readers`; its sender learns of the opening.
+
+        One row of the access log for each decision. If any is refused, only the refusals are logged, and nothing
+        leaves. What `make` itself refuses isn't logged. Of several messages under that id, the newest counts.
+
+        Raises Refused message.unknown, as release.Decision.check does, and whatever `make` raises; Rejected message.*.
+        """
+        one = self._desk.find(message_id)[-1]
+        message = read_message(one.payload)
+        content = self._store.db.read_sync(lambda c: content_of(c, one, message))
+        decisions = [(reader, decide(door, content, reader)) for reader in readers]
+        refused = [each for each in decisions if not each[1].allowed]
+        if refused:
+            self._note(door, one, refused, leaves=False)
+            refused[0][1].check()
+        made = make(Passed(one, message))
+        self._note(door, one, decisions, leaves=True)
+        return made
+
+    def _note(
+        self, door: Door, one: Received, decisions: Sequence[tuple[Reader, Decision]], *, leaves: bool
+    ) -> None:
+        """A row for each decision, in one transaction."""
+        now = self._sources.clock()
+
+        def write(connection: Transaction) -> None:
+            for reader, decision in decisions:
+                action = door.value if leaves else f"{door.value} refused"
+                what = f"{one.sender} {one.message_id} to {reader.label}: {_reason(decision)}"
+                store_access.append(connection, at=now, who=self._who, action=action, what=what)
+            if leaves:
+                self._desk.note_opened(connection, one, now=now)
+
+        self._store.db.write_sync(write)
+
+
+def content_of(connection: Transaction, received: Received, message: Message) -> Content:
+    """What policy asks of a received message; the persons it names are the addressees of its envelope."""
+    evidence = header_of(connection, received.env)
+    addressees = (
+        frozenset(address for address, _ in parse_header(evidence[0]).to) if evidence else frozenset()
+    )
+    return Content(
+        tlp=message.tlp,
+        pap=pap_of_message(message),
+        exercise_id=message.exercise_id,
+        named=addressees,
+        sender=received.sender,
+    )
+
+
+def own_reader(address: str, *, exercise: bool = False) -> Reader:
+    """Whoever works in the home of `address`: its member's people, or the person whose home it is."""
+    person = PERSON_HANDLE.match(address.rpartition("/")[2]) and "/" in address
+    return Reader(who=Who.PERSON if person else Who.OWN, name=address, own=True, exercise=exercise)
+
+
+def reader_at(directory: Directory, me: str, address: str, *, exercise: bool = False) -> Reader:
+    """The reader at another address. A unit of `me`'s member is its own but where it is of another community."""
+    same = member_of(address) == member_of(me)
+    if is_person(directory, address):
+        return Reader(who=Who.PERSON, name=address, own=same, exercise=exercise)
+    inside = same and _community(directory, address) == _community(directory, me)
+    return Reader(who=Who.OWN if inside else Who.MEMBER, name=address, exercise=exercise)
+
+
+def _community(directory: Directory, address: str) -> str:
+    contact = directory.contacts.get(address)
+    return contact.community if contact is not None else CSIRT
+
+
+def _reason(decision: Decision) -> str:
+    return decision.reason if decision.allowed else f"{decision.code}, {decision.reason}"

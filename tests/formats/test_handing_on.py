@@ -1,0 +1,57 @@
+"""A message handed on inside another: nothing of it is lost, and its label only gets stricter."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from exchange.errors import Refused
+from exchange.formats.cover import carried_objects, compose, read_message
+from exchange.formats.handing_on import Original, objects_of, original_of
+from exchange.formats.objects import RawObject
+from exchange.message import Author, Draft, Kind
+from exchange.tlp import Tlp
+
+ONWARD_ID = "0f0f0f0f-0000-4000-8000-000000000002"
+
+
+def onward(draft: Draft) -> Draft:
+    return replace(draft, id=ONWARD_ID, kind=Kind.FORWARD, subject="Fwd: Ransomware at a bank")
+
+
+def test_every_byte_of_the_original_travels(
+    draft: Draft, author: Author, demo_objects: tuple[RawObject, ...]
+) -> None:
+    first = compose(draft, author, demo_objects)
+    other = replace(author, id="identity--11111111-1111-4111-8111-111111111111", name="CO-CSIRT")
+    second = read_message(compose(onward(draft), other, objects_of(first)).bundle)
+    joined = b",".join(carried_objects(second))
+    assert b'{"type":"bundle","id":"bundle--%b","objects":[%b]}' % (first.id.encode(), joined) == first.bundle
+    assert (second.id, second.author, second.tlp) == (ONWARD_ID, other.id, Tlp.AMBER)
+    assert original_of(second) == Original(first.id, first.kind, first.subject, author.id, "PE-CSIRT")
+    assert original_of(first) is None
+
+
+def test_handed_on_twice_the_last_one_shows_whom_it_had_it_from(draft: Draft, author: Author) -> None:
+    first = compose(replace(draft, kind=Kind.ALERT), author, [])
+    second = compose(onward(draft), author, objects_of(first))
+    third = compose(replace(onward(draft), id=ONWARD_ID[:-1] + "3"), author, objects_of(second))
+    seen = original_of(third)
+    assert seen is not None
+    assert (seen.id, seen.kind) == (second.id, Kind.FORWARD)
+
+
+def test_the_label_may_get_stricter_and_never_weaker(draft: Draft, author: Author) -> None:
+    first = compose(replace(draft, kind=Kind.ALERT), author, [])
+    stricter = compose(replace(onward(draft), tlp=Tlp.AMBER_STRICT), author, objects_of(first))
+    assert read_message(stricter.bundle).tlp is Tlp.AMBER_STRICT
+    with pytest.raises(Refused, match=r"tlp\.weaker-than-content"):
+        compose(replace(onward(draft), tlp=Tlp.GREEN), author, objects_of(first))
+
+
+def test_there_is_no_handing_on_of_nothing(
+    draft: Draft, author: Author, demo_objects: tuple[RawObject, ...]
+) -> None:
+    with pytest.raises(Refused, match=r"message\.missing-original"):
+        compose(onward(draft), author, demo_objects)
