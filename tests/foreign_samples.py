@@ -124,3 +124,21 @@ def _version(product_id: str, version: str) -> dict[str, Any]:
         "product_identification_helper": {"cpe": cpe, "model_numbers": ["W-1"]},
     }
     return {"category": "product_version", "name": version, "product": product}
+
+
+LIST = (
+    "tipo;indicador;primera_vez;tlp;etiquetas;comentario;confianza;referencia;columna_rara\r\n"
+    "ip;203.0.113[.]7;2026-11-20;green;botnet|c2;Panel;alta;hxxps://example[.]org/r;x\r\n"
+    "domain;evil[.]example[.]com;2026-11-20T08:30:00-05:00;;;;;;\r\n"
+    "url;hxxp://evil.example.com/a'b;;amber;;;;;\r\n"
+    "hash;D41D8CD98F00B204E9800998ECF8427F;2026-11-20;;;;;;\r\n"
+    "ip;198.51.100.0/24;2026-11-20;;;;50;;\r\n"
+    "cve;cve-2026-12345;2026-11-20;;;'=1+1;;;\r\n"
+    "asn;64496;2026-11-20;;;;;;\r\n"
+    "email;phish@example.com;2026-11-20;;;;;;\r\n"
+    "file;invoice.exe;2026-11-20;red;;;;;\r\n"
+    "ip;999.1.1.1;2026-11-20;;;;;;\r\n"
+    "ip;203.0.113.7;2026-11-20;;;;;;\r\n"
+    "colour;blue;2026-11-20;;;;;;\r\n"
+    "ip;203.0.113.8;20/11/2026;;;;;;\r\n"
+)

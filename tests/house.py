@@ -20,6 +20,7 @@ LAYERS: dict[str, str] = {
         exchange.header
         exchange.body
         exchange.wire
+        exchange.disclosure
         exchange.content
         exchange.message
         exchange.envelope
@@ -71,6 +72,8 @@ LAYERS: dict[str, str] = {
         exchange.protocol
         exchange.retention
         exchange.alarm
+        exchange.access
+        exchange.door_settings
         exchange.settings
     """,
     "formats": """
@@ -91,6 +94,14 @@ LAYERS: dict[str, str] = {
         exchange.formats.handing_on
         exchange.formats.text
         exchange.formats.members
+        exchange.formats.defang
+        exchange.formats.refang
+        exchange.formats.indicators
+        exchange.formats.spreadsheet
+        exchange.formats.indicator_table
+        exchange.formats.indicator_sheet
+        exchange.formats.paste
+        exchange.formats.shadowserver
         exchange.formats.csaf_made
         exchange.formats.csaf_products
         exchange.formats.csaf_vulnerabilities
@@ -99,6 +110,7 @@ LAYERS: dict[str, str] = {
         exchange.formats.contact_preview
         exchange.formats.contact_vcard
         exchange.formats.registry
+        exchange.formats.taxii
     """,
     "storage": """
         exchange.storage.files
@@ -141,6 +153,7 @@ LAYERS: dict[str, str] = {
         exchange.node.registration
         exchange.node.own_keys
         exchange.node.succession
+        exchange.node.disclosures
         exchange.node.control_messages
         exchange.node.questions
         exchange.node.retention
@@ -148,6 +161,10 @@ LAYERS: dict[str, str] = {
         exchange.node.restore
         exchange.node.opening
         exchange.node.inbox
+        exchange.node.reading
+        exchange.node.collections
+        exchange.node.posting
+        exchange.node.doorkeeper
         exchange.node.large
         exchange.node.desk
         exchange.node.doors
@@ -194,6 +211,13 @@ LAYERS: dict[str, str] = {
         exchange.node.node
         exchange.node.control_keys
         exchange.node.metrics
+        exchange.node.http_context
+        exchange.node.http_problems
+        exchange.node.http_auth
+        exchange.node.http_query
+        exchange.node.http_taxii
+        exchange.node.http
+        exchange.node.door
         exchange.node.alarm_hook
         exchange.node.app
         exchange.hub.home

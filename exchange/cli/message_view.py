@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import orjson
 
-from exchange.cli.defang import defang
 from exchange.cli.output import pairs, safe, utc
 from exchange.formats.cover import carried_objects
+from exchange.formats.defang import defang
 from exchange.formats.handing_on import original_of
 from exchange.message import Message
 

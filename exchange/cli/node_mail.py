@@ -175,7 +175,7 @@ def ack(
 
 
 def _inbox_row(one: Received, state: str) -> dict[str, Any]:
-    from exchange.cli.defang import defang
+    from exchange.formats.defang import defang
 
     summary = one.summary
     return {
@@ -201,8 +201,8 @@ def marks_of(one: Received, *, confirmed: bool) -> list[str]:
 
 
 def _outbox_row(desk: Desk, sent: Sent) -> dict[str, Any]:
-    from exchange.cli.defang import defang
     from exchange.formats.cover import read_message
+    from exchange.formats.defang import defang
 
     message = read_message(sent.message.payload)
     return {

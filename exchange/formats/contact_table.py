@@ -21,6 +21,7 @@ from exchange.directory.record_rules import write
 from exchange.directory.records import ContactRecord, HoldersRecord, Person, to_json
 from exchange.directory.vocabulary import COMMUNITIES, FUNCTIONS, WEEKDAYS
 from exchange.errors import Refused
+from exchange.formats.spreadsheet import guarded, unguarded
 
 MAX_BYTES: Final = 4_194_304
 MAX_ROWS: Final = 10_000
@@ -69,9 +70,6 @@ _ALIASES: Final[Mapping[str, str]] = {
 _WORDS: Final = ("topics", "instruments")
 _TEXTS: Final = ("role_name", "org_unit")
 _PLAIN: Final = ("email_role", "phone_office")
-# spreadsheets run what begins so
-_FORMULA: Final = re.compile(r"[=+\-@\t\r]")
-_GUARDED: Final = re.compile(r"'(?=[=+\-@\t\r])")
 _SHIFT: Final = re.compile(
     r"(?P<first>[a-z]{3})(?:-(?P<last>[a-z]{3}))? (?P<start>[0-9:]{5})-(?P<end>[0-9:]{5})\Z"
 )
@@ -178,7 +176,7 @@ def _row(line: int, cells: Sequence[str], header: _Reader, member: str) -> Row:
     values: dict[str, str] = {}
     texts: dict[str, dict[str, str]] = {}
     for number, (column, language) in header.columns.items():
-        cell = _GUARDED.sub("", cells[number].strip(), count=1) if number < len(cells) else ""
+        cell = unguarded(cells[number].strip()) if number < len(cells) else ""
         if len(cell) > MAX_CELL:
             raise Refused("record.bad-field", f"{column}: more than {MAX_CELL} characters")
         if cell and column in _TEXTS:
@@ -273,7 +271,7 @@ def write_table(entries: Iterable[ContactEntry], level: str) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(head)
-    writer.writerows([[_guarded(line.get(name, "")) for name in head] for line in lines])
+    writer.writerows([[guarded(line.get(name, "")) for name in head] for line in lines])
     return b"\xef\xbb\xbf" + text.getvalue().encode("utf-8")
 
 
@@ -320,7 +318,3 @@ def hours_text(record: ContactRecord) -> str:
         days = [f"{shift.days[0]}-{shift.days[-1]}"] if in_a_row else list(shift.days)
         parts += [f"{day} {shift.start}-{shift.end}" for day in days]
     return "; ".join(parts)
-
-
-def _guarded(cell: str) -> str:
-    return f"'{cell}" if _FORMULA.match(cell) else cell

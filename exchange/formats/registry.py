@@ -6,8 +6,12 @@ that their files are named rather than refused as nonsense.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from exchange.errors import Refused
 from exchange.formats import csaf, stix, text
+from exchange.formats import indicator_sheet as sheet
+from exchange.formats import indicator_table as table
 from exchange.formats.json_spans import Limits
 from exchange.formats.objects import Loaded
 from exchange.formats.source import Format, Source, Written
@@ -30,6 +34,8 @@ _FORMATS = (
     Format("misp-event", "MISP event", _has_event),
     Format("misp-response", "MISP events", _has_response),
     Format("csaf", "CSAF 2.0 advisory", csaf.recognise, csaf.read, csaf.write),
+    Format("csv", "CSV of indicators, addresses made harmless", table.recognise, table.read, sheet.write),
+    Format("csv-live", "CSV of indicators as they are, for machines", write=sheet.write_live),
     Format("text", "plain text for people", write=text.write),
 )
 
@@ -39,14 +45,23 @@ def formats() -> tuple[Format, ...]:
     return _FORMATS
 
 
-def load(name: str, data: bytes, limits: Limits | None = None) -> Loaded:
+def load(
+    name: str,
+    data: bytes,
+    limits: Limits | None = None,
+    *,
+    at: int = 0,
+    columns: Mapping[str, str] | None = None,
+) -> Loaded:
     """Read a file by its content; `name` is repeated in the result and may tell formats that are no JSON apart.
+
+    `at` and `columns` are what `Source` says of them: when it is read, and which column of a table is what.
 
     Raises: Refused `json.*` if it is none of a format that isn't JSON, and not JSON within the limits either;
     `format.unknown`, or the reader's own refusals of the whole file (`stix.ambiguous-file`, `stix.bad-bundle`).
     """
     limits = limits or Limits()
-    source = Source(name, data, limits)
+    source = Source(name, data, limits, at, columns or {})
     for each in _FORMATS:
         if each.recognise is not None and each.recognise(source):
             if each.read is None:

@@ -5,7 +5,7 @@ Owns these shapes, and that a file is scanned as JSON at most once. The table of
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -20,11 +20,17 @@ _NOT_JSON = ("json.bad-syntax", "json.not-utf8")
 
 @dataclass(frozen=True)
 class Source:
-    """A file as it came: its name, which may tell a format but is trusted for nothing else, and its bytes."""
+    """A file as it came: its name, which may tell a format but is trusted for nothing else, and its bytes.
+
+    `at` is when it is read, in ms, for formats whose files may tell no times; 0 is unknown. `columns` says which column
+    of a table is what, where its header doesn't: `{"value": "2"}`, counted from 1, or by its name.
+    """
 
     name: str
     data: bytes = field(repr=False)
     limits: Limits = field(default_factory=Limits)
+    at: int = 0
+    columns: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def document(self) -> Document | None:

@@ -13,7 +13,17 @@ from typing import Any, Final
 import orjson
 
 from exchange.errors import ExchangeError
-from exchange.formats import contact_table, csaf, registry, stix, stix_time, text
+from exchange.formats import (
+    contact_table,
+    csaf,
+    indicator_table,
+    patterns,
+    refang,
+    registry,
+    stix,
+    stix_time,
+    text,
+)
 from exchange.formats.cover import read_message
 from exchange.formats.json_spans import Limits, load, scan
 from exchange.formats.source import Source
@@ -46,6 +56,20 @@ def advisory(data: bytes) -> None:
         csaf.read(source, Limits())
     else:
         source.scanned()
+
+
+def indicator_list(data: bytes) -> None:
+    source = Source("list.csv", data, at=1)
+    if indicator_table.recognise(source):
+        for one in indicator_table.read(source, Limits()).accepted:
+            pattern = orjson.loads(one.data).get("pattern")
+            assert pattern is None or patterns.alternatives(pattern)
+    else:
+        source.scanned()
+
+
+def whole(line: str) -> None:
+    assert not refang.MARKS & set(refang.refang(line))
 
 
 def stix_object(data: bytes) -> None:

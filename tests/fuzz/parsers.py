@@ -176,6 +176,11 @@ PARSERS: Final[dict[str, Parser]] = {
         edge.file, seeds.stix, ("formats.registry.load", "formats.json_spans.scan", "formats.stix.read")
     ),
     "csaf": Parser(edge.advisory, seeds.advisories, ("formats.csaf.read",)),
+    "indicator-list": Parser(edge.indicator_list, seeds.lists, ("formats.indicator_table.read",)),
+    "refang": Parser(
+        core.from_text(edge.whole),
+        lambda: seeds.words("hxxps[:]//a[.]example (dot) org", "x[at]example[.com"),
+    ),
     "object": Parser(edge.stix_object, seeds.stix, ("formats.stix.read_object",)),
     "loose-json": Parser(edge.spans, seeds.stix, ("formats.json_spans.load",)),
     "message": Parser(edge.message, lambda: [seeds.message()], ("formats.cover.read_message",)),

@@ -19,7 +19,7 @@ from exchange.formats.cover import compose
 from exchange.message import Author, Draft, Kind, Urgency, member_identity_id
 from exchange.protocol import ITEM_LARGE, Item, Large
 from exchange.tlp import Tlp
-from tests.foreign_samples import advisory_file
+from tests.foreign_samples import LIST, advisory_file
 from tests.stix_samples import SOMEBODY, bundle_of
 from tests.vector_directory import FOLDER, log, network
 
@@ -170,6 +170,16 @@ def records() -> list[bytes]:
 def advisories() -> list[bytes]:
     """CSAF advisories."""
     return [advisory_file(), advisory_file(product_tree={}, vulnerabilities=[])]
+
+
+def lists() -> list[bytes]:
+    """Lists of indicators."""
+    return [
+        LIST.encode("utf-8"),
+        LIST.encode("utf-16"),
+        b"203.0.113.7\nevil.example.com\n",
+        b"ip\tmd5\n1.1.1.1\t\n",
+    ]
 
 
 def table() -> list[bytes]:

@@ -1,0 +1,58 @@
+"""Makes addresses whole again that somebody made harmless: `hxxps://evil[.]example(dot)org` and its many kin.
+
+The counterpart of `defang`. Every expression here takes time linear in the text, however it is meant: what is read was
+pasted from anywhere.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+# Each stands for a sign that was taken out of harm's way, so that what is found can tell that somebody had done that.
+DOT, AT, COLON, SCHEME = "\ue000", "\ue001", "\ue002", "\ue003"
+MARKS: Final = frozenset((DOT, AT, COLON, SCHEME))
+_MARKED: Final = str.maketrans({DOT: ".", AT: "@", COLON: ":", SCHEME: ""})
+# Zero-width characters and soft hyphens break up addresses unseen; nobody may bring our marks along.
+_UNSEEN: Final = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff\u00ad" + "".join(MARKS)))
+_DOTS: Final = str.maketrans("\uff0e\u3002\uff61", "...")  # IDNA takes these for full stops (RFC 3490 §3.1)
+_DOT_SIGN: Final = re.compile(r"\[\.\]|\(\.\)|\{\.\}|\[\.|\.\]|\\\.")
+_BRACKETS: Final = ((r"\[", r"\]"), (r"\(", r"\)"), (r"\{", r"\}"))
+
+
+def _bracketed(inner: str) -> re.Pattern[str]:
+    """`inner` in brackets of any kind, with a little white space within and around."""
+    each = "|".join(rf"{left}[ ]?(?:{inner})[ ]?{right}" for left, right in _BRACKETS)
+    return re.compile(rf"[ \t]{{0,2}}(?:{each})[ \t]{{0,2}}", re.IGNORECASE)
+
+
+_DOT_WORD: Final = _bracketed("dot|punto|ponto|point")
+_AT_SIGN: Final = _bracketed("@|at|arroba")
+_COLON_SIGN: Final = re.compile(r"\[:\]|\(:\)|\{:\}")
+_SLASHES: Final = re.compile(r"\[://\]|:\[//\]|\(://\)|:\[/\]\[/\]|:\[/\]/")
+_SCHEME: Final = re.compile(rf"(?<![a-z0-9])(?:(h)[tx*z]{{2}}p|(f)[x*]p)(s?)(?=[:{COLON}]//)", re.IGNORECASE)
+
+
+def marked(text: str) -> str:
+    """`text` with its addresses whole, but for a mark in place of each sign that had been made harmless."""
+    text = text.translate(_UNSEEN).translate(_DOTS)
+    text = _SLASHES.sub(f"{COLON}//", text)
+    text = _COLON_SIGN.sub(COLON, text)
+    text = _AT_SIGN.sub(AT, text)
+    text = _DOT_SIGN.sub(DOT, _DOT_WORD.sub(DOT, text))
+    return _SCHEME.sub(_whole_scheme, text)
+
+
+def unmarked(text: str) -> str:
+    """Marked text with the signs that its marks stand for."""
+    return text.translate(_MARKED)
+
+
+def refang(text: str) -> str:
+    """`text` with its addresses whole."""
+    return unmarked(marked(text))
+
+
+def _whole_scheme(match: re.Match[str]) -> str:
+    plain = f"{'http' if match[1] else 'ftp'}{match[3].lower()}"
+    return plain if match[0].lower() == plain else plain + SCHEME

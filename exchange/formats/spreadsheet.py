@@ -1,0 +1,77 @@
+"""Tables as spreadsheets save and open them: encodings, delimiters, and cells that would be run as formulas.
+
+What the columns of a table mean is each format's own.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from exchange.errors import Refused
+
+MAX_COLUMNS: Final = 256
+MAX_CELL: Final = 16_384  # characters
+BOM: Final = b"\xef\xbb\xbf"
+_DELIMITERS: Final = ",;\t|"
+_UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
+# A spreadsheet runs a cell that begins so, some of them also behind quotes and white space (OWASP, CSV injection).
+_FORMULA: Final = re.compile(r"[\s\"'\u201c\u201d\u2018\u2019]*[=+\-@\uff1d\uff0b\uff0d\uff20\t\r|%]")
+
+
+def decoded(data: bytes) -> str:
+    """The text of a file: UTF-8, or UTF-16 with its mark, else Windows-1252, as old spreadsheets write."""
+    if data.startswith(_UTF16):
+        return data.decode("utf-16", errors="replace")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("cp1252", errors="replace")
+
+
+def rows(text: str, most: int) -> Iterator[tuple[int, list[str]]]:
+    """Each row with the number of the line on which it ends, white space around its cells taken away; no empty rows.
+
+    The delimiter is the one that the first line has most of. Raises Refused `format.bad-file` for more than `most`
+    rows, too many columns, or a cell that is too long, as after a quotation mark that never ends.
+    """
+    first = next((line for line in io.StringIO(text) if line.strip()), "")
+    delimiter = max(_DELIMITERS, key=first.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    found = 0
+    try:
+        for cells in reader:
+            if not any(cell.strip() for cell in cells):
+                continue
+            found += 1
+            if found > most or len(cells) > MAX_COLUMNS or max(map(len, cells)) > MAX_CELL:
+                raise Refused(
+                    "format.bad-file",
+                    f"line {reader.line_num}: a table has at most {most} rows, {MAX_COLUMNS} columns and "
+                    f"{MAX_CELL} characters in a cell",
+                )
+            yield reader.line_num, [cell.strip() for cell in cells]
+    except csv.Error:
+        raise Refused("format.bad-file", f"line {reader.line_num}: not CSV") from None
+
+
+def written(head: Sequence[str], lines: Iterable[Sequence[str]]) -> bytes:
+    """A table as UTF-8 with its mark, commas and CRLF, every cell guarded."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(head)
+    writer.writerows([guarded(cell) for cell in line] for line in lines)
+    return BOM + text.getvalue().encode("utf-8", errors="replace")
+
+
+def guarded(cell: str) -> str:
+    """The cell with an apostrophe before it if a spreadsheet would run it as a formula."""
+    return f"'{cell}" if _FORMULA.match(cell) else cell
+
+
+def unguarded(cell: str) -> str:
+    """The cell without the apostrophe that `guarded` put there."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell[1:]) else cell
