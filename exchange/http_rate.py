@@ -29,18 +29,31 @@ class Rate:
 
     def take(self, caller: str) -> None:
         """Count one request. Raises Refused rate.too-many with `retry_after`."""
-        now = self._seconds()
-        bucket = self._buckets.pop(caller, None) or _Bucket(self._burst, now)
-        bucket.tokens = min(self._burst, bucket.tokens + (now - bucket.at) * self._per_second)
-        bucket.at = now
+        bucket = self._filled(caller)
         self._buckets[caller] = bucket
         if len(self._buckets) > _CALLERS:
             self._buckets.popitem(
                 last=False
             )  # the one that asked longest ago: by now its bucket is full again
+        self._check(bucket)
+        bucket.tokens -= 1
+
+    def check(self, caller: str) -> None:
+        """Whether one more would be taken, without counting it. Raises as `take`."""
+        if caller in self._buckets:
+            bucket = self._buckets[caller] = self._filled(caller)
+            self._check(bucket)
+
+    def _filled(self, caller: str) -> _Bucket:
+        now = self._seconds()
+        bucket = self._buckets.pop(caller, None) or _Bucket(self._burst, now)
+        bucket.tokens = min(self._burst, bucket.tokens + (now - bucket.at) * self._per_second)
+        bucket.at = now
+        return bucket
+
+    def _check(self, bucket: _Bucket) -> None:
         if bucket.tokens < 1:
             raise Refused("rate.too-many", retry_after=max(1, round((1 - bucket.tokens) / self._per_second)))
-        bucket.tokens -= 1
 
 
 class Room:

@@ -15,6 +15,7 @@ from typing import Any, Self
 from exchange import limits
 from exchange.alarm import HUB_SECONDS, AlarmSettings
 from exchange.canonical import ORIGIN, is_node_address
+from exchange.door_settings import DoorSettings
 from exchange.errors import Refused
 from exchange.retention import RetentionPolicy
 
@@ -121,6 +122,7 @@ class NodeSettings:
     websocket: bool = True  # false: long poll only
     retention: RetentionPolicy = field(default_factory=RetentionPolicy)  # table [retention]
     alarm: AlarmSettings = field(default_factory=AlarmSettings)  # table [alarm]
+    http: DoorSettings = field(default_factory=DoorSettings)  # table [http]
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Self:
@@ -140,6 +142,7 @@ class NodeSettings:
         tables = {
             "retention": RetentionPolicy.from_mapping(values.get("retention", {})),
             "alarm": AlarmSettings.from_mapping(values.get("alarm", {})),
+            "http": DoorSettings.from_mapping(values.get("http", {})),
         }
         return cls(**{**values, **tables})
 

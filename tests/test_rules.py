@@ -255,7 +255,12 @@ RULES: dict[str, tuple[Find, tuple[str, ...], dict[str, int]]] = {
     "HTTP": (
         http_codes,
         PRODUCT,
-        {"exchange/hub/http*": ANY_NUMBER, "exchange/node/hub_client.py": 1, "exchange/cli/hub.py": 1},
+        {
+            "exchange/hub/http*": ANY_NUMBER,
+            "exchange/node/http*": ANY_NUMBER,
+            "exchange/node/hub_client.py": 1,
+            "exchange/cli/hub.py": 1,
+        },
     ),
     "catching everything": (
         catch_alls,
@@ -263,6 +268,7 @@ RULES: dict[str, tuple[Find, tuple[str, ...], dict[str, int]]] = {
         {
             "exchange/node/sync.py": 1,  # the top of the loop
             "exchange/hub/http.py": 1,  # the middleware
+            "exchange/node/http.py": 1,  # the middleware
             "exchange/storage/write_queue.py": 1,  # carried to the caller that awaits it
             "exchange/storage/database.py": 1,  # same, for every caller of a group commit
             "bench/thin.py": 1,  # same, to the thread that asks for the figure

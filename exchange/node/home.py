@@ -232,7 +232,7 @@ def read_settings(root: Path) -> NodeSettings:
 
 def _write_config(paths: Paths, settings: NodeSettings) -> None:
     # JSON's spelling of these texts and booleans is also TOML's (TOML 1.0, basic strings).
-    tables = ("retention", "alarm")
+    tables = ("retention", "alarm", "http")
     plain = [one.name for one in fields(settings) if one.name not in tables]
     lines = [f"{name} = {json.dumps(getattr(settings, name))}" for name in plain]
     for name in tables:

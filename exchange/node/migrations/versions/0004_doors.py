@@ -39,13 +39,29 @@ STEPS = (
     # Posts to the writable collection. status: sealed, the TAXII status as it was answered. state: draft, sent or dropped.
     """CREATE TABLE taxii_posts (n INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, access INTEGER NOT NULL, at INTEGER NOT NULL,
         status BLOB NOT NULL, state TEXT NOT NULL, message_id TEXT)""",
+    # What later messages replace, by a keyed hash of sender and id: the one that is replaced may come after them.
+    "CREATE TABLE taxii_replaced (message_key BLOB PRIMARY KEY) WITHOUT ROWID",
     # What leaves the inbox, for whatever reason, leaves the collections in the same transaction.
     """CREATE TRIGGER taxii_inbox_gone AFTER DELETE ON inbox BEGIN
         DELETE FROM taxii_sources WHERE source = OLD.n; END""",
+    # So does what turns out to be signed by a key that anybody may hold, and what its own sender takes back.
+    """CREATE TRIGGER taxii_inbox_doubted AFTER UPDATE OF marks ON inbox
+        WHEN ' ' || NEW.marks || ' ' LIKE '% unverified %' OR ' ' || NEW.marks || ' ' LIKE '% voided %' BEGIN
+        DELETE FROM taxii_sources WHERE source = OLD.n; END""",
+    """CREATE TRIGGER taxii_envelope_void AFTER INSERT ON voids_in BEGIN
+        DELETE FROM taxii_sources WHERE source IN (SELECT n FROM inbox WHERE env = NEW.env AND sender = NEW.sender); END""",
     """CREATE TRIGGER taxii_source_gone AFTER DELETE ON taxii_sources BEGIN
         DELETE FROM taxii_data WHERE added IN (SELECT added FROM taxii_objects WHERE source = OLD.source);
         DELETE FROM taxii_objects WHERE source = OLD.source;
         DELETE FROM taxii_given WHERE source = OLD.source; END""",
+    # What peers were asked about messages of this node, and what they answered. inquiry: the asking message's id. record:
+    # sealed, the content as it was signed; env: the envelope that brought it.
+    """CREATE TABLE disclosures (n INTEGER PRIMARY KEY AUTOINCREMENT, inquiry TEXT NOT NULL UNIQUE, message_id TEXT NOT NULL,
+        recipient TEXT NOT NULL, asked_at INTEGER NOT NULL, answered_at INTEGER, env BLOB, record BLOB)""",
+    "CREATE INDEX disclosures_message ON disclosures (message_id, recipient)",
+    "CREATE INDEX disclosures_env ON disclosures (env) WHERE env IS NOT NULL",
+    "CREATE INDEX disclosures_asked ON disclosures (asked_at)",
+    "CREATE INDEX access_log_what ON access_log (what)",
 )
 
 

@@ -1,0 +1,288 @@
+"""Owns the node's TAXII collections: which there are, what comes into them when, what a right of entry sees of them.
+
+    await collections.open()                       once
+    await collections.page(access, where, asked)   settled first: what came is in, what ended is out
+
+A collection is a condition on the facts of objects; the policy of the doors (release.decide) is another. Both are asked
+for each class of objects, so that every object of a page has passed both. The HTTP of it is http_taxii.py's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final
+
+from exchange.access import SECRET_BYTES, Access
+from exchange.errors import Refused
+from exchange.message import Kind
+from exchange.node import store_access, store_posts
+from exchange.node import store_taxii as rows
+from exchange.node import store_taxii_page as pages
+from exchange.node.directory_sync import Replica
+from exchange.node.identity import Identity, Sources
+from exchange.node.reading import Chunk, Incoming, read_incoming
+from exchange.node.store import Store, Transaction
+from exchange.node.store_taxii import Facts, Keys
+from exchange.node.store_taxii_page import Page, Query
+from exchange.release import Content, Decision, Door, Reader, Who, decide
+from exchange.tlp import Tlp, strictest
+
+CHUNK: Final = 256  # objects added in one transaction: mail must get its turn
+MAX_STEPS: Final = 10_000  # in one settling
+DRAFTS: Final = "drafts"
+RECEIVED: Final = "received"
+CEILINGS: Final = (Tlp.CLEAR, Tlp.GREEN, Tlp.AMBER, Tlp.AMBER_STRICT)  # RED leaves by no machine's door
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """One collection: its id (UUID), its alias, its title, whether it can be written, which objects stand in it."""
+
+    id: str
+    alias: str
+    title: str
+    description: str
+    writable: bool
+    holds: Callable[[Facts], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a client asks of a collection, apart from who it is; as Query. `tlps`, `kinds`: our own filters."""
+
+    after: int = -1
+    ids: tuple[str, ...] | None = None
+    types: tuple[str, ...] | None = None
+    specs: tuple[int, ...] | None = None
+    versions: tuple[str | int, ...] = ("last",)
+    tlps: tuple[Tlp, ...] | None = None
+    kinds: tuple[str, ...] | None = None
+
+
+class Collections:
+    """The collections of one node. One per process that owns the home."""
+
+    def __init__(self, store: Store, identity: Identity, replica: Replica, sources: Sources) -> None:
+        self._store = store
+        self._identity = identity
+        self._replica = replica
+        self._sources = sources
+        self._settling = asyncio.Lock()
+        self._secret = b""
+        self._classes: dict[int, Facts] = {}
+        self._decided: dict[tuple[int, bool, bool], Decision] = {}
+
+    async def open(self) -> None:
+        """Find the key of hashes and ids, or make it. Once, before anything else."""
+
+        def write(connection: Transaction) -> bytes:
+            found = rows.secret(connection, self._store.cipher)
+            if found is None:
+                found = self._sources.random(SECRET_BYTES)
+                rows.set_secret(connection, self._store.cipher, found)
+            return found
+
+        self._secret = await self._store.db.write(write)
+
+    @property
+    def keys(self) -> Keys:
+        """Hashes under this node's own key."""
+        return Keys(self._secret)
+
+    # -- which there are ----------------------------------------------------------------------------------------
+
+    def listed(self, access: Access) -> list[Collection]:
+        """Those that this right of entry is for, always in the same order."""
+        return [one for one in self._all() if access.covers(one.alias)]
+
+    def find(self, access: Access, name: str) -> Collection:
+        """By id or alias. Raises Refused taxii.unknown: also for one that the right doesn't cover."""
+        for one in self.listed(access):
+            if name in (one.id, one.alias):
+                return one
+        raise Refused("taxii.unknown", "no such collection here")
+
+    def _all(self) -> list[Collection]:
+        handles = [] if self._replica.is_empty else sorted(self._replica.directory.members)
+        drafts = self._made(DRAFTS, "Drafts: post here", lambda facts: facts.draft)
+        return [
+            self._made(RECEIVED, "Everything received", lambda facts: not facts.draft),
+            *(
+                self._made(kind.value, f"Received: {kind.value}", partial(_of_kind, kind.value))
+                for kind in Kind
+            ),
+            *(
+                self._made(_alias(tlp), f"Received, up to {tlp.label}", partial(_up_to, tlp))
+                for tlp in CEILINGS
+            ),
+            *(
+                self._made(f"from-{handle}", f"Received from {handle}", partial(_from, handle))
+                for handle in handles
+                if handle != self._identity.address
+            ),
+            replace(drafts, writable=True),
+        ]
+
+    def _made(self, alias: str, title: str, holds: Callable[[Facts], bool]) -> Collection:
+        # TAXII asks for random UUIDs (§2, identifier); this one is as random as the key, and the same each time
+        id_ = uuid.UUID(bytes=self.keys.digest(b"collection", alias.encode())[:16], version=4)
+        description = f"{title}. Node of {self._identity.address}."
+        return Collection(str(id_), alias, title, description, writable=False, holds=holds)
+
+    # -- what comes in and goes out -----------------------------------------------------------------------------
+
+    async def settle(self) -> None:
+        """Add what has come since, and let go what has ended. What leaves the inbox has left with it."""
+        async with self._settling:
+            for _ in range(MAX_STEPS):
+                due = await self._store.db.read(partial(rows.is_due, now=self._sources.clock()))
+                if not due:
+                    return
+                await self._store.db.write(partial(rows.end_due, now=self._sources.clock()))
+                incoming = await self._store.db.read(partial(read_incoming, self._store.cipher))
+                if incoming is not None:
+                    await self._take(incoming)
+
+    async def _take(self, incoming: Incoming) -> None:
+        """Add one message, a chunk at a time; the cursor stands in each transaction."""
+        while True:
+            chunk = incoming.chunk(CHUNK)
+            await self._store.db.write(partial(self._add, chunk), size=chunk.size)
+            incoming = incoming.after(chunk)
+            if chunk.last:
+                return
+
+    def _add(self, chunk: Chunk, connection: Transaction) -> None:
+        now, keys, cipher = self._sources.clock(), self.keys, self._store.cipher
+        found = rows.next_received(connection, chunk.n)
+        gone = found is None or found.n != chunk.n  # erased since it was read
+        if not gone and not chunk.done:
+            if chunk.replaces:
+                rows.replace(connection, keys, chunk.sender, chunk.replaces)
+            if chunk.items and not rows.is_replaced(connection, keys, chunk.sender, chunk.message_id):
+                rows.add_source(connection, chunk.n, ends=chunk.ends)
+        if not gone and rows.has_source(connection, chunk.n):
+            numbers = {facts: rows.class_of(connection, cipher, keys, facts) for _, facts, _ in chunk.items}
+            items = [rows.Item(head, numbers[facts], data) for head, facts, data in chunk.items]
+            rows.add(connection, cipher, keys, chunk.n, items, now=now)
+        if chunk.last:
+            rows.set_cursor(connection, chunk.n + 1, 0)
+        else:
+            rows.set_cursor(connection, chunk.n, chunk.done + len(chunk.items))
+
+    # -- who sees what ------------------------------------------------------------------------------------------
+
+    async def page(
+        self,
+        access: Access,
+        where: Collection,
+        asked: Asked,
+        *,
+        limit: int,
+        with_data: bool,
+        settle: bool = True,
+    ) -> Page:
+        """A page of what the right of entry may have of a collection; the access log says what it was given."""
+        if settle:
+            await self.settle()
+        query = await self.query(access, where, asked)
+        page = await self._store.db.read(
+            lambda c: pages.page(c, self._store.cipher, self.keys, query, limit=limit, with_data=with_data)
+        )
+        await self._note(access, {row.source for row in page.rows if row.source > 0})
+        return page
+
+    async def has(self, access: Access, where: Collection, id_: str) -> bool:
+        """Whether the right of entry sees any version of the object in a collection."""
+        query = await self.query(access, where, Asked(ids=(id_,)))
+        return await self._store.db.read(lambda c: pages.has_id(c, self.keys, query))
+
+    async def query(self, access: Access, where: Collection, asked: Asked) -> Query:
+        """The classes of objects that stand there and may leave by this door to this reader."""
+        newest = max(self._classes, default=0)
+        self._classes |= await self._store.db.read(
+            lambda c: rows.classes(c, self._store.cipher, after=newest)
+        )
+        allowed = tuple(
+            n
+            for n, facts in self._classes.items()
+            if where.holds(facts)
+            and (asked.tlps is None or facts.tlp in asked.tlps)
+            and (asked.kinds is None or facts.kind in asked.kinds)
+            and self._decide(access, n, facts).allowed
+        )
+        return Query(
+            classes=allowed,
+            after=asked.after,
+            ids=asked.ids,
+            types=asked.types,
+            specs=asked.specs,
+            versions=asked.versions,
+        )
+
+    def _decide(self, access: Access, n: int, facts: Facts) -> Decision:
+        key = (n, access.exercise, access.passive)
+        if key not in self._decided:
+            self._decided[key] = _decide(access, facts)
+        return self._decided[key]
+
+    async def _note(self, access: Access, sources: set[int]) -> None:
+        """What goes out is in the access log before it goes: once for each message and right of entry."""
+        new = (
+            await self._store.db.read(partial(pages.not_given, access=access.n, sources=sources))
+            if sources
+            else []
+        )
+        if not new:
+            return
+        now = self._sources.clock()
+
+        def write(connection: Transaction) -> None:
+            for source, message_id in new:
+                if pages.set_given(connection, access.n, source):
+                    who = f"{access.kind.value}:{access.name}"
+                    store_access.append(connection, at=now, who=who, action=Door.TAXII.value, what=message_id)
+
+        await self._store.db.write(write)
+
+    async def status(self, access: Access, id_: str) -> bytes:
+        """What was answered to a post of this right. Raises Refused taxii.unknown."""
+        found = await self._store.db.read(
+            lambda c: store_posts.status(c, self._store.cipher, id_, access=access.n)
+        )
+        if found is None:
+            raise Refused("taxii.unknown", "no such status here")
+        return found
+
+
+def _decide(access: Access, facts: Facts) -> Decision:
+    """A draft is what this team's own tools wrote: its labels bind those it is sent to, not those who wrote it."""
+    draft = facts.draft
+    content = Content(
+        tlp=Tlp.CLEAR if draft else facts.tlp,
+        pap=None if draft else facts.pap,
+        exercise_id=facts.exercise_id,
+        sender=facts.sender,
+    )
+    reader = Reader(who=Who.OWN, name=access.name, exercise=access.exercise, passive=access.passive)
+    return decide(Door.TAXII, content, reader)
+
+
+def _alias(tlp: Tlp) -> str:
+    return f"tlp-{tlp.word.replace('+', '-')}"
+
+
+def _of_kind(kind: str, facts: Facts) -> bool:
+    return facts.kind == kind and not facts.draft
+
+
+def _up_to(tlp: Tlp, facts: Facts) -> bool:
+    return not facts.draft and strictest([facts.tlp, tlp]) is tlp
+
+
+def _from(handle: str, facts: Facts) -> bool:
+    return not facts.draft and facts.sender.partition("/")[0] == handle

@@ -1,0 +1,96 @@
+"""Opens the node's HTTP door: services and settings in, an address out; closed where config.toml doesn't open it."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+from exchange.door_settings import DoorSettings
+from exchange.errors import Refused
+from exchange.http_rate import Rate, Room
+from exchange.node import http
+from exchange.node.collections import Collections
+from exchange.node.doorkeeper import Doorkeeper
+from exchange.node.home import Home
+from exchange.node.http_context import Context
+from exchange.node.node import Node
+from exchange.node.posting import Posting
+from exchange.tls import ServerTls, create_authority
+
+ROOM_BYTES: Final = 64 * 1024 * 1024  # of bodies in work, and as much of answers on their way
+SHARE_BYTES: Final = 32 * 1024 * 1024  # of them for one caller
+STRANGERS_PER_SECOND: Final = 10
+WRONG_PER_SECOND: Final = 0.2  # wrong passwords for a name, of an address; after WRONG_AT_ONCE
+WRONG_AT_ONCE: Final = 10
+
+
+async def make_context(
+    node: Node, settings: DoorSettings, metrics: Callable[[], Awaitable[bytes]]
+) -> Context:
+    """What the handlers need of a node."""
+    collections = Collections(node.store, node.identity, node.replica, node.sources)
+    await collections.open()
+    seconds = asyncio.get_running_loop().time
+    rate = settings.requests_per_second
+    return Context(
+        settings=settings,
+        title=f"Node of {node.identity.address}",
+        doorkeeper=Doorkeeper(node.store, node.sources),
+        collections=collections,
+        posting=Posting(node.store, node.identity, collections, node.sources),
+        sources=node.sources,
+        metrics=metrics,
+        callers=Rate(per_second=rate, burst=2 * rate, seconds=seconds),
+        strangers=Rate(per_second=STRANGERS_PER_SECOND, burst=2 * rate, seconds=seconds),
+        wrong=Rate(per_second=WRONG_PER_SECOND, burst=WRONG_AT_ONCE, seconds=seconds),
+        bodies=Room(ROOM_BYTES, share=SHARE_BYTES),
+        answers=Room(ROOM_BYTES, share=SHARE_BYTES),
+    )
+
+
+@asynccontextmanager
+async def opened(home: Home, node: Node, metrics: Callable[[], Awaitable[bytes]]) -> AsyncIterator[str]:
+    """Listen as config.toml says; yields the door's URL, "" while it is closed.
+
+    Raises Refused door.address, tls.certificate; Unavailable storage.*.
+    """
+    settings = home.settings.http
+    if not settings.open:
+        yield ""
+        return
+    tls = server_tls(home, settings, now=node.sources.clock())
+    context = await make_context(node, settings, metrics)
+    async with http.listening(context, tls) as (host, port):
+        shown = f"[{host}]" if ":" in host else host
+        yield f"{'https' if tls is not None else 'http'}://{shown}:{port}/"
+
+
+def server_tls(home: Home, settings: DoorSettings, *, now: int) -> ssl.SSLContext | None:
+    """The context it listens with, None on loopback where it is not asked for.
+
+    Raises Refused tls.certificate; Unavailable storage.*.
+    """
+    if not settings.secure:
+        return None
+    root = home.paths.root
+    names = settings.names or tuple(dict.fromkeys((settings.host, "localhost", "127.0.0.1")))
+    origins = [f"https://[{name}]" if ":" in name else f"https://{name}" for name in names]
+    create_authority(home.keystore, root, now=now, owner="node")
+    files = {"certificate": settings.tls_certificate, "key": settings.tls_key}
+    server = ServerTls(
+        home.keystore,
+        origins,
+        owner="node",
+        **{name: str(root / file) if file else "" for name, file in files.items()},
+    )
+    server.refresh(now=now)
+    if settings.client_ca:
+        try:
+            server.context.load_verify_locations(cafile=str(root / settings.client_ca))
+        except (OSError, ssl.SSLError) as error:
+            raise Refused("tls.certificate", f"client_ca: {type(error).__name__} while loading it") from error
+        server.context.verify_mode = ssl.CERT_OPTIONAL
+    return server.context

@@ -1,0 +1,95 @@
+"""Owns which HTTP status each of our errors becomes at a node's door, and how it is told: as TAXII's error message
+(TAXII 2.1 §3.6.1) under /taxii2/, as a problem document (RFC 9457) elsewhere."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import orjson
+from aiohttp import web
+
+from exchange.errors import ExchangeError, Unavailable
+from exchange.protocol import PROBLEM, PROBLEM_TYPE
+
+TAXII: Final = "application/taxii+json;version=2.1"
+TAXII_PATH: Final = "/taxii2/"
+CHALLENGES: Final = ('Basic realm="exchange node", charset="UTF-8"', 'Bearer realm="exchange node"')
+RETRY_SECONDS: Final = 5
+
+# A code that isn't here has the status of its first word, in _BY_KIND.
+_BY_CODE: Final = {
+    "access.missing": 401,
+    "access.scope": 403,
+    "access.unknown": 401,
+    "json.bad-syntax": 422,
+    "json.too-large": 413,
+    "request.bad": 400,
+    "request.encoding": 415,
+    "request.media-type": 415,
+    "request.method": 405,
+    "request.not-acceptable": 406,
+    "request.not-found": 404,
+    "request.timeout": 408,
+    "request.too-large": 413,
+    "taxii.bad-envelope": 422,
+    "taxii.bad-filter": 400,
+    "taxii.no-object": 404,
+    "taxii.read-only": 403,
+    "taxii.unknown": 404,
+}
+_BY_KIND: Final = {"json": 422, "rate": 429, "release": 403, "stix": 422, "storage": 503, "tlp": 403}
+_UNEXPECTED: Final = 500
+_FOREIGN: Final = {404: "request.not-found", 405: "request.method", 413: "request.too-large"}
+
+
+def status_of(code: str) -> int:
+    """The HTTP status of a code."""
+    return _BY_CODE.get(code) or _BY_KIND.get(code.partition(".")[0], _UNEXPECTED)
+
+
+def foreign(status: int) -> str:
+    """Our code for what aiohttp itself refuses."""
+    return _FOREIGN.get(status, "request.bad" if status < _UNEXPECTED else "internal.error")
+
+
+def refusal(error: ExchangeError, path: str) -> web.Response:
+    """The answer that tells a client of `error`, with the headers that its status asks for."""
+    status = status_of(error.code)
+    if path.startswith(TAXII_PATH) or path == TAXII_PATH[:-1]:
+        body, media = _taxii_error(error, status), TAXII
+    else:
+        body, media = _problem(error, status), PROBLEM
+    response = web.Response(status=status, body=orjson.dumps(body), headers={"Content-Type": media})
+    if status == 401:
+        for challenge in CHALLENGES:
+            response.headers.add("WWW-Authenticate", challenge)
+    if status in (429, 503):
+        seconds = error.facts.get("retry_after", RETRY_SECONDS)
+        response.headers["Retry-After"] = str(seconds)
+    if isinstance(allowed := error.facts.get("allow"), str):
+        response.headers["Allow"] = allowed
+    return response
+
+
+def is_fault(error: ExchangeError) -> bool:
+    """Whether people here should look at it: this end couldn't do what it was rightly asked for."""
+    return isinstance(error, Unavailable) and error.code != "storage.busy"
+
+
+def _taxii_error(error: ExchangeError, status: int) -> dict[str, Any]:
+    return {
+        "title": error.code,
+        "description": error.detail,
+        "error_code": error.code,
+        "http_status": str(status),
+    }
+
+
+def _problem(error: ExchangeError, status: int) -> dict[str, Any]:
+    return {
+        "type": PROBLEM_TYPE + error.code,
+        "title": error.code,
+        "status": status,
+        "detail": error.detail,
+        "code": error.code,
+    }

@@ -1,0 +1,186 @@
+"""How the TAXII collections are asked for pages of objects, and what is deleted from them.
+
+Owns what TAXII's filters mean in SQL (TAXII 2.1 §3.4). The tables are store_taxii.py's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+from sqlalchemy import Connection
+
+from exchange.formats.taxii import Head, to_timestamp
+from exchange.node.store import sql
+from exchange.node.store_taxii import Keys
+from exchange.storage.local_cipher import LocalCipher
+
+PAGE_BYTES: Final = 4 * 1024 * 1024  # of objects in a page, beyond the first
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Which objects: of these classes, added after a moment, and as TAXII's filters say. None: no such filter.
+
+    `versions`: `last`, `first`, `all`, or microseconds. `specs` None: of each id the latest specification only.
+    """
+
+    classes: tuple[int, ...]
+    after: int = -1
+    ids: tuple[str, ...] | None = None
+    types: tuple[str, ...] | None = None
+    specs: tuple[int, ...] | None = None
+    versions: tuple[str | int, ...] = ("last",)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One object of a page. `head`: id, version and specification as it says them; `data` empty in a manifest."""
+
+    added: int
+    source: int
+    id: str
+    version: str
+    spec: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows by `added`, and whether more follow the last one."""
+
+    rows: tuple[Row, ...]
+    more: bool
+
+
+def standing(connection: Connection, keys: Keys, head: Head, classes_: Sequence[int]) -> list[int]:
+    """The hashes of the bytes that stand under the id and version of a head, in these classes, oldest first."""
+    rows = sql(
+        connection,
+        "SELECT bytes_key FROM taxii_objects WHERE id_key = :id_key AND spec = :spec AND (:version IS NULL OR"  # noqa: S608 - numbers
+        f" version = :version) AND class IN ({_numbers(classes_)}) ORDER BY added",
+        id_key=keys.of(b"id", head.id.encode()),
+        spec=head.spec,
+        version=head.moment,
+    )
+    return [row.bytes_key for row in rows]
+
+
+def page(
+    connection: Connection, cipher: LocalCipher, keys: Keys, query: Query, *, limit: int, with_data: bool
+) -> Page:
+    """Up to `limit` objects in the order in which they were added, and within PAGE_BYTES."""
+    where, values = _where(keys, query)
+    found = sql(
+        connection,
+        "SELECT o.added, o.source, o.spec, o.version, length(d.data) AS size FROM taxii_objects o"  # noqa: S608 - our own clauses
+        f" JOIN taxii_data d ON d.added = o.added WHERE {where} ORDER BY o.added LIMIT :most",
+        most=limit + 1,
+        **values,
+    ).all()
+    chosen, size = found[:limit], 0
+    for place, row in enumerate(chosen if with_data else ()):
+        size += row.size
+        if place and size > PAGE_BYTES:
+            chosen = chosen[:place]
+            break
+    kept = _kept(connection, [row.added for row in chosen], with_data=with_data)
+    rows = tuple(_row(cipher, row, kept[row.added]) for row in chosen)
+    return Page(rows, more=len(chosen) < len(found))
+
+
+def has_id(connection: Connection, keys: Keys, query: Query) -> bool:
+    """Whether any object of these ids is in these classes, whatever else the query asks."""
+    ids = _numbers(keys.of(b"id", one.encode()) for one in query.ids or ())
+    return (
+        sql(
+            connection,
+            f"SELECT 1 FROM taxii_objects WHERE id_key IN ({ids}) AND class IN ({_numbers(query.classes)}) LIMIT 1",  # noqa: S608 - numbers
+        ).first()
+        is not None
+    )
+
+
+def delete(connection: Connection, keys: Keys, query: Query) -> int:
+    """Delete what the query finds, with every repeat of it; how many."""
+    where, values = _where(keys, query, repeats=True)
+    found = sql(connection, f"SELECT o.added FROM taxii_objects o WHERE {where}", **values).all()  # noqa: S608 - our own clauses
+    gone = _numbers(row.added for row in found)
+    sql(connection, f"DELETE FROM taxii_data WHERE added IN ({gone})")  # noqa: S608 - numbers
+    sql(connection, f"DELETE FROM taxii_objects WHERE added IN ({gone})")  # noqa: S608 - numbers
+    return len(found)
+
+
+def not_given(connection: Connection, access: int, sources: Iterable[int]) -> list[tuple[int, str]]:
+    """Those of the messages that this right of entry was not given anything of yet: source and message id."""
+    return [
+        (row.n, row.message_id)
+        for row in sql(
+            connection,
+            f"SELECT n, message_id FROM inbox WHERE n IN ({_numbers(sources)}) AND NOT EXISTS"  # noqa: S608 - numbers
+            " (SELECT 1 FROM taxii_given WHERE access = :access AND source = inbox.n)",
+            access=access,
+        )
+    ]
+
+
+def set_given(connection: Connection, access: int, source: int) -> bool:
+    """It is given now; whether for the first time."""
+    return (
+        sql(
+            connection,
+            "INSERT INTO taxii_given VALUES (:access, :source) ON CONFLICT DO NOTHING",
+            access=access,
+            source=source,
+        ).rowcount
+        == 1
+    )
+
+
+def _where(keys: Keys, query: Query, *, repeats: bool = False) -> tuple[str, dict[str, Any]]:
+    """The conditions on `taxii_objects o`. Of repeats of one version the first counts, unless all are asked for."""
+    seen = f"e.id_key = o.id_key AND e.class IN ({_numbers(query.classes)})"
+    clauses = [f"o.class IN ({_numbers(query.classes)})", "o.added > :after"]
+    if query.ids is not None:
+        clauses.append(f"o.id_key IN ({_numbers(keys.of(b'id', one.encode()) for one in query.ids)})")
+    if query.types is not None:
+        clauses.append(f"o.type_key IN ({_numbers(keys.of(b'type', one.encode()) for one in query.types)})")
+    if query.specs is not None:
+        clauses.append(f"o.spec IN ({_numbers(query.specs)})")
+    elif not repeats:
+        clauses.append(_none(f"{seen} AND e.spec > o.spec"))
+    if not repeats:
+        clauses.append(_none(f"{seen} AND e.spec = o.spec AND e.version = o.version AND e.added < o.added"))
+    if "all" not in query.versions:
+        exact = [one for one in query.versions if isinstance(one, int)]
+        either = [f"o.version IN ({_numbers(exact)})"] if exact else []
+        if "last" in query.versions:
+            either.append(_none(f"{seen} AND e.spec = o.spec AND e.version > o.version"))
+        if "first" in query.versions:
+            either.append(_none(f"{seen} AND e.spec = o.spec AND e.version < o.version"))
+        clauses.append(f"({' OR '.join(either)})")
+    return " AND ".join(clauses), {"after": query.after}
+
+
+def _none(condition: str) -> str:
+    return f"NOT EXISTS (SELECT 1 FROM taxii_objects e WHERE {condition})"  # noqa: S608 - our own clauses
+
+
+def _kept(connection: Connection, moments: Sequence[int], *, with_data: bool) -> dict[int, Any]:
+    columns = "added, head, data" if with_data else "added, head, NULL AS data"
+    rows = sql(connection, f"SELECT {columns} FROM taxii_data WHERE added IN ({_numbers(moments)})")  # noqa: S608 - numbers
+    return {row.added: row for row in rows}
+
+
+def _row(cipher: LocalCipher, row: Any, kept: Any) -> Row:  # noqa: ANN401 - rows of any columns
+    name = str(row.added)
+    id_, version = orjson.loads(cipher.open("taxii_data.head", name, bytes(kept.head)))
+    data = b"" if kept.data is None else cipher.open("taxii_data.data", name, bytes(kept.data))
+    return Row(row.added, row.source, id_, version or to_timestamp(row.version), row.spec, data)
+
+
+def _numbers(values: Iterable[int]) -> str:
+    """For `IN (...)`: numbers only, so nothing in it can be text."""
+    return ", ".join(str(int(value)) for value in values)
