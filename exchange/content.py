@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from exchange.canonical import Fields, Json, b64, dumps, loads, text_b64, u32, unb64
+from exchange.disclosure import DisclosureInquiry, DisclosureRecord
 from exchange.errors import Refused, Rejected
 from exchange.header import LANES
 from exchange.limits import MAX_CONTENT, MAX_CONTROL, MAX_META, MAX_STATEMENT_SIGNATURES, MAX_STIX
@@ -306,9 +307,30 @@ class Notice:
         return cls(statement.binary("body"), tuple(pairs))
 
 
-Control: TypeAlias = Status | Missing | Void | Restored | CheckpointNote | PartNote | Notice
+Control: TypeAlias = (
+    Status
+    | Missing
+    | Void
+    | Restored
+    | CheckpointNote
+    | PartNote
+    | Notice
+    | DisclosureInquiry
+    | DisclosureRecord
+)
 _READERS: Final = {
-    kind.type: kind for kind in (Status, Missing, Void, Restored, CheckpointNote, PartNote, Notice)
+    kind.type: kind
+    for kind in (
+        Status,
+        Missing,
+        Void,
+        Restored,
+        CheckpointNote,
+        PartNote,
+        Notice,
+        DisclosureInquiry,
+        DisclosureRecord,
+    )
 }
 CONTROL_TYPES: Final = frozenset(_READERS)
 

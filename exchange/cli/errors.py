@@ -21,6 +21,9 @@ INTERRUPTED: Final = 130  # as shells have it for SIGINT
 
 # The longest row that a code begins with counts: a code itself, or its family.
 EXITS: Final[dict[str, int]] = {
+    "access.": REFUSED,
+    "access.unknown": NOT_ALLOWED,
+    "access.missing": NOT_ALLOWED,
     "alarm.": UNREACHABLE,
     "alarm.no-apprise": FAILED,
     "alarm.none": USAGE,
@@ -57,6 +60,7 @@ EXITS: Final[dict[str, int]] = {
     "directory.rollback": NOT_GENUINE,
     "directory.split": NOT_GENUINE,
     "directory.too-often": UNREACHABLE,
+    "disclosure.": NOT_GENUINE,
     "envelope.": NOT_GENUINE,
     "envelope.expired": REFUSED,
     "envelope.future": REFUSED,

@@ -23,10 +23,11 @@ from exchange.canonical import MAX_INT, Json
 from exchange.directory.members import HubIdentity
 from exchange.errors import ExchangeError, Refused
 from exchange.loop_lag import LoopLag
-from exchange.node import alarm_hook, control, control_keys, metrics
+from exchange.node import alarm_hook, control, control_keys, door, metrics
 from exchange.node.answers import Answers
 from exchange.node.control_messages import ControlMessages
 from exchange.node.directory_sync import Replica
+from exchange.node.disclosures import Disclosures
 from exchange.node.home import INVITATION, Home
 from exchange.node.hub_api import HubApi
 from exchange.node.hub_client import HubClient, Route, tls_context
@@ -102,7 +103,14 @@ def build(
     succession = Succession(store, identity, replica, notices, registration)
     replica.listen(notices)
     replica.listen(succession)
-    controls = ControlMessages(store, Answers(store, outbox, sources), beside, notices, sources)
+    controls = ControlMessages(
+        store,
+        answers=Answers(store, outbox, sources),
+        parts=beside,
+        notices=notices,
+        disclosures=Disclosures(store, identity, outbox, sources),
+        sources=sources,
+    )
     inbox = Inbox(
         store=store,
         identity=identity,
@@ -218,7 +226,8 @@ async def _move(home: Home, client: HubClient, hub: HubIdentity) -> None:
 async def serve(home: Home, sources: Sources, *, ready: Callable[[Node], None] | None = None) -> None:
     """Own the home and keep it in step with the hub until SIGTERM or SIGINT. `ready` is called once all is up.
 
-    Raises Refused home.locked, node.not-joined; Unavailable storage.io when the disk fails: start again from it.
+    Raises Refused home.locked, node.not-joined, door.address, tls.certificate; Unavailable storage.io when the disk
+    fails: start again from it.
     """
     stopping = asyncio.Event()
     broken: list[ExchangeError] = []
@@ -232,7 +241,8 @@ async def serve(home: Home, sources: Sources, *, ready: Callable[[Node], None] |
     backup_copy.clear(home.paths.root)
     async with (
         running(home, sources, patience=COMMAND_SECONDS, on_broken=on_broken) as node,
-        control.serving(home.paths.socket, verbs(node)),
+        door.opened(home, node, lambda: metrics.text(node, lag)) as url,
+        control.serving(home.paths.socket, verbs(node, url=url)),
     ):
         for number in STOP_SIGNALS:
             loop.add_signal_handler(number, stopping.set)
@@ -298,8 +308,8 @@ def _text(root: Path, name: str) -> str:
         raise disk_fault(error) from error
 
 
-def verbs(node: Node) -> control.Verbs:
-    """What a command may ask of the serving process."""
+def verbs(node: Node, *, url: str = "") -> control.Verbs:
+    """What a command may ask of the serving process; `url`: of its HTTP door, "" while that is closed."""
 
     async def poke(_: dict[str, Json]) -> Json:
         await node.notices.load()  # a command may have stored one
@@ -308,7 +318,7 @@ def verbs(node: Node) -> control.Verbs:
         return {}
 
     async def status(_: dict[str, Json]) -> Json:
-        return condition(node)
+        return {**condition(node), "http": url}
 
     async def wait(value: dict[str, Json]) -> Json:
         ids, seconds = value.get("ids"), value.get("seconds")

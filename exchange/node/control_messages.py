@@ -1,7 +1,7 @@
 """Owns what a peer's control messages change here (docs/protocol.md §5): statuses, voids; others are handed on.
 
-Questions go to answers.py, parts to parts.py, notices to notices.py. A peer has a say over its own copies of our mail
-and over the numbers of its own chains, and over nothing else.
+Questions go to answers.py, parts to parts.py, notices to notices.py, inquiries to disclosures.py. A peer has a say over
+its own copies of our mail and over the numbers of its own chains, and over nothing else.
 """
 
 from __future__ import annotations
@@ -10,11 +10,14 @@ from typing import Final
 
 from exchange.canonical import unb64
 from exchange.content import Control, Missing, Notice, PartNote, Restored, Status, Void
+from exchange.disclosure import DisclosureInquiry, DisclosureRecord
+from exchange.envelope import Opened
 from exchange.errors import Rejected
 from exchange.node import store_links as links
 from exchange.node import store_outbox, store_restored
 from exchange.node import store_sealings as sealings
 from exchange.node.answers import Answers
+from exchange.node.disclosures import Disclosures
 from exchange.node.identity import Sources
 from exchange.node.notices import Notices, Step
 from exchange.node.parts import Parts
@@ -28,24 +31,32 @@ class ControlMessages:
     """Takes control messages, inside the transaction that takes the envelope."""
 
     def __init__(
-        self, store: Store, answers: Answers, parts: Parts, notices: Notices, sources: Sources
+        self,
+        store: Store,
+        *,
+        answers: Answers,
+        parts: Parts,
+        notices: Notices,
+        disclosures: Disclosures,
+        sources: Sources,
     ) -> None:
         self._store = store
         self._answers = answers
         self._parts = parts
         self._notices = notices
+        self._disclosures = disclosures
         self._sources = sources
 
-    def prepare(self, sender: str, message_id: str, control: Control) -> Step:
-        """What `sender` says or asks in that message, to be done in the transaction that takes the envelope.
+    def prepare(self, opened: Opened, control: Control) -> Step:
+        """What the sender of that envelope says or asks, to be done in the transaction that takes it.
 
         Only under a key that is the sender's, unless it is of PROVES_ITSELF.
         """
         if isinstance(control, PartNote):
-            return self._parts.prepare(sender, control)
+            return self._parts.prepare(opened.header.sender, control)
         if isinstance(control, Notice):
-            return self._notices.prepare(sender, control)
-        return lambda connection: self._take(connection, sender, message_id, control)
+            return self._notices.prepare(opened.header.sender, control)
+        return lambda connection: self._take(connection, opened, control)
 
     async def resume(self) -> int:
         """Do for restored peers what had to wait for another day; for how many."""
@@ -60,8 +71,9 @@ class ControlMessages:
 
         return await self._store.db.write(write)
 
-    def _take(self, connection: Transaction, sender: str, message_id: str, control: Control) -> None:
+    def _take(self, connection: Transaction, opened: Opened, control: Control) -> None:
         """As far as it concerns the sender's own mail, or ours to it."""
+        sender, message_id = opened.header.sender, opened.meta.id
         if isinstance(control, Status):
             self._status(connection, sender, control)
         elif isinstance(control, Missing):
@@ -72,6 +84,10 @@ class ControlMessages:
         elif isinstance(control, Void):
             links.close_number(connection, sender, control.lane, control.sealing.seq)
             links.add_void(connection, sender, control.sealing.env, control.why)
+        elif isinstance(control, DisclosureInquiry):
+            self._disclosures.answer(connection, sender, message_id, control)
+        elif isinstance(control, DisclosureRecord):
+            self._disclosures.take(connection, opened, control)
 
     def _status(self, connection: Transaction, sender: str, status: Status) -> None:
         if status.level == "rejected":

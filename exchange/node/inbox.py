@@ -180,8 +180,7 @@ class Inbox:
     def _control(self, verdict: Verdict) -> Step:
         if not isinstance(verdict, Good) or verdict.control is None:
             return _nothing
-        opened = verdict.opened
-        return self._controls.prepare(opened.header.sender, opened.meta.id, verdict.control)
+        return self._controls.prepare(verdict.opened, verdict.control)
 
     def _store_verdict(self, connection: Transaction, verdict: Verdict, control: Step) -> None:
         now = self._sources.clock()

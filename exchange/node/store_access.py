@@ -1,8 +1,8 @@
 """Owns the access log: who opened or exported what, in rows whose hashes form a chain.
 
-hash = SHA-256(prev || signed JSON of {"action", "at", "what", "who"}), the first prev 32 zero bytes; who and what as
-b64 text. The oldest rows may be dropped: the chain then begins at the last one's hash. A row taken out or changed
-shows in `verify`; a log cut at its end shows against a hash noted elsewhere.
+A row's hash binds all rows before it (exchange/disclosure.py), the first prev is 32 zero bytes. The oldest rows may be
+dropped: the chain then begins at the last one's hash. A row taken out or changed shows in `verify`; a log cut at its
+end shows against a hash noted elsewhere.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from exchange.canonical import ZERO32, dumps, sha256, text_b64
+from exchange.canonical import ZERO32
+from exchange.disclosure import Row, row_hash, subject
 from exchange.errors import Refused
 from exchange.node.store import fact, set_fact, sql
 
@@ -33,9 +34,8 @@ class Access:
 
 def append(connection: Connection, *, at: int, who: str, action: str, what: str) -> bytes:
     """Add a row; its hash."""
-    last = sql(connection, "SELECT hash FROM access_log ORDER BY n DESC LIMIT 1").first()
-    prev = (fact(connection, _BASE) or ZERO32) if last is None else bytes(last.hash)
-    digest = _digest(prev, at, who, action, what)
+    prev = head(connection)
+    digest = row_hash(prev, at, who, action, what)
     sql(
         connection,
         "INSERT INTO access_log (at, who, action, what, prev, hash) VALUES (:at, :who, :action, :what, :prev, :hash)",
@@ -53,7 +53,7 @@ def verify(connection: Connection) -> int:
     """Check the whole chain; how many rows it has. Raises Refused storage.row-damaged, with the row's number."""
     prev, count = fact(connection, _BASE) or ZERO32, 0
     for row in sql(connection, "SELECT * FROM access_log ORDER BY n"):
-        digest = _digest(prev, row.at, row.who, row.action, row.what)
+        digest = row_hash(prev, row.at, row.who, row.action, row.what)
         if bytes(row.prev) != prev or bytes(row.hash) != digest:
             raise Refused("storage.row-damaged", f"row {row.n} of the access log doesn't fit the one before")
         prev, count = digest, count + 1
@@ -80,6 +80,22 @@ def listed(connection: Connection, *, limit: int) -> list[Access]:
     return [Access(row.n, row.at, row.who, row.action, row.what, bytes(row.hash)) for row in rows]
 
 
-def _digest(prev: bytes, at: int, who: str, action: str, what: str) -> bytes:
-    row = {"action": text_b64(action), "at": at, "what": text_b64(what), "who": text_b64(who)}
-    return sha256(prev + dumps(row))
+def about(connection: Connection, sender: str, message_id: str, *, limit: int) -> tuple[int, list[Row]]:
+    """How many rows are about a message of `sender`, and the newest of them, oldest first."""
+    first = subject(sender, message_id)
+    # "!" is the character after the space that ends the subject
+    rows = sql(
+        connection,
+        "SELECT *, count(*) OVER () AS total FROM access_log WHERE what >= :first AND what < :first || '!'"
+        " ORDER BY n DESC LIMIT :limit",
+        first=first,
+        limit=limit,
+    ).all()
+    found = [Row(row.at, row.who, row.action, row.what, bytes(row.prev), bytes(row.hash)) for row in rows]
+    return (rows[0].total if rows else 0), found[::-1]
+
+
+def head(connection: Connection) -> bytes:
+    """The hash of the newest row, 32 zero bytes for an empty log."""
+    last = sql(connection, "SELECT hash FROM access_log ORDER BY n DESC LIMIT 1").first()
+    return (fact(connection, _BASE) or ZERO32) if last is None else bytes(last.hash)

@@ -17,6 +17,7 @@ from exchange.canonical import sha256
 from exchange.limits import DAY_MS
 from exchange.node.store import fact, number, set_fact, sql
 from exchange.node.store_access import drop_old
+from exchange.node.store_disclosures import drop_asked
 from exchange.node.store_erasing import (
     UNFOLDED,
     blank_link,
@@ -330,16 +331,18 @@ def _sweep_others(connection: Connection, policy: RetentionPolicy, now: int) -> 
         **values,
     ).rowcount
     accesses = drop_old(connection, before=now - policy.access_log * DAY_MS, limit=SWEEP)
+    asked = drop_asked(connection, before=now - policy.access_log * DAY_MS, limit=SWEEP)
     loose = _sweep_links(connection, before=now - policy.control * DAY_MS)
-    return max(len(items), alarms, forgotten, accesses, loose)
+    return max(len(items), alarms, forgotten, accesses, asked, loose)
 
 
 def _sweep_links(connection: Connection, *, before: int) -> int:
-    """Evidence of what nodes told each other: of links that belong to no message and nothing set aside."""
+    """Evidence of what nodes told each other: of links that belong to no message, no record, nothing set aside."""
     rows = sql(
         connection,
         "SELECT l.rowid AS place, l.env, l.at, EXISTS (SELECT 1 FROM inbox i WHERE i.env = l.env)"
-        " OR EXISTS (SELECT 1 FROM quarantine q WHERE q.env = l.env) AS kept"
+        " OR EXISTS (SELECT 1 FROM quarantine q WHERE q.env = l.env)"
+        " OR EXISTS (SELECT 1 FROM disclosures d WHERE d.env = l.env) AS kept"
         " FROM links_in l WHERE l.rowid > :after ORDER BY l.rowid LIMIT :limit",
         after=number(connection, _LINKS),
         limit=SWEEP,

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from exchange import content as c
 from exchange.canonical import MAX_INT, b64, dumps
+from exchange.disclosure import STATES, DisclosureInquiry, DisclosureRecord, Row
 from exchange.errors import Refused, Rejected
 from exchange.header import LANES
 from exchange.limits import MAX_CONTENT, MAX_CONTROL, MAX_META, MAX_STIX
@@ -62,6 +63,19 @@ CONTROLS = st.one_of(
         ),
     ),
 )
+RECORDS = st.builds(
+    lambda inquiry, of, at, state, further, head, rows: DisclosureRecord(
+        inquiry, of, at, state, len(rows) + further, head, tuple(rows)
+    ),
+    IDS,
+    IDS,
+    TIMES,
+    st.sampled_from(STATES),
+    st.integers(0, 9),
+    HASHES,
+    st.lists(st.builds(Row, TIMES, TEXTS, TEXTS, TEXTS, HASHES, HASHES), max_size=3),
+)
+CONTROLS |= RECORDS | st.builds(DisclosureInquiry, IDS)
 VALUES = st.recursive(
     st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=8) | st.integers(0, MAX_INT),
     lambda inner: (

@@ -89,7 +89,14 @@ def check_content(given: Any) -> Any:
     meta, payload = read_content(unb64(given["content"]))
     found = {"meta": meta, "payload": b64(payload)}
     known = ("status", "missing", "void", "restored", "checkpoint", "part", "notice")
-    return {**found, "control": signed_json(payload)} if meta["type"] in known else found
+    known += ("disclosure-inquiry", "disclosure-record")
+    if meta["type"] not in known:
+        return found
+    control = signed_json(payload)
+    for at, who, action, what, prev, digest in control.get("rows", []):
+        words = json.dumps({"action": action, "at": at, "what": what, "who": who}, separators=(",", ":"))
+        need(b64(hashlib.sha256(unb64(prev) + words.encode()).digest()) == digest, "row")
+    return {**found, "control": control}
 
 
 def check_frames(given: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import struct
 import zlib
 from collections.abc import Iterator
@@ -192,6 +193,14 @@ def _signed_by(count: int) -> dict[str, Any]:
 
 def _payloads() -> Iterator[Case]:
     sealing = {"env": b64(ENV), "chain": b64(CHAIN), "link_seq": 3}
+    words = {
+        "at": NOW,
+        "who": human("Ñusta"),
+        "action": human("open"),
+        "what": human(f"co {uuid('message')}"),
+    }
+    access_hash = hashlib.sha256(ENV + jcs(words)).digest()
+    row = [NOW, words["who"], words["action"], words["what"], b64(ENV), b64(access_hash)]
     bases: dict[str, dict[str, Any]] = {
         "status": {
             "v": 1,
@@ -214,6 +223,17 @@ def _payloads() -> Iterator[Case]:
             "bytes": b64(b"{}"),
         },
         "notice": {"v": 1, "statement": {"body": b64(b"{}"), "signatures": [["co", b64(bytes(8))]]}},
+        "disclosure-inquiry": {"v": 1, "of": uuid("message")},
+        "disclosure-record": {
+            "v": 1,
+            "inquiry": uuid("message"),
+            "of": uuid("message"),
+            "at": NOW,
+            "state": "here",
+            "total": 1,
+            "head": b64(access_hash),
+            "rows": [row],
+        },
     }
 
     def payload(kind: str, data: bytes) -> dict[str, str]:
@@ -259,6 +279,20 @@ def _payloads() -> Iterator[Case]:
         ("part", "address_capital", "no address", {"address": "CO"}),
         ("notice", "not_a_statement", "a statement without signatures", {"statement": {"body": ""}}),
         ("notice", "many_signatures", "65 signatures", {"statement": _signed_by(65)}),
+        ("disclosure-inquiry", "of_capital", "an id in upper case", {"of": uuid("message").upper()}),
+        ("disclosure-record", "state_unknown_word", "no such state", {"state": "lost"}),
+        ("disclosure-record", "total_small", "fewer in all than there are rows", {"total": 0}),
+        ("disclosure-record", "many_rows", "129 rows", {"total": 129, "rows": [row] * 129}),
+        ("disclosure-record", "row_short", "a row without its hash", {"rows": [row[:5]]}),
+        (
+            "disclosure-record",
+            "hash_short",
+            "31 bytes of hash",
+            {"rows": [[*row[:5], b64(access_hash[:31])]]},
+        ),
+        ("disclosure-record", "time_negative", "no time", {"rows": [[-1, *row[1:]]]}),
+        ("disclosure-record", "who_long", "257 bytes of who", {"rows": [[NOW, human("x" * 257), *row[2:]]]}),
+        ("disclosure-record", "what_not_utf8", "no UTF-8", {"rows": [[*row[:3], b64(b"\xff"), *row[4:]]]}),
     ):
         yield bad(kind, name, why, jcs({**bases[kind], **changed}))
 

@@ -1,0 +1,57 @@
+"""Records of who opened a message: what holds, what doesn't, and what a later one gives away of an earlier."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from exchange.canonical import ZERO32
+from exchange.disclosure import HERE, DisclosureRecord, Row, row_hash
+
+ID = "0f0f0f0f-0000-4000-8000-000000000001"
+INQUIRY = "0f0f0f0f-0000-4000-8000-0000000000aa"
+
+
+def log(*words: str, first: bytes = ZERO32) -> tuple[Row, ...]:
+    """Rows of an access log about ID, each row after the one before."""
+    rows: list[Row] = []
+    prev = first
+    for at, action in enumerate(words, 1):
+        what = f"pe-csirt {ID}"
+        digest = row_hash(prev, at, "Ñusta", action, what)
+        rows.append(Row(at, "Ñusta", action, what, prev, digest))
+        prev = digest
+    return tuple(rows)
+
+
+def record(rows: tuple[Row, ...], *, total: int | None = None) -> DisclosureRecord:
+    head = rows[-1].hash if rows else ZERO32
+    return DisclosureRecord(INQUIRY, ID, 1_000, HERE, len(rows) if total is None else total, head, rows)
+
+
+def test_what_was_written_down_holds() -> None:
+    assert record(log("open", "export")).fault("pe-csirt") == ""
+    to_another = replace(log("open")[0], what=f"pe-csirt {ID} to own member")
+    to_another = replace(to_another, hash=row_hash(ZERO32, to_another.at, "Ñusta", "open", to_another.what))
+    assert record((to_another,)).fault("pe-csirt") == ""
+
+
+def test_a_word_changed_or_a_row_about_something_else_doesnt() -> None:
+    (row,) = log("export")
+    assert "hash" in record((replace(row, action="open"),)).fault("pe-csirt")
+    assert "something else" in record((row,)).fault("co-csirt")
+    assert "something else" in replace(record((row,)), of=INQUIRY).fault("pe-csirt")
+
+
+def test_a_later_record_shows_what_was_changed_since() -> None:
+    first = record(log("open", "export"))
+    assert list(record(log("open", "export", "print")).lacks(first)) == []
+    # an export turned into nothing: that row is gone, and whatever comes after it has other hashes
+    assert list(record(log("open")).lacks(first)) == [first.rows[1]]
+    assert list(record(log("look", "export")).lacks(first)) == list(first.rows)
+    assert list(record(()).lacks(first)) == list(first.rows)
+
+
+def test_rows_before_the_newest_are_not_missed() -> None:
+    rows = log("open", "export", "print")
+    cut = record(rows[2:], total=3)
+    assert list(cut.lacks(record(rows[:2]))) == []
