@@ -61,6 +61,7 @@ EXITS: Final[dict[str, int]] = {
     "directory.split": NOT_GENUINE,
     "directory.too-often": UNREACHABLE,
     "disclosure.": NOT_GENUINE,
+    "door.": FAILED,
     "envelope.": NOT_GENUINE,
     "envelope.expired": REFUSED,
     "envelope.future": REFUSED,
@@ -116,6 +117,7 @@ EXITS: Final[dict[str, int]] = {
     "storage.busy": UNREACHABLE,
     "storage.full": UNREACHABLE,
     "submission.": NOT_GENUINE,
+    "taxii.": REFUSED,
     "tlp.": REFUSED,
     "unit.": REFUSED,
 }

@@ -179,6 +179,12 @@ def arrived(connection: Connection, cipher: LocalCipher, *, after: int, limit: i
     return [_received(row, cipher) for row in rows]
 
 
+def payload(connection: Connection, cipher: LocalCipher, n: int) -> bytes:
+    """What the message of row `n` says."""
+    row = sql(connection, "SELECT env, payload FROM inbox WHERE n = :n", n=n).one()
+    return cipher.open("inbox.payload", bytes(row.env).hex(), bytes(row.payload))
+
+
 def count_unopened(connection: Connection) -> int:
     """Messages nobody has opened."""
     row = sql(connection, "SELECT count(*) AS unopened FROM inbox WHERE opened_at IS NULL").one()
