@@ -96,12 +96,24 @@ LAYERS: dict[str, str] = {
         exchange.formats.members
         exchange.formats.defang
         exchange.formats.refang
+        exchange.formats.mentions
+        exchange.formats.extract
         exchange.formats.indicators
         exchange.formats.spreadsheet
         exchange.formats.indicator_table
         exchange.formats.indicator_sheet
         exchange.formats.paste
         exchange.formats.shadowserver
+        exchange.formats.misp_types
+        exchange.formats.misp_stix
+        exchange.formats.misp_labels
+        exchange.formats.misp_made
+        exchange.formats.misp_back
+        exchange.formats.misp_sightings
+        exchange.formats.misp_galaxies
+        exchange.formats.misp_attribute
+        exchange.formats.misp_object
+        exchange.formats.misp
         exchange.formats.csaf_made
         exchange.formats.csaf_products
         exchange.formats.csaf_vulnerabilities

@@ -1,0 +1,209 @@
+"""Which networks, names and AS numbers an object mentions anywhere, and whether they are somebody's own.
+
+Errs on the side of seeing too much: what looks like a name counts as one, and a pattern that can't be read value by
+value counts as mentioning something unreadable. Which objects go to whom is `extract`'s business.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_network
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+
+from exchange.directory.assets import SHORTEST_CLAIM, Asset, read_asn, read_asset, read_domain, read_prefix
+from exchange.errors import Refused
+from exchange.formats.refang import refang
+from exchange.formats.suffixes import public_suffix
+
+MAX_ASSETS: Final = 100_000
+UNREADABLE: Final = Asset("unreadable", "")
+_IPV4 = re.compile(r"(?<!\d)(?<!\d\.)\d{1,3}(?:\.\d{1,3}){3}(?:/\d{1,2})?(?!\d|\.\d)")
+_IPV6 = re.compile(
+    r"(?<![\w:])(?=[0-9a-f:]*::|(?:[0-9a-f]{1,4}:){7})[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}(?:/\d{1,3})?(?![\w:])",
+    re.IGNORECASE,
+)
+_NAME = re.compile(r"(?<![\w.-])(?:[\w-]{1,63}\.){1,30}[\w-]{2,63}(?![\w-])")
+_ASN = re.compile(r"\bASN? ?(?<!AS )(\d{1,10})\b", re.IGNORECASE)
+# Endings that the public list hasn't: of names inside somebody's house, and those kept for examples (RFC 6761).
+_INSIDE: Final = frozenset(
+    "corp example home internal intra intranet invalid lan local localdomain test".split()  # noqa: SIM905 - a block reads better
+)
+# Of an object: what can't mention anything, or only other objects by their ids.
+_IDENTIFYING: Final = frozenset(
+    ("id", "type", "spec_version", "created", "modified", "granular_markings", "pattern_type", "lang")
+)
+# Where everybody looks up what is public; a reference there says nothing of anybody's assets.
+_LIBRARIES: Final = frozenset(
+    ("attack.mitre.org", "capec.mitre.org", "cve.mitre.org", "cwe.mitre.org", "nvd.nist.gov", "www.cve.org")
+)
+# Observables whose value is one address or name, whatever it looks like.
+_ADDRESSES: Final = frozenset(("ipv4-addr", "ipv6-addr", "domain-name", "url", "email-addr"))
+_LITERAL = re.compile(r"'((?:[^'\\]|\\.)*)'")
+_ADDRESS_PATH = re.compile(rf"\b(?:{'|'.join(sorted(_ADDRESSES))}):")
+_NOT_EXACT = re.compile(r"\b(?:LIKE|MATCHES|ISSUPERSET)\b")
+_NUMBER_OF_AS = re.compile(r"autonomous-system:number\s*(?:=|IN)\s*\(?((?:\s*,?\s*\d{1,10})+)")
+
+
+@dataclass(frozen=True)
+class Assets:
+    """What belongs to somebody: prefixes (addresses too), AS numbers, and domain names with all below them."""
+
+    networks: tuple[Asset, ...] = ()
+    asns: frozenset[int] = frozenset()
+    domains: frozenset[str] = frozenset()
+
+    @classmethod
+    def read(cls, texts: Iterable[str]) -> Assets:
+        """From `192.0.2.0/24`, `AS64496`, `example.org`. Raises Refused release.no-assets for none, or what is none."""
+        found = [_asset(text) for text in texts]
+        if not 0 < len(found) <= MAX_ASSETS:
+            raise Refused("release.no-assets", f"name 1 to {MAX_ASSETS} of them")
+        return cls(
+            tuple(each for each in found if each.bits),
+            frozenset(each.first for each in found if each.kind == "asn"),
+            frozenset(each.text for each in found if each.kind == "domain"),
+        )
+
+    @property
+    def texts(self) -> frozenset[str]:
+        """All of them in their normal spelling."""
+        networks = (each.text for each in self.networks)
+        return self.domains | {f"AS{number}" for number in self.asns} | frozenset(networks)
+
+    def covers(self, asset: Asset) -> bool:
+        """Whether all of `asset` is among them."""
+        if asset.kind == "asn":
+            return asset.first in self.asns
+        if asset.kind == "domain":
+            labels = asset.text.split(".")
+            return any(".".join(labels[first:]) in self.domains for first in range(len(labels)))
+        return any(_within(asset, network) for network in self.networks)
+
+
+def _asset(text: str) -> Asset:
+    try:
+        asset = read_asset(text)
+    except ValueError as fault:
+        raise Refused("release.no-assets", f"{text[:64]}: {fault}") from None
+    if asset.kind == "domain" and ("." not in asset.text or public_suffix(asset.text) == asset.text):
+        raise Refused("release.no-assets", f"{asset.text}: anybody may have a name below that")
+    if asset.bits and asset.length < SHORTEST_CLAIM[asset.bits]:
+        raise Refused("release.no-assets", f"{asset.text}: nobody has so much")
+    return asset
+
+
+def _within(asset: Asset, network: Asset) -> bool:
+    if asset.bits != network.bits or asset.length < network.length:
+        return False
+    below = network.bits - network.length
+    return asset.first >> below == network.first >> below
+
+
+def mentions(value: Mapping[str, Any]) -> frozenset[Asset]:
+    """Everything an object mentions; with UNREADABLE among it where something can't be read to its end."""
+    return frozenset(_of_object(value))
+
+
+def _of_object(value: Mapping[str, Any]) -> Iterator[Asset]:
+    kind = value.get("type")
+    if kind in _ADDRESSES:
+        yield _whole(value.get("value"))
+    if kind == "autonomous-system":
+        yield _asn(value.get("number"))
+    for name, each in value.items():
+        if name in _IDENTIFYING or name.endswith(("_ref", "_refs")):
+            continue
+        if name == "pattern" and kind == "indicator":
+            yield from _of_pattern(str(each), str(value.get("pattern_type", "stix")))
+        elif name == "external_references":
+            yield from _of_references(each)
+        else:
+            yield from _of_any(name)
+            yield from _of_any(each)
+
+
+def _of_any(value: object) -> Iterator[Asset]:
+    """Of a text, or of all texts within a list or an object; an embedded observable counts as what it is."""
+    if isinstance(value, str):
+        yield from in_text(value)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _of_any(each)
+    elif isinstance(value, dict):
+        yield from _of_object(value)
+
+
+def _of_pattern(pattern: str, pattern_type: str) -> Iterator[Asset]:
+    bare = _LITERAL.sub("''", pattern)
+    if pattern_type != "stix" or _NOT_EXACT.search(bare):
+        yield UNREADABLE
+    for literal in _LITERAL.findall(pattern):
+        yield from in_text(re.sub(r"\\(.)", r"\1", literal))
+    for numbers in _NUMBER_OF_AS.findall(bare):
+        for number in re.findall(r"\d+", numbers):
+            yield _asn(int(number))
+    if _ADDRESS_PATH.search(bare):  # also a name that looks like none
+        for literal in _LITERAL.findall(pattern):
+            try:
+                yield read_asset(literal)
+            except ValueError:
+                continue
+
+
+def _of_references(value: object) -> Iterator[Asset]:
+    """Of external references, but for addresses in the libraries that everybody looks things up in."""
+    for each in value if isinstance(value, list) else []:
+        parts: dict[str, object] = each if isinstance(each, dict) else {"": each}
+        for name, part in parts.items():
+            library = name == "url" and isinstance(part, str) and urlsplit(part).hostname in _LIBRARIES
+            if not library:
+                yield from _of_any(part)
+
+
+def in_text(text: str) -> Iterator[Asset]:
+    """Whatever looks like an address, a name or an AS number in a text, also made harmless or percent-encoded."""
+    plain = refang(text)
+    yield from _seen(plain)
+    if "%" in plain:
+        yield from _seen(unquote(plain))
+
+
+def _seen(text: str) -> Iterator[Asset]:
+    for pattern in (_IPV4, _IPV6):
+        for match in pattern.findall(text):
+            try:
+                yield read_prefix(str(ip_network(match, strict=False)))
+            except ValueError:
+                continue
+    for match in _NAME.findall(text):
+        try:
+            name = read_domain(match)
+        except ValueError:
+            continue
+        if _exists(name.text):
+            yield name
+    for number in _ASN.findall(text):
+        yield _asn(int(number))
+
+
+def _exists(name: str) -> bool:
+    """Whether it is a name somebody may have: not an ending alone, and not what only looks so, such as `a.exe`."""
+    suffix = public_suffix(name)
+    return name != suffix if suffix else name.rpartition(".")[2] in _INSIDE
+
+
+def _whole(value: object) -> Asset:
+    try:
+        return read_asset(value) if isinstance(value, str) else UNREADABLE
+    except ValueError:
+        return UNREADABLE
+
+
+def _asn(number: object) -> Asset:
+    try:
+        return read_asn(number) if isinstance(number, int) else UNREADABLE
+    except ValueError:
+        return UNREADABLE
