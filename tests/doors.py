@@ -121,6 +121,17 @@ class Place:
         node = self.pe.up
         return give(node.store, node.sources, Grant(name=name, scopes=scopes, **grant), who="admin")[1]
 
+    def reopen(self) -> None:
+        """The node ends as after kill -9 and starts again; the door stays where it is."""
+
+        async def restart() -> None:
+            await self.pe.restart()
+            fresh = await make_context(self.pe.up, self.context.settings, self.context.metrics)
+            self.context.doorkeeper, self.context.collections = fresh.doorkeeper, fresh.collections
+            self.context.posting = fresh.posting
+
+        self.run(restart())
+
     def mail(self, *objects: dict[str, Any], tlp: Tlp = Tlp.AMBER, kind: str = "alert", **fields: Any) -> str:
         """CO sends a message with these objects to PE, which takes it in; its id."""
         return self.run(self._mail([orjson.dumps(one) for one in objects], tlp=tlp, kind=kind, **fields))

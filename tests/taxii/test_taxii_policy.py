@@ -1,0 +1,216 @@
+"""What a right of entry sees of the mail at the TAXII door: labels, exercises, collections; what ends leaves."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import pytest
+
+from exchange.limits import HOUR_MS
+from exchange.node import store_access, store_erasing
+from exchange.node.store_links import add_void
+from exchange.node.store_notices import mark_unverified
+from exchange.pap import Pap
+from exchange.tlp import Tlp
+from tests.doors import CO, READS, Client, Place
+from tests.taxii.conftest import indicator
+
+PAP_IDS = {
+    Pap.GREEN: "marking-definition--c43594d1-4b11-4c59-93ab-1c9b14d53ce9",
+    Pap.AMBER: "marking-definition--60f8932b-e51e-4458-b265-a2e8be9a80ab",
+    Pap.RED: "marking-definition--740d36e5-7714-4c30-961a-3ae632ceee0e",
+}
+CEILINGS = ("tlp-clear", "tlp-green", "tlp-amber", "tlp-amber-strict")
+
+
+def marked(*markings: str, **more: Any) -> dict[str, Any]:
+    return indicator(object_marking_refs=list(markings), **more)
+
+
+def sees(client: Client, one: dict[str, Any], collection: str = "received") -> bool:
+    """Whether it is in a page, in the manifest and by itself: all three or none."""
+    base = f"collections/{collection}/"
+    found = {
+        bool(client.objects(collection, match_id=one["id"])),
+        "objects" in client.get(f"{base}manifest/", match_id=one["id"]).json(),
+        client.get(f"{base}objects/{one['id']}/").status_code == 200,
+        client.get(f"{base}objects/{one['id']}/versions/").status_code == 200,
+    }
+    assert len(found) == 1
+    return found.pop()
+
+
+@pytest.mark.parametrize("tlp", [Tlp.CLEAR, Tlp.GREEN, Tlp.AMBER, Tlp.AMBER_STRICT])
+def test_an_object_stands_in_the_collections_up_to_its_label(door: Place, client: Client, tlp: Tlp) -> None:
+    one = indicator()
+    door.mail(one, tlp=tlp)
+    place = list(Tlp).index(tlp)
+    assert [sees(client, one, ceiling) for ceiling in CEILINGS] == [place <= n for n in range(4)]
+    assert sees(client, one)
+
+
+def test_an_objects_own_label_counts_before_that_of_its_message(door: Place, client: Client) -> None:
+    open_, closed, bare = marked(Tlp.CLEAR.marking_id), marked(Tlp.AMBER.marking_id), indicator()
+    door.mail(open_, closed, bare, tlp=Tlp.AMBER)
+    assert [sees(client, one, "tlp-clear") for one in (open_, closed, bare)] == [True, False, False]
+    assert all(sees(client, one, "tlp-amber") for one in (open_, closed, bare))
+
+
+def test_a_part_that_is_marked_more_strictly_counts_for_the_whole(door: Place, client: Client) -> None:
+    one = marked(
+        Tlp.CLEAR.marking_id,
+        granular_markings=[{"marking_ref": Tlp.AMBER.marking_id, "selectors": ["name"]}],
+    )
+    door.mail(one, tlp=Tlp.AMBER)
+    assert [sees(client, one, ceiling) for ceiling in CEILINGS] == [False, False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("pap", "acting", "watching"),
+    [(None, True, True), (Pap.GREEN, True, True), (Pap.AMBER, False, True), (Pap.RED, False, False)],
+)
+def test_what_may_not_be_acted_on_goes_to_no_machine_that_may(
+    door: Place, client: Client, pap: Pap | None, acting: bool, watching: bool
+) -> None:
+    one = indicator() if pap is None else marked(PAP_IDS[pap])
+    door.mail(one)
+    assert sees(client, one) is acting
+    assert sees(door.client(passive=True), one) is watching
+
+
+def test_an_exercise_is_seen_by_what_is_marked_for_it_alone_and_that_sees_nothing_else(
+    door: Place, client: Client
+) -> None:
+    drill = door.client(exercise=True)
+    real, made = indicator(), indicator()
+    door.mail(real)
+    door.mail(made, exercise_id="EX-2026")
+    assert (sees(client, real), sees(client, made)) == (True, False)
+    assert (sees(drill, real), sees(drill, made)) == (False, True)
+    client.post(real)
+    drill.post(made)
+    assert (sees(client, real, "drafts"), sees(client, made, "drafts")) == (True, False)
+    assert (sees(drill, real, "drafts"), sees(drill, made, "drafts")) == (False, True)
+
+
+def test_our_own_filters_are_by_label_and_kind(door: Place, client: Client) -> None:
+    alert, update = indicator(), indicator()
+    door.mail(alert, tlp=Tlp.GREEN)
+    door.mail(update, tlp=Tlp.AMBER, kind="incident-update", in_reply_to=str(uuid.uuid4()))
+    both = f"{alert['id']},{update['id']}"
+
+    def found(**filters: str) -> list[dict[str, Any]]:
+        return client.objects("received", match_id=both, **filters)
+
+    assert found(match_x_tlp="green") == [alert]
+    assert found(match_x_tlp="TLP:AMBER,red") == [update]
+    assert found(match_x_kind="incident-update") == [update]
+    assert found(match_x_kind="alert,incident-update", match_x_tlp="clear") == []
+    assert found(match_x_kind="alert,incident-update") == [alert, update]
+
+
+def test_each_kind_and_each_partner_has_a_collection(door: Place, client: Client) -> None:
+    one = indicator()
+    door.mail(one, kind="incident-update", in_reply_to=str(uuid.uuid4()))
+    assert sees(client, one, "incident-update")
+    assert sees(client, one, f"from-{CO}")
+    assert not sees(client, one, "alert")
+    assert not sees(client, one, "drafts")
+
+
+def test_repeats_of_a_version_are_one_object_at_the_moment_of_the_first(door: Place, client: Client) -> None:
+    one = indicator()
+    door.mail(one)
+    first = client.get("collections/received/manifest/", match_id=one["id"]).json()
+    door.mail(one)
+    assert (
+        client.get("collections/received/manifest/", match_id=one["id"], match_version="all").json() == first
+    )
+
+
+def test_a_repeat_that_may_be_seen_stands_for_one_that_may_not(door: Place, client: Client) -> None:
+    one = indicator()
+    door.mail(one, exercise_id="EX-2026")
+    assert not sees(client, one)
+    door.mail(one)
+    assert sees(client, one)
+
+
+# -- what ends ---------------------------------------------------------------------------------------------------------
+
+
+def test_what_expires_leaves(door: Place, client: Client) -> None:
+    one = indicator()
+    door.mail(one, expires=door.sim.world.now + HOUR_MS)
+    assert sees(client, one)
+    door.sim.world.now += HOUR_MS
+    assert not sees(client, one)
+
+
+def test_what_is_erased_leaves(door: Place, client: Client) -> None:
+    one = indicator()
+    id_ = door.mail(one)
+    assert sees(client, one)
+    store = door.pe.up.store
+    now = door.sim.world.now
+    door.run(store.db.write(lambda c: store_erasing.erase(c, store.cipher, id_, now=now)))
+    assert not sees(client, one)
+
+
+def test_what_its_sender_replaces_leaves_and_what_another_says_it_replaces_does_not(
+    door: Place, client: Client
+) -> None:
+    old, new = indicator("old"), indicator("new")
+    id_ = door.mail(old)
+    door.mail(new, kind="incident-update", supersedes=id_)
+    assert not sees(client, old)
+    assert sees(client, new)
+
+
+def test_what_turns_out_unverified_leaves(door: Place, client: Client) -> None:
+    door.sim.world.now += 1
+    one = indicator()
+    door.mail(one)
+    assert sees(client, one)
+    skid = door.sim.sites[CO].up.identity.skid
+    store = door.pe.up.store
+    door.run(store.db.write(lambda c: mark_unverified(c, address=CO, skid=skid, since=door.sim.world.now)))
+    assert not sees(client, one)
+
+
+def test_what_its_sender_declares_void_leaves(door: Place, client: Client) -> None:
+    one = indicator()
+    id_ = door.mail(one)
+    assert sees(client, one)
+    received = next(found for found in door.pe.inbox() if found.message_id == id_)
+    door.run(door.pe.up.store.db.write(lambda c: add_void(c, CO, received.env, "taken back")))
+    assert not sees(client, one)
+
+
+# -- the access log ----------------------------------------------------------------------------------------------------
+
+
+def test_the_access_log_says_what_each_was_given_once(door: Place) -> None:
+    one = indicator()
+    id_ = door.mail(one)
+    logged = door.client("logged", scopes=READS)
+    for _ in range(3):
+        assert sees(logged, one)
+    rows = [row for row in door.pe.desk.access_log() if row.what == id_]
+    assert [(row.who, row.action) for row in rows] == [("token:logged", "taxii")]
+    assert door.run(door.pe.up.store.db.read(store_access.verify)) > 0
+
+
+def test_a_node_that_starts_again_goes_on_where_it_was(door: Place) -> None:
+    """Last: it restarts the node. What was given out keeps its moments, ids and order."""
+    one, client = indicator(), door.client("again")
+    door.mail(one)
+    before = client.get("collections/received/manifest/", limit=1000).json()
+    next_ = client.get("collections/received/objects/", limit=3).json()["next"]
+    collections = client.get("collections/").json()
+    door.reopen()
+    assert client.get("collections/").json() == collections
+    assert client.get("collections/received/manifest/", limit=1000).json() == before
+    assert client.get("collections/received/objects/", limit=3, next=next_).status_code == 200
+    assert before["objects"]
