@@ -38,10 +38,10 @@ def resolved(call: Call, home: Opened, typed: Sequence[str], *, cross_community:
     book: Book | None = None
     for one in typed:
         if addressing.asks_for_function(one):
-            book = book or _book(home)
+            book = book or book_of(home)
             targets.append(_by_function(call, home, book, one, cross_community=cross_community))
         elif addressing.names_person(one):
-            book = book or _book(home)
+            book = book or book_of(home)
             target = addressing.person_target(home.directory, one, _persons(book))
             call.out.note(f"{safe(one)} is {target.address}")
             targets.append(target)
@@ -118,7 +118,8 @@ def _how(book: Book, typed: str, found: Resolution, target: Target) -> str:
     return "; ".join([*parts, where])
 
 
-def _book(home: Opened) -> Book:
+def book_of(home: Opened) -> Book:
+    """The address book as this home has it now."""
     from exchange.cli.command import now_ms
     from exchange.directory.book import Book
     from exchange.node.store_parts import all_parts

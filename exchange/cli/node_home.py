@@ -22,6 +22,7 @@ from exchange.node import control, store_ids
 from exchange.node.app import real_sources, route, running, wait_for
 from exchange.node.desk import Desk
 from exchange.node.directory_sync import Replica
+from exchange.node.disclosures import Inquirer
 from exchange.node.doors import Doors
 from exchange.node.home import INVITATION, Home, open_home
 from exchange.node.hub_api import HubApi
@@ -51,6 +52,12 @@ class Opened:
     def doors(self) -> Doors:
         """The ways out, as this user opens them."""
         return Doors(self.store, real_sources(), who=getpass.getuser())
+
+    @property
+    def inquirer(self) -> Inquirer:
+        """What this user asks of the recipients of messages."""
+        address, who = self.home.settings.member, getpass.getuser()
+        return Inquirer(self.store, real_sources(), address=address, who=who)
 
     @property
     def directory(self) -> Directory:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_network
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
@@ -51,7 +51,10 @@ _NUMBER_OF_AS = re.compile(r"autonomous-system:number\s*(?:=|IN)\s*\(?((?:\s*,?\
 class Assets:
     """What belongs to somebody: prefixes (addresses too), AS numbers, and domain names with all below them."""
 
-    networks: tuple[Asset, ...] = ()
+    networks: Mapping[tuple[int, int], frozenset[int]] = field(
+        default_factory=dict
+    )  # by bits, length: first bits
+    texts: frozenset[str] = frozenset()  # all of them, in their normal spelling
     asns: frozenset[int] = frozenset()
     domains: frozenset[str] = frozenset()
 
@@ -61,17 +64,17 @@ class Assets:
         found = [_asset(text) for text in texts]
         if not 0 < len(found) <= MAX_ASSETS:
             raise Refused("release.no-assets", f"name 1 to {MAX_ASSETS} of them")
+        networks: dict[tuple[int, int], set[int]] = {}
+        for each in found:
+            if each.bits:
+                first = each.first >> (each.bits - each.length)
+                networks.setdefault((each.bits, each.length), set()).add(first)
         return cls(
-            tuple(each for each in found if each.bits),
+            {size: frozenset(firsts) for size, firsts in networks.items()},
+            frozenset(each.text for each in found),
             frozenset(each.first for each in found if each.kind == "asn"),
             frozenset(each.text for each in found if each.kind == "domain"),
         )
-
-    @property
-    def texts(self) -> frozenset[str]:
-        """All of them in their normal spelling."""
-        networks = (each.text for each in self.networks)
-        return self.domains | {f"AS{number}" for number in self.asns} | frozenset(networks)
 
     def covers(self, asset: Asset) -> bool:
         """Whether all of `asset` is among them."""
@@ -80,7 +83,10 @@ class Assets:
         if asset.kind == "domain":
             labels = asset.text.split(".")
             return any(".".join(labels[first:]) in self.domains for first in range(len(labels)))
-        return any(_within(asset, network) for network in self.networks)
+        return any(
+            asset.bits == bits and asset.length >= length and asset.first >> (bits - length) in firsts
+            for (bits, length), firsts in self.networks.items()
+        )
 
 
 def _asset(text: str) -> Asset:
@@ -93,13 +99,6 @@ def _asset(text: str) -> Asset:
     if asset.bits and asset.length < SHORTEST_CLAIM[asset.bits]:
         raise Refused("release.no-assets", f"{asset.text}: nobody has so much")
     return asset
-
-
-def _within(asset: Asset, network: Asset) -> bool:
-    if asset.bits != network.bits or asset.length < network.length:
-        return False
-    below = network.bits - network.length
-    return asset.first >> below == network.first >> below
 
 
 def mentions(value: Mapping[str, Any]) -> frozenset[Asset]:

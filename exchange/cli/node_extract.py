@@ -1,0 +1,180 @@
+"""`exchange node extract`: what of a message concerns one constituent's assets, for that constituent.
+
+Owns the verb: whose assets they are, and what is printed. Which objects go is `formats/extract`'s, whether they may
+`exchange.release`'s business.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+import uuid
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from exchange.cli.command import Call, command, now_ms
+from exchange.cli.losses import as_json, tell
+from exchange.cli.node_doors import ForExercise, FormatName, OutputFile, check_output, hand_over
+from exchange.cli.node_mail import MessageId
+from exchange.cli.node_send import words
+from exchange.cli.output import safe
+from exchange.errors import Refused
+
+if TYPE_CHECKING:
+    from exchange.cli.node_home import Opened
+    from exchange.directory.book import Book
+    from exchange.formats.extract import Extract
+    from exchange.formats.mentions import Assets
+    from exchange.formats.source import Written
+    from exchange.message import Message
+    from exchange.release import Reader
+
+MAX_NAME = 64  # characters of what a constituent is called
+_COUNTRY = "country"  # a name nobody claims: its top-level domain says too little
+Names = Annotated[
+    list[str] | None,
+    typer.Option("--assets", help="Its prefixes, AS numbers and domain names; commas between."),
+]
+
+
+def register(group: typer.Typer) -> None:
+    """Add the verb to the group."""
+    command(group, "extract", role="node", unlocks=True)(extract)
+
+
+def extract(
+    call: Call,
+    message: MessageId,
+    *,
+    owner: Annotated[
+        str,
+        typer.Option("--for", help="Who gets it: a member, whose constituency counts; else a name of yours."),
+    ] = "",
+    assets: Names = None,
+    also: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--also", help="What may be mentioned besides, being nobody's: an attacker's addresses."
+        ),
+    ] = None,
+    format_: FormatName = "stix",
+    output: OutputFile = None,
+    exercise: ForExercise = False,
+) -> None:
+    """Write out what concerns one constituent's assets, and nothing of others. Read its texts before you hand it on."""
+    from exchange.cli.addressees import book_of
+    from exchange.cli.node_home import opened, wake
+    from exchange.formats.extract import extract as extracted
+    from exchange.formats.mentions import Assets
+    from exchange.formats.registry import dump
+    from exchange.node.doors import Passed
+    from exchange.release import Door
+
+    check_output(call, output)
+    besides = Assets.read(words(also)) if also else None
+    with opened(call) as home:
+        book, name = book_of(home), _name(owner)
+        own = Assets.read(words(assets) if assets else _claims(book, name))
+        readers = _readers(home, book, name, own, exercise=exercise)
+
+        def make(passed: Passed) -> tuple[Message, Extract, Written]:
+            found = extracted(passed.message, own, besides=besides)
+            if not found.objects:
+                raise Refused("release.nothing-theirs", withheld=found.withheld)
+            made = _composed(home, passed.message, found, name)
+            return made, found, dump(made, format_)
+
+        whole = home.whole_id(message)
+        try:
+            made, found, written = home.doors.let_out(Door.EXTRACT, whole, readers, make)
+        except Refused as refusal:
+            _say_withheld(call, refusal.facts.get("withheld", ()))
+            raise
+        wake(call, home.home)
+    _say_withheld(call, found.withheld)
+    tell(call, written.losses)
+    call.out.warn(
+        f"{made.tlp.label}: read the texts in it before you hand it on; no program knows whom they name"
+    )
+    value = {
+        "id": whole,
+        "for": name,
+        "format": format_,
+        "tlp": made.tlp.label,
+        "objects": made.object_count,
+        "bytes": len(written.data),
+        "withheld": [{"object": one, "why": why} for one, why in found.withheld],
+        "losses": as_json(written.losses),
+    }
+    hand_over(call, written.data, output, value)
+
+
+def _say_withheld(call: Call, withheld: tuple[tuple[str, str], ...]) -> None:
+    for one, why in withheld:
+        call.out.note(f"stays here: {safe(one)}: {why}")
+
+
+def _name(typed: str) -> str:
+    """What the constituent is called, fit for the access log. Raises Refused cli.usage."""
+    name = " ".join(unicodedata.normalize("NFC", safe(typed)).split()) or "constituent"
+    if len(name) > MAX_NAME:
+        raise Refused("cli.usage", f"--for: at most {MAX_NAME} characters")
+    return name
+
+
+def _claims(book: Book, name: str) -> list[str]:
+    """The assets of a member's approved constituency. Raises Refused release.no-assets."""
+    entry = book.members.get(name)
+    if entry is None or entry.claims is None:
+        raise Refused(
+            "release.no-assets", f"the directory has no constituency of {name}: name them with --assets"
+        )
+    claims = entry.claims
+    return [*claims.prefix, *(f"AS{number}" for number in claims.asn), *claims.domain]
+
+
+def _readers(home: Opened, book: Book, name: str, own: Assets, *, exercise: bool) -> list[Reader]:
+    """The constituent; and whoever else's constituency, by the directory, one of its assets is in."""
+    from exchange.directory.network import member_of
+    from exchange.directory.owners import Owners
+    from exchange.release import Reader, Who
+
+    me, owners = member_of(home.home.settings.member), Owners.build(book)
+    others = {name} if name in book.members else set()
+    for text in own.texts:
+        owned = owners.owner(text)
+        claimed = [] if not owned.matches or owned.matches[0].by == _COUNTRY else owned.nearest
+        others |= set() if me in claimed else set(claimed)
+    constituent = Reader(who=Who.CONSTITUENT, name=name, assets=own.texts, exercise=exercise)
+    members = [
+        Reader(who=Who.MEMBER, name=one, assets=own.texts, exercise=exercise) for one in sorted(others - {me})
+    ]
+    return members or [constituent]
+
+
+def _composed(home: Opened, original: Message, found: Extract, name: str) -> Message:
+    """The extract as a message of this member's own, with a case of its own: nothing of the original's words."""
+    from exchange.cli.compose import new_case
+    from exchange.directory.network import member_of
+    from exchange.formats.cover import compose
+    from exchange.message import Author, Draft, Kind, Urgency, member_identity_id
+
+    identity, now, message_id = home.home.identity(), now_ms(), uuid.uuid4()
+    handle = member_of(identity.address)
+    draft = Draft(
+        id=str(message_id),
+        kind=Kind.ALERT,
+        case_id=new_case(handle, now, message_id),
+        urgency=Urgency.ROUTINE,
+        tlp=original.tlp,
+        subject=f"For {name}",
+        created=now,
+        lang="en",
+        exercise_id=original.exercise_id,
+    )
+    author = Author(
+        id=member_identity_id(uuid.UUID(bytes=identity.net[:16]), handle),
+        name=handle,
+        created=home.directory.member(handle).since,
+    )
+    return compose(draft, author, found.objects)
