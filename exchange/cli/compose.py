@@ -7,7 +7,7 @@ Owns what the flags of `node send` mean. What a message must have is `exchange.m
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -88,9 +88,12 @@ class ReadFiles:
     losses: tuple[tuple[str, tuple[Loss, ...]], ...] = ()  # by file, those that lost something
 
 
-def read_files(files: Sequence[Path], *, to_persons: bool = False) -> ReadFiles:
+def read_files(
+    files: Sequence[Path], *, at: int, to_persons: bool = False, columns: Mapping[str, str] | None = None
+) -> ReadFiles:
     """Read every file; a file or object that can't go is set aside with its reason. Raises Refused cli.bad-file.
 
+    `at` is now in ms, for files that tell no times; `columns` says which column of a list is what.
     `to_persons`: every addressee is a named person, who alone may be sent what is labelled TLP:RED.
     """
     if len(files) > MAX_FILES:
@@ -101,7 +104,7 @@ def read_files(files: Sequence[Path], *, to_persons: bool = False) -> ReadFiles:
     losses: list[tuple[str, tuple[Loss, ...]]] = []
     for path in files:
         try:
-            loaded = registry.load(path.name, read_bounded(path))
+            loaded = registry.load(path.name, read_bounded(path), at=at, columns=columns)
         except Refused as refusal:
             if refusal.code == "cli.bad-file":
                 raise

@@ -92,6 +92,9 @@ def send(
     detection: Annotated[list[str] | None, Text(help="Incident: how it was found.")] = None,
     description: Annotated[str, Text(help="Incident: what happened.")] = "",
     first_seen: Annotated[str | None, Text(help="Incident: when it began.")] = None,
+    columns: Annotated[
+        list[str] | None, Text(help="Columns of a CSV list, by number or header: value=2,type=1.")
+    ] = None,
 ) -> None:
     """Send a message. Done once it is safely in the outbox; --wait waits until everybody has it."""
     from exchange.cli.addressees import audience_of, note_unsealed, resolved
@@ -128,14 +131,19 @@ def send(
         targets = resolved(call, home, words(to), cross_community=cross_community)
         recipients = list(dict.fromkeys(target.address for target in targets))
         flags = replace(flags, audience_function=audience_of(targets))
-        read = read_files(file or [], to_persons=all(is_person(home.directory, one) for one in recipients))
+        read = read_files(
+            file or [],
+            at=now_ms(),
+            to_persons=all(is_person(home.directory, one) for one in recipients),
+            columns=columns_said(columns),
+        )
         composed = _composed(call, home, flags, read, recipients)
         note_unsealed(call, home, recipients)
         submit(home, composed, recipients, separate=separate)
         if wait is None:
             wake(call, home.home)
         else:
-            _wait(call, home, composed.message.id, wait)
+            wait_for_all(call, home, composed.message.id, wait)
     _report(call, composed, recipients)
 
 
@@ -143,6 +151,14 @@ def words(given: Sequence[str] | None) -> list[str]:
     """The words of an option that may be repeated and may hold several, separated by commas; each once."""
     parts = (part.strip() for text in given or [] for part in text.split(","))
     return list(dict.fromkeys(part for part in parts if part))
+
+
+def columns_said(given: Sequence[str] | None) -> dict[str, str]:
+    """What --columns says, by column: `value=2,type=1`. Raises Refused cli.usage."""
+    pairs = [each.partition("=") for each in words(given)]
+    if not all(column and where for column, _, where in pairs):
+        raise Refused("cli.usage", "--columns takes COLUMN=NUMBER or COLUMN=HEADER, such as value=2,type=1")
+    return {column: where for column, _, where in pairs}
 
 
 def compose_for(
@@ -234,7 +250,8 @@ def _thread_of(home: Opened, message_id: str) -> tuple[str, str]:
         return sent.case_id, sent.urgency
 
 
-def _wait(call: Call, home: Opened, message_id: str, seconds: float) -> None:
+def wait_for_all(call: Call, home: Opened, message_id: str, seconds: float) -> None:
+    """Until every addressee has it. Raises Unavailable cli.timeout, Refused message.not-taken."""
     from exchange.cli.node_home import wait
 
     call.out.note(f"sent {message_id}; waiting up to {seconds:g} s for receipts")

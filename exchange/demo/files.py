@@ -51,7 +51,7 @@ def send_files(network: DemoNetwork, path: Path) -> dict[str, Any]:
         for file in files_of(path):
             count.files += 1
             name = str(file.relative_to(root))
-            read = read_files([file])
+            read = read_files([file], at=now_ms())
             unread.update(read.unread)
             if read.unread:
                 continue

@@ -152,7 +152,8 @@ class Story:
         down = tuple(member for member in to if self._network.nodes[member].server is None)
         with node.opened() as home:
             flags = replace(flags, lang="en")
-            composed = compose_for(home, flags, read_files(paths), to, now=now_ms())
+            now = now_ms()
+            composed = compose_for(home, flags, read_files(paths, at=now), to, now=now)
             submit(home, composed, to, separate=False)
         node.poke()
         sending = Sending(composed.message, node.member, to, down)
