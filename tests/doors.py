@@ -60,7 +60,7 @@ class Client:
         """The objects of one page."""
         return self.get(f"collections/{collection}/objects/", **parameters).json().get("objects", [])
 
-    def post(self, *objects: dict[str, Any], collection: str = "drafts") -> dict[str, Any]:
+    def post(self, *objects: object, collection: str = "drafts") -> dict[str, Any]:
         """The status of a post that is accepted."""
         answer = self.post_raw(orjson.dumps({"objects": list(objects)}), collection=collection)
         assert answer.status_code == 202, answer.text

@@ -94,10 +94,14 @@ def serve(call: Call) -> None:
     logs.configure()
     home = open_home(call.home, call.unlock())
 
-    def ready(node: Node) -> None:
-        call.out.ready({"member": node.identity.address}, f"ready: node of {node.identity.address}")
+    urls: list[str] = []
 
-    run_loop(lambda: app.serve(home, app.real_sources(), ready=ready))
+    def ready(node: Node) -> None:
+        address = node.identity.address
+        where = f", door at {urls[0]}" if urls else ""
+        call.out.ready({"member": address, "http": "".join(urls)}, f"ready: node of {address}{where}")
+
+    run_loop(lambda: app.serve(home, app.real_sources(), ready=ready, listening=urls.append))
 
 
 def status(call: Call) -> None:

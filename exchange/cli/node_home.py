@@ -19,7 +19,8 @@ from exchange.cli.command import Call
 from exchange.directory.state import Directory
 from exchange.errors import ExchangeError, Refused, Unavailable
 from exchange.node import control, store_ids
-from exchange.node.app import real_sources, route, running, wait_for
+from exchange.node.app import real_sources, route, running
+from exchange.node.control_verbs import wait_for
 from exchange.node.desk import Desk
 from exchange.node.directory_sync import Replica
 from exchange.node.disclosures import Inquirer

@@ -41,6 +41,7 @@ def condition(home: Opened, server: Json | None) -> dict[str, Any]:
         "serving": server is not None,
         "connected": bool(server and server["connected"]),
         "heard_at": server["heard_at"] if server and server["heard_at"] else None,
+        "http": server.get("http", "") if server else "",
         "problem": server["problem"] if server else "",
         "directory_problem": server["directory_problem"] if server else "",
         "clock_offset_ms": server["clock_offset_ms"] if server else 0,
@@ -95,6 +96,7 @@ def condition_lines(value: dict[str, Any]) -> list[str]:
             ("your digits", value["digits"]),
             ("server", server),
             ("hub heard", utc(value["heard_at"]) if value["heard_at"] else ""),
+            ("http door", value["http"]),
             (
                 "clock",
                 f"{value['clock_offset_ms'] // 1000:+d} s to the hub's" if value["clock_offset_ms"] else "",

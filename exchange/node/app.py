@@ -19,11 +19,10 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from exchange.canonical import MAX_INT, Json
 from exchange.directory.members import HubIdentity
 from exchange.errors import ExchangeError, Refused
 from exchange.loop_lag import LoopLag
-from exchange.node import alarm_hook, control, control_keys, door, metrics
+from exchange.node import alarm_hook, control, control_verbs, door, metrics
 from exchange.node.answers import Answers
 from exchange.node.control_messages import ControlMessages
 from exchange.node.directory_sync import Replica
@@ -35,7 +34,7 @@ from exchange.node.identity import Identity, Sources
 from exchange.node.inbox import Inbox
 from exchange.node.introduction import Introduction
 from exchange.node.large import LargeDeliveries
-from exchange.node.membership import Membership, anchor_confirmed
+from exchange.node.membership import Membership
 from exchange.node.node import Node
 from exchange.node.notices import Notices
 from exchange.node.opening import Opening
@@ -52,7 +51,6 @@ from exchange.node.retention import Retention
 from exchange.node.secretariat import Secretariat
 from exchange.node.services import Services
 from exchange.node.store import Store
-from exchange.node.store_outbox import ENDED, Addressee
 from exchange.node.succession import Succession
 from exchange.node.sync import Sync
 from exchange.node.uploads import Uploads
@@ -66,8 +64,6 @@ STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 COMMAND_SECONDS: Final = (
     10.0  # a command that owns the home for a moment is done by then; another server isn't
 )
-MAX_WAITED: Final = 100  # messages in one `wait`
-MAX_WAIT_SECONDS: Final = 3_600
 MAX_FILE: Final = 65_536  # bytes of a certificate or login file
 
 
@@ -223,8 +219,16 @@ async def _move(home: Home, client: HubClient, hub: HubIdentity) -> None:
     await client.reroute(route(home.moved(hub)))
 
 
-async def serve(home: Home, sources: Sources, *, ready: Callable[[Node], None] | None = None) -> None:
+async def serve(
+    home: Home,
+    sources: Sources,
+    *,
+    ready: Callable[[Node], None] | None = None,
+    listening: Callable[[str], None] | None = None,
+) -> None:
     """Own the home and keep it in step with the hub until SIGTERM or SIGINT. `ready` is called once all is up.
+
+    `listening` is called before with the URL of the HTTP door, where config.toml opens it.
 
     Raises Refused home.locked, node.not-joined, door.address, tls.certificate; Unavailable storage.io when the disk
     fails: start again from it.
@@ -242,8 +246,10 @@ async def serve(home: Home, sources: Sources, *, ready: Callable[[Node], None] |
     async with (
         running(home, sources, patience=COMMAND_SECONDS, on_broken=on_broken) as node,
         door.opened(home, node, lambda: metrics.text(node, lag)) as url,
-        control.serving(home.paths.socket, verbs(node, url=url)),
+        control.serving(home.paths.socket, control_verbs.verbs(node, url=url)),
     ):
+        if url and listening is not None:
+            listening(url)
         for number in STOP_SIGNALS:
             loop.add_signal_handler(number, stopping.set)
         running_on = [
@@ -306,91 +312,3 @@ def _text(root: Path, name: str) -> str:
         raise Refused("settings.invalid", f"config.toml names {name}, which isn't there") from None
     except OSError as error:
         raise disk_fault(error) from error
-
-
-def verbs(node: Node, *, url: str = "") -> control.Verbs:
-    """What a command may ask of the serving process; `url`: of its HTTP door, "" while that is closed."""
-
-    async def poke(_: dict[str, Json]) -> Json:
-        await node.notices.load()  # a command may have stored one
-        await node.retention.fold()  # ... or erased something
-        node.sync.poke()
-        return {}
-
-    async def status(_: dict[str, Json]) -> Json:
-        return {**condition(node), "http": url}
-
-    async def wait(value: dict[str, Json]) -> Json:
-        ids, seconds = value.get("ids"), value.get("seconds")
-        if not isinstance(ids, list) or len(ids) > MAX_WAITED or not all(isinstance(one, str) for one in ids):
-            raise Refused("request.bad", "ids: a list of message ids")
-        if not isinstance(seconds, int | float) or not 0 <= seconds <= MAX_WAIT_SECONDS:
-            raise Refused("request.bad", f"seconds: 0..{MAX_WAIT_SECONDS}")
-        node.sync.poke()
-        return {"done": await wait_for(node, ids, seconds)}
-
-    async def follow(value: dict[str, Json]) -> Json:
-        size, seconds = value.get("size"), value.get("seconds")
-        if type(size) is not int or not 0 <= size <= MAX_INT:
-            raise Refused("request.bad", "size: how many leaves the log must have here")
-        if not isinstance(seconds, int | float) or not 0 <= seconds <= MAX_WAIT_SECONDS:
-            raise Refused("request.bad", f"seconds: 0..{MAX_WAIT_SECONDS}")
-        return {"done": await followed(node, size, seconds)}
-
-    keys = {verb: partial(control_keys.act, node, verb) for verb in control_keys.ACTIONS}
-    return {"poke": poke, "status": status, "wait": wait, "follow": follow, **keys}
-
-
-def condition(node: Node) -> dict[str, Json]:
-    """How the node stands: what `status` shows, without content."""
-    now, state = node.sources.clock(), node.sync.condition
-    known = not node.replica.is_empty
-    return {
-        "anchor_confirmed": anchor_confirmed(node.store),
-        "clock_offset_ms": state.clock_offset,
-        "connected": state.connected,
-        "directory_limited": known and node.replica.directory.limited,
-        "directory_problem": state.directory_problem,
-        "directory_size": node.replica.directory.size if known else 0,
-        "directory_stale": known and node.replica.is_stale(),
-        "drained": state.drained,
-        "heard_at": state.heard_at,
-        "is_member": node.replica.is_member(),
-        "member": node.identity.address,
-        "now": now,
-        "problem": state.problem,
-    }
-
-
-async def wait_for(node: Node, ids: list[str], seconds: float) -> bool:
-    """Wait until every addressee of these messages has it or won't get it; False when `seconds` were not enough.
-
-    Raises Refused message.unknown.
-    """
-    desk = node.desk("")
-    end = node.sources.monotonic() + seconds * 1_000
-
-    def is_done() -> bool:
-        return all(_has_ended(copy) for one in ids for copy in desk.sent(one).addressees)
-
-    while not await asyncio.to_thread(is_done):
-        left = (end - node.sources.monotonic()) / 1_000
-        if left <= 0:
-            return False
-        await node.sync.changed.wait(min(left, 1.0))
-    return True
-
-
-async def followed(node: Node, size: int, seconds: float) -> bool:
-    """Wait until this node's log has `size` leaves; False when `seconds` were not enough."""
-    end = node.sources.monotonic() + seconds * 1_000
-    while node.replica.is_empty or node.replica.directory.size < size:
-        left = (end - node.sources.monotonic()) / 1_000
-        if left <= 0:
-            return False
-        await node.sync.changed.wait(min(left, 1.0))
-    return True
-
-
-def _has_ended(copy: Addressee) -> bool:
-    return copy.state in ENDED

@@ -11,6 +11,7 @@ from exchange.node.store import sql
 from exchange.storage.local_cipher import LocalCipher
 
 DRAFT: Final = "draft"
+DROPPED: Final = "dropped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,11 @@ def status(connection: Connection, cipher: LocalCipher, id_: str, *, access: int
         access=access,
     ).first()
     return None if row is None else cipher.open("taxii_posts.status", id_, bytes(row.status))
+
+
+def set_state(connection: Connection, n: int, state: str) -> None:
+    """What became of it."""
+    sql(connection, "UPDATE taxii_posts SET state = :state WHERE n = :n", state=state, n=n)
 
 
 def listed(connection: Connection, *, limit: int) -> list[Post]:

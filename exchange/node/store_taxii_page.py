@@ -113,6 +113,17 @@ def delete(connection: Connection, keys: Keys, query: Query) -> int:
     return len(found)
 
 
+def of_source(connection: Connection, cipher: LocalCipher, source: int) -> list[bytes]:
+    """The bytes of every object of one source, in order."""
+    rows = sql(
+        connection,
+        "SELECT d.added, d.data FROM taxii_objects o JOIN taxii_data d ON d.added = o.added"
+        " WHERE o.source = :source ORDER BY o.added",
+        source=source,
+    )
+    return [cipher.open("taxii_data.data", str(row.added), bytes(row.data)) for row in rows]
+
+
 def not_given(connection: Connection, access: int, sources: Iterable[int]) -> list[tuple[int, str]]:
     """Those of the messages that this right of entry was not given anything of yet: source and message id."""
     return [

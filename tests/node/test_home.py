@@ -15,8 +15,9 @@ from exchange.errors import Refused, Unavailable
 from exchange.invitation import Invitation
 from exchange.keys import PrivateKeys
 from exchange.message import Urgency
-from exchange.node import app, control, store_access
+from exchange.node import control, store_access
 from exchange.node.app import real_sources, running, serve
+from exchange.node.control_verbs import wait_for
 from exchange.node.doors import own_reader
 from exchange.node.home import Home, create, open_home
 from exchange.node.node import Node
@@ -176,10 +177,10 @@ async def test_wait_ends_when_every_addressee_has_it(sim: Simulation, pe: Site, 
     await bb.stop()
     sent = pe.send("co-csirt", "bb-csirt")
     await sim.rounds()
-    assert not await app.wait_for(pe.up, [sent], 0)
+    assert not await wait_for(pe.up, [sent], 0)
     await bb.start()
     await sim.rounds()
-    assert await app.wait_for(pe.up, [sent], 0)
+    assert await wait_for(pe.up, [sent], 0)
 
 
 async def test_content_lies_encrypted_in_the_home(sim: Simulation, pe: Site, co: Site) -> None:

@@ -102,7 +102,7 @@ def test_5_5_a_newer_version_is_added(client: Client) -> None:
 
 def test_5_5_objects_fail_one_by_one(client: Client) -> None:
     good, bad = indicator(), indicator() | {"pattern_type": 7}
-    status = client.post(good, bad, {"type": "indicator"}, 17, "text", [], {"type": "a", "id": "b"})  # type: ignore[arg-type]
+    status = client.post(good, bad, {"type": "indicator"}, 17, "text", [], {"type": "a", "id": "b"})
     assert (status["total_count"], status["success_count"], status["failure_count"]) == (7, 1, 6)
     assert status["failures"][0]["id"] == bad["id"]
     assert all(one["message"] and isinstance(one["version"], str) for one in status["failures"])
