@@ -27,6 +27,7 @@ def _node() -> Sequence[Register]:
         node_backup,
         node_disclosure,
         node_doors,
+        node_drafts,
         node_exposure,
         node_extract,
         node_keys,
@@ -34,6 +35,7 @@ def _node() -> Sequence[Register]:
         node_onboarding,
         node_retention,
         node_send,
+        node_token,
         node_units,
     )
 
@@ -50,6 +52,8 @@ def _node() -> Sequence[Register]:
         node_exposure.register,
         node_retention.register,
         node_backup.register,
+        node_token.register,
+        node_drafts.register,
     )
 
 
