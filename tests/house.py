@@ -114,6 +114,7 @@ LAYERS: dict[str, str] = {
         exchange.formats.misp_attribute
         exchange.formats.misp_object
         exchange.formats.misp
+        exchange.formats.misp_write
         exchange.formats.csaf_made
         exchange.formats.csaf_products
         exchange.formats.csaf_vulnerabilities

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from exchange.errors import Refused
-from exchange.formats import csaf, stix, text
+from exchange.formats import csaf, misp, misp_write, stix, text
 from exchange.formats import indicator_sheet as sheet
 from exchange.formats import indicator_table as table
 from exchange.formats.json_spans import Limits
@@ -20,19 +20,10 @@ from exchange.message import Message
 __all__ = ["Format", "Source", "Written", "dump", "formats", "load"]
 
 
-def _has_event(source: Source) -> bool:
-    return source.document is not None and "Event" in source.document.members
-
-
-def _has_response(source: Source) -> bool:
-    return source.document is not None and "response" in source.document.members
-
-
 # The first row that recognises the file reads it.
 _FORMATS = (
     Format(stix.FORMAT, "STIX 2.0 and 2.1", stix.recognise, stix.read, stix.write),
-    Format("misp-event", "MISP event", _has_event),
-    Format("misp-response", "MISP events", _has_response),
+    Format("misp", "MISP event, or a list of events", misp.recognise, misp.read, misp_write.write),
     Format("csaf", "CSAF 2.0 advisory", csaf.recognise, csaf.read, csaf.write),
     Format("csv", "CSV of indicators, addresses made harmless", table.recognise, table.read, sheet.write),
     Format("csv-live", "CSV of indicators as they are, for machines", write=sheet.write_live),

@@ -238,19 +238,6 @@ def test_a_file_that_cannot_be_read_as_a_whole_is_refused(data, code):
 
 
 @pytest.mark.parametrize(
-    ("data", "name"),
-    [
-        (b'{"Event":{"info":"x"}}', "misp-event"),
-        (b'{"response":[{"Event":{}}]}', "misp-response"),
-        (b'{"document":{"csaf_version":"2.0"},"vulnerabilities":[]}', "csaf"),
-    ],
-)
-def test_formats_without_a_reader_are_named_as_unread(data, name):
-    loaded = load("some name", data)
-    assert (loaded.name, loaded.format, loaded.unread, loaded.accepted) == ("some name", name, True, ())
-
-
-@pytest.mark.parametrize(
     "data", [b"{}", b"[]", b"3", b'{"document":{}}', b'["type","id"]', b'{"type":"tool"}']
 )
 def test_json_of_no_known_format_is_refused(data):
@@ -288,5 +275,5 @@ def test_reading_formats_imports_neither_stix2_nor_its_validator():
 
 def test_an_unknown_format_to_write_is_refused():
     with pytest.raises(Refused) as caught:
-        dump(None, "misp")
+        dump(None, "no-such")
     assert caught.value.code == "format.unknown"
