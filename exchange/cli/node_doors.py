@@ -15,7 +15,7 @@ import typer
 from exchange.cli.command import Call, command, now_ms
 from exchange.cli.losses import as_json, tell
 from exchange.cli.node_mail import SHORT, MessageId
-from exchange.cli.node_send import To, submit, words
+from exchange.cli.node_send import To, submit, wait_for_all, words
 from exchange.errors import Refused
 
 if TYPE_CHECKING:
@@ -121,6 +121,9 @@ def forward(
         typer.Option("--cross-community", help="Yes, also to police, prosecution or another community."),
     ] = False,
     exercise: ForExercise = False,
+    seconds: Annotated[
+        float | None, typer.Option("--wait", help="Seconds to wait until every addressee has it.", min=0)
+    ] = None,
 ) -> None:
     """Seal a message onward as this member's own, the original unchanged inside it. Its label says to whom."""
     from exchange.cli.addressees import note_unsealed, resolved
@@ -142,7 +145,10 @@ def forward(
         onward = home.doors.let_out(Door.FORWARD, whole, readers, make)
         note_unsealed(call, home, recipients)
         submit(home, onward, recipients, separate=False)
-        wake(call, home.home)
+        if seconds is None:
+            wake(call, home.home)
+        else:
+            wait_for_all(call, home, onward.message.id, seconds)
     sent = onward.message
     value = {
         "id": sent.id,

@@ -19,13 +19,14 @@ from exchange.formats.refang import refang
 from exchange.formats.suffixes import public_suffix
 
 MAX_ASSETS: Final = 100_000
+MAX_PATTERN: Final = 65_536  # characters; a longer one counts as unreadable
 UNREADABLE: Final = Asset("unreadable", "")
 _IPV4 = re.compile(r"(?<!\d)(?<!\d\.)\d{1,3}(?:\.\d{1,3}){3}(?:/\d{1,2})?(?!\d|\.\d)")
 _IPV6 = re.compile(
     r"(?<![\w:])(?=[0-9a-f:]*::|(?:[0-9a-f]{1,4}:){7})[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}(?:/\d{1,3})?(?![\w:])",
     re.IGNORECASE,
 )
-_NAME = re.compile(r"(?<![\w.-])(?:[\w-]{1,63}\.){1,30}[\w-]{2,63}(?![\w-])")
+_NAME = re.compile(r"(?<![\w.-])(?:[\w-]+\.)+[\w-]{2,}")
 _ASN = re.compile(r"\bASN? ?(?<!AS )(\d{1,10})\b", re.IGNORECASE)
 # Endings that the public list hasn't: of names inside somebody's house, and those kept for examples (RFC 6761).
 _INSIDE: Final = frozenset(
@@ -41,10 +42,9 @@ _LIBRARIES: Final = frozenset(
 )
 # Observables whose value is one address or name, whatever it looks like.
 _ADDRESSES: Final = frozenset(("ipv4-addr", "ipv6-addr", "domain-name", "url", "email-addr"))
-_LITERAL = re.compile(r"'((?:[^'\\]|\\.)*)'")
+_LITERAL = re.compile(r"'((?:[^'\\]|\\.)*+)'?", re.DOTALL)  # one without an end goes to the pattern's: linear
 _ADDRESS_PATH = re.compile(rf"\b(?:{'|'.join(sorted(_ADDRESSES))}):")
 _NOT_EXACT = re.compile(r"\b(?:LIKE|MATCHES|ISSUPERSET)\b")
-_NUMBER_OF_AS = re.compile(r"autonomous-system:number\s*(?:=|IN)\s*\(?((?:\s*,?\s*\d{1,10})+)")
 
 
 @dataclass(frozen=True)
@@ -136,13 +136,16 @@ def _of_any(value: object) -> Iterator[Asset]:
 
 
 def _of_pattern(pattern: str, pattern_type: str) -> Iterator[Asset]:
+    if pattern_type != "stix" or len(pattern) > MAX_PATTERN:
+        yield UNREADABLE
+        return
     bare = _LITERAL.sub("''", pattern)
-    if pattern_type != "stix" or _NOT_EXACT.search(bare):
+    if _NOT_EXACT.search(bare):
         yield UNREADABLE
     for literal in _LITERAL.findall(pattern):
         yield from in_text(re.sub(r"\\(.)", r"\1", literal))
-    for numbers in _NUMBER_OF_AS.findall(bare):
-        for number in re.findall(r"\d+", numbers):
+    if "autonomous-system:" in bare:
+        for number in re.findall(r"(?<![\w.-])\d{1,10}(?!\w)", bare):
             yield _asn(int(number))
     if _ADDRESS_PATH.search(bare):  # also a name that looks like none
         for literal in _LITERAL.findall(pattern):
@@ -174,18 +177,21 @@ def _seen(text: str) -> Iterator[Asset]:
     for pattern in (_IPV4, _IPV6):
         for match in pattern.findall(text):
             try:
-                yield read_prefix(str(ip_network(match, strict=False)))
+                yield read_prefix(str(ip_network(match, strict=False))) if "/" in match else read_asset(match)
             except ValueError:
                 continue
     for match in _NAME.findall(text):
-        try:
-            name = read_domain(match)
-        except ValueError:
-            continue
-        if _exists(name.text):
-            yield name
+        if _exists(match.lower()):
+            yield _name(match)
     for number in _ASN.findall(text):
         yield _asn(int(number))
+
+
+def _name(text: str) -> Asset:
+    try:
+        return read_domain(text)
+    except ValueError:
+        return UNREADABLE
 
 
 def _exists(name: str) -> bool:

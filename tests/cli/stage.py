@@ -11,6 +11,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,6 +34,36 @@ LISTS = {
     "press.csv": ("member,handle,function", "co-csirt,duty,technical_24x7"),
     "bad.csv": ("name,surname", "Luz,Rojas"),
 }
+
+_SEEN = {"created": "2026-11-03T06:40:00.000Z", "modified": "2026-11-03T06:40:00.000Z", "spec_version": "2.1"}
+
+
+def _indicator(number: int, pattern: str) -> dict[str, Any]:
+    value = {"type": "indicator", "id": f"indicator--0000000{number}-0000-4000-8000-000000000000", **_SEEN}
+    return value | {"pattern": pattern, "pattern_type": "stix", "valid_from": "2026-11-03T00:00:00Z"}
+
+
+# of two utilities: what was seen at each, and at one of them also the attacker
+ASSETS = (
+    _indicator(1, "[ipv4-addr:value = '203.0.113.9']"),
+    _indicator(2, "[ipv4-addr:value = '198.51.100.4']"),
+    _indicator(3, "[ipv4-addr:value = '203.0.113.9' AND ipv4-addr:value = '192.0.2.66']"),
+    {
+        "type": "malware",
+        "id": "malware--00000004-0000-4000-8000-000000000000",
+        **_SEEN,
+        "name": "Loader",
+        "is_family": True,
+    },
+    {
+        "type": "relationship",
+        "id": "relationship--00000005-0000-4000-8000-000000000000",
+        **_SEEN,
+        "relationship_type": "indicates",
+        "source_ref": "indicator--00000001-0000-4000-8000-000000000000",
+        "target_ref": "malware--00000004-0000-4000-8000-000000000000",
+    },
+)
 
 
 @contextmanager
@@ -78,5 +109,6 @@ def _write_files(folder: Path) -> None:
     (folder / "application.json").write_text(json.dumps(TEMPLATE))
     red = SOMEBODY | {"object_marking_refs": [Tlp.RED.marking_id]}
     (folder / "red.json").write_bytes(bundle_of(red))
+    (folder / "assets.json").write_bytes(bundle_of(*ASSETS))
     (folder / "mixed.json").write_bytes(bundle_of(SOMEBODY, {"type": "nothing"}))
     (folder / "bad.json").write_bytes(b"{")

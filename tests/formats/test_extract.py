@@ -112,6 +112,7 @@ def test_patterns_about_others_too_stay(told: Any, pattern: str) -> None:
         "GET /?next=https%3A%2F%2Fbank%2Eexample%2F",
         "пострадал банк.рф",
         "dc01.bank.local was next",
+        "x." * 40 + "bank.example",
     ],
 )
 def test_a_word_about_others_anywhere_keeps_an_object_here(told: Any, words: str) -> None:
@@ -122,6 +123,12 @@ def test_a_word_about_others_anywhere_keeps_an_object_here(told: Any, words: str
         uid("indicator", 1): "it mentions 1 more beside those assets",
         uid("indicator", 2): "it mentions 1 more beside those assets",
     }
+
+
+def test_a_name_that_dns_wouldnt_take_is_read_by_people_all_the_same(told: Any) -> None:
+    long = indicator(1, OF_WATER[0], description="a" * 64 + ".bank.example")
+    result = extract(told(long), WATER)
+    assert (going(result), list(staying(result).values())) == ([], ["it can't be read value by value"])
 
 
 def test_words_that_only_look_like_names_dont(told: Any) -> None:
@@ -209,6 +216,12 @@ def test_stix_2_0_observations_are_read_too(told: Any) -> None:
         },
     }
     assert going(extract(told(ours, mixed), WATER)) == [ours["id"]]
+
+
+def test_patterns_made_to_be_slow_are_read_in_no_time() -> None:
+    for pattern in ("[a:b = '" + "\\'" * 32_000, "[autonomous-system:number = " + " " * 60_000, "'" * 65_000):
+        assert mentions(indicator(1, pattern)) == mentions(indicator(1, "[a:b = 'x']"))
+    assert mentions(indicator(1, "[a:b = '" + "x" * 65_536)) >= {UNREADABLE}
 
 
 def test_other_pattern_languages_cant_be_read() -> None:
