@@ -329,6 +329,7 @@ CODES: dict[str, str] = {
     "release.pap": "its PAP label permits no such use",
     "format.unknown": "the format of the file is not known",
     "format.bad-file": "the file lacks what every file of its format has, or has it in a form that can't be read",
+    "format.by-owner": "the file is about many owners; sent as it is, it would tell each of the others",
     "format.bad-line": "the line of the list can't be read",
     "format.bad-entry": "the entry lacks what every one of its kind has, or must not go on",
     "format.no-form": "the message has nothing that a file of that format could hold",

@@ -142,3 +142,33 @@ LIST = (
     "colour;blue;2026-11-20;;;;;;\r\n"
     "ip;203.0.113.8;20/11/2026;;;;;;\r\n"
 )
+
+PASTED = """Dear colleagues,
+we saw hxxp://evil[.]example[.]com/a/b.php?x=1), served from 203[.]0[.]113[.]7:8080 (C2), and 2001:db8::7.
+The loader (sha256:9F86D081884C7D659A2FEAA0C55AD015A3BF4F1B2B0B822CD15D6C15B0F00A08) is described in readme.md;
+it uses kernel32.dll, CVE-2026-12345 and dropper[.]zip. Mail came from phish(at)example(dot)org, host=c2.example.net.
+Our own 10.0.0.1 was not touched. Please block 198.51.100.0/24, AS64496 and evil.example.com.
+"""
+
+
+def report(columns: str, *lines: str) -> bytes:
+    """A report as Shadowserver writes them, every cell in quotes; here without commas within."""
+    rows = [",".join(f'"{cell}"' for cell in line.split(",")) for line in (columns, *lines)]
+    return ("\n".join(rows) + "\n").encode()
+
+
+# Open remote desktops, of several owners, with two lines that can't be read.
+OPEN_RDP = report(
+    "timestamp,severity,ip,protocol,port,hostname,tag,asn,geo,region,city,naics,sector,banner",
+    "2026-11-20 04:12:33,high,203.0.113.7,tcp,3389,desk.example.pe,rdp,64496,PE,LIMA,LIMA,61,Bank,=x",
+    "2026-11-20 04:12:34,high,203.0.113.8,tcp,3389,,rdp,64496,PE,LIMA,LIMA,,,",
+    "2026-11-20 04:13:00,medium,198.51.100.9,tcp,3389,,rdp,64497,UY,,,,,",
+    "2026-11-20 04:14:00,low,2001:db8::9,udp,3389,,rdp,64511,BR,,,,,",
+    "2026-11-20 04:15:00,low,192.0.2.77,tcp,3389,,rdp,64500,CL,,,,,",
+    "yesterday,low,203.0.113.9,tcp,3389,,rdp,64496,PE,,,,,",
+    "2026-11-20 04:16:00,low,not-an-ip,tcp,3389,,rdp,64496,PE,,,,,",
+)
+SINKHOLE = report(
+    "timestamp,protocol,src_ip,src_port,src_asn,src_geo,src_hostname,dst_ip,dst_port,infection,tag",
+    "2026-11-20 05:00:00,tcp,203.0.113.7,50123,64496,PE,,192.0.2.1,443,andromeda,botnet",
+)

@@ -20,17 +20,15 @@ from exchange.formats.csaf_made import FORMAT, Advisory, extension, references, 
 from exchange.formats.csaf_products import make_products
 from exchange.formats.csaf_vulnerabilities import make_vulnerability
 from exchange.formats.json_spans import Limits, parse
-from exchange.formats.making import SOURCE, made, made_id, reference
+from exchange.formats.making import SOURCE, made_id, made_publisher, reference
 from exchange.formats.members import Losses, Members
-from exchange.formats.objects import Loaded, Loss, RawObject
+from exchange.formats.objects import Loaded, Loss
 from exchange.formats.source import Source, Written
 from exchange.message import Message
 from exchange.tlp import DEFAULT, Tlp, parse_tlp1
 
 VERSION: Final = "2.0"
 MAX_CARRIED: Final = 2_097_152  # bytes of a file that its artifact holds; a longer one is named as a loss
-# A publisher is the same object in every advisory, so it can't have an advisory's times: the day of CSAF 2.0 itself.
-_EPOCH: Final = "2022-11-18T00:00:00.000Z"
 _LANG: Final = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,3}")
 _LEVELS_AROUND: Final = 8  # of a fact within our extension, of an object, of a bundle
 _MIME: Final = "application/json"
@@ -120,35 +118,25 @@ def _begin(head: Members, losses: Losses, limits: Limits) -> tuple[Advisory, Mem
     created = stix_time(tracking.needed("initial_release_date"), "/document/tracking/initial_release_date")
     modified = stix_time(tracking.needed("current_release_date"), "/document/tracking/current_release_date")
     name = publisher.needed("name")
-    author = made_id("identity", FORMAT, namespace, name)
+    # Its contact details may change from advisory to advisory: those stand on the report, the identity stays.
+    publisher_object = made_publisher(
+        name,
+        FORMAT,
+        namespace,
+        name,
+        external_references=[reference("csaf publisher", description=namespace)],
+    )
     advisory = Advisory(
         key=(namespace, tracking_id),
-        author=author,
+        author=publisher_object.id,
         created=min(created, modified),
         modified=modified,
         tlp=_tlp(head),
         losses=losses,
         most_relations=limits.max_objects // 2,
     )
-    advisory.objects.append(_publisher(author, name, namespace))
+    advisory.objects.append(publisher_object)
     return advisory, publisher, tracking
-
-
-def _publisher(author: str, name: str, namespace: str) -> RawObject:
-    """Its contact details may change from advisory to advisory: those stand on the report, the identity stays.
-
-    That somebody publishes advisories is no secret: it is CLEAR, and an advisory's label isn't made stricter by it.
-    """
-    return made(
-        "identity",
-        author,
-        Tlp.CLEAR,
-        created=_EPOCH,
-        modified=_EPOCH,
-        name=name,
-        identity_class="organization",
-        external_references=[reference("csaf publisher", description=namespace)],
-    )
 
 
 def _tlp(head: Members) -> Tlp | None:

@@ -7,7 +7,7 @@ objects say is each format's own.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -18,6 +18,8 @@ from exchange.tlp import Tlp
 
 # UUIDv5 namespace of everything that is made of another format (docs/messages.md).
 NAMESPACE: Final = uuid.UUID("559393a0-6a66-4d35-bd89-dbe31fd1ecc8")
+_OASIS: Final = uuid.UUID("00abedb4-aa42-466c-9c01-fed23315a9b7")  # of observables, STIX 2.1 §2.9
+_PUBLISHERS_SINCE: Final = "2021-06-10T00:00:00.000Z"
 # What a source says and STIX has no property for: a property-extension with one member, named after the format.
 SOURCE: Final = "extension-definition--1d000da8-0523-41bb-a300-3da5fd6edfdf"
 
@@ -25,6 +27,12 @@ SOURCE: Final = "extension-definition--1d000da8-0523-41bb-a300-3da5fd6edfdf"
 def made_id(object_type: str, *facts: str) -> str:
     """The id of an object of that type made of these facts; others give another."""
     return f"{object_type}--{uuid.uuid5(NAMESPACE, orjson.dumps([object_type, *facts]).decode())}"
+
+
+def observable_id(object_type: str, **contributing: str | int) -> str:
+    """The id of an observable that every tool gives it (STIX 2.1 §2.9): of the members that make it what it is."""
+    said = orjson.dumps(contributing, option=orjson.OPT_SORT_KEYS).decode()
+    return f"{object_type}--{uuid.uuid5(_OASIS, said)}"
 
 
 def made(object_type: str, object_id: str, tlp: Tlp | None, **members: Any) -> RawObject:
@@ -37,6 +45,24 @@ def made(object_type: str, object_id: str, tlp: Tlp | None, **members: Any) -> R
     if tlp is not None:
         value["object_marking_refs"] = [tlp.marking_id]
     return read_object(orjson.dumps(value))
+
+
+def made_publisher(name: str, *facts: str, **members: Any) -> RawObject:
+    """The identity of who published what is read; the same facts are the same object wherever they are read.
+
+    It can't have the times of one file then, and has those of STIX 2.1 itself. That somebody publishes is no secret:
+    it is CLEAR, and no file's label is made stricter by it.
+    """
+    return made(
+        "identity",
+        made_id("identity", *facts),
+        Tlp.CLEAR,
+        created=_PUBLISHERS_SINCE,
+        modified=_PUBLISHERS_SINCE,
+        name=name,
+        identity_class="organization",
+        **members,
+    )
 
 
 def source_extension(source_format: str, facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -73,3 +99,10 @@ def relationship(source: str, kind: str, target: str, *, tlp: Tlp | None, at: st
         source_ref=source,
         target_ref=target,
     )
+
+
+def as_bundle(objects: Sequence[RawObject]) -> bytes:
+    """The objects as a file: one STIX bundle, each of them byte for byte."""
+    bundle_id = made_id("bundle", *(each.id for each in objects))
+    parts = b",".join(each.data for each in objects)
+    return b'{"type":"bundle","id":"%b","objects":[%b]}' % (bundle_id.encode("ascii"), parts)

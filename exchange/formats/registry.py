@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from exchange.errors import Refused
-from exchange.formats import csaf, misp, misp_write, stix, text
+from exchange.formats import csaf, misp, misp_write, shadowserver, stix, text
 from exchange.formats import indicator_sheet as sheet
 from exchange.formats import indicator_table as table
 from exchange.formats.json_spans import Limits
@@ -25,6 +25,7 @@ _FORMATS = (
     Format(stix.FORMAT, "STIX 2.0 and 2.1", stix.recognise, stix.read, stix.write),
     Format("misp", "MISP event, or a list of events", misp.recognise, misp.read, misp_write.write),
     Format("csaf", "CSAF 2.0 advisory", csaf.recognise, csaf.read, csaf.write),
+    Format("shadowserver", "Shadowserver report", shadowserver.recognise, shadowserver.read),
     Format("csv", "CSV of indicators, addresses made harmless", table.recognise, table.read, sheet.write),
     Format("csv-live", "CSV of indicators as they are, for machines", write=sheet.write_live),
     Format("text", "plain text for people", write=text.write),

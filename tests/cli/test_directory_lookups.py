@@ -2,58 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import stat
-import time
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from exchange.canonical import b64
 from exchange.cli.app import run
 from exchange.directory.find import LADDER
 from exchange.limits import DAY_MS
-from exchange.node import store_directory, store_parts
-from exchange.node.app import real_sources
-from exchange.node.home import create, open_home
 from exchange.phrases import find as said
 from exchange.phrases import words
 from exchange.phrases.languages import LANGUAGES, language_of, say
-from exchange.storage.unlock import Unlock, create_key_file
-from tests.address_book import Shelf, logged, peru
+from tests.address_book import peru
+from tests.cli.furnished import furnished
 
-CLOSED = "https://127.0.0.1:9"  # nobody listens there
 HOLIDAY = ("--at", "2026-07-28T15:00Z")
 TRACING = ("directory", "find", "--country", "pe", "--topic", "firearms", "--function", "operational_tracing")
-
-
-def furnished(folder: Path, made: Shelf, *, age: int = 0) -> Path:
-    """co's home with the log and parts of `made`, last heard of from the hub `age` ms ago."""
-    create_key_file(folder / "key")
-    unlock = Unlock.key_file(folder / "key")
-    create(folder / "co", "co-csirt", unlock, real_sources())
-    world = logged(made, now=time.time_ns() // 1_000_000 - age)
-    lines = {"member": "co-csirt", "hub": CLOSED, "net": b64(world.net)}
-    config = "".join(f'{name} = "{text}"\n' for name, text in lines.items())
-    (folder / "co" / "config.toml").write_text(config)
-    store = open_home(folder / "co", unlock).open_store(owner=True)
-    checkpoint = world.checkpoint
-
-    def write(connection: Any) -> None:
-        for index, leaf in enumerate(world.leaves):
-            store_directory.add_leaf(connection, index, leaf, "")
-        digest = checkpoint.hash(world.net)
-        store_directory.add_checkpoint(connection, digest, checkpoint, checkpoint.claim(world.net))
-        for part in made.parts:
-            digest = part.hash(world.net)
-            store_parts.add(connection, store.cipher, digest, part, own=False, now=world.now)
-
-    asyncio.run(store.db.write(write))
-    store.db.close_sync()
-    return folder
 
 
 @pytest.fixture(scope="module")

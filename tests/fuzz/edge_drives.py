@@ -17,9 +17,11 @@ from exchange.formats import (
     contact_table,
     csaf,
     indicator_table,
+    paste,
     patterns,
     refang,
     registry,
+    shadowserver,
     stix,
     stix_time,
     text,
@@ -35,6 +37,7 @@ from exchange.settings import HubSettings, NodeSettings
 from exchange.storage import backup as backups_
 from exchange.storage.keystore import Keystore
 from exchange.storage.unlock import Unlock
+from exchange.tlp import Tlp
 from tests.fuzz.core_drives import Read, net, same
 from tests.vector_directory import network
 
@@ -66,6 +69,19 @@ def indicator_list(data: bytes) -> None:
             assert pattern is None or patterns.alternatives(pattern)
     else:
         source.scanned()
+
+
+def pasted(data: bytes) -> None:
+    text = data.decode("utf-8", errors="replace")
+    found = paste.extract(text)
+    paste.objects(found[:10], text, at="2026-11-22T08:00:00.000Z", tlp=None)
+
+
+def daily_report(data: bytes) -> None:
+    shadowserver.recognise(Source("report.csv", data))
+    found = shadowserver.read_report("report.csv", data)
+    for part in shadowserver.parts(found.kind, found.rows[:10], Tlp.GREEN):
+        assert part
 
 
 def whole(line: str) -> None:

@@ -17,6 +17,7 @@ from exchange.errors import ExchangeError
 from exchange.protocol import Large
 from exchange.settings import HubSettings, NodeSettings
 from exchange.tlp import parse_tlp1
+from tests.foreign_samples import OPEN_RDP, PASTED, SINKHOLE
 from tests.fuzz import core_drives as core
 from tests.fuzz import edge_drives as edge
 from tests.fuzz import seeds
@@ -177,6 +178,12 @@ PARSERS: Final[dict[str, Parser]] = {
     ),
     "csaf": Parser(edge.advisory, seeds.advisories, ("formats.csaf.read",)),
     "indicator-list": Parser(edge.indicator_list, seeds.lists, ("formats.indicator_table.read",)),
+    "paste": Parser(edge.pasted, lambda: [PASTED.encode()]),
+    "shadowserver": Parser(
+        edge.daily_report,
+        lambda: [OPEN_RDP, SINKHOLE],
+        ("formats.shadowserver.read_report", "formats.shadowserver.read"),
+    ),
     "refang": Parser(
         core.from_text(edge.whole),
         lambda: seeds.words("hxxps[:]//a[.]example (dot) org", "x[at]example[.com"),
