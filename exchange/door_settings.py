@@ -12,11 +12,13 @@ from dataclasses import dataclass, fields
 from typing import Any, Final, Self
 
 from exchange import limits
+from exchange.canonical import ADDRESS
 from exchange.errors import Refused
+from exchange.tlp import parse
 
 PORT: Final = 8480
 _HOST: Final = re.compile(r"[A-Za-z0-9.:-]{1,253}\Z")
-_FILES: Final = ("tls_certificate", "tls_key", "client_ca")
+_TEXTS: Final = ("host", "tls_certificate", "tls_key", "client_ca", "posts_tlp")
 _NUMBERS: Final = {  # least, most
     "port": (0, 65_535),
     "connections": (1, 65_536),
@@ -43,6 +45,8 @@ class DoorSettings:
     client_ca: str = (
         ""  # PEM file: who signs clients' certificates, or these themselves; empty: none are asked for
     )
+    posts_to: tuple[str, ...] = ()  # addresses that posts go to at once, as alerts; none: they wait as drafts
+    posts_tlp: str = ""  # the label of posted objects that carry none; empty: AMBER+STRICT
     connections: int = 512
     connections_per_address: int = 256
     head_bytes: int = limits.MAX_HEAD
@@ -58,7 +62,7 @@ class DoorSettings:
 
     @classmethod
     def from_mapping(cls, values: object) -> Self:
-        """Settings of a parsed table. Raises Refused settings.invalid, naming the setting."""
+        """Settings of a parsed table. Raises Refused settings.invalid, naming the setting; tlp.unknown."""
         if not isinstance(values, Mapping):
             raise _invalid("must be a table")
         known = {one.name: one for one in fields(cls)}
@@ -67,16 +71,22 @@ class DoorSettings:
                 raise _invalid(f"{name}: no such setting")
             if name in ("open", "tls") and type(value) is not bool:
                 raise _invalid(f"{name}: must be true or false")
-            if name in ("host", *_FILES) and not isinstance(value, str):
+            if name in _TEXTS and not isinstance(value, str):
                 raise _invalid(f"{name}: must be a text")
             least, most = _NUMBERS.get(name, (0, 0))
             if name in _NUMBERS and (type(value) is not int or not least <= value <= most):
                 raise _invalid(f"{name}: an integer {least}..{most}")
-        checked = {**values, "names": _names(values.get("names", ()))}
+        checked = {
+            **values,
+            "names": _names(values.get("names", ())),
+            "posts_to": _addresses(values.get("posts_to", ())),
+        }
         _check_host(values.get("host", cls.host))
         if bool(values.get("tls_certificate")) != bool(values.get("tls_key")):
             raise _invalid("tls_certificate and tls_key go together")
         settings = cls(**checked)
+        if settings.posts_tlp:
+            parse(settings.posts_tlp)
         if settings.client_ca and not settings.secure:
             raise _invalid("client_ca: certificates of clients need tls = true")
         return settings
@@ -107,6 +117,14 @@ def _names(value: object) -> tuple[str, ...]:
         isinstance(one, str) and _HOST.match(one) for one in value
     ):
         raise _invalid("names: a list of host names or addresses")
+    return tuple(value)
+
+
+def _addresses(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(
+        isinstance(one, str) and ADDRESS.match(one) for one in value
+    ):
+        raise _invalid("posts_to: a list of addresses, MEMBER or MEMBER/UNIT")
     return tuple(value)
 
 

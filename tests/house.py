@@ -177,6 +177,7 @@ LAYERS: dict[str, str] = {
         exchange.node.reading
         exchange.node.collections
         exchange.node.posting
+        exchange.node.drafts
         exchange.node.doorkeeper
         exchange.node.large
         exchange.node.desk
@@ -186,6 +187,7 @@ LAYERS: dict[str, str] = {
         exchange.node.introduction
         exchange.node.condition
         exchange.node.writing
+        exchange.node.posted_mail
         exchange.node.counterparts
         exchange.node.contact_tests
         exchange.node.secretariat
@@ -223,6 +225,7 @@ LAYERS: dict[str, str] = {
         exchange.node.control
         exchange.node.node
         exchange.node.control_keys
+        exchange.node.control_verbs
         exchange.node.metrics
         exchange.node.http_context
         exchange.node.http_problems

@@ -17,6 +17,7 @@ from exchange.node.doorkeeper import Doorkeeper
 from exchange.node.home import Home
 from exchange.node.http_context import Context
 from exchange.node.node import Node
+from exchange.node.posted_mail import PostedMail
 from exchange.node.posting import Posting
 from exchange.tls import ServerTls, create_authority
 
@@ -33,6 +34,7 @@ async def make_context(
     """What the handlers need of a node."""
     collections = Collections(node.store, node.identity, node.replica, node.sources)
     await collections.open()
+    mail = PostedMail(node.store, node.identity, node.replica, node.sources, settings, poke=node.sync.poke)
     seconds = asyncio.get_running_loop().time
     rate = settings.requests_per_second
     return Context(
@@ -40,7 +42,7 @@ async def make_context(
         title=f"Node of {node.identity.address}",
         doorkeeper=Doorkeeper(node.store, node.sources),
         collections=collections,
-        posting=Posting(node.store, node.identity, collections, node.sources),
+        posting=Posting(node.store, node.identity, collections, node.sources, send=mail.send),
         sources=node.sources,
         metrics=metrics,
         callers=Rate(per_second=rate, burst=2 * rate, seconds=seconds),

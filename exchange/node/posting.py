@@ -7,7 +7,7 @@ nothing; another object under an id and version that are taken is refused, for o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -48,8 +48,18 @@ class Taken:
 class Posting:
     """Takes posts and deletions. One per process that owns the home."""
 
-    def __init__(self, store: Store, identity: Identity, collections: Collections, sources: Sources) -> None:
+    def __init__(
+        self,
+        store: Store,
+        identity: Identity,
+        collections: Collections,
+        sources: Sources,
+        *,
+        send: Callable[[str, tuple[RawObject, ...]], Awaitable[None]],
+    ) -> None:
+        """`send(id, objects)`: the rule by which a post goes on at once."""
         self._store = store
+        self._send = send
         self._identity = identity
         self._collections = collections
         self._sources = sources
@@ -67,14 +77,18 @@ class Posting:
             for one in posted.loaded.set_aside
         ]
         write = partial(self._write, access, Taken(id_, now, posted.loaded.accepted, failures, posted.total))
-        return await self._store.db.write(write, size=len(data))
+        status, new = await self._store.db.write(write, size=len(data))
+        await self._send(id_, new)
+        return status
 
-    def _write(self, access: Access, taken: Taken, connection: Transaction) -> bytes:
+    def _write(
+        self, access: Access, taken: Taken, connection: Transaction
+    ) -> tuple[bytes, tuple[RawObject, ...]]:
         cipher, keys = self._store.cipher, self._collections.keys
         id_, now = taken.id, taken.at
         n = store_posts.add(connection, id_, access=access.n, at=now)
         drafts = [c for c, facts in rows.classes(connection, cipher).items() if facts.draft]
-        successes, failures = [], list(taken.failures)
+        successes, failures, new = [], list(taken.failures), list[RawObject]()
         for raw in taken.objects:
             head = taxii.head_of(parse(raw.data))
             if head is None:
@@ -95,12 +109,13 @@ class Posting:
                 drafts = drafts if class_n in drafts else [*drafts, class_n]
                 rows.add_source(connection, -n, ends=None)
                 rows.add(connection, cipher, keys, -n, [Item(head, class_n, raw.data)], now=now)
+                new.append(raw)
             successes.append(_detail(head.id, version))
         status = _status(taken, successes, failures)
         store_posts.set_status(connection, cipher, id_, status)
         who = f"{access.kind.value}:{access.name}"
         store_access.append(connection, at=now, who=who, action="taxii-post", what=id_)
-        return status
+        return status, tuple(new)
 
     def _facts(self, access: Access, raw: RawObject) -> Facts:
         return Facts(

@@ -11,6 +11,7 @@ from exchange.node.store import sql
 from exchange.storage.local_cipher import LocalCipher
 
 DRAFT: Final = "draft"
+SENT: Final = "sent"
 DROPPED: Final = "dropped"
 
 
@@ -55,6 +56,17 @@ def status(connection: Connection, cipher: LocalCipher, id_: str, *, access: int
         access=access,
     ).first()
     return None if row is None else cipher.open("taxii_posts.status", id_, bytes(row.status))
+
+
+def set_sent(connection: Connection, id_: str, message_id: str) -> None:
+    """It went as that message."""
+    sql(
+        connection,
+        "UPDATE taxii_posts SET state = :sent, message_id = :message WHERE id = :id",
+        sent=SENT,
+        message=message_id,
+        id=id_,
+    )
 
 
 def set_state(connection: Connection, n: int, state: str) -> None:
