@@ -193,7 +193,7 @@ class Collections:
         page = await self._store.db.read(
             lambda c: pages.page(c, self._store.cipher, self.keys, query, limit=limit, with_data=with_data)
         )
-        await self._note(access, {row.source for row in page.rows if row.source > 0})
+        await self._note(access, where, query, page)
         return page
 
     async def has(self, access: Access, where: Collection, id_: str) -> bool:
@@ -213,7 +213,7 @@ class Collections:
             if where.holds(facts)
             and (asked.tlps is None or facts.tlp in asked.tlps)
             and (asked.kinds is None or facts.kind in asked.kinds)
-            and self._decide(access, n, facts).allowed
+            and self._decide(access, n).allowed
         )
         return Query(
             classes=allowed,
@@ -224,28 +224,48 @@ class Collections:
             versions=asked.versions,
         )
 
-    def _decide(self, access: Access, n: int, facts: Facts) -> Decision:
+    def _decide(self, access: Access, n: int) -> Decision:
         key = (n, access.exercise, access.passive)
         if key not in self._decided:
-            self._decided[key] = _decide(access, facts)
+            self._decided[key] = _decide(access, self._classes[n])
         return self._decided[key]
 
-    async def _note(self, access: Access, sources: set[int]) -> None:
-        """What goes out is in the access log before it goes: once for each message and right of entry."""
-        new = (
-            await self._store.db.read(partial(pages.not_given, access=access.n, sources=sources))
-            if sources
-            else []
+    async def _note(self, access: Access, where: Collection, query: Query, page: Page) -> None:
+        """What goes out is in the access log before it goes, and what is held back: once for each message and right."""
+        closed = tuple(
+            n
+            for n, facts in self._classes.items()
+            if where.holds(facts) and not self._decide(access, n).allowed
         )
-        if not new:
+        upto = page.rows[-1].added if page.more else None
+        given = {row.source: row.class_n for row in page.rows if row.source > 0}
+
+        def read(connection: Transaction) -> list[tuple[int, int]]:
+            new = pages.not_given(connection, access.n, given) if given else frozenset()
+            found = [(source, given[source]) for source in sorted(new)]
+            held = replace(query, classes=closed)
+            return found + (
+                pages.refused(connection, self.keys, held, access=access.n, upto=upto) if closed else []
+            )
+
+        told = await self._store.db.read(read)
+        if not told:
             return
         now = self._sources.clock()
 
         def write(connection: Transaction) -> None:
-            for source, message_id in new:
-                if pages.set_given(connection, access.n, source):
-                    who = f"{access.kind.value}:{access.name}"
-                    store_access.append(connection, at=now, who=who, action=Door.TAXII.value, what=message_id)
+            for source, n in told:
+                decision = self._decide(access, n)
+                message = pages.set_given(connection, access.n, source, allowed=decision.allowed)
+                if message:
+                    reason = decision.reason if decision.allowed else f"{decision.code}, {decision.reason}"
+                    store_access.append(
+                        connection,
+                        at=now,
+                        who=f"{access.kind.value}:{access.name}",
+                        action=Door.TAXII.value if decision.allowed else f"{Door.TAXII.value} refused",
+                        what=f"{message} to {access.name}: {reason}",
+                    )
 
         await self._store.db.write(write)
 

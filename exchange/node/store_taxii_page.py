@@ -17,6 +17,7 @@ from exchange.node.store import sql
 from exchange.node.store_taxii import Keys
 from exchange.storage.local_cipher import LocalCipher
 
+MOST_REFUSED: Final = 256  # told with one page
 PAGE_BYTES: Final = 4 * 1024 * 1024  # of objects in a page, beyond the first
 
 
@@ -37,10 +38,11 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One object of a page. `head`: id, version and specification as it says them; `data` empty in a manifest."""
+    """One object of a page, of a class; id and version as it says them; `data` empty in a manifest."""
 
     added: int
     source: int
+    class_n: int
     id: str
     version: str
     spec: int
@@ -75,7 +77,7 @@ def page(
     where, values = _where(keys, query)
     found = sql(
         connection,
-        "SELECT o.added, o.source, o.spec, o.version, length(d.data) AS size FROM taxii_objects o"  # noqa: S608 - our own clauses
+        "SELECT o.added, o.source, o.class AS class_n, o.spec, o.version, length(d.data) AS size FROM taxii_objects o"  # noqa: S608 - our own clauses
         f" JOIN taxii_data d ON d.added = o.added WHERE {where} ORDER BY o.added LIMIT :most",
         most=limit + 1,
         **values,
@@ -124,30 +126,52 @@ def of_source(connection: Connection, cipher: LocalCipher, source: int) -> list[
     return [cipher.open("taxii_data.data", str(row.added), bytes(row.data)) for row in rows]
 
 
-def not_given(connection: Connection, access: int, sources: Iterable[int]) -> list[tuple[int, str]]:
-    """Those of the messages that this right of entry was not given anything of yet: source and message id."""
-    return [
-        (row.n, row.message_id)
-        for row in sql(
-            connection,
-            f"SELECT n, message_id FROM inbox WHERE n IN ({_numbers(sources)}) AND NOT EXISTS"  # noqa: S608 - numbers
-            " (SELECT 1 FROM taxii_given WHERE access = :access AND source = inbox.n)",
-            access=access,
-        )
-    ]
-
-
-def set_given(connection: Connection, access: int, source: int) -> bool:
-    """It is given now; whether for the first time."""
-    return (
-        sql(
-            connection,
-            "INSERT INTO taxii_given VALUES (:access, :source) ON CONFLICT DO NOTHING",
-            access=access,
-            source=source,
-        ).rowcount
-        == 1
+def refused(
+    connection: Connection, keys: Keys, query: Query, *, access: int, upto: int | None
+) -> list[tuple[int, int]]:
+    """Messages with objects of the query's classes in its stretch up to a moment, of which the access log doesn't say
+    yet that this right of entry was refused them: source, and one of these classes."""
+    ids = (
+        ""
+        if query.ids is None
+        else f"o.id_key IN ({_numbers(keys.of(b'id', one.encode()) for one in query.ids)}) AND "
     )
+    rows = sql(
+        connection,
+        f"SELECT o.source, min(o.class) AS class FROM taxii_objects o WHERE {ids}o.class IN ({_numbers(query.classes)})"  # noqa: S608 - numbers
+        " AND o.source > 0 AND o.added > :after AND (:upto IS NULL OR o.added <= :upto) AND NOT EXISTS"
+        " (SELECT 1 FROM taxii_given WHERE access = :access AND source = o.source AND allowed = 0)"
+        " GROUP BY o.source LIMIT :most",
+        after=query.after,
+        upto=upto,
+        access=access,
+        most=MOST_REFUSED,
+    )
+    return [(row.source, row[1]) for row in rows]
+
+
+def not_given(connection: Connection, access: int, sources: Iterable[int]) -> frozenset[int]:
+    """Those of the messages that this right of entry was not given anything of yet."""
+    rows = sql(
+        connection,
+        f"SELECT n FROM inbox WHERE n IN ({_numbers(sources)}) AND NOT EXISTS"  # noqa: S608 - numbers
+        " (SELECT 1 FROM taxii_given WHERE access = :access AND source = inbox.n AND allowed = 1)",
+        access=access,
+    )
+    return frozenset(row.n for row in rows)
+
+
+def set_given(connection: Connection, access: int, source: int, *, allowed: bool) -> str:
+    """Note that it is given, or refused; sender and id of the message the first time, "" later and once erased."""
+    found = sql(connection, "SELECT sender, message_id FROM inbox WHERE n = :n", n=source).first()
+    new = sql(
+        connection,
+        "INSERT INTO taxii_given VALUES (:access, :source, :allowed) ON CONFLICT DO NOTHING",
+        access=access,
+        source=source,
+        allowed=int(allowed),
+    ).rowcount
+    return f"{found.sender} {found.message_id}" if found is not None and new else ""
 
 
 def _where(keys: Keys, query: Query, *, repeats: bool = False) -> tuple[str, dict[str, Any]]:
@@ -189,7 +213,7 @@ def _row(cipher: LocalCipher, row: Any, kept: Any) -> Row:  # noqa: ANN401 - row
     name = str(row.added)
     id_, version = orjson.loads(cipher.open("taxii_data.head", name, bytes(kept.head)))
     data = b"" if kept.data is None else cipher.open("taxii_data.data", name, bytes(kept.data))
-    return Row(row.added, row.source, id_, version or to_timestamp(row.version), row.spec, data)
+    return Row(row.added, row.source, row.class_n, id_, version or to_timestamp(row.version), row.spec, data)
 
 
 def _numbers(values: Iterable[int]) -> str:

@@ -197,9 +197,30 @@ def test_the_access_log_says_what_each_was_given_once(door: Place) -> None:
     logged = door.client("logged", scopes=READS)
     for _ in range(3):
         assert sees(logged, one)
-    rows = [row for row in door.pe.desk.access_log() if row.what == id_]
-    assert [(row.who, row.action) for row in rows] == [("token:logged", "taxii")]
+    assert logged_about(door, id_) == [("token:logged", "taxii", "TLP:AMBER may go to own member")]
     assert door.run(door.pe.up.store.db.read(store_access.verify)) > 0
+
+
+def test_the_access_log_says_what_each_was_refused_once(door: Place) -> None:
+    made = indicator()
+    id_ = door.mail(made, exercise_id="EX-2026")
+    client = door.client("refused", scopes=READS)
+    for _ in range(2):
+        assert not sees(client, made)
+    said = "release.exercise, an exercise leaves only for what is marked for exercises"
+    assert logged_about(door, id_) == [("token:refused", "taxii refused", said)]
+
+
+def logged_about(door: Place, message_id: str) -> list[tuple[str, str, str]]:
+    """Who, what was done, and why, of each row of the access log about the message that names its reader."""
+    found = []
+    for row in reversed(door.pe.desk.access_log()):
+        subject, _, why = row.what.partition(": ")
+        sender, id_, reader = (*subject.replace(" to ", " ").split(" "), "", "")[:3]
+        if (sender, id_) == (CO, message_id):
+            assert row.who == f"token:{reader}"
+            found.append((row.who, row.action, why))
+    return found
 
 
 def test_a_node_that_starts_again_goes_on_where_it_was(door: Place) -> None:

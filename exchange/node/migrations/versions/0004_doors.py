@@ -34,8 +34,9 @@ STEPS = (
     "CREATE INDEX taxii_objects_source ON taxii_objects (source)",
     # head: sealed JSON of id, version and specification as the object says them; data: sealed, its exact bytes.
     "CREATE TABLE taxii_data (added INTEGER PRIMARY KEY, head BLOB NOT NULL, data BLOB NOT NULL)",
-    # What a message was found to have been given to: once for each right of entry, with a row of the access log.
-    "CREATE TABLE taxii_given (access INTEGER NOT NULL, source INTEGER NOT NULL, PRIMARY KEY (access, source)) WITHOUT ROWID",
+    # To which right of entry something of a message was given (1) or refused (0): the access log has a row for each.
+    """CREATE TABLE taxii_given (access INTEGER NOT NULL, source INTEGER NOT NULL, allowed INTEGER NOT NULL,
+        PRIMARY KEY (access, source, allowed)) WITHOUT ROWID""",
     # Posts to the writable collection. status: sealed, the TAXII status as it was answered. state: draft, sent or dropped.
     """CREATE TABLE taxii_posts (n INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, access INTEGER NOT NULL, at INTEGER NOT NULL,
         status BLOB NOT NULL, state TEXT NOT NULL, message_id TEXT)""",
