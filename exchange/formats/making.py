@@ -13,7 +13,7 @@ from typing import Any, Final
 import orjson
 
 from exchange.formats.objects import RawObject
-from exchange.formats.stix import read_object
+from exchange.formats.stix import object_of
 from exchange.tlp import Tlp
 
 # UUIDv5 namespace of everything that is made of another format (docs/messages.md).
@@ -29,7 +29,7 @@ def made_id(object_type: str, *facts: str) -> str:
     return f"{object_type}--{uuid.uuid5(NAMESPACE, orjson.dumps([object_type, *facts]).decode())}"
 
 
-def observable_id(object_type: str, **contributing: str | int) -> str:
+def observable_id(object_type: str, **contributing: Any) -> str:
     """The id of an observable that every tool gives it (STIX 2.1 §2.9): of the members that make it what it is."""
     said = orjson.dumps(contributing, option=orjson.OPT_SORT_KEYS).decode()
     return f"{object_type}--{uuid.uuid5(_OASIS, said)}"
@@ -44,7 +44,7 @@ def made(object_type: str, object_id: str, tlp: Tlp | None, **members: Any) -> R
     value |= {name: each for name, each in members.items() if each not in (None, "", [], {})}
     if tlp is not None:
         value["object_marking_refs"] = [tlp.marking_id]
-    return read_object(orjson.dumps(value))
+    return object_of(value)
 
 
 def made_publisher(name: str, *facts: str, **members: Any) -> RawObject:
