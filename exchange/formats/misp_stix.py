@@ -6,18 +6,16 @@ The paths are `misp_types`'; which attribute becomes which object is `misp_attri
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import orjson
 
-from exchange.formats.making import NAMESPACE
+from exchange.formats.making import made_id, observable_id
 from exchange.formats.misp_types import Comparison, is_network
 from exchange.formats.patterns import checked, literal
 
-# Namespace and contributing properties of an observable's id (STIX 2.1 §2.9 and chapter 6).
-_OBSERVABLES: Final = uuid.UUID("00abedb4-aa42-466c-9c01-fed23315a9b7")
+# The properties that an observable's id is made of (STIX 2.1 chapter 6).
 _CONTRIBUTING: Final[Mapping[str, tuple[str, ...]]] = {
     "artifact": ("hashes", "payload_bin"),
     "autonomous-system": ("number",),
@@ -28,7 +26,7 @@ _CONTRIBUTING: Final[Mapping[str, tuple[str, ...]]] = {
     "windows-registry-key": ("key", "values"),
     "x509-certificate": ("hashes",),
 }
-_FIRST_HASHES: Final = frozenset({"MD5", "SHA-1", "SHA-256", "SHA-512"})
+_IDENTIFYING_HASHES: Final = frozenset({"MD5", "SHA-1", "SHA-256", "SHA-512"})
 # Paths that are looked for and aren't the property of any one observable.
 _ONLY_LOOKED_FOR: Final = (".extensions.", ":extensions.", "body_multipart", "additional_header_fields")
 _COMPARISON: Final = re.compile(
@@ -111,15 +109,11 @@ def identified(value: dict[str, Any]) -> dict[str, Any]:
     """
     names = _CONTRIBUTING.get(value["type"], ("value",))
     facts = {name: each for name, each in value.items() if name not in ("type", "is_multipart")}
-    text = orjson.dumps(
-        facts, option=orjson.OPT_SORT_KEYS
-    ).decode()  # of such values the same as RFC 8785 writes
-    hashes = facts.get("hashes", ())
-    ordinary = facts.keys() <= set(names) and (
-        not hashes or (len(hashes) == 1 and set(hashes) <= _FIRST_HASHES)
-    )
-    made = uuid.uuid5(_OBSERVABLES, text) if ordinary else uuid.uuid5(NAMESPACE, f"{value['type']} {text}")
-    return {**value, "id": f"{value['type']}--{made}"}
+    hashes = facts.get("hashes", {})
+    ordinary = facts.keys() <= set(names) and len(hashes) < 2 and hashes.keys() <= _IDENTIFYING_HASHES
+    said = orjson.dumps(facts, option=orjson.OPT_SORT_KEYS).decode()
+    made = observable_id(value["type"], **facts) if ordinary else made_id(value["type"], said)
+    return {**value, "id": made}
 
 
 def observed(value: Mapping[str, Any], others: Mapping[str, Mapping[str, Any]]) -> list[Comparison]:
