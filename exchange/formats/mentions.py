@@ -7,6 +7,7 @@ value counts as mentioning something unreadable. Which objects go to whom is `ex
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_network
@@ -107,7 +108,7 @@ def mentions(value: Mapping[str, Any]) -> frozenset[Asset]:
 
 
 def _of_object(value: Mapping[str, Any]) -> Iterator[Asset]:
-    kind = value.get("type")
+    kind = str(value.get("type"))  # what was nested in something else may be anything
     if kind in _ADDRESSES:
         yield _whole(value.get("value"))
     if kind == "autonomous-system":
@@ -160,14 +161,20 @@ def _of_references(value: object) -> Iterator[Asset]:
     for each in value if isinstance(value, list) else []:
         parts: dict[str, object] = each if isinstance(each, dict) else {"": each}
         for name, part in parts.items():
-            library = name == "url" and isinstance(part, str) and urlsplit(part).hostname in _LIBRARIES
-            if not library:
+            if name != "url" or not _is_library(part):
                 yield from _of_any(part)
+
+
+def _is_library(url: object) -> bool:
+    try:
+        return isinstance(url, str) and urlsplit(url).hostname in _LIBRARIES
+    except ValueError:
+        return False
 
 
 def in_text(text: str) -> Iterator[Asset]:
     """Whatever looks like an address, a name or an AS number in a text, also made harmless or percent-encoded."""
-    plain = refang(text)
+    plain = refang(unicodedata.normalize("NFKC", text))  # also in full-width digits
     yield from _seen(plain)
     if "%" in plain:
         yield from _seen(unquote(plain))

@@ -112,6 +112,7 @@ def test_patterns_about_others_too_stay(told: Any, pattern: str) -> None:
         "GET /?next=https%3A%2F%2Fbank%2Eexample%2F",
         "пострадал банк.рф",
         "dc01.bank.local was next",
+        "\uff11\uff19\uff18.51.100.4 too",
         "x." * 40 + "bank.example",
     ],
 )

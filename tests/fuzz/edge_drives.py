@@ -27,7 +27,11 @@ from exchange.formats import (
     text,
 )
 from exchange.formats.cover import read_message
+from exchange.formats.extract import extract
+from exchange.formats.handing_on import original_of
 from exchange.formats.json_spans import Limits, load, scan
+from exchange.formats.mentions import Assets, in_text
+from exchange.formats.permissions import pap_of_message
 from exchange.formats.source import Source
 from exchange.hub.http_mail import large_of
 from exchange.hub.store_cursor import Cursor
@@ -98,6 +102,19 @@ def spans(data: bytes) -> None:
 
 def message(data: bytes) -> None:
     text.write(read_message(data))
+
+
+def extracted(data: bytes) -> None:
+    received = read_message(data)
+    pap_of_message(received)
+    original_of(received)
+    extract(received, Assets.read(["203.0.113.0/24", "example.org"]))
+
+
+def mentioned(line: str) -> None:
+    for asset in in_text(line):
+        assert asset.text or asset.kind == "unreadable"
+    Assets.read(line.split(","))
 
 
 def table(data: bytes) -> None:

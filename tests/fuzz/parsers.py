@@ -76,6 +76,7 @@ PARSERS: Final[dict[str, Parser]] = {
             "content.Meta.from_bytes",
             *(f"content.{kind}.read" for kind in ("Status", "Missing", "Void", "Restored")),
             *(f"content.{kind}.read" for kind in ("CheckpointNote", "PartNote", "Notice")),
+            *(f"disclosure.{kind}.read" for kind in ("DisclosureInquiry", "DisclosureRecord")),
         ),
     ),
     "receipt-leaf": Parser(core.receipt_leaf, seeds.receipt_leaves, ("receipt.Leaf.from_bytes",)),
@@ -191,6 +192,12 @@ PARSERS: Final[dict[str, Parser]] = {
     "object": Parser(edge.stix_object, seeds.stix, ("formats.stix.read_object",)),
     "loose-json": Parser(edge.spans, seeds.stix, ("formats.json_spans.load",)),
     "message": Parser(edge.message, lambda: [seeds.message()], ("formats.cover.read_message",)),
+    "extract": Parser(edge.extracted, lambda: [seeds.message()]),
+    "mentions": Parser(
+        core.from_text(edge.mentioned),
+        lambda: seeds.words("203.0.113.7/24, hxxp://a[.]example%2Eorg AS64500", "2001:db8::7", "AS64500"),
+        ("formats.mentions.Assets.read",),
+    ),
     "table": Parser(edge.table, seeds.table, ("formats.contact_table.read_table",)),
     "hours": Parser(
         core.from_text(edge.hours),
