@@ -143,33 +143,49 @@ def _indicator(facts: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _no_indicator(event: Event, facts: Mapping[str, Any], at: int, tlp: Tlp) -> dict[str, Any]:
-    type_, text = facts["type"], str(facts["value"])
-    if type_ == "vulnerability" and _CVE.fullmatch(text):
-        named = [reference("cve", external_id=text)]
-        return {
-            "type": "vulnerability",
-            "name": text,
-            "external_references": named,
-            "description": facts.get("comment"),
-        }
-    made_of = observables(comparisons(type_, text) or ())
-    if made_of:
-        try:
-            refs = event.observe(made_of, tlp)
-        except Refused:
-            return _note(event, type_, text)
-        return {
-            "type": "observed-data",
-            "first_observed": to_stix(at),
-            "last_observed": to_stix(at),
-            "number_observed": 1,
-            "object_refs": refs,
-        }
-    return _note(event, type_, text)
+    said, seen = _vulnerability(facts), observables(comparisons(facts["type"], str(facts["value"])) or ())
+    if said:
+        return {**said, "description": facts.get("comment")}
+    try:
+        refs = event.observe(seen, tlp)
+    except Refused:
+        refs = []
+    if not refs:
+        return {**_note(facts), "object_refs": [f"report--{event.uuid}"]}
+    when = to_stix(at)
+    return {
+        "type": "observed-data",
+        "first_observed": when,
+        "last_observed": when,
+        "number_observed": 1,
+        "object_refs": refs,
+    }
 
 
-def _note(event: Event, type_: str, text: str) -> dict[str, Any]:
-    return {"type": "note", "abstract": type_, "content": text, "object_refs": [f"report--{event.uuid}"]}
+def _vulnerability(facts: Mapping[str, Any]) -> dict[str, Any]:
+    name = str(facts["value"])
+    if facts["type"] != "vulnerability" or not _CVE.fullmatch(name):
+        return {}
+    return {
+        "type": "vulnerability",
+        "name": name,
+        "external_references": [reference("cve", external_id=name)],
+    }
+
+
+def _note(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": "note", "abstract": facts["type"], "content": str(facts["value"])}
+
+
+def agrees(value: Mapping[str, Any], facts: Mapping[str, Any]) -> bool:
+    """Whether an object is what an attribute of that type and value becomes: our extension can't say another thing."""
+    if not isinstance(facts.get("type"), str) or not isinstance(facts.get("value"), str | int | float):
+        return False
+    if value["type"] == "observed-data":
+        seen = observables(comparisons(facts["type"], str(facts["value"])) or ())
+        return {one["id"] for one in seen} == set(value.get("object_refs", ()))
+    said = _indicator(facts) if value["type"] == "indicator" else _vulnerability(facts) or _note(facts)
+    return said is not None and all(value.get(name) == each for name, each in said.items())
 
 
 def _unsaid(event: Event, facts: Mapping[str, Any], value: Mapping[str, Any]) -> dict[str, Any]:

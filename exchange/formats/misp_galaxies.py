@@ -33,6 +33,7 @@ _TYPES: Final[Mapping[str, tuple[str, ...]]] = {
     "threat-actor": ("threat-actor", "activity-group"),
     "tool": ("tool",),
 }
+CLUSTERS: Final = frozenset(_TYPES)
 _NUMBERS: Final = {
     "mitre-attack": re.compile(r"[TSGM][0-9]{4}(?:\.[0-9]{3})?"),
     "capec": re.compile(r"CAPEC-[0-9]+"),

@@ -124,15 +124,10 @@ def _whole(
     event: Event, named: str, attributes: Sequence[Mapping[str, Any]], common: Mapping[str, Any]
 ) -> str:
     """The one object that holds all facts: a thing of its own, what was observed, else a note. `named`: NAME--UUID."""
-    said = {str(each.get("object_relation")): str(each["value"]) for each in attributes}
     name, _, its_uuid = named.rpartition("--")
-    naming, describing = _THINGS.get(name, ("", ""))
-    if said.get(naming):
-        called = said[naming]
-        numbers = [reference("cve", external_id=called)] if _CVE.fullmatch(called) else []
-        return event.add(
-            named, name=called, description=said.get(describing), external_references=numbers, **common
-        )
+    thing = _thing(name, attributes)
+    if thing:
+        return event.add(named, **thing, **common)
     try:
         refs = event.observe(_together(attributes), common["tlp"])
     except Refused:
@@ -147,13 +142,44 @@ def _whole(
             object_refs=refs,
             **common,
         )
+    about = [f"report--{event.uuid}"]
+    return event.add(f"note--{its_uuid}", **_note(name, attributes), object_refs=about, **common)
+
+
+def _thing(name: str, attributes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The members of a vulnerability, technique or course of action; none for any other object, or without a name."""
+    said = {str(each.get("object_relation")): str(each["value"]) for each in attributes}
+    naming, describing = _THINGS.get(name, ("", ""))
+    called = said.get(naming, "")
+    if not called:
+        return {}
+    numbers = [reference("cve", external_id=called)] if _CVE.fullmatch(called) else []
+    found = {"name": called, "description": said.get(describing), "external_references": numbers}
+    return {name: each for name, each in found.items() if each}
+
+
+def _note(name: str, attributes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     lines = [f"{each.get('object_relation', '')}: {each['value']}" for each in attributes]
-    return event.add(
-        f"note--{its_uuid}",
-        abstract=name,
-        content="\n".join(lines)[:MAX_TEXT_CHARS] or name,
-        object_refs=[f"report--{event.uuid}"],
-        **common,
+    return {"abstract": name, "content": "\n".join(lines)[:MAX_TEXT_CHARS] or name}
+
+
+def agrees(value: Mapping[str, Any], facts: Mapping[str, Any]) -> bool:
+    """Whether an object of STIX is what a MISP object of these facts becomes: our extension can't say another thing."""
+    name, listed = facts.get("name"), facts.get("Attribute")
+    attributes = listed if isinstance(listed, list) else []
+    if not isinstance(name, str) or not all(map(_is_attribute, attributes)):
+        return False
+    if value["type"] == "observed-data":
+        return {one["id"] for one in _together(attributes)} == set(value.get("object_refs", ()))
+    said = _note(name, attributes) if value["type"] == "note" else _thing(value["type"], attributes)
+    return bool(said) and all(value.get(member) == each for member, each in said.items())
+
+
+def _is_attribute(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("type"), str)
+        and isinstance(value.get("value"), str | int | float)
     )
 
 

@@ -63,7 +63,7 @@ def _make(event: Event, value: Mapping[str, Any], place: str, of: str, tlp: Tlp)
 
 def make_organisation(event: Event, value: Mapping[str, Any]) -> str:
     """Make the identity of an organisation, once; its id. The empty text where it has no name."""
-    name = value.get("name")
+    name = event.facts(value, f"{event.place}/Orgc", ("name", "uuid"), ()).get("name")
     if not isinstance(name, str) or not name.strip():
         return ""
     its_uuid = known_uuid(value.get("uuid"))

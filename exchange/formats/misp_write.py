@@ -15,15 +15,27 @@ from exchange.errors import Refused
 from exchange.formats.cover import carried_objects
 from exchange.formats.making import SOURCE
 from exchange.formats.members import Losses
+from exchange.formats.misp_attribute import CARRIED
+from exchange.formats.misp_attribute import agrees as attribute_agrees
 from exchange.formats.misp_back import OBSERVABLES, attributes_of, seconds
+from exchange.formats.misp_galaxies import CLUSTERS
 from exchange.formats.misp_labels import INHERIT, distribution_of, is_tlp, tag_names, tag_of, tlp_of_tags
 from exchange.formats.misp_made import FORMAT
+from exchange.formats.misp_object import agrees as object_agrees
 from exchange.formats.source import Written
 from exchange.formats.stix import read_object
 from exchange.formats.stix_time import to_stix
 from exchange.message import Message
 
 Value = Mapping[str, Any]
+# Which objects may stand for what of MISP: a stranger may write our extension where it doesn't belong.
+_ROLES: Final[Mapping[str, frozenset[str]]] = {
+    "event": frozenset({"report"}),
+    "object": frozenset({"observed-data", "note", "vulnerability", "attack-pattern", "course-of-action"}),
+    "report": frozenset({"note"}),
+    "sighting": frozenset({"sighting", "opinion", "note"}),
+    "reference": frozenset({"relationship"}),
+}
 # What every message has, and an event says with its organisation and tags.
 _AROUND: Final = frozenset({"marking-definition", "extension-definition", "identity"})
 _UNDEFINED, _COMPLETED = "4", "2"  # the threat level and the state of analysis of an event made here
@@ -101,22 +113,24 @@ class _Writer:
 
     def _stands_alone(self, value: Value) -> bool:
         """Whether it is an attribute of the event itself: not one of an object, and nothing said about another."""
-        if value["id"] in self._written or value["id"] in self._within or value["type"] in _AROUND:
+        if value["id"] in self._written or self._is_of_object(value) or value["type"] in _AROUND:
             return False
-        about = _extension(value).keys() & {"reference", "cluster", "sighting"}
-        return (
-            not about
-            and value["type"] not in OBSERVABLES
-            and value["type"] not in ("relationship", "artifact")
-        )
+        about = _is_cluster(value) or _facts(value, "sighting") is not None
+        return not about and value["type"] not in (*OBSERVABLES, "relationship", "artifact")
+
+    def _is_of_object(self, value: Value) -> bool:
+        """Whether it is the indicator of an attribute that an object has said already."""
+        there = self._within.get(value["id"])
+        return there is not None and value["type"] == "indicator" and attribute_agrees(value, there)
 
     def _attributes(self, value: Value) -> list[dict[str, Any]]:
         self._written.add(value["id"])
         found = attributes_of(value, self.values)
-        remembered = _extension(value)
-        if len(found) == 1 or {"type", "value"} <= remembered.keys():
-            plain = found[0] if len(found) == 1 else {"uuid": value["id"].partition("--")[2]}
-            found = [plain | self._remembered(remembered)]
+        plain = found[0] if len(found) == 1 else {"uuid": value["id"].partition("--")[2]}
+        whole = plain | self._remembered(_extension(value))
+        if attribute_agrees(value, whole):
+            found = [whole]
+        if len(found) == 1:
             self._within[value["id"]] = found[0]
         elif not found:
             self._lose(value)
@@ -125,7 +139,7 @@ class _Writer:
 
     def _remembered(self, facts: Value) -> dict[str, Any]:
         """What was remembered of an attribute, its file among it."""
-        kept = {name: each for name, each in facts.items() if name not in ("data_ref", "of")}
+        kept = {name: each for name, each in facts.items() if name in CARRIED or name == "uuid"}
         artifact = self.values.get(str(facts.get("data_ref")))
         if artifact is not None and "payload_bin" in artifact:
             kept["data"] = artifact["payload_bin"]
@@ -163,8 +177,8 @@ class _Writer:
         elif sighting is not None and target is not None:
             target.setdefault("Sighting", []).append(sighting)
         elif not (
-            value["id"] in self._within
-            or "cluster" in own
+            self._is_of_object(value)
+            or _is_cluster(value)
             or ("of" in own and value["type"] == "relationship")
         ):
             return
@@ -237,7 +251,13 @@ def _extension(value: Value) -> Mapping[str, Any]:
 def _facts(value: Value, name: str) -> Mapping[str, Any] | None:
     """What an object that stands for a thing of MISP remembers of it; None for any other object."""
     facts = _extension(value).get(name)
-    return facts if isinstance(facts, dict) else None
+    if not isinstance(facts, dict) or value["type"] not in _ROLES[name]:
+        return None
+    return facts if name != "object" or object_agrees(value, facts) else None
+
+
+def _is_cluster(value: Value) -> bool:
+    return "cluster" in _extension(value) and value["type"] in CLUSTERS
 
 
 def _dicts(value: object) -> list[dict[str, Any]]:
