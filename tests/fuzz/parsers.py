@@ -19,6 +19,7 @@ from exchange.settings import HubSettings, NodeSettings
 from exchange.tlp import parse_tlp1
 from tests.foreign_samples import OPEN_RDP, PASTED, SINKHOLE
 from tests.fuzz import core_drives as core
+from tests.fuzz import door_drives as door
 from tests.fuzz import edge_drives as edge
 from tests.fuzz import seeds
 from tests.fuzz.mutation import spoilt
@@ -228,7 +229,34 @@ PARSERS: Final[dict[str, Parser]] = {
     "node-settings": Parser(
         edge.settings(NodeSettings),
         lambda: seeds.settings("node"),
-        ("settings.NodeSettings.from_mapping", "retention.RetentionPolicy.from_mapping"),
+        (
+            "settings.NodeSettings.from_mapping",
+            "retention.RetentionPolicy.from_mapping",
+            "door_settings.DoorSettings.from_mapping",
+        ),
+    ),
+    "taxii-envelope": Parser(door.envelope, seeds.stix, ("formats.taxii.read_envelope",)),
+    "taxii-time": Parser(
+        core.from_text(door.time),
+        lambda: seeds.words("2026-01-31T12:00:00.000001Z", "2026-01-31T12:00:00Z"),
+        ("formats.taxii.from_timestamp",),
+    ),
+    "taxii-query": Parser(
+        core.from_text(door.query),
+        lambda: seeds.words(
+            "limit=5&added_after=2026-01-31T12:00:00.000001Z&match[version]=last,2026-01-31T12:00:00Z",
+            "match[id]=a--b,c--d&match[type]=indicator&match[spec_version]=2.0,2.1&match[x_tlp]=green&match[x_kind]=alert",
+        ),
+    ),
+    "taxii-negotiation": Parser(
+        core.from_text(door.negotiation),
+        lambda: seeds.words("application/taxii+json;version=2.1", "application/json;q=0.5, */*;q=0.1"),
+    ),
+    "scopes": Parser(
+        core.from_text(door.scopes), lambda: seeds.words("taxii:read,taxii:write"), ("access.parse_scopes",)
+    ),
+    "aliases": Parser(
+        core.from_text(door.names), lambda: seeds.words("alert,tlp-green"), ("access.parse_collections",)
     ),
     "keystore": Parser(edge.keystore, edge.keystores, heavy=True),
     "backup": Parser(edge.backup, edge.backups, heavy=True),

@@ -39,6 +39,13 @@ websocket = false
 alarms = 5
 [retention.kinds]
 alert = 9
+[http]
+open = true
+host = "::1"
+names = ["a.example"]
+posts_to = ["co"]
+posts_tlp = "green"
+connections = 7
 """
 MOST_BYTES = 60_000  # of a seed: larger ones are slow to spoil, and say no more
 
