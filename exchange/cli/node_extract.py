@@ -24,13 +24,10 @@ if TYPE_CHECKING:
     from exchange.cli.node_home import Opened
     from exchange.directory.book import Book
     from exchange.formats.extract import Extract
-    from exchange.formats.mentions import Assets
     from exchange.formats.source import Written
     from exchange.message import Message
-    from exchange.release import Reader
 
 MAX_NAME = 64  # characters of what a constituent is called
-_COUNTRY = "country"  # a name nobody claims: its top-level domain says too little
 Names = Annotated[
     list[str] | None,
     typer.Option("--assets", help="Its prefixes, AS numbers and domain names; commas between."),
@@ -67,7 +64,7 @@ def extract(
     from exchange.formats.extract import extract as extracted
     from exchange.formats.mentions import Assets
     from exchange.formats.registry import dump
-    from exchange.node.doors import Passed
+    from exchange.node.doors import Passed, readers_of_assets
     from exchange.release import Door
 
     check_output(call, output)
@@ -75,7 +72,8 @@ def extract(
     with opened(call) as home:
         book, name = book_of(home), _name(owner)
         own = Assets.read(words(assets) if assets else _claims(book, name))
-        readers = _readers(home, book, name, own, exercise=exercise)
+        me = home.home.settings.member
+        readers = readers_of_assets(book, me, name, own.texts, exercise=exercise)
 
         def make(passed: Passed) -> tuple[Message, Extract, Written]:
             found = extracted(passed.message, own, besides=besides)
@@ -131,25 +129,6 @@ def _claims(book: Book, name: str) -> list[str]:
         )
     claims = entry.claims
     return [*claims.prefix, *(f"AS{number}" for number in claims.asn), *claims.domain]
-
-
-def _readers(home: Opened, book: Book, name: str, own: Assets, *, exercise: bool) -> list[Reader]:
-    """The constituent; and whoever else's constituency, by the directory, one of its assets is in."""
-    from exchange.directory.network import member_of
-    from exchange.directory.owners import Owners
-    from exchange.release import Reader, Who
-
-    me, owners = member_of(home.home.settings.member), Owners.build(book)
-    others = {name} if name in book.members else set()
-    for text in own.texts:
-        owned = owners.owner(text)
-        claimed = [] if not owned.matches or owned.matches[0].by == _COUNTRY else owned.nearest
-        others |= set() if me in claimed else set(claimed)
-    constituent = Reader(who=Who.CONSTITUENT, name=name, assets=own.texts, exercise=exercise)
-    members = [
-        Reader(who=Who.MEMBER, name=one, assets=own.texts, exercise=exercise) for one in sorted(others - {me})
-    ]
-    return members or [constituent]
 
 
 def _composed(home: Opened, original: Message, found: Extract, name: str) -> Message:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from exchange.directory.addressing import is_person
 from exchange.directory.bodies_contacts import PERSON_HANDLE
+from exchange.directory.book import Book
 from exchange.directory.network import member_of
+from exchange.directory.owners import Owners
 from exchange.directory.state import Directory
 from exchange.directory.vocabulary import CSIRT
 from exchange.formats.cover import read_message
@@ -26,6 +28,7 @@ from exchange.node.store_inbox import Received
 from exchange.node.store_links import header_of
 from exchange.release import Content, Decision, Door, Reader, Who, decide
 
+COUNTRY: Final = "country"  # by which an owner was guessed (directory/owners)
 Made = TypeVar("Made")
 
 
@@ -113,6 +116,25 @@ def reader_at(directory: Directory, me: str, address: str, *, exercise: bool = F
         return Reader(who=Who.PERSON, name=address, own=same, exercise=exercise)
     inside = same and _community(directory, address) == _community(directory, me)
     return Reader(who=Who.OWN if inside else Who.MEMBER, name=address, exercise=exercise)
+
+
+def readers_of_assets(
+    book: Book, me: str, name: str, assets: frozenset[str], *, exercise: bool = False
+) -> list[Reader]:
+    """Whoever an extract about `assets` is for: the constituent `name`; but whatever members those assets belong to
+    by the directory, or that `name` is, where these aren't `me`'s own: then it is theirs to hand on.
+    """
+    owners, own = Owners.build(book), member_of(me)
+    others = {name} if name in book.members else set()
+    for text in assets:
+        owned = owners.owner(text)
+        # a name that nobody claims has the country of its ending, which says too little
+        nearest = set() if any(match.by == COUNTRY for match in owned.matches) else {*owned.nearest}
+        others |= set() if own in nearest else nearest
+    others -= {own}
+    if others:
+        return [Reader(who=Who.MEMBER, name=one, assets=assets, exercise=exercise) for one in sorted(others)]
+    return [Reader(who=Who.CONSTITUENT, name=name, assets=assets, exercise=exercise)]
 
 
 def _community(directory: Directory, address: str) -> str:

@@ -19,11 +19,12 @@ from exchange.formats.mentions import Assets
 from exchange.formats.stix import read_object
 from exchange.limits import DAY_MS
 from exchange.message import Author, Draft, Kind, Urgency, member_identity_id
-from exchange.node.doors import Passed, own_reader, reader_at
+from exchange.node.doors import Passed, own_reader, reader_at, readers_of_assets
 from exchange.node.store_outbox import Outgoing
 from exchange.pap import Pap
 from exchange.release import Door, Reader, Who
 from exchange.tlp import Tlp
+from tests.address_book import shelf
 from tests.node.unit_homes import UnitSite, published
 from tests.simulator import Simulation, Site
 from tests.worlds import NOW
@@ -248,6 +249,30 @@ async def test_what_is_handed_on_keeps_every_byte_of_the_original(
     )
     assert shown is not None
     assert (shown.id, shown.name, got.sender) == (message_id, "pe-csirt", "co-csirt")
+
+
+@pytest.mark.parametrize(
+    ("name", "assets", "expected"),
+    [
+        ("water", {"203.0.113.0/24"}, [(Who.CONSTITUENT, "water")]),  # nobody's by the directory
+        ("water", {"192.0.2.0/25", "gob.pe"}, [(Who.CONSTITUENT, "water")]),  # within pe's own constituency
+        ("pe-csirt", {"192.0.2.0/24"}, [(Who.CONSTITUENT, "pe-csirt")]),
+        ("power", {"192.0.2.0/25", "198.51.100.0/25"}, [(Who.MEMBER, "co-csirt")]),  # a part is co's
+        ("co-csirt", {"203.0.113.0/24"}, [(Who.MEMBER, "co-csirt")]),
+        ("bank", {"bank.co"}, [(Who.CONSTITUENT, "bank")]),  # only by its ending
+        ("shared", {"AS64500"}, [(Who.CONSTITUENT, "shared")]),  # both claim it, so it is pe's as well
+    ],
+)
+def test_whose_assets_an_extract_is_about(
+    name: str, assets: set[str], expected: list[tuple[Who, str]]
+) -> None:
+    known = shelf(("pe-csirt", "co-csirt"))
+    known.claim("pe-csirt", prefix=["192.0.2.0/24"], domain=["gob.pe"], asn=[64500])
+    known.claim("co-csirt", prefix=["198.51.100.0/24"], asn=[64500])
+    for me in ("pe-csirt", "pe-csirt/tracing"):
+        found = readers_of_assets(known.book(), me, name, frozenset(assets))
+        assert [(one.who, one.name) for one in found] == expected
+        assert all(one.assets == assets for one in found)
 
 
 def _message(passed: Passed) -> Any:
