@@ -95,13 +95,13 @@ def _certificate(request: web.Request) -> bytes | None:
 async def read_body(request: web.Request, access: Access, *, most: int) -> bytes:
     """The body, at most `most` bytes. Read at most once.
 
-    Raises Rejected request.too-large, request.timeout, request.bad, request.encoding; Unavailable storage.busy.
+    Raises Rejected request.too-large, request.timeout, request.bad, taxii.encoding; Unavailable storage.busy.
     """
     context, length = request.app[CONTEXT], request.content_length
     if length is not None and length > most:
         raise Rejected("request.too-large", f"{length} bytes, at most {most}")
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise Refused("request.encoding")
+        raise Refused("taxii.encoding")
     reserved = most if length is None else length
     context.bodies.take(access.name, reserved)
     request[RESERVED] = (context.bodies, access.name, reserved)

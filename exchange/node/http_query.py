@@ -109,17 +109,17 @@ def filters(
 
 
 def check_accept(request: web.Request) -> None:
-    """Lenient: what doesn't rule out our media type gets it. Raises Refused request.not-acceptable."""
+    """Lenient: what doesn't rule out our media type gets it. Raises Refused taxii.not-acceptable."""
     header = ",".join(request.headers.getall("Accept", []))
     if header.strip() and not _accepts(header):
-        raise Refused("request.not-acceptable")
+        raise Refused("taxii.not-acceptable")
 
 
 def check_content_type(request: web.Request) -> None:
-    """Raises Refused request.media-type."""
+    """Raises Refused taxii.media-type."""
     media, version, _ = _media(request.headers.get("Content-Type", ""))
     if media not in ("application/taxii+json", "application/json") or version not in ("", "2.1"):
-        raise Refused("request.media-type")
+        raise Refused("taxii.media-type")
 
 
 def _accepts(header: str) -> bool:
