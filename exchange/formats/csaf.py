@@ -68,8 +68,6 @@ def read(source: Source, limits: Limits) -> Loaded:
     _report(advisory, head, publisher, tracking)
     head.end()
     whole.end()
-    if len(advisory.objects) > limits.max_objects:
-        raise Refused("json.too-many-objects", f"more than {limits.max_objects} objects")
     return Loaded(
         source.name,
         FORMAT,
@@ -133,7 +131,7 @@ def _begin(head: Members, losses: Losses, limits: Limits) -> tuple[Advisory, Mem
         modified=modified,
         tlp=_tlp(head),
         losses=losses,
-        most_relations=limits.max_objects // 2,
+        most=limits.max_objects,
     )
     advisory.objects.append(publisher_object)
     return advisory, publisher, tracking
@@ -204,6 +202,7 @@ def _notes(advisory: Advisory, head: Members) -> str:
                 category,
                 title,
                 text,
+                audience,
                 abstract=title or category,
                 content=text,
                 object_refs=[made_id("report", *advisory.key)],

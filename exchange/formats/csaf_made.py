@@ -30,7 +30,7 @@ class Advisory:
     modified: str
     tlp: Tlp | None
     losses: Losses
-    most_relations: int
+    most: int  # objects, those set aside included
     objects: list[RawObject] = field(default_factory=list)
     set_aside: list[SetAside] = field(default_factory=list)
     _ids: set[str] = field(default_factory=set)
@@ -40,10 +40,14 @@ class Advisory:
         """Make one object; its id, or the empty text where it is set aside. The same facts are one object.
 
         Observables have no times and no author (STIX 2.1 §3.2): give `observable=True`.
+
+        Raises: Refused `json.too-many-objects`, before a long file has cost as much as it could.
         """
         object_id = made_id(object_type, *self.key, *facts)
         if object_id in self._ids:
             return object_id
+        if len(self.objects) + len(self.set_aside) >= self.most:
+            raise Refused("json.too-many-objects", f"more than {self.most} objects")
         if not members.pop("observable", False):
             members = {
                 "created_by_ref": self.author,
@@ -59,12 +63,16 @@ class Advisory:
         self._ids.add(object_id)
         return object_id
 
+    def has(self, object_type: str, *facts: str) -> bool:
+        """Whether an object of these facts was made."""
+        return made_id(object_type, *self.key, *facts) in self._ids
+
     def relate(self, place: str, source: str, kind: str, target: str) -> None:
         """Relate two objects, if both were made; beyond the most a message can hold, it is a loss."""
         if not source or not target:
             return
         self._relations += 1
-        if self._relations > self.most_relations:
+        if self._relations > self.most // 2:
             self.losses.add(place, "relationship", "more than a message holds; the extension has the ids")
             return
         made_one = relationship(source, kind, target, tlp=self.tlp, at=self.modified, author=self.author)

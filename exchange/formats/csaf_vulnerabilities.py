@@ -44,10 +44,12 @@ def make_vulnerability(advisory: Advisory, products: Products, said: Members) ->
     actions = [_action(advisory, each) for each in said.objects("remediations")]
     facts = {name: said.raw(name) for name in _KEPT}
     place = said.place
+    # A second one of the same name is another one all the same.
+    named_once = known_as and not advisory.has("vulnerability", known_as)
     vulnerability = advisory.add(
         place,
         "vulnerability",
-        known_as or place,
+        *([known_as] if named_once else [known_as, place]),
         name=known_as or "unnamed",
         description="\n\n".join(filter(None, (title if title != known_as else "", description))),
         external_references=[*named, *references(said, "csaf")],

@@ -29,6 +29,7 @@ FORMAT: Final = "csv"
 MAX_LABELS: Final = 32
 MAX_REASONS: Final = 1_000  # lines set aside that are named; what is more is counted
 _SAMPLE: Final = 20  # rows by which a list without a header is known
+MAX_BLANK: Final = 1_000  # rows, empty ones included, within which they stand
 _ALIASES: Final[Mapping[str, str]] = {
     alias: column
     for column, aliases in {
@@ -89,13 +90,14 @@ def read(source: Source, limits: Limits) -> Loaded:
 
     The time of a line without one is the time of reading. The same value twice in a file is one object.
 
-    Raises: Refused `format.bad-file` when no column of indicators is found, or for no table.
+    Raises: Refused `format.bad-file` when no column of indicators is found, or for no table; `json.too-many-objects`.
     """
     text = decoded(source.data)
     layout = _layout(_sample(text), source.columns)
     digest = hashlib.sha256(source.data).hexdigest()
     losses, aside, accepted = Losses(), _Aside(), list[RawObject]()
     seen: dict[tuple[str, str], int] = {}
+    tried = 0
     numbered = rows(text, limits.max_objects + 1)
     if layout.has_header:
         next(numbered)
@@ -108,6 +110,9 @@ def read(source: Source, limits: Limits) -> Loaded:
             if not raw:
                 continue
             found += 1
+            tried += 1
+            if tried > limits.max_objects:
+                raise Refused("json.too-many-objects", f"more than {limits.max_objects} indicators")
             try:
                 indicator = recognised(refang(raw), kind or _kind_of(layout.cell(cells, "type"), raw))
                 key = (indicator.kind, indicator.value)
@@ -152,7 +157,7 @@ class _Aside:
 def _sample(text: str) -> list[list[str]]:
     """The first rows."""
     found: list[list[str]] = []
-    for _, cells in rows(text, _SAMPLE + 1):
+    for _, cells in rows(text, MAX_BLANK):
         found.append(cells)
         if len(found) == _SAMPLE:
             break

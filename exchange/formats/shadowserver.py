@@ -183,10 +183,11 @@ def _row(line: int, columns: list[str], cells: list[str], side: str) -> Row:
 
 def _objects(kind: str, row: Row, publisher: str, tlp: Tlp) -> list[RawObject]:
     """The address, its system and name, the connection, and the observation of them."""
-    made_ones = [_address(row, tlp)]
-    if row.asn:
-        made_ones.insert(0, _system(row.asn, tlp))
-    made_ones += [each for each in (_name(row, tlp), _traffic(row, tlp)) if each is not None]
+    address = _address(row, tlp)
+    made_ones = [*([_system(row.asn, tlp)] if row.asn else []), address]
+    made_ones += [
+        each for each in (_name(row, address.id, tlp), _traffic(row, address.id, tlp)) if each is not None
+    ]
     at = to_stix(row.at)
     labels = [kind, *(row.cells[name] for name in ("tag", "infection") if name in row.cells)]
     labels += [f"severity:{row.cells['severity']}"] if "severity" in row.cells else []
@@ -218,25 +219,24 @@ def _address(row: Row, tlp: Tlp) -> RawObject:
     return made(kind, observable_id(kind, value=row.address), tlp, value=row.address, belongs_to_refs=systems)
 
 
-def _name(row: Row, tlp: Tlp) -> RawObject | None:
+def _name(row: Row, address: str, tlp: Tlp) -> RawObject | None:
     """The name of the address; none where it has none, or one that DNS can't have."""
     try:
         name = read_domain(row.cells.get(f"{row.side}hostname", "")).text
     except ValueError:
         return None
-    address = _address(row, tlp).id
     return made(
         "domain-name", made_id("domain-name", name, row.address), tlp, value=name, resolves_to_refs=[address]
     )
 
 
-def _traffic(row: Row, tlp: Tlp) -> RawObject | None:
+def _traffic(row: Row, address: str, tlp: Tlp) -> RawObject | None:
     """The connection, where the report tells protocol and port."""
     protocol, port = row.cells.get("protocol", "").lower(), row.cells.get(f"{row.side}port", "")
     if not protocol or not _NUMBER.match(port) or int(port) > 65_535:
         return None
     end = row.side.rstrip("_") or "dst"
-    members: dict[str, Any] = {f"{end}_ref": _address(row, tlp).id, f"{end}_port": int(port)}
+    members: dict[str, Any] = {f"{end}_ref": address, f"{end}_port": int(port)}
     return made(
         "network-traffic",
         made_id("network-traffic", protocol, end, row.address, port),

@@ -36,7 +36,7 @@ def rows(text: str, most: int) -> Iterator[tuple[int, list[str]]]:
     """Each row with the number of the line on which it ends, white space around its cells taken away; no empty rows.
 
     The delimiter is the one that the first line has most of. Raises Refused `format.bad-file` for more than `most`
-    rows, too many columns, or a cell that is too long, as after a quotation mark that never ends.
+    rows, empty ones included, too many columns, or a cell that is too long, as after a quotation mark that never ends.
     """
     first = next((line for line in io.StringIO(text) if line.strip()), "")
     delimiter = max(_DELIMITERS, key=first.count)
@@ -44,16 +44,15 @@ def rows(text: str, most: int) -> Iterator[tuple[int, list[str]]]:
     found = 0
     try:
         for cells in reader:
-            if not any(cell.strip() for cell in cells):
-                continue
             found += 1
-            if found > most or len(cells) > MAX_COLUMNS or max(map(len, cells)) > MAX_CELL:
+            if found > most or len(cells) > MAX_COLUMNS or max(map(len, cells), default=0) > MAX_CELL:
                 raise Refused(
                     "format.bad-file",
                     f"line {reader.line_num}: a table has at most {most} rows, {MAX_COLUMNS} columns and "
                     f"{MAX_CELL} characters in a cell",
                 )
-            yield reader.line_num, [cell.strip() for cell in cells]
+            if any(cell.strip() for cell in cells):
+                yield reader.line_num, [cell.strip() for cell in cells]
     except csv.Error:
         raise Refused("format.bad-file", f"line {reader.line_num}: not CSV") from None
 

@@ -10,6 +10,7 @@ import pytest
 
 from exchange.errors import Refused
 from exchange.formats.cover import compose
+from exchange.formats.json_spans import Limits
 from exchange.formats.making import SOURCE
 from exchange.formats.markings import effective_tlp
 from exchange.formats.objects import Loaded
@@ -166,6 +167,13 @@ def test_an_advisory_that_can_be_read_in_two_ways_is_refused():
     assert refused.value.code == "format.bad-file"
 
 
+def test_two_vulnerabilities_of_one_name_are_two():
+    found = load(
+        "a.json", changed("vulnerabilities", [{"title": "T", "cwe": {"id": "CWE-1"}}, {"title": "T"}])
+    )
+    assert [each["name"] for each in objects(found, "vulnerability")] == ["T", "T"]
+
+
 def test_relations_beyond_what_a_message_holds_are_losses_not_a_refusal():
     flaws = [
         {"cve": f"CVE-2026-{n}", "product_status": {"known_affected": ["P1"]}} for n in range(1000, 6002)
@@ -207,3 +215,15 @@ def test_all_60_published_advisories_are_read_with_nothing_lost(data_dir):
         notes = [note for note in original["document"]["notes"] if note["category"] != "summary"]
         made = {(note["abstract"], note["content"]) for note in objects(each, "note")}
         assert made == {(note.get("title", note["category"]), note["text"]) for note in notes}
+
+
+@pytest.mark.parametrize("part", ["notes", "vulnerabilities", "products"])
+def test_a_file_stops_costing_where_its_objects_are_too_many(part):
+    many = {
+        "notes": changed("document/notes", [{"text": str(n)} for n in range(200)]),
+        "vulnerabilities": changed("vulnerabilities", [{"cve": "not a cve"} for _ in range(200)]),
+        "products": changed("product_tree/full_product_names", [{"product_id": str(n)} for n in range(200)]),
+    }
+    with pytest.raises(Refused) as refused:
+        load("a.json", many[part], Limits(max_objects=100))
+    assert refused.value.code == "json.too-many-objects"

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from exchange.errors import Refused
 from exchange.formats.cover import compose
+from exchange.formats.json_spans import Limits
 from exchange.formats.objects import Loaded
 from exchange.formats.patterns import alternatives, checked, literal
 from exchange.formats.registry import dump, load
@@ -248,3 +249,16 @@ def test_any_value_in_a_pattern_parses_and_reads_back(text):
 )
 def test_patterns_that_say_more_than_single_values_have_no_alternatives(pattern):
     assert alternatives(pattern) is None
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"ip,domain\n" + b"1.2.3.4,a.example.com\n" * 60, "json.too-many-objects"),
+        (b"ip\n1.2.3.4\n" + b"\n" * 200, "format.bad-file"),
+    ],
+)
+def test_a_list_stops_costing_where_it_is_too_long(data, code):
+    with pytest.raises(Refused) as refused:
+        load("l.csv", data, Limits(max_objects=100), at=NOW)
+    assert refused.value.code == code
