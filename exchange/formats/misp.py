@@ -228,7 +228,7 @@ def _report(event: Event, facts: Mapping[str, Any], tags: list[str], day: int | 
     created = event.at if day is None else min(day, event.at)
     event.add(
         f"report--{event.uuid}",
-        name=str(facts["info"]) or "MISP event",
+        name=str(facts.get("info") or "MISP event"),
         report_types=["threat-report"],
         published=to_stix(published or created),
         created=to_stix(created),

@@ -103,6 +103,7 @@ class _Writer:
             _restore_galaxies(attribute, galaxies)
         event = {
             "uuid": report["id"].partition("--")[2],
+            "info": report.get("name", ""),
             **facts,
             "Attribute": attributes,
             "Object": objects,

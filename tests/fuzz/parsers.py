@@ -21,6 +21,7 @@ from tests.foreign_samples import OPEN_RDP, PASTED, SINKHOLE
 from tests.fuzz import core_drives as core
 from tests.fuzz import door_drives as door
 from tests.fuzz import edge_drives as edge
+from tests.fuzz import misp_drives as misp
 from tests.fuzz import seeds
 from tests.fuzz.mutation import spoilt
 
@@ -179,6 +180,8 @@ PARSERS: Final[dict[str, Parser]] = {
         edge.file, seeds.stix, ("formats.registry.load", "formats.json_spans.scan", "formats.stix.read")
     ),
     "csaf": Parser(edge.advisory, seeds.advisories, ("formats.csaf.read",)),
+    "misp": Parser(misp.events, misp.files, ("formats.misp.read",)),
+    "misp-written": Parser(misp.carried, misp.messages),
     "indicator-list": Parser(edge.indicator_list, seeds.lists, ("formats.indicator_table.read",)),
     "paste": Parser(edge.pasted, lambda: [PASTED.encode()]),
     "shadowserver": Parser(
