@@ -24,7 +24,17 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
 # In this order, in one network: each story begins as the one before ends.
 @pytest.mark.parametrize(
     "name",
-    ["first_message", "retention", "doors", "tokens", "onboarding", "units", "decisions", "refusals", "hub_change"],
+    [
+        "first_message",
+        "retention",
+        "doors",
+        "tokens",
+        "onboarding",
+        "units",
+        "decisions",
+        "refusals",
+        "hub_change",
+    ],
 )
 def test_story(name: str, network: Story) -> None:
     network.tell((HERE / f"{name}.txt").read_text())
