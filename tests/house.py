@@ -208,7 +208,6 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "aiohttp": ("edges",),
     "prometheus_client": ("edges",),
     "pydantic_settings": ("edges",),
-    "structlog": ("edges", "above"),
     "uvloop": ("edges", "above"),
     "platformdirs": ("above",),
     "rich": ("above",),
