@@ -63,6 +63,7 @@ LAYERS: dict[str, str] = {
         exchange.directory.snapshot
         exchange.directory.submission
         exchange.directory.waiting
+        exchange.directory.cosigning
         exchange.phrases.languages
         exchange.phrases*
         exchange.policy
