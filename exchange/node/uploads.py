@@ -11,6 +11,7 @@ from functools import partial
 from typing import Final
 
 from exchange import policy
+from exchange.content import Void
 from exchange.directory.checkpoint import SignedCheckpoint
 from exchange.errors import Refused, Rejected, Unavailable
 from exchange.header import parse_header
@@ -23,6 +24,7 @@ from exchange.node.hub_api import HubApi, Posted, Result
 from exchange.node.hub_help import show_checkpoint
 from exchange.node.identity import Identity, Sources
 from exchange.node.outbox import MAX_TRIES, Outbox
+from exchange.node.peer_prekeys import UNKNOWN_PREKEY
 from exchange.node.proofs import Proofs
 from exchange.node.store import Store, Transaction
 from exchange.node.store_sealings import Sealing
@@ -75,7 +77,7 @@ class Uploads:
 
     async def offer_again(self) -> int:
         """A new epoch of the hub: every envelope without `stored` goes back in line, in order."""
-        self._offered.clear()
+        self.new_session()
         self._shown.clear()
         self._in_doubt = True
         return await self._store.db.write(sealings.offer_again)
@@ -83,6 +85,7 @@ class Uploads:
     def new_session(self) -> None:
         """A new connection: what got no receipt in the last one is offered once more."""
         self._offered.clear()
+        self._outbox.peers.forget_refusals()
 
     async def upload(self, hub: HubApi, lanes: Sequence[str]) -> int:
         """Upload the next envelopes of `lanes`; how many were dealt with. 0: nothing waits.
@@ -196,13 +199,24 @@ class Uploads:
     def _refused(self, connection: Transaction, sealing: Sealing, result: Result) -> None:
         """Final for these bytes: seal again, a few times, then report the loss."""
         sealings.set_attempt(connection, sealing.env, result.code)
-        for link in sealings.links(connection, sealing.env):
+        links = sealings.links(connection, sealing.env)
+        if result.code == UNKNOWN_PREKEY and len(links) == 1:
+            # The hub's log is ahead of ours. Copies for several are sealed again each alone: then it is known whose.
+            self._outbox.peers.refuse(links[0].kid)
+            self._outbox.void(connection, sealing.env, result.code)
+            return
+        for link in links:
             copy = rows.addressee(connection, self._store.cipher, sealing.message_n, link.recipient)
             if copy is None or copy.env != sealing.env:
                 continue
             if rows.count_try(connection, sealing.message_n, link.recipient) >= MAX_TRIES:
                 message = rows.get(connection, self._store.cipher, sealing.message_n)
                 self._outbox.lose(connection, message, copy, result.code)
-                self._outbox.announce_void(connection, link.recipient, link.lane, link.numbered, result.code)
+                if (
+                    message.type != Void.type
+                ):  # a void for each void would have no end; its number is asked for
+                    self._outbox.announce_void(
+                        connection, link.recipient, link.lane, link.numbered, result.code
+                    )
                 sealings.set_link(connection, sealing.env, link.recipient, "voided")
         self._outbox.void(connection, sealing.env, result.code)
