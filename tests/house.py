@@ -78,6 +78,7 @@ LAYERS: dict[str, str] = {
         exchange.formats.json_spans
         exchange.formats.stix_time
         exchange.formats.markings
+        exchange.formats.flat_schemas
         exchange.formats.validation
         exchange.formats.stix
         exchange.formats.incident
@@ -135,6 +136,7 @@ LAYERS: dict[str, str] = {
         exchange.node.receipts
         exchange.node.restore
         exchange.node.opening
+        exchange.node.storing
         exchange.node.inbox
         exchange.node.large
         exchange.node.desk
