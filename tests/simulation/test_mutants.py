@@ -21,10 +21,11 @@ from exchange.link import Placement
 from exchange.node import inbox, store_links, store_sealings
 from exchange.node.inbox import CURSOR, Inbox
 from exchange.node.outbox import Outbox
+from exchange.node.peer_prekeys import PeerPrekeys
 from exchange.node.receipts import Receipts
 from exchange.node.store import set_fact
 from tests.simulation import network
-from tests.simulation.driver import ARRIVALS, CRASHES, LIES, RESTORES, Moves, Result, run
+from tests.simulation.driver import ARRIVALS, CRASHES, LIES, RESTORES, SLOW_CLOCKS, Moves, Result, run
 from tests.simulation.steps import SteppedDatabase, play
 
 MOST_SEEDS: Final = 40
@@ -166,6 +167,11 @@ def receipt_for_all_copies(patch: Patch) -> None:
     patch.setattr(HubStore, "release", release_all)
 
 
+def no_wait_for_newer_prekeys(patch: Patch) -> None:
+    """What the hub refuses for its prekey is sealed to the same one again, at once."""
+    patch.setattr(PeerPrekeys, "refuse", lambda *_: None)
+
+
 @dataclass(frozen=True)
 class Mutant:
     """A broken piece, what may happen in the runs that look for it, and the kinds of fault that it shows as."""
@@ -184,6 +190,7 @@ MUTANTS: Final = (
     Mutant(seal_outside_the_transaction, CRASHES, frozenset({"false alarm"})),
     Mutant(no_recognition_of_repeats, RESTORES, frozenset({"twice"})),
     Mutant(receipt_for_all_copies, CRASHES, frozenset({"stuck", "lost"})),
+    Mutant(no_wait_for_newer_prekeys, SLOW_CLOCKS, frozenset({"raised"})),
 )
 
 
