@@ -14,7 +14,7 @@ import orjson
 from exchange.errors import ExchangeError
 from exchange.formats import contact_table, registry, stix, stix_time, text
 from exchange.formats.cover import read_message
-from exchange.formats.json_spans import Limits, load, scan
+from exchange.formats.json_spans import Limits, load, scan, scan_thoroughly
 from exchange.hub.http_mail import large_of
 from exchange.hub.store_cursor import Cursor
 from exchange.node import control as home_control
@@ -32,7 +32,7 @@ _MAX_CONFIG: Final = 4_096  # bytes; the administrator's own file, and tomllib t
 
 
 def file(data: bytes) -> None:
-    scan(data, Limits())
+    same(scan(data, Limits()), scan_thoroughly(data, Limits()))
     loaded = registry.load("file", data)
     for one in loaded.accepted:
         assert one.data in data
