@@ -52,6 +52,7 @@ from exchange.node.secretariat import Secretariat
 from exchange.node.services import Services
 from exchange.node.store import Store
 from exchange.node.store_outbox import ENDED, Addressee
+from exchange.node.storing import Storing
 from exchange.node.succession import Succession
 from exchange.node.sync import Sync
 from exchange.node.uploads import Uploads
@@ -105,10 +106,8 @@ def build(
     controls = ControlMessages(store, Answers(store, outbox, sources), beside, notices, sources)
     inbox = Inbox(
         store=store,
-        identity=identity,
-        replica=replica,
         opening=Opening(identity, replica, held, sources),
-        outbox=outbox,
+        storing=Storing(store, replica, outbox, sources),
         proofs=proofs,
         controls=controls,
         sources=sources,
