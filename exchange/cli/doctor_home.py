@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from exchange.alarm import AlarmSettings
-from exchange.cli.command import KEY_FILE_NOTE
+from exchange.cli.call import KEY_FILE_NOTE
 from exchange.cli.doctor_checks import FAIL, OK, WARN, Finding, found
 from exchange.errors import Refused
 from exchange.storage import calls

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from exchange.cli.command import Call, now_ms
+from exchange.cli.call import Call, now_ms
 from exchange.cli.doctor_checks import FAIL, OK, WARN, Check, Finding, found
 from exchange.cli.doctor_home import MIB, database, disk, hook, modes, server
 from exchange.cli.doctor_line import Line, line

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from exchange.canonical import Json
-from exchange.cli.command import Call, now_ms
+from exchange.cli.call import Call, now_ms
 from exchange.cli.doctor_checks import FAIL, OK, WARN, Check, Finding, found
 from exchange.cli.doctor_home import database, disk, hook, modes, server
 from exchange.cli.doctor_line import Line, line

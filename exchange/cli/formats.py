@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from exchange.cli.command import Call, command
+from exchange.cli.call import Call
+from exchange.cli.command import command
 from exchange.cli.output import table
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exchange.cli.command import Call, now_ms
+from exchange.cli.call import Call, now_ms
 from exchange.errors import Refused
 
 if TYPE_CHECKING:

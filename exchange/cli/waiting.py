@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from exchange.canonical import ZERO32, Json, b64, loads, unb64
-from exchange.cli.command import Call
+from exchange.cli.call import Call
 from exchange.cli.output import one_line, pairs, safe, utc
 from exchange.directory.bodies_contacts import ConstituencyClaim
 from exchange.directory.contacts import MAX_PART

@@ -24,7 +24,7 @@ from cryptography.x509.oid import NameOID
 from exchange.canonical import b64, dumps
 from exchange.cli import doctor_line
 from exchange.cli.app import run
-from exchange.cli.command import remember_key_file
+from exchange.cli.call import remember_key_file
 from exchange.cli.doctor_checks import FAIL, OK, WARN, Check, found
 from exchange.cli.doctor_checks import run as run_checks
 from exchange.cli.doctor_home import server
