@@ -17,6 +17,7 @@ from aiohttp import WSMessage, WSMsgType, web
 
 from exchange.canonical import ADDRESS, Fields, b64
 from exchange.errors import ExchangeError, Refused, Rejected
+from exchange.hub.bells import Bell
 from exchange.hub.feed import Feed
 from exchange.hub.http_context import CONTEXT, Context
 from exchange.hub.http_mail import large_of
@@ -54,8 +55,8 @@ def _close_code(code: str) -> int:
     return _CLOSE.get(code) or _CLOSE.get(code.partition(".")[0], GOING_AWAY)
 
 
-async def _either(*events: asyncio.Event) -> None:
-    """Wait until one of them is set."""
+async def _either(*events: asyncio.Event | Bell) -> None:
+    """Wait until one of them is set or rung."""
     waiting = [asyncio.ensure_future(event.wait()) for event in events]
     try:
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
@@ -70,6 +71,22 @@ class _Closed(Exception):
 
 class Session:
     """One node on one WebSocket."""
+
+    __slots__ = (
+        "_address",
+        "_after",
+        "_answered",
+        "_asking",
+        "_context",
+        "_drained",
+        "_in_flight",
+        "_large",
+        "_limits",
+        "_nonce",
+        "_room",
+        "_standing",
+        "_ws",
+    )
 
     def __init__(self, context: Context, ws: web.WebSocketResponse, after: str, large: int) -> None:
         self._context = context
@@ -282,6 +299,8 @@ class _Sent:
 
 class InFlight:
     """What a node hasn't stored yet, and how much more may be under way (docs/protocol.md §11.8)."""
+
+    __slots__ = ("_alone", "_bytes", "_limits", "_sent", "_urgent", "_window")
 
     def __init__(self, limits: HubLimits) -> None:
         self._limits = limits
