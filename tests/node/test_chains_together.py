@@ -64,9 +64,10 @@ def placed(pages: Sequence[Sequence[Evidence]]) -> list[Any]:
             for page in pages:
                 marks += write(page)
             tables = ("links_in", "heads_in", "gaps_in")
+            queries = [f"SELECT * FROM {name}" for name in tables]  # noqa: S608 - our own tables
             return marks + [
-                store.db.read_sync(lambda c, name=name: driver(c).execute(f"SELECT * FROM {name}").fetchall())  # noqa: S608
-                for name in tables
+                store.db.read_sync(lambda c, query=query: driver(c).execute(query).fetchall())
+                for query in queries
             ]
         finally:
             store.db.close_sync()
