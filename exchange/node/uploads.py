@@ -14,7 +14,7 @@ from exchange import policy
 from exchange.content import Void
 from exchange.directory.checkpoint import SignedCheckpoint
 from exchange.errors import Refused, Rejected, Unavailable
-from exchange.header import parse_header
+from exchange.header import Header, parse_header
 from exchange.limits import LARGE_BYTES, MAX_BATCH_ITEMS, SECOND_MS
 from exchange.node import store_directory as directory_rows
 from exchange.node import store_outbox as rows
@@ -70,6 +70,7 @@ class Uploads:
         self._proofs = proofs
         self._sources = sources
         self._offered: set[bytes] = set()
+        self._lapsed: set[int] = set()  # messages sealed again in this session, because what was sealed had lapsed
         self._in_doubt = False  # a hub of a new epoch may be an older copy
         self._shown: set[bytes] = set()
         # how much may be on the wire before the next look at what is more urgent
@@ -85,6 +86,7 @@ class Uploads:
     def new_session(self) -> None:
         """A new connection: what got no receipt in the last one is offered once more."""
         self._offered.clear()
+        self._lapsed.clear()
         self._outbox.peers.forget_refusals()
 
     async def upload(self, hub: HubApi, lanes: Sequence[str]) -> int:
@@ -106,6 +108,10 @@ class Uploads:
         going = [one for one in batch if one.env not in voided]
         if going:
             await self._send(hub, going)
+        for one, code in lapsed:
+            if one.message_n in self._lapsed:
+                raise Unavailable(code)  # it lapses as soon as it is sealed: not again and again, but when we come back
+            self._lapsed.add(one.message_n)
         return len(batch)
 
     async def _next_batch(self, lanes: Sequence[str]) -> list[Sealing]:
@@ -139,8 +145,13 @@ class Uploads:
             )
         except (Rejected, Refused) as fault:
             # A clock that is behind can make its own envelopes look as if from the future: the hub decides that.
-            return "" if fault.code in _LATER or fault.code == "envelope.future" else fault.code
+            for_the_hub = fault.code in _LATER or fault.code == "envelope.future"
+            return "" if for_the_hub or self._is_new_key(header, fault.code) else fault.code
         return ""
+
+    def _is_new_key(self, header: Header, code: str) -> bool:
+        """This node's own key, in use since the hub asked for it, that a log still lacks: ours, or the hub's."""
+        return code == "envelope.unknown-key" and header.skid == self._identity.skid
 
     async def _send(self, hub: HubApi, batch: Sequence[Sealing]) -> None:
         stored = await self._store.db.read(lambda c: [sealings.upload_bytes(c, one.env) for one in batch])
@@ -168,7 +179,7 @@ class Uploads:
             result = results.get(one.env, Result(one.env, "internal.error", "the hub didn't answer for it"))
             if result.code == "":
                 self._offered.add(one.env)
-            elif result.code in _LATER:
+            elif result.code in _LATER or self._is_new_key(parse_header(one.header), result.code):
                 if not await self._helped(hub, one, result):
                     later = later or result.code
             else:
