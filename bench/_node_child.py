@@ -7,7 +7,7 @@ stand-ins keep every size: hub and nodes store and send as many bytes as ever. T
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
@@ -46,10 +46,11 @@ def _mark(path: Path) -> None:
     add, take = store_inbox.add, Inbox.take
 
     def noting(
-        connection: Any, cipher: LocalCipher, message: store_inbox.Received, payload_hash: bytes
+        connection: Any, cipher: LocalCipher, messages: Iterable[tuple[store_inbox.Received, bytes]]
     ) -> None:
-        add(connection, cipher, message, payload_hash)
-        come.append(message.message_id)
+        kept = list(messages)
+        add(connection, cipher, kept)
+        come.extend(message.message_id for message, _ in kept)
 
     async def timed(self: Inbox, *arguments: Any, **named: Any) -> Any:
         taken = await take(self, *arguments, **named)

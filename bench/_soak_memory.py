@@ -179,6 +179,7 @@ def fill_node(path: Path, first: int, end: int, now: int) -> None:
     payload = os.urandom(PAYLOAD_BYTES)
 
     def add(connection: Transaction, start: int) -> None:
+        messages = []
         for number in range(start, min(start + 1_000, end)):
             env = sha256(b"message %d" % number)
             message = store_inbox.Received(
@@ -196,7 +197,8 @@ def fill_node(path: Path, first: int, end: int, now: int) -> None:
                 payload=payload,
                 summary={"subject": f"Message {number}", "kind": "alert", "tlp": "amber"},
             )
-            store_inbox.add(connection, store.cipher, message, env)
+            messages.append((message, env))
+        store_inbox.add(connection, store.cipher, messages)
 
     for start in range(first, end, 1_000):
         store.db.write_sync(partial(add, start=start))

@@ -7,10 +7,16 @@ import sys
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    from exchange.cli.app import run  # noqa: PLC0415 - same
-    from exchange.demo import command  # noqa: PLC0415 - so that importing this module costs nothing
+    from exchange.cli.hub_server import run_plain  # noqa: PLC0415 - so that importing this module costs nothing
 
-    sys.exit(run(sys.argv[1:], [command.register]))
+    arguments = sys.argv[1:]
+    code = run_plain(arguments)
+    if code is None:
+        from exchange.cli.app import run  # noqa: PLC0415 - same
+        from exchange.demo import command  # noqa: PLC0415 - same
+
+        code = run(arguments, [command.register])
+    sys.exit(code)
 
 
 if __name__ == "__main__":

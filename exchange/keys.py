@@ -64,7 +64,7 @@ def _skid(net: bytes, ed25519_: bytes, mldsa65_: bytes) -> bytes:
     return h(net, "skid", ed25519_, mldsa65_)  # asked for each recipient of each envelope
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PublicKey:
     """A verifying pair: raw Ed25519 (32 bytes) and raw ML-DSA-65 (1,952 bytes)."""
 
@@ -72,9 +72,9 @@ class PublicKey:
     mldsa65: bytes
 
     def __post_init__(self) -> None:
-        try:
-            _ed25519(self.ed25519)
-            _mldsa65(self.mldsa65)
+        try:  # not by the caches: of the thousands that a directory holds, few verify
+            ed25519.Ed25519PublicKey.from_public_bytes(self.ed25519)
+            mldsa.MLDSA65PublicKey.from_public_bytes(self.mldsa65)
         except ValueError:
             raise Rejected("json.bad-schema", "not an Ed25519 and ML-DSA-65 public key") from None
 
@@ -102,7 +102,7 @@ class PublicKey:
         return cls(fields.binary("ed25519", 32), fields.binary("mldsa65", 1952))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PublicKeys:
     """What a member, officer or hub publishes of itself: the verifying pair and the transport key (raw Ed25519)."""
 

@@ -25,17 +25,10 @@ def root_of_hashes(hashes: Sequence[bytes]) -> bytes:
     """Merkle tree hash over leaf hashes; of none, SHA-256 of the empty string (RFC 9162 §2.1.1)."""
     if not hashes:
         return hashlib.sha256(b"").digest()
-    peaks: list[tuple[int, bytes]] = []
-    for digest in hashes:
-        size, top = 1, digest
-        while peaks and peaks[-1][0] == size:
-            top = _node(peaks.pop()[1], top)
-            size *= 2
-        peaks.append((size, top))
-    top = peaks.pop()[1]
-    while peaks:
-        top = _node(peaks.pop()[1], top)
-    return top
+    level = hashes
+    while len(level) > 1:
+        level = _above(level)
+    return level[0]
 
 
 def root(leaves: Sequence[bytes]) -> bytes:
@@ -44,16 +37,18 @@ def root(leaves: Sequence[bytes]) -> bytes:
 
 
 def levels(hashes: Sequence[bytes]) -> list[list[bytes]]:
-    """The tree from the leaf hashes up to the root; of none, one empty level.
-
-    A last node without a neighbour goes up as it is, which is RFC 9162's split at a power of two.
-    """
+    """The tree from the leaf hashes up to the root; of none, one empty level."""
     whole = [list(hashes)]
     while len(whole[-1]) > 1:
-        below = whole[-1]
-        above = [_node(left, right) for left, right in zip(below[::2], below[1::2], strict=False)]
-        whole.append(above + below[len(above) * 2 :])
+        whole.append(_above(whole[-1]))
     return whole
+
+
+def _above(level: Sequence[bytes]) -> list[bytes]:
+    """The nodes over these; a last one without a neighbour goes up as it is: RFC 9162's split at a power of two."""
+    above = [_node(left, right) for left, right in zip(level[::2], level[1::2], strict=False)]
+    above += level[len(above) * 2 :]
+    return above
 
 
 def every_path(tree: Sequence[Sequence[T]]) -> list[list[T]]:

@@ -20,6 +20,8 @@ class Window:
     link's narrowest place: a long way alone shrinks nothing.
     """
 
+    __slots__ = ("_least", "_most", "_shortest", "size")
+
     def __init__(self, *, least: int, most: int) -> None:
         """Between `least` and `most` bytes, of which it begins with `least`."""
         self._least = least

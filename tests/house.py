@@ -65,6 +65,7 @@ LAYERS: dict[str, str] = {
         exchange.directory.snapshot
         exchange.directory.submission
         exchange.directory.waiting
+        exchange.directory.cosigning
         exchange.phrases.languages
         exchange.phrases*
         exchange.policy
@@ -83,6 +84,7 @@ LAYERS: dict[str, str] = {
         exchange.formats.source
         exchange.formats.stix_time
         exchange.formats.markings
+        exchange.formats.flat_schemas
         exchange.formats.permissions
         exchange.formats.validation
         exchange.formats.patterns
@@ -173,6 +175,7 @@ LAYERS: dict[str, str] = {
         exchange.node.receipts
         exchange.node.restore
         exchange.node.opening
+        exchange.node.storing
         exchange.node.inbox
         exchange.node.reading
         exchange.node.collections
@@ -266,7 +269,6 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "aiohttp": ("edges",),
     "prometheus_client": ("edges",),
     "pydantic_settings": ("edges",),
-    "structlog": ("edges", "above"),
     "uvloop": ("edges", "above"),
     "platformdirs": ("above",),
     "rich": ("above",),

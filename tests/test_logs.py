@@ -8,7 +8,6 @@ import logging
 from collections.abc import Iterator
 
 import pytest
-import structlog
 
 from exchange import logs
 
@@ -24,7 +23,6 @@ def lines() -> Iterator[io.StringIO]:
     yield stream
     root.handlers[:] = before
     root.setLevel(level)
-    structlog.reset_defaults()
 
 
 def test_event_is_one_line_of_json(lines: io.StringIO) -> None:
@@ -50,3 +48,23 @@ def test_library_cannot_quote_what_it_was_given(lines: io.StringIO) -> None:
     assert CANARY not in text
     event = json.loads(text)
     assert (event["event"], event["error"], event["logger"]) == ("library", "ValueError", "aiohttp.server")
+
+
+def test_service_that_logs_by_the_standard_library_has_its_facts_but_no_traceback(lines: io.StringIO) -> None:
+    try:
+        raise ValueError(CANARY)
+    except ValueError:
+        logging.getLogger("exchange.node.sync").exception(
+            "put off", extra={"code": "storage.io", "raw": CANARY * 99}
+        )
+    event = json.loads(lines.getvalue())
+    assert (event["event"], event["code"], event["error"]) == ("put off", "storage.io", "ValueError")
+    assert len(event["raw"]) == 200
+    assert event.keys() == {"at", "code", "error", "event", "level", "logger", "raw"}
+
+
+def test_event_below_the_level_is_left_out(lines: io.StringIO) -> None:
+    logs.configure(level="warning", stream=lines)
+    logs.logger("hub").info("accepted")
+    logs.logger("hub").warning("put off", name="any fact may have any name")
+    assert [json.loads(line)["event"] for line in lines.getvalue().splitlines()] == ["put off"]

@@ -59,6 +59,7 @@ async def read_hub(sim: Simulation, shown: Metrics) -> bytes:
         free_bytes=1,
         disk_bytes=1,
         certificate_until=0,
+        backup_at=0,
         lag=0.0,
         calls=0,
     )

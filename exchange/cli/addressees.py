@@ -12,7 +12,7 @@ from exchange.cli.output import safe, utc
 from exchange.errors import Refused
 
 if TYPE_CHECKING:
-    from exchange.cli.command import Call
+    from exchange.cli.call import Call
     from exchange.cli.node_home import Opened
     from exchange.directory.addressing import Target
     from exchange.directory.book import Book
@@ -67,7 +67,7 @@ def _note_ended(call: Call, home: Opened, address: str) -> None:
 
 def note_unsealed(call: Call, home: Opened, addresses: Sequence[str]) -> None:
     """Whom nothing can be sealed to now, for want of a key that counts: the message waits here."""
-    from exchange.cli.command import now_ms
+    from exchange.cli.call import now_ms
 
     for address in addresses:
         try:
@@ -120,7 +120,7 @@ def _how(book: Book, typed: str, found: Resolution, target: Target) -> str:
 
 def book_of(home: Opened) -> Book:
     """The address book as this home has it now."""
-    from exchange.cli.command import now_ms
+    from exchange.cli.call import now_ms
     from exchange.directory.book import Book
     from exchange.node.store_parts import all_parts
 

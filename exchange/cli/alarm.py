@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from exchange.cli.command import Call, command
+from exchange.cli.call import Call
+from exchange.cli.command import command
 from exchange.cli.output import safe
 from exchange.errors import Refused
 

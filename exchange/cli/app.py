@@ -7,15 +7,14 @@ group that it names: a server keeps for months what it was started with.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import typer
 
-from exchange.cli.errors import FAILED, INTERRUPTED, OK, USAGE
-from exchange.cli.output import Output
+from exchange.cli.errors import INTERRUPTED, OK, USAGE
+from exchange.cli.output import Output, reader_left
 from exchange.errors import ExchangeError, Refused
 
 Register = Callable[[typer.Typer], None]
@@ -156,9 +155,7 @@ def run(arguments: Sequence[str], further: Sequence[Register] = ()) -> int:
     except typer.Abort:
         return INTERRUPTED
     except BrokenPipeError:
-        # whoever read us went away: no second complaint when Python flushes at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
+        return reader_left()
     return code if isinstance(code, int) else OK
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 import orjson
 
 from exchange.canonical import b64
-from exchange.cli.command import Call
+from exchange.cli.call import Call
 from exchange.cli.waiting import paper_hash
 from exchange.cli.zones import zones
 from exchange.directory.record_rules import check_application, write, write_bytes

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from exchange.cli.command import Call, first_line
+from exchange.cli.call import Call, first_line
 from exchange.errors import Refused
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Final
 
 from exchange.canonical import Json
-from exchange.cli.command import Call, now_ms
+from exchange.cli.call import Call, now_ms
 from exchange.cli.node_home import Opened, opened
 from exchange.cli.output import one_line, safe, utc
 from exchange.directory.book import Book, ContactEntry

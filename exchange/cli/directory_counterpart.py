@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from exchange.cli.command import Call, command, now_ms
+from exchange.cli.call import Call, now_ms
+from exchange.cli.command import command
 from exchange.cli.directory_options import LangOption, country_code
 from exchange.cli.directory_secretariat import hands, require_secretariat
 from exchange.cli.output import one_line, table, utc

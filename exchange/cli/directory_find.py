@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from exchange.cli.command import Call, command
+from exchange.cli.call import Call
+from exchange.cli.command import command
 from exchange.cli.directory_options import CountryOption, LangOption, TopicOption, country_code
 from exchange.cli.output import one_line, pairs, table
 from exchange.errors import Refused
@@ -49,7 +50,7 @@ def find(
     lang: LangOption = None,
 ) -> None:
     """Find whom to turn to, the best first, with the reason of each."""
-    from exchange.cli.command import now_ms
+    from exchange.cli.call import now_ms
     from exchange.cli.directory_book import Speaker, log_reads, look, tell
     from exchange.cli.when import parse_when
     from exchange.cli.zones import zones

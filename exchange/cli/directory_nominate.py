@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from exchange.cli.command import Call, command, now_ms
+from exchange.cli.call import Call, now_ms
+from exchange.cli.command import command
 from exchange.cli.output import one_line, table
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def nominate(
 
 async def _sign(call: Call, service: Membership, hub: HubApi, one: Pending, net: bytes) -> None:
     from exchange.cli.waiting import lacks, pending_lines, pending_value
-    from exchange.directory.waiting import check_seen
+    from exchange.directory.cosigning import check_seen
 
     value = pending_value(one, service.lack(one.statement), net)
     for line in pending_lines(one, value, now_ms()):

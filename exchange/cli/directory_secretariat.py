@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from exchange.cli.command import Call, command, now_ms
+from exchange.cli.call import Call, now_ms
+from exchange.cli.command import command
 from exchange.cli.directory_options import LangOption, country_code
 from exchange.cli.output import table, utc
 from exchange.errors import Refused

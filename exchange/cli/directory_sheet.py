@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from exchange.cli.command import Call, command
+from exchange.cli.call import Call
+from exchange.cli.command import command
 from exchange.cli.directory_options import CountryOption, LangOption, TopicOption, country_code
 from exchange.cli.output import one_line, safe, utc
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import orjson
 import typer
 
-from exchange.cli.command import Call, command
+from exchange.cli.call import Call
+from exchange.cli.command import command
 from exchange.cli.directory_options import TopicOption
 from exchange.cli.output import one_line, safe
 from exchange.errors import ExchangeError, Refused

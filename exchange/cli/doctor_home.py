@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Final
 
 from exchange.alarm import AlarmSettings
-from exchange.cli.command import KEY_FILE_NOTE
+from exchange.cli.call import KEY_FILE_NOTE, now_ms
 from exchange.cli.doctor_checks import FAIL, OK, WARN, Finding, found
+from exchange.cli.output import utc
 from exchange.errors import Refused
+from exchange.limits import DAY_MS
 from exchange.storage import calls
 from exchange.storage.files import OTHERS, check_home_modes, disk_fault
 from exchange.storage.inspection import inspect
@@ -25,6 +27,7 @@ LEAST_FILES: Final = 1_000
 MOST_LOG: Final = 512 * MIB
 QUICK: Final = 5.0  # seconds for looking at a database
 SHOWN: Final = 3
+MOST_BACKUP_DAYS: Final = 30
 
 
 def modes(home: Path) -> Sequence[Finding]:
@@ -109,6 +112,16 @@ def hook(settings: AlarmSettings, troubles: Sequence[calls.Trouble], *, without:
         if names:
             return found("hook", level, word, names=names)
     return found("hook", OK, "ok", names=", ".join(settings.ways))
+
+
+def backup(last: int, *, role: str) -> Finding:
+    """Whether what is here also lies elsewhere for the day this machine is lost. `last`: UTC ms, 0: never."""
+    days = (now_ms() - last) // DAY_MS
+    if not last:
+        return found("backup", WARN, "none", role=role)
+    if days > MOST_BACKUP_DAYS:
+        return found("backup", WARN, "old", days=days, role=role)
+    return found("backup", OK, "ok", at=utc(last))
 
 
 def _owner(lock: Path) -> int | None:

@@ -10,16 +10,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from exchange.cli.command import Call, now_ms
+from exchange.cli.call import Call, now_ms
 from exchange.cli.doctor_checks import FAIL, OK, WARN, Check, Finding, found
-from exchange.cli.doctor_home import MIB, database, disk, hook, modes, server
+from exchange.cli.doctor_home import MIB, backup, database, disk, hook, modes, server
 from exchange.cli.doctor_line import Line, line
 from exchange.cli.hub import readyz
 from exchange.cli.hub_lists import hub_store
 from exchange.cli.officer_home import NETWORK, OfficerHome
 from exchange.cli.output import utc
 from exchange.errors import ExchangeError, Refused
-from exchange.hub.home import LOCK, load_settings, open_keystore
+from exchange.hub.home import LOCK, last_backup, load_settings, open_keystore
 from exchange.hub.store import FILE, MIGRATIONS
 from exchange.limits import HOUR_MS, LEAF_AHEAD_MS, MINUTE_MS
 from exchange.storage import calls
@@ -38,6 +38,7 @@ def hub_checks(call: Call, unlock: Unlock | ExchangeError) -> list[Check]:
         Check("keys", lambda: _keys(call.home, unlock)),
         Check("server", lambda: [server(call.home / LOCK, None, role="hub", answers=None)]),
         Check("log", lambda: _log(call)),
+        Check("backup", lambda: [backup(last_backup(call.home), role="hub")]),
         Check("hub", lambda: _way(call.home)),
     ]
 

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from exchange.canonical import Json
-from exchange.cli.command import Call, now_ms
+from exchange.cli.call import Call, now_ms
 from exchange.cli.doctor_checks import FAIL, OK, WARN, Check, Finding, found
-from exchange.cli.doctor_home import database, disk, hook, modes, server
+from exchange.cli.doctor_home import backup, database, disk, hook, modes, server
 from exchange.cli.doctor_line import Line, line
 from exchange.cli.node_home import Opened, opened, server_status
 from exchange.cli.node_status import alarms_that_hold
@@ -34,7 +34,6 @@ PATIENCE: Final = 15.0  # seconds for the hub's answer
 MOST_OFFSET_MS: Final = 30_000
 BAD_OFFSET_MS: Final = 300_000  # tokens are corrected, but not what people read
 LEAST_PREKEYS_DAYS: Final = 14
-MOST_BACKUP_DAYS: Final = 30
 DUE_DAYS: Final = 30
 MOST_OVERDUE: Final = 1_000
 _UNKNOWN: Final = frozenset({"auth.unknown-issuer", "auth.bad-signature"})
@@ -142,19 +141,12 @@ def _kept(home: Opened) -> list[Finding]:
     """What is erased in time, and what lies elsewhere for the day this machine is lost."""
     records = Records(home.store, home.home.settings.retention, real_sources(), who="")
     over, soon = records.counts(), records.counts(days=DUE_DAYS)
-    last, now = home.store.db.read_sync(lambda c: number(c, LAST)), now_ms()
-    days = (now - last) // DAY_MS
-    if not last:
-        backup = found("backup", WARN, "none", role="node")
-    elif days > MOST_BACKUP_DAYS:
-        backup = found("backup", WARN, "old", days=days, role="node")
-    else:
-        backup = found("backup", OK, "ok", at=utc(last))
+    last = home.store.db.read_sync(lambda c: number(c, LAST))
     return [
         found("retention", WARN, "waits", due=over.due)
         if over.due
         else found("retention", OK, "ok", due=soon.due, holds=soon.holds),
-        backup,
+        backup(last, role="node"),
         hook(home.home.settings.alarm, home.store.db.read_sync(calls.trouble), without=WARN),
     ]
 

@@ -37,7 +37,7 @@ def write_draft(path: Path, draft: Draft) -> None:
 
 def send_draft(home: Opened, draft: Draft, flags: Flags, recipients: Sequence[str]) -> Composed:
     """Put it into the outbox as a message, as `node send` does with a file. Raises Refused as that does."""
-    from exchange.cli.command import now_ms
+    from exchange.cli.call import now_ms
     from exchange.cli.compose import ReadFiles
     from exchange.cli.node_send import compose_for, submit
 

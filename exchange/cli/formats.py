@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from exchange.cli.command import Call, command
+from exchange.cli.call import Call
+from exchange.cli.command import command
 from exchange.cli.output import table
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """`exchange hub init | serve | invite | applications | members | health`: for the administrator of a hub.
 
-Owns these verbs. Making a home and the ceremony of the genesis are hub/home's, serving is hub/app's.
+Owns these verbs but `serve`, which hub_server.py has. Making a home and the ceremony of the genesis are hub/home's.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ import orjson
 import typer
 
 from exchange.cli import alarm
-from exchange.cli.command import Call, command, now_ms
+from exchange.cli.call import Call, now_ms
+from exchange.cli.command import command
 from exchange.cli.hub_lists import applications, hub_store, members
+from exchange.cli.hub_server import serve
 from exchange.cli.output import pairs, utc
 from exchange.errors import CODES, Refused, Unavailable
 
@@ -119,24 +121,6 @@ def init(
     )
     call.remember()
     _drafted(call, draft)
-
-
-def serve(call: Call) -> None:
-    """Serve until SIGTERM or Ctrl-C. Prints `ready` and the address once it listens."""
-    from exchange import logs
-    from exchange.hub import app, home
-
-    logs.configure()
-    settings = home.load_settings(call.home)
-    keystore = home.open_keystore(call.home, call.unlock())
-
-    def ready(where: app.Listening) -> None:
-        value = {"host": where.host, "port": where.port, "origin": settings.origins[0]}
-        call.out.ready(
-            value, f"ready: hub at {settings.origins[0]}, listening on {where.host} port {where.port}"
-        )
-
-    app.run(call.home, settings, keystore, ready=ready)
 
 
 def invite(

@@ -10,7 +10,8 @@ from typing import Any
 import typer
 
 from exchange.cli import backup as shared
-from exchange.cli.command import Call, command, now_ms
+from exchange.cli.call import Call, now_ms
+from exchange.cli.command import command
 from exchange.cli.output import utc
 
 

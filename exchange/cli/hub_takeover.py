@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from exchange.cli.command import Call, now_ms
+from exchange.cli.call import Call, now_ms
 from exchange.cli.output import pairs, utc
 from exchange.errors import Refused
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from exchange.cli.command import Call
+from exchange.cli.call import Call
 from exchange.cli.output import safe
 
 if TYPE_CHECKING:

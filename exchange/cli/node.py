@@ -11,7 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from exchange.cli import alarm
-from exchange.cli.command import Call, command
+from exchange.cli.call import Call
+from exchange.cli.command import command
 from exchange.cli.output import table, utc
 from exchange.errors import Refused
 
@@ -74,7 +75,7 @@ def confirm_anchor(
     ],
 ) -> None:
     """Say that the network's digits were compared by voice. Until then nothing above TLP:GREEN goes out."""
-    from exchange.cli.command import now_ms
+    from exchange.cli.call import now_ms
     from exchange.cli.node_home import opened
     from exchange.node import membership
 

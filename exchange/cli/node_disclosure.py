@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from exchange.cli.command import Call, command
+from exchange.cli.call import Call
+from exchange.cli.command import command
 from exchange.cli.node_mail import SHORT, MessageId
 from exchange.cli.output import safe, table, utc
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from exchange.cli.command import Call, command, now_ms
+from exchange.cli.call import Call, now_ms
+from exchange.cli.command import command
 from exchange.cli.losses import as_json, tell
 from exchange.cli.node_mail import SHORT, MessageId
 from exchange.cli.node_send import To, submit, wait_for_all, words

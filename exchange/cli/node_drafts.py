@@ -11,7 +11,8 @@ from typing import Annotated
 
 import typer
 
-from exchange.cli.command import Call, command
+from exchange.cli.call import Call
+from exchange.cli.command import command
 from exchange.cli.output import table, utc
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="Id of the post, or its beginning.")]

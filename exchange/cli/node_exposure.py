@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from exchange.cli.command import Call, command
+from exchange.cli.call import Call
+from exchange.cli.command import command
 from exchange.cli.output import safe, table, utc
 
 MOST = 1_000  # messages shown of one key

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exchange.cli.command import Call, command, now_ms
+from exchange.cli.call import Call, now_ms
+from exchange.cli.command import command
 from exchange.cli.losses import as_json, tell
 from exchange.cli.node_doors import ForExercise, FormatName, OutputFile, check_output, hand_over
 from exchange.cli.node_mail import MessageId

@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import Final
 
 from exchange.canonical import Json
-from exchange.cli.command import Call
+from exchange.cli.call import Call
 from exchange.directory.state import Directory
 from exchange.errors import ExchangeError, Refused, Unavailable
 from exchange.node import control, store_ids

@@ -12,7 +12,8 @@ from typing import Annotated, Any
 import typer
 
 from exchange.canonical import Json, b64
-from exchange.cli.command import Call, command, now_ms
+from exchange.cli.call import Call, now_ms
+from exchange.cli.command import command
 from exchange.cli.output import safe, utc
 from exchange.cli.seeds import read_seed
 from exchange.errors import Refused, Unavailable

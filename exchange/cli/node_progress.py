@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from exchange.canonical import Json
-from exchange.cli.command import now_ms
+from exchange.cli.call import now_ms
 from exchange.cli.node_home import Opened, asking
 from exchange.cli.output import one_line, utc
 from exchange.cli.waiting import age, lacks, reminder, statement_id, what

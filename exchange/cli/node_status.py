@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from exchange.canonical import Json
-from exchange.cli.command import now_ms
+from exchange.cli.call import now_ms
 from exchange.cli.node_home import Opened
 from exchange.cli.output import pairs, utc
 from exchange.directory.members import Member, Unit

@@ -12,7 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
-from exchange.cli.command import Call, command, now_ms
+from exchange.cli.call import Call, now_ms
+from exchange.cli.command import command
 from exchange.cli.node_send import words
 from exchange.cli.output import table, utc
 from exchange.errors import Refused
@@ -57,7 +58,7 @@ def add(
 ) -> None:
     """Let a tool or person in at the HTTP door. The token is shown once and kept nowhere."""
     from exchange.access import parse_collections, parse_scopes
-    from exchange.cli.command import first_line
+    from exchange.cli.call import first_line
     from exchange.cli.node_home import opened
     from exchange.cli.when import parse_when
     from exchange.node.app import real_sources

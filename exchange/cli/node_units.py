@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exchange.cli.command import Call, command
+from exchange.cli.call import Call
+from exchange.cli.command import command
 from exchange.cli.output import pairs, safe
 from exchange.errors import Refused, Unavailable
 
@@ -110,7 +111,7 @@ def unit_publish(
     ] = None,
 ) -> None:
     """Sign for a unit of this member, so that others can seal to it. For the administrator, who reads none of it."""
-    from exchange.cli.command import now_ms
+    from exchange.cli.call import now_ms
     from exchange.cli.node_home import connected, wake
     from exchange.cli.waiting import check_digits, same_digits, statement_id
     from exchange.directory.submission import PENDING

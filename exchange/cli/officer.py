@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from exchange.cli.command import Call, command, now_ms
+from exchange.cli.call import Call, now_ms
+from exchange.cli.command import command
 from exchange.cli.officer_signing import Document, Heard, Member, opened, sign_pending
 from exchange.cli.output import one_line, pairs, safe, table, utc
 from exchange.errors import Refused

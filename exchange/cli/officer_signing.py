@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exchange.cli.command import Call, now_ms
+from exchange.cli.call import Call, now_ms
 from exchange.errors import Refused
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ async def sign_pending(call: Call, view: View, one: Pending, document: Path | No
     Raises Refused cli.other-document.
     """
     from exchange.cli.waiting import lacks, pending_lines, pending_value
-    from exchange.directory.waiting import check_seen
+    from exchange.directory.cosigning import check_seen
 
     net = view.directory.net
     value = pending_value(one, view.lack(one.statement), net)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from exchange.canonical import Json
 from exchange.cli.officer_home import OfficerHome
 from exchange.directory.checkpoint import SignedCheckpoint
+from exchange.directory.cosigning import check_seen
 from exchange.directory.state import Directory
 from exchange.directory.statements import Statement, signatures_json
 from exchange.directory.submission import SignedSubmission, Submission
@@ -21,7 +22,6 @@ from exchange.directory.waiting import (
     Application,
     Lack,
     Pending,
-    check_seen,
     lack_of,
     read_application,
     read_pending,
@@ -83,7 +83,7 @@ class View:
         return self._verified(answer, digest)
 
     async def sign(self, pending: Pending) -> Submission:
-        """Sign a pending statement; the hub's verified answer. Raises as `approve` and `waiting.check_seen`."""
+        """Sign a pending statement; the hub's verified answer. Raises as `approve` and `cosigning.check_seen`."""
         check_seen(pending)
         statement = self.signed(pending.statement.body)
         digest = statement.hash(self.directory.net)

@@ -15,7 +15,7 @@ from typing import Any, TextIO
 
 import orjson
 
-from exchange.cli.errors import exit_of, hint_of
+from exchange.cli.errors import FAILED, exit_of, hint_of
 from exchange.errors import ExchangeError
 
 _RED, _DIM, _BOLD = "31", "2", "1"
@@ -120,3 +120,9 @@ def pairs(facts: Sequence[tuple[str, str]]) -> list[str]:
     shown = [(name, value) for name, value in facts if value]
     width = max((len(name) for name, _ in shown), default=0)
     return [f"{name + ':':<{width + 2}}{safe(value)}" for name, value in shown]
+
+
+def reader_left() -> int:
+    """Whoever read us went away: no second complaint when Python flushes at exit; the exit code."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return FAILED

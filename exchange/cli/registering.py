@@ -16,7 +16,7 @@ from typing import Any, Final
 import orjson
 
 from exchange.canonical import Json
-from exchange.cli.command import Call, now_ms
+from exchange.cli.call import Call, now_ms
 from exchange.cli.node_home import Connected, connected, wake
 from exchange.cli.output import one_line
 from exchange.cli.waiting import lacks, statement_id

@@ -14,10 +14,11 @@ from typing import Any
 import orjson
 
 from exchange.canonical import ZERO32, Json, b64, loads, unb64
-from exchange.cli.command import Call
+from exchange.cli.call import Call
 from exchange.cli.output import one_line, pairs, safe, utc
 from exchange.directory.bodies_contacts import ConstituencyClaim
 from exchange.directory.contacts import MAX_PART
+from exchange.directory.cosigning import claims_of
 from exchange.directory.onboarding import is_provisional
 from exchange.directory.records import load
 from exchange.directory.statements import HEAD
@@ -27,7 +28,6 @@ from exchange.directory.waiting import (
     Application,
     Lack,
     Pending,
-    claims_of,
     is_late,
 )
 from exchange.errors import Refused, Rejected

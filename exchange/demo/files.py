@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from exchange.cli.command import now_ms
+from exchange.cli.call import now_ms
 from exchange.cli.compose import Flags, ReadFiles, read_files
 from exchange.cli.node_home import Opened
 from exchange.cli.node_send import compose_for, submit

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from exchange.cli.command import now_ms, remember_key_file
+from exchange.cli.call import now_ms, remember_key_file
 from exchange.cli.node_home import Opened, membership
 from exchange.cli.officer_home import OfficerHome, read_genesis, write_public
 from exchange.cli.officer_view import viewing

@@ -15,7 +15,7 @@ from typing import Final
 
 import orjson
 
-from exchange.cli.command import now_ms
+from exchange.cli.call import now_ms
 from exchange.cli.compose import Flags, read_files
 from exchange.cli.node_send import compose_for, submit
 from exchange.demo.network import BB, CO, PE, DemoNetwork, DemoNode

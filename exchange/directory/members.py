@@ -90,7 +90,7 @@ class Recovery:
     next_only: bool  # only the committed next key can veto it
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Member:
     """A member: its keys, what it committed to for later, and its standing `since` (leaf time, UTC ms).
 

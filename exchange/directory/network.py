@@ -6,7 +6,6 @@ are judged in `state`.
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -112,7 +111,7 @@ class Network:
     prekeys: dict[str, tuple[PrekeyRef, ...]] = field(
         default_factory=dict
     )  # of an address's newest statement
-    prekey_times: dict[str, deque[int]] = field(
+    prekey_times: dict[str, tuple[int, ...]] = field(
         default_factory=dict
     )  # leaf times of an address's last statements under the keys it has
 

@@ -26,7 +26,7 @@ _MAX_AHEAD_MS: Final = 120 * DAY_MS  # 16 epochs of 7 days, and some
 _LAST_USE_MS: Final = 2 * DAY_MS  # a lapsed prekey is a sender's last resort until this long before destroy
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PrekeyRef:
     """A prekey as a statement names it: 32-byte kid, and the times (UTC ms) it is used from, until, and destroyed."""
 

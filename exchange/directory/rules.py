@@ -7,7 +7,6 @@ and nothing else.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -64,7 +63,7 @@ def _check_prekeys(network: Network, body: Prekeys, signers: frozenset[str], at:
     if onboarding.is_removed(network.members[member_of(address)]):
         raise Rejected("directory.wrong-status", f"{address} is removed")
     check_times(body.refs, at)
-    times = network.prekey_times.get(address, deque())
+    times = network.prekey_times.get(address, ())
     if len(times) == PREKEYS_A_DAY and times[0] > at - DAY_MS:
         raise Rejected("directory.too-often", retry_after=(times[0] + DAY_MS - at) // 1000 + 1)
 
@@ -72,7 +71,8 @@ def _check_prekeys(network: Network, body: Prekeys, signers: frozenset[str], at:
 def _take_prekeys(network: Network, body: Prekeys, at: int, _hash: bytes, _signers: frozenset[str]) -> None:
     address = body.head.subject[0]
     network.prekeys[address] = body.refs
-    network.prekey_times.setdefault(address, deque(maxlen=PREKEYS_A_DAY)).append(at)
+    times = network.prekey_times.get(address, ())
+    network.prekey_times[address] = (*times, at)[-PREKEYS_A_DAY:]
 
 
 # Any: a row's type is that of its parser in `bodies.PARSERS`, under the same name. A genesis has no row:

@@ -28,11 +28,9 @@ from exchange.directory.bodies_members import StatusMove
 from exchange.directory.contacts import LEVELS, NPC, REPLICATED, Part
 from exchange.directory.members import Member, Move
 from exchange.directory.network import member_of
-from exchange.directory.record_rules import bad, check_claims, write_bytes
-from exchange.directory.records import Claims
 from exchange.directory.state import Directory
 from exchange.directory.statements import HUB, RECOVERY, Statement, read_signatures
-from exchange.errors import Refused, Rejected
+from exchange.errors import Rejected
 from exchange.keys import member_digits
 from exchange.limits import SECOND_MS
 
@@ -158,29 +156,6 @@ def read_pending(value: Json, net: bytes) -> Pending:
     )
     unseen = tuple(sorted(set(named.values()) - {part.level for part in parts}))
     return Pending(statement, parsed, fields.integer("since"), fields.integer("until"), parts, unseen)
-
-
-def check_seen(pending: Pending) -> None:
-    """Whoever signs it can see what it names, and a constituency is the claims it says, in order.
-
-    Raises Refused directory.bad-part, record.bad-field.
-    """
-    if pending.unseen:
-        levels = " and ".join(pending.unseen)
-        raise Refused(
-            "directory.bad-part",
-            f"the hub doesn't show what {pending.about} says at level {levels}, or it isn't what the statement names",
-        )
-    if isinstance(pending.body, ConstituencyClaim):
-        claims = claims_of(pending)
-        count = check_claims(claims).count
-        if count != pending.body.entries:
-            raise bad("entries", f"the statement says {pending.body.entries}, its part lists {count}")
-
-
-def claims_of(pending: Pending) -> Claims:
-    """What a pending constituency claims. Raises Refused record.bad-field."""
-    return write_bytes(Claims, pending.parts[0].body)
 
 
 def lack_of(directory: Directory, statement: Statement, now: int) -> Lack:

@@ -7,16 +7,15 @@ A bad object is set aside with its reason and the rest goes on; only a file that
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import orjson
 
 from exchange.errors import Refused
 from exchange.formats import markings, validation
 from exchange.formats.json_spans import Document, Limits, Span, parse, scan
-from exchange.formats.objects import Loaded, RawObject, SetAside
+from exchange.formats.objects import Loaded, RawObject, SetAside, Version
 from exchange.formats.source import Source, Written
 from exchange.message import Message
 from exchange.tlp import Tlp, strictest
@@ -27,11 +26,14 @@ _LEVELS_AROUND_AN_OBJECT = 2
 _ID = re.compile(r"[A-Za-z0-9-]{3,250}--[0-9A-Fa-f-]{36}")
 
 
-@dataclass(frozen=True, slots=True)
-class _Checked:
+class _Checked(NamedTuple):
     """A valid object whose markings aren't resolved yet: a definition may stand later in the file."""
 
-    raw: RawObject
+    id: str
+    type: str
+    version: Version
+    data: bytes
+    is_core_incident: bool
     refs: list[str]
     granular: list[str]
 
@@ -62,7 +64,7 @@ def read(source: Source, limits: Limits) -> Loaded:
     if not is_bundle and document.depth + around > limits.max_depth:
         raise Refused("json.too-deep", f"more than {limits.max_depth} levels in a bundle")
     bundle_refs: list[str] = []
-    spans: Iterable[Span]
+    spans, values = document.items, document.values()
     if is_bundle:
         if document.repeated is not None:
             raise Refused("stix.ambiguous-file")
@@ -70,15 +72,13 @@ def read(source: Source, limits: Limits) -> Loaded:
         if objects is None or not document.bytes_of(objects).startswith(b"["):
             raise Refused("stix.bad-bundle")
         bundle_refs = markings.marking_refs(_bundle_properties(document))
-        spans = document.items
-    else:
-        spans = document.items if document.is_list else (document.root,)
+    elif not document.is_list:
+        spans, values = (document.root,), (parse(document.bytes_of(document.root)),)
 
     checked: list[_Checked] = []
     aside: list[SetAside] = []
     definitions: dict[str, Tlp] = {}
-    for place, span in enumerate(spans):
-        value = parse(document.bytes_of(span))
+    for place, (span, value) in enumerate(zip(spans, values, strict=True)):
         try:
             checked.append(_check(document.bytes_of(span), value, span))
         except Refused as refusal:
@@ -125,24 +125,23 @@ def _check(data: bytes, value: object, span: Span) -> _Checked:
     if not isinstance(value, dict):
         raise Refused("stix.not-an-object")
     version = validation.check_object(value)
-    raw = RawObject(
+    return _Checked(
         value["id"],
         value["type"],
         version,
         data,
-        tlp=None,
-        marked=False,
-        is_core_incident=validation.carries_incident_core(value),
+        validation.carries_incident_core(value),
+        markings.marking_refs(value),
+        markings.granular_refs(value),
     )
-    return _Checked(raw, markings.marking_refs(value), markings.granular_refs(value))
 
 
 def _mark(checked: _Checked, on_all: list[Tlp], definitions: Mapping[str, Tlp]) -> RawObject:
-    whole = on_all + markings.resolve(checked.refs, definitions)
-    found = whole + markings.resolve(checked.granular, definitions)
-    raw = checked.raw
+    object_id, object_type, version, data, is_core_incident, refs, granular = checked
+    whole = on_all + markings.resolve(refs, definitions) if refs else on_all
+    found = whole + markings.resolve(granular, definitions) if granular else whole
     tlp = strictest(found) if found else None
-    return RawObject(raw.id, raw.type, raw.version, raw.data, tlp, bool(whole), raw.is_core_incident)
+    return RawObject(object_id, object_type, version, data, tlp, bool(whole), is_core_incident)
 
 
 def _name_of(value: object, place: int) -> str:

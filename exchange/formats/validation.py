@@ -9,7 +9,7 @@ types are allowed (docs/decisions/0011).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.resources import files
@@ -19,6 +19,7 @@ import jsonschema_rs
 import orjson
 
 from exchange.errors import Refused
+from exchange.formats.flat_schemas import Schema, flatten
 from exchange.formats.objects import Version
 
 INCIDENT_CORE = "extension-definition--ef765651-680c-498d-9894-99799f2fa126"
@@ -38,11 +39,21 @@ _SCHEMA_FILE = re.compile(r"stix2validator/schemas-(2\.[01])/schemas/(\w+)/([\w-
 # A URL of a few kB can't cost more than milliseconds; the schemas' longest pattern backtracks.
 _PATTERNS = jsonschema_rs.FancyRegexOptions(backtrack_limit=20_000)
 MAX_REASON_CHARS = 160
-# The judges of each known type that was met so far: one look-up an object. Strangers' types never stand here.
-_compiled: dict[tuple[str, str], tuple[jsonschema_rs.Validator, ...]] = {}
+
+
+class _Quick(NamedTuple):
+    """Says true of most good objects of a known type, and of nothing that `_check_thoroughly` would refuse."""
+
+    takes: Callable[[object], bool]
+    version: Version
+
+
+# By the type and spec_version that objects claim; only those that the schemas know, so strangers can't add to it.
+_quick: dict[tuple[object, object], _Quick] = {}
 
 
 class _Schemas(NamedTuple):
+    named: dict[str, Schema]
     registry: jsonschema_rs.Registry
     by_type: dict[tuple[str, str], str]  # (version, object type) -> schema id
     cores: dict[str, tuple[str, ...]]  # version -> ids of the schemas a custom type must satisfy one of
@@ -54,6 +65,16 @@ def check_object(value: Mapping[str, Any]) -> Version:
 
     Raises: Refused `stix.*` whose detail is the place (a JSON pointer) and the rule, never a value.
     """
+    try:
+        quick = _quick.get((value.get("type"), value.get("spec_version")))
+    except TypeError:  # one of them is a list or a dictionary
+        quick = None
+    if quick is not None and quick.takes(value):
+        return quick.version
+    return _check_thoroughly(value)
+
+
+def _check_thoroughly(value: Mapping[str, Any]) -> Version:
     object_type, object_id = value.get("type"), value.get("id")
     if not isinstance(object_type, str) or not isinstance(object_id, str):
         raise Refused("stix.not-an-object")
@@ -62,20 +83,24 @@ def check_object(value: Mapping[str, Any]) -> Version:
     if not object_id.startswith(object_type + "--"):
         raise Refused("stix.id-mismatch")
     version = version_of(value)
-    judges = _compiled.get((version, object_type)) or _judges(version, object_type)
-    if "extensions" not in value:
-        _check_by(judges, value)
-        return version
-    _check_by(judges, _without_impact_category(value))
+    schema_id = _schemas().by_type.get((version, object_type))
+    if schema_id is None:
+        _check_by(_schemas().cores[version], value)
+    else:
+        _check_by((schema_id,), value)
+        claim = object_type, value.get("spec_version")
+        if claim not in _quick and "extensions" not in value:
+            _quick[claim] = _Quick(_flat(object_type, schema_id), version)
     if version == "2.1":
         _check_extensions(value)
     return version
 
 
-def _check_by(judges: tuple[jsonschema_rs.Validator, ...], value: Mapping[str, Any]) -> None:
-    """Raises Refused `stix.invalid` unless one of them takes it."""
-    if not judges[0].is_valid(value) and not any(judge.is_valid(value) for judge in judges[1:]):
-        raise _refusal(judges[0], value)
+def _check_by(schema_ids: tuple[str, ...], value: Mapping[str, Any]) -> None:
+    """Raises Refused `stix.invalid` unless one of the schemas takes it."""
+    judged = _without_impact_category(value)
+    if not any(_validator(each).is_valid(judged) for each in schema_ids):
+        raise _refusal(_validator(schema_ids[0]), judged)
 
 
 def version_of(value: Mapping[str, Any]) -> Version:
@@ -162,17 +187,27 @@ def _refusal(validator: jsonschema_rs.Validator, value: Mapping[str, Any]) -> Re
 
 @cache
 def _validator(schema_id: str) -> jsonschema_rs.Validator:
+    return _compile({"$ref": schema_id})
+
+
+def _compile(schema: dict[str, Any] | bool) -> jsonschema_rs.Validator:
     return jsonschema_rs.Draft202012Validator(
-        {"$ref": schema_id}, registry=_schemas().registry, offline=True, pattern_options=_PATTERNS
+        schema, registry=_schemas().registry, offline=True, pattern_options=_PATTERNS
     )
 
 
-def _judges(version: Version, object_type: str) -> tuple[jsonschema_rs.Validator, ...]:
-    """What an object of this type must satisfy, one of them."""
-    known = _schemas().by_type.get((version, object_type))
-    if known is None:
-        return tuple(map(_validator, _schemas().cores[version]))
-    return _compiled.setdefault((version, object_type), (_validator(known),))
+@cache
+def _flat(object_type: str, schema_id: str) -> Callable[[object], bool]:
+    """What judges by the flat form of a type's schema. Extensions have schemas of their own: those it leaves alone."""
+    named = _schemas().named
+    flat = flatten(
+        object_type,
+        named[schema_id],
+        named,
+        lambda schema, value: _compile(dict(schema)).is_valid(value),
+        without="extensions",
+    )
+    return _compile(flat or False).is_valid
 
 
 def _own_id(schema: str) -> str:
@@ -206,6 +241,7 @@ def _schemas() -> _Schemas:
         if path.name.endswith(".json")
     )
     return _Schemas(
+        named=dict(resources),
         registry=jsonschema_rs.Registry(resources, draft=jsonschema_rs.Draft202012),
         by_type={key: ids[key] for key in objects},
         cores={

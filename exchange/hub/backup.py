@@ -20,7 +20,7 @@ import orjson
 from exchange.canonical import sha256
 from exchange.directory.state import Directory
 from exchange.errors import Refused
-from exchange.hub.home import CONFIG, GENESIS, KEYSTORE, load_settings, mark_restored
+from exchange.hub.home import CONFIG, GENESIS, KEYSTORE, load_settings, mark_restored, note_backup
 from exchange.hub.store import FILE, MIGRATIONS, HubStore
 from exchange.hub.store_directory import Application
 from exchange.hub.takeover import CHANGE, SNAPSHOT
@@ -80,6 +80,7 @@ def back_up(
             if (home / name).is_file():
                 writer.add(name, (home / name).read_bytes())
         writer.add_database(home / FILE, progress)
+    note_backup(home, at=now)
     return Made(now, target.stat().st_size, outside)
 
 
@@ -127,6 +128,7 @@ def restore(
             for before in folder.glob(f"{FILE}.before-*"):
                 before.unlink()  # an upgrade's copy: it has what was erased
             mark_restored(folder, now=now)
+            note_backup(folder, at=backup.head.at)
             return Restored(backup.head.at, erased)
 
 

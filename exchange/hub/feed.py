@@ -73,25 +73,26 @@ class Feed:
     def _from_memory(self, items: int, most: int, *, large: int, urgent: bool) -> Sequence[Outgoing] | None:
         """None where only the store can tell."""
         chosen: list[Outgoing] = []
-        lane, before, after = -1, "", ""
-        waiting = self._store.fresh.after(self._address, [self._cursor[name] for name in LANES])
+        cursor, last, before, after = self._cursor, -1, "", ""
+        waiting = self._store.fresh.after(self._address, [cursor[name] for name in LANES])
         if waiting is None:
             return None
         for copy in waiting:
-            most -= copy.delivery + ITEM_OVERHEAD
-            if (urgent and copy.lane) or (chosen and (most < 0 or len(chosen) == items)):
+            number, lane, envelope, _, delivery, _ = copy
+            most -= delivery + ITEM_OVERHEAD
+            if (urgent and lane) or (chosen and (most < 0 or len(chosen) == items)):
                 break
-            shared = self._store.recent.get(copy.envelope)
+            shared = self._store.recent.get(envelope)
             if shared is None:
                 if not chosen:
                     return None
                 break
-            if copy.lane != lane:
-                cursor, lane = self._after(chosen), copy.lane
+            if lane != last:
+                cursor, last = self._after(chosen), lane
                 before, after = cursor.around(LANES[lane])
-            text = f"{before}{copy.n}{after}"
-            parts = delivery_parts(copy, shared, text, large=large)
-            chosen.append(Outgoing(text, parts, sum(map(len, parts))))
+            text = f"{before}{number}{after}"
+            parts, size = delivery_parts(copy, shared, text, large=large)
+            chosen.append(Outgoing(text, parts, size))
         self._cursor = self._after(chosen)
         return chosen
 

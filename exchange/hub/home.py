@@ -38,6 +38,7 @@ GENESIS: Final = "genesis.json"
 LOCK: Final = "lock"
 BEGUN: Final = "begun"  # there since the first leaf was written: a log that is gone is never begun again
 RESTORED: Final = "restored"  # from a restore until the log has back what it lost; holds its time, UTC ms
+LAST_BACKUP: Final = "backup.last"  # when the newest backup of this home was made, UTC ms
 SEED: Final = "hub/seed"
 CEREMONY_MS: Final = 30 * DAY_MS  # how long the officers have to sign a draft
 MAX_CONFIG: Final = 65_536  # bytes
@@ -216,6 +217,19 @@ def open_keystore(home: Path, unlock: Unlock) -> Keystore:
 def mark_restored(home: Path, *, now: int) -> None:
     """Note that the log may be shorter than what members hold. Raises Unavailable storage.*"""
     write_private(home / RESTORED, str(now).encode("ascii"))
+
+
+def note_backup(home: Path, *, at: int) -> None:
+    """Note when the newest backup was made, UTC ms. Raises Unavailable storage.*"""
+    write_private(home / LAST_BACKUP, str(at).encode("ascii"))
+
+
+def last_backup(home: Path) -> int:
+    """When the newest backup was made, UTC ms; 0: never, or not to be read."""
+    try:
+        return int((home / LAST_BACKUP).read_text("ascii"))
+    except (OSError, ValueError):
+        return 0
 
 
 def settle_seconds(home: Path, usual: int, *, now: int) -> int:

@@ -8,6 +8,7 @@ import shutil
 from aiohttp import web
 
 from exchange.errors import Rejected, Unavailable
+from exchange.hub.home import last_backup
 from exchange.hub.http_auth import stranger
 from exchange.hub.http_context import CONTEXT
 from exchange.hub.http_mail import answer_json
@@ -59,6 +60,7 @@ async def metrics(request: web.Request) -> web.Response:
         free_bytes=context.free_bytes(),
         disk_bytes=shutil.disk_usage(store.db.path.parent).total,
         certificate_until=context.tls.until if context.tls else 0,
+        backup_at=last_backup(store.db.path.parent),
         lag=context.lag.take(),
         calls=uncalled,
     )

@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 from aiohttp import WSMessage, WSMsgType, web
 
 from exchange.canonical import ADDRESS, Fields, b64
 from exchange.errors import ExchangeError, Refused, Rejected
+from exchange.hub.bells import Bell
 from exchange.hub.feed import Feed
 from exchange.hub.http_context import CONTEXT, Context
 from exchange.hub.http_mail import large_of
@@ -54,8 +54,8 @@ def _close_code(code: str) -> int:
     return _CLOSE.get(code) or _CLOSE.get(code.partition(".")[0], GOING_AWAY)
 
 
-async def _either(*events: asyncio.Event) -> None:
-    """Wait until one of them is set."""
+async def _either(*events: asyncio.Event | Bell) -> None:
+    """Wait until one of them is set or rung."""
     waiting = [asyncio.ensure_future(event.wait()) for event in events]
     try:
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
@@ -70,6 +70,22 @@ class _Closed(Exception):
 
 class Session:
     """One node on one WebSocket."""
+
+    __slots__ = (
+        "_address",
+        "_after",
+        "_answered",
+        "_asking",
+        "_context",
+        "_drained",
+        "_in_flight",
+        "_large",
+        "_limits",
+        "_nonce",
+        "_room",
+        "_standing",
+        "_ws",
+    )
 
     def __init__(self, context: Context, ws: web.WebSocketResponse, after: str, large: int) -> None:
         self._context = context
@@ -230,18 +246,18 @@ class Session:
                 await self._tell_drained()
                 await bell.wait()
 
-    async def _push_some(self, feed: Feed, items: int, most: int, *, urgent: bool) -> int:
+    async def _push_some(self, feed: Feed, items: int, room: int, *, urgent: bool) -> int:
         """Send what comes next, up to so many items and bytes; how many items were sent."""
-        found = await feed.next(items=items, most=most, large=self._large, urgent=urgent)
+        found = await feed.next(items=items, most=room, large=self._large, urgent=urgent)
         frame: list[bytes] = []
-        size, now = 0, self._seconds()
-        for item in found:
-            if frame and size + item.size > self._in_flight.frame:
+        size, most, now = 0, self._in_flight.frame, self._seconds()
+        for cursor, parts, length in found:
+            if frame and size + length > most:
                 await self._send(frame)
-                frame, size, now = [], 0, self._seconds()
-            self._in_flight.add(item.cursor, item.size, now, urgent=urgent)
-            frame += item.parts
-            size += item.size
+                frame, size, most, now = [], 0, self._in_flight.frame, self._seconds()
+            self._in_flight.add(cursor, length, now, urgent=urgent)
+            frame += parts
+            size += length
         if frame:
             await self._send(frame)
         return len(found)
@@ -270,8 +286,7 @@ class Session:
         return asyncio.get_running_loop().time()
 
 
-@dataclass(frozen=True)
-class _Sent:
+class _Sent(NamedTuple):
     """An item on its way, not stored yet; since when, in seconds."""
 
     cursor: str
@@ -283,11 +298,13 @@ class _Sent:
 class InFlight:
     """What a node hasn't stored yet, and how much more may be under way (docs/protocol.md §11.8)."""
 
+    __slots__ = ("_alone", "_bytes", "_items", "_limits", "_sent", "_urgent", "_urgent_items", "_window")
+
     def __init__(self, limits: HubLimits) -> None:
         self._limits = limits
         self._sent: dict[str, _Sent] = {}  # by cursor, the oldest first
-        self._bytes = 0  # of bulk
-        self._urgent = 0  # bytes of what went beyond the window
+        self._bytes = self._items = 0  # of bulk
+        self._urgent = self._urgent_items = 0  # of what went beyond the window
         self._alone = 0  # items stored out of turn, of size 0 here
         self._window = Window(least=min(WINDOW_BYTES, limits.socket_bytes), most=limits.socket_bytes)
 
@@ -298,14 +315,13 @@ class InFlight:
 
     def room(self) -> tuple[int, int, bool]:
         """How many items and bytes may follow, and whether of flash only."""
-        bulk = [one for one in self._sent.values() if not one.urgent]
-        items, left = self._limits.socket_items - len(bulk), self._window.size - self._bytes
+        items, left = self._limits.socket_items - self._items, self._window.size - self._bytes
         # Not for every item stored: whoever is sent one at a time stores one at a time.
-        if not bulk or (
+        if not self._items or (
             items >= max(1, self._limits.socket_items // 4) and left >= max(1, self._window.size // 4)
         ):
             return max(1, items), max(1, left), False
-        beyond = URGENT_ITEMS - sum(one.urgent and one.size > 0 for one in self._sent.values())
+        beyond = URGENT_ITEMS - self._urgent_items
         return (max(0, beyond) if self._urgent < URGENT_BYTES else 0), URGENT_BYTES - self._urgent, True
 
     def add(self, cursor: str, size: int, now: float, *, urgent: bool) -> None:
@@ -313,8 +329,10 @@ class InFlight:
         self._sent[cursor] = _Sent(cursor, size, now, urgent)
         if urgent:
             self._urgent += size
+            self._urgent_items += 1
         else:
             self._bytes += size
+            self._items += 1
 
     def overtook(self, cursor: str) -> None:
         """The node has stored that item alone: it takes no room, though its cursor is still to come.
@@ -331,8 +349,10 @@ class InFlight:
             self._alone -= 1
         elif one.urgent:
             self._urgent -= one.size
+            self._urgent_items -= 1
         else:
             self._bytes -= one.size
+            self._items -= 1
 
     def stored(self, cursor: str, now: float) -> bool:
         """The node has stored everything up to it; False if nothing of that is under way."""

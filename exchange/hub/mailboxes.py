@@ -19,7 +19,7 @@ from exchange.canonical import Json
 from exchange.envelope import check_upload, read_upload
 from exchange.errors import ExchangeError, Hold, Refused, Rejected, Unavailable
 from exchange.header import LANES, DirRef
-from exchange.hub.bells import Bells
+from exchange.hub.bells import Bell, Bells
 from exchange.hub.epochs import Epochs
 from exchange.hub.feed import Feed
 from exchange.hub.registrar import Registrar
@@ -320,8 +320,8 @@ class Mailboxes:
         members = self._registrar.directory.members.values()
         return frozenset(member.handle for member in members if member.suspension is not None)
 
-    def bell(self, address: str) -> asyncio.Event:
-        """Set when something new waits for `address`; take it before looking."""
+    def bell(self, address: str) -> Bell:
+        """Rung when something new waits for `address`; take it before looking."""
         return self._bells.of(address)
 
     async def stored(self, address: str, cursor: Cursor) -> None:

@@ -28,7 +28,8 @@ _PREFIX: Final = "exchange_hub_"
 class Reading:
     """What is looked at for each answer. `flash`: the oldest copy of every address that has some, `now` in ms.
 
-    `certificate_until`: ms, 0 without TLS. `lag` in seconds. `calls`: kinds of notices that did not go out.
+    `certificate_until`: ms, 0 without TLS; `backup_at`: of the newest backup, ms, 0 without one. `lag` in seconds.
+    `calls`: kinds of notices that did not go out.
     """
 
     now: int
@@ -43,6 +44,7 @@ class Reading:
     free_bytes: int
     disk_bytes: int
     certificate_until: int
+    backup_at: int
     lag: float
     calls: int
 
@@ -108,4 +110,6 @@ def _machine(values: Values, reading: Reading) -> None:
     gauge("disk_size_bytes", "size of that disk", reading.disk_bytes)
     until = reading.certificate_until / SECOND_MS
     gauge("certificate_end_timestamp_seconds", "when the TLS certificate ends; 0: no TLS here", until)
+    backup = reading.backup_at / SECOND_MS
+    gauge("backup_timestamp_seconds", "when the newest backup was made; 0: never", backup)
     gauge("loop_lag_seconds", "longest delay of due work since the last reading", reading.lag)

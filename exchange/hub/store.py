@@ -209,7 +209,7 @@ class HubStore:
 
     async def load_log(self) -> tuple[list[tuple[bytes, bool]], list[tuple[int, DirRef]]]:
         """All leaves, each with whether this hub judged it, and all checkpoints of this and former hubs by term."""
-        return await self._db.read(lambda c: (d.judged_leaves(c), d.all_checkpoints(c)))
+        return await self._db.read(d.whole_log)
 
     def load_log_sync(self) -> list[tuple[bytes, bool]]:
         """All leaves, each with whether this hub judged it, for commands."""

@@ -99,6 +99,13 @@ def judged_leaves(connection: Connection) -> list[tuple[bytes, bool]]:
     return [(row.leaf, bool(row.judged)) for row in found]
 
 
+def whole_log(connection: Connection) -> tuple[list[tuple[bytes, bool]], list[tuple[int, DirRef]]]:
+    """`judged_leaves` and `all_checkpoints`, for the start: what SQLite kept of their pages is given back."""
+    log = judged_leaves(connection), all_checkpoints(connection)
+    connection.exec_driver_sql("PRAGMA shrink_memory")
+    return log
+
+
 def mark_judged(connection: Connection, up_to: int) -> None:
     """The first `up_to` leaves took effect."""
     connection.execute(update(leaves).where(leaves.c.position < up_to, leaves.c.judged == 0).values(judged=1))

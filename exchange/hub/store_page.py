@@ -249,13 +249,14 @@ def _copies(connection: Connection, values: Mapping[str, Any]) -> Iterator[Any]:
         rows = connection.execute(_COPIES, {**values, "after": rows[-1].n}).all()
 
 
-def delivery_parts(copy: Copy, shared: Shared, cursor: str, *, large: int) -> tuple[bytes, ...]:
-    """The item of a copy that stands in memory, in pieces; over `large` bytes (0: none) it is only named."""
+def delivery_parts(copy: Copy, shared: Shared, cursor: str, *, large: int) -> tuple[tuple[bytes, ...], int]:
+    """The item of a copy that stands in memory, in pieces, and its size; over `large` bytes (0: none) only named."""
     size = copy.delivery + DELIVERY_FRAME
     if 0 < large < copy.delivery:
-        name = Large(copy.env, size, LANES[copy.lane])
-        return (Item(ITEM_LARGE, cursor, name.to_bytes()).to_bytes(),)
-    return (item_head(ITEM_DELIVERY, cursor, size), *shared.parts(copy.place))
+        named = Item(ITEM_LARGE, cursor, Large(copy.env, size, LANES[copy.lane]).to_bytes()).to_bytes()
+        return (named,), len(named)
+    head = item_head(ITEM_DELIVERY, cursor, size)
+    return (head, *shared.parts(copy.place)), len(head) + size
 
 
 def read_piece(

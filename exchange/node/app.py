@@ -51,6 +51,7 @@ from exchange.node.retention import Retention
 from exchange.node.secretariat import Secretariat
 from exchange.node.services import Services
 from exchange.node.store import Store
+from exchange.node.storing import Storing
 from exchange.node.succession import Succession
 from exchange.node.sync import Sync
 from exchange.node.uploads import Uploads
@@ -109,10 +110,8 @@ def build(
     )
     inbox = Inbox(
         store=store,
-        identity=identity,
-        replica=replica,
         opening=Opening(identity, replica, held, sources),
-        outbox=outbox,
+        storing=Storing(store, replica, outbox, sources),
         proofs=proofs,
         controls=controls,
         sources=sources,

@@ -15,6 +15,7 @@ from exchange.directory.bodies_base import Add, build_add
 from exchange.directory.bodies_contacts import ContactPoint
 from exchange.directory.bodies_members import build_recover, build_status
 from exchange.directory.contacts import Contact
+from exchange.directory.cosigning import check_seen
 from exchange.directory.members import Member, Move, Status
 from exchange.directory.network import member_of
 from exchange.directory.statements import Statement, signatures_json
@@ -24,7 +25,6 @@ from exchange.directory.waiting import (
     Lack,
     Pending,
     application_hash,
-    check_seen,
     lack_of,
     read_application,
     read_pending,
@@ -274,7 +274,7 @@ class Membership:
     async def vote(self, hub: HubApi, pending: Pending) -> Submission:
         """Sign a pending statement. For an `activate`, `ready` comes before.
 
-        Raises as `waiting.check_seen`; what the hub refuses.
+        Raises as `cosigning.check_seen`; what the hub refuses.
         """
         check_seen(pending)
         statement, digest = await self._signed(pending.statement.body, "vote")

@@ -41,6 +41,10 @@ class Good:
     control: Control | None
     marks: frozenset[str]
 
+    @property
+    def header(self) -> Header:
+        return self.opened.header
+
 
 @dataclass(frozen=True)
 class Over:
@@ -48,6 +52,10 @@ class Over:
 
     expired: Expired
     signatures: bytes
+
+    @property
+    def header(self) -> Header:
+        return self.expired.header
 
 
 @dataclass(frozen=True)
@@ -80,7 +88,8 @@ class Hurt:
     detail: str
 
 
-Verdict: TypeAlias = Good | Over | Bad | Later | Hurt
+Envelope: TypeAlias = Good | Over | Bad  # verified: it has a place in its chain, and gets a receipt
+Verdict: TypeAlias = Envelope | Later | Hurt
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,9 @@ from exchange.node.hub_api import HubApi
 from exchange.node.store import Store
 
 QUERY_KIDS: Final = 256
+UNKNOWN_PREKEY: Final = (
+    "envelope.unknown-prekey"  # what the hub says of one that isn't in its log, or no longer
+)
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,18 @@ class PeerPrekeys:
         self._net = net
         self._replica = replica
         self._clock = clock
+        self._refused: dict[bytes, int] = {}  # by kid: the size of the log here when the hub refused it
+
+    def refuse(self, kid: bytes) -> None:
+        """The hub knows no such prekey: its log is ahead of the one here, perhaps because this node's clock is behind.
+
+        Its address can't be sealed to until the log here has grown, or until `forget_refusals`.
+        """
+        self._refused[kid] = self._replica.directory.size
+
+    def forget_refusals(self) -> None:
+        """Try them again: the hub may have what it lacked."""
+        self._refused.clear()
 
     async def ready(self, hub: HubApi, addresses: Iterable[str]) -> tuple[dict[str, Ready], dict[str, str]]:
         """Which addresses can be sealed to now, with their prekeys; and for the others the code that says why not."""
@@ -49,9 +64,14 @@ class PeerPrekeys:
                 waiting[address] = "node.key-revoked"
                 continue
             try:
-                refs[address] = self._replica.directory.prekey_for(address, self._clock())
+                ref = self._replica.directory.prekey_for(address, self._clock())
             except Refused as refusal:
                 waiting[address] = refusal.code
+                continue
+            if self._refused.get(ref.kid) == self._replica.directory.size:
+                waiting[address] = UNKNOWN_PREKEY
+            else:
+                refs[address] = ref
         records = await self._records(hub, refs)
         ready = {}
         for address, ref in refs.items():

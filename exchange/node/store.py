@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import namedtuple
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import itemgetter
@@ -114,6 +114,25 @@ def sql(connection: Connection, statement: str, **values: Any) -> Rows:
     On the driver: what SQLAlchemy does for a statement costs five times what SQLite does (docs/decisions/0041).
     """
     return Rows(driver(connection).execute(statement, values))
+
+
+def sql_many(connection: Connection, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+    """Run one statement that gives no rows for each of `rows`, its values in order (`?`)."""
+    driver(connection).executemany(statement, rows)
+
+
+def looked_up(connection: Connection, statement: str, keys: Sequence[Sequence[Any]]) -> list[Any]:
+    """The rows of a statement whose `{keys}` is a table with these rows, of columns column1, column2...
+
+    One look-up for many keys. The table is filled up with NULLs, which equal nothing, to a power of two of rows: so
+    there are few different statements, and each is compiled once.
+    """
+    if not keys:
+        return []
+    width, count = len(keys[0]), 1 << (len(keys) - 1).bit_length()
+    table = ",".join(["(" + ",".join("?" * width) + ")"] * count)
+    values = [value for key in keys for value in key] + [None] * (width * (count - len(keys)))
+    return driver(connection).execute(statement.format(keys=f"(VALUES {table})"), values).fetchall()
 
 
 def fact(connection: Connection, name: str) -> bytes | None:

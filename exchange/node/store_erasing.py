@@ -7,7 +7,7 @@ When a message goes is store_retention.py's business.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import orjson
@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from exchange.canonical import sha256
 from exchange.limits import DAY_MS
-from exchange.node.store import set_fact, sql
+from exchange.node.store import looked_up, set_fact, sql
 from exchange.node.store_holds import is_held, standing
 from exchange.retention import ASKED, Label
 from exchange.storage.local_cipher import LocalCipher
@@ -109,14 +109,17 @@ def id_hash(sender: str, message_id: str) -> bytes:
     return sha256(f"{sender}\0{message_id}".encode())
 
 
-def known_payloads(connection: Connection, sender: str, message_id: str) -> list[bytes]:
-    """Payload hashes of what came from `sender` under that id and was erased."""
-    rows = sql(
+def known_payloads(
+    connection: Connection, names: Sequence[tuple[str, str]]
+) -> list[tuple[tuple[str, str], bytes]]:
+    """(sender, message id) and payload hash of what came under these and was erased."""
+    by_hash = {id_hash(*name): name for name in names}
+    rows = looked_up(
         connection,
-        "SELECT payload_hash FROM erased WHERE id_hash = :hash",
-        hash=id_hash(sender, message_id),
+        "SELECT id_hash, payload_hash FROM {keys} JOIN erased ON id_hash = column1",
+        [(one,) for one in by_hash],
     )
-    return [bytes(row.payload_hash) for row in rows]
+    return [(by_hash[hashed], payload_hash) for hashed, payload_hash in rows]
 
 
 def erase_received(connection: Connection, row: Any, *, rule: str, now: int) -> None:  # noqa: ANN401 - a row of any columns

@@ -5,7 +5,8 @@ Which of them an item becomes is inbox.py's business; links and gaps are store_l
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ import orjson
 from sqlalchemy import Connection
 
 from exchange.header import LANES
-from exchange.node.store import sql
+from exchange.node.store import looked_up, sql, sql_many
 from exchange.node.store_erasing import known_payloads
 from exchange.storage.local_cipher import LocalCipher
 
@@ -52,11 +53,11 @@ class Received:
 
 @dataclass(frozen=True)
 class Seen:
-    """An envelope before it is stored: it has a receipt, it came hurt, its own sender has declared it void."""
+    """Which of some envelopes have a receipt, which came hurt, which (env, sender) the sender has declared void."""
 
-    receipted: bool
-    hurt: bool
-    void: bool
+    receipted: set[bytes]
+    hurt: set[bytes]
+    void: set[tuple[bytes, str]]
 
 
 @dataclass(frozen=True)
@@ -91,52 +92,67 @@ class Quarantined:
     at: int
 
 
-def seen(connection: Connection, env: bytes, sender: str) -> Seen:
-    """What is known here of an envelope that comes."""
-    row = sql(
+def seen(connection: Connection, envs: Sequence[bytes]) -> Seen:
+    """What is known here of envelopes that come; one look-up for them all."""
+    rows = looked_up(
         connection,
-        "SELECT EXISTS (SELECT 1 FROM owed WHERE env = :env) AS receipted,"
-        " EXISTS (SELECT 1 FROM damaged WHERE key = :env) AS hurt,"
-        " EXISTS (SELECT 1 FROM voids_in WHERE env = :env AND sender = :sender) AS void",
-        env=env,
-        sender=sender,
-    ).one()
-    return Seen(bool(row.receipted), bool(row.hurt), bool(row.void))
-
-
-def known_hashes(connection: Connection, sender: str, message_id: str) -> list[tuple[int, bytes]]:
-    """Row number and payload hash of what came from `sender` under that id; row 0 of what was erased since."""
-    rows = sql(
-        connection,
-        "SELECT n, payload_hash FROM inbox WHERE message_id = :id AND sender = :sender ORDER BY n",
-        id=message_id,
-        sender=sender,
+        "WITH wanted(env) AS {keys}"
+        " SELECT 'receipted', env, '' FROM wanted JOIN owed USING (env)"
+        " UNION ALL SELECT 'hurt', wanted.env, '' FROM wanted JOIN damaged ON damaged.key = wanted.env"
+        " UNION ALL SELECT 'void', env, voids_in.sender FROM wanted JOIN voids_in USING (env)",
+        [(env,) for env in envs],
     )
-    erased = known_payloads(connection, sender, message_id)
-    return [(row.n, bytes(row.payload_hash)) for row in rows] + [(0, digest) for digest in erased]
+    return Seen(
+        receipted={env for what, env, _ in rows if what == "receipted"},
+        hurt={env for what, env, _ in rows if what == "hurt"},
+        void={(env, sender) for what, env, sender in rows if what == "void"},
+    )
 
 
-def add(connection: Connection, cipher: LocalCipher, message: Received, payload_hash: bytes) -> None:
-    """Keep a message, as the next row (`message.n` is not looked at)."""
-    row_id = message.env.hex()
-    sql(
+def known_hashes(
+    connection: Connection, names: Sequence[tuple[str, str]]
+) -> defaultdict[tuple[str, str], set[bytes]]:
+    """Payload hashes by (sender, message id) of what came under these before, also of what was erased since."""
+    known = defaultdict[tuple[str, str], set[bytes]](set)
+    rows = looked_up(
+        connection,
+        "SELECT sender, message_id, payload_hash FROM {keys} CROSS JOIN inbox"
+        " ON message_id = column2 AND sender = column1",
+        names,
+    )
+    for sender, message_id, payload_hash in rows:
+        known[sender, message_id].add(payload_hash)
+    for name, payload_hash in known_payloads(connection, names):
+        known[name].add(payload_hash)
+    return known
+
+
+def add(connection: Connection, cipher: LocalCipher, messages: Iterable[tuple[Received, bytes]]) -> None:
+    """Keep messages, each with its payload's hash, as the next rows (`Received.n` is not looked at)."""
+    sql_many(
         connection,
         "INSERT INTO inbox (sender, message_id, type, lane, created, expires, received_at, marks, conflict, env,"
-        " payload_hash, payload, summary) VALUES (:sender, :message_id, :type, :lane, :created, :expires,"
-        " :received_at, :marks, :conflict, :env, :payload_hash, :payload, :summary)",
-        sender=message.sender,
-        message_id=message.message_id,
-        type=message.type,
-        lane=LANES.index(message.lane),
-        created=message.created,
-        expires=message.expires,
-        received_at=message.received_at,
-        marks=" ".join(sorted(message.marks)),
-        conflict=int(message.conflict),
-        env=message.env,
-        payload_hash=payload_hash,
-        payload=cipher.seal("inbox.payload", row_id, message.payload),
-        summary=cipher.seal("inbox.summary", row_id, orjson.dumps(message.summary)),
+        " payload_hash, payload, summary) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (_row(cipher, message, payload_hash) for message, payload_hash in messages),
+    )
+
+
+def _row(cipher: LocalCipher, message: Received, payload_hash: bytes) -> tuple[Any, ...]:
+    row_id = message.env.hex()
+    return (
+        message.sender,
+        message.message_id,
+        message.type,
+        LANES.index(message.lane),
+        message.created,
+        message.expires,
+        message.received_at,
+        " ".join(sorted(message.marks)),
+        int(message.conflict),
+        message.env,
+        payload_hash,
+        cipher.seal("inbox.payload", row_id, message.payload),
+        cipher.seal("inbox.summary", row_id, orjson.dumps(message.summary)),
     )
 
 

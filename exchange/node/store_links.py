@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from exchange.content import Numbered
 from exchange.header import LANES, Header
 from exchange.link import Gap, LaneView, Link, Placement, StoredLink, close, place
-from exchange.node.store import sql
+from exchange.node.store import sql, sql_many
 
 
 @dataclass(frozen=True)
@@ -45,48 +45,96 @@ def is_known(connection: Connection, env: bytes) -> bool:
     return sql(connection, "SELECT 1 FROM links_in WHERE env = :env", env=env).first() is not None
 
 
-def record(connection: Connection, evidence: Evidence, *, now: int) -> Placement:
-    """Place a new envelope in its chain and keep its link, the head and the gaps that result."""
-    header, link = evidence.header, evidence.link
-    lane = LANES.index(header.lane)
-    verdict = place(_view(connection, header.sender, lane, link), link, header.env)
-    sql(
-        connection,
-        "INSERT INTO links_in (env, sender, lane, chain, seq, prev, nonce, salt, lc, wrap_hash, header,"
-        " signatures, mark, at) VALUES (:env, :sender, :lane, :chain, :seq, :prev, :nonce, :salt, :lc,"
-        " :wrap_hash, :header, :signatures, :mark, :at)",
-        env=header.env,
-        sender=header.sender,
-        lane=lane,
-        chain=link.chain,
-        seq=link.seq,
-        prev=link.prev,
-        nonce=evidence.nonce,
-        salt=evidence.salt,
-        lc=evidence.lc,
-        wrap_hash=evidence.wrap_hash,
-        header=header.raw,
-        signatures=evidence.signatures,
-        mark=verdict.mark,
-        at=now,
-    )
-    if verdict.becomes_head:
-        sql(
-            connection,
-            "INSERT INTO heads_in VALUES (:sender, :lane, :chain, :seq, :env, :prev) ON CONFLICT (sender, lane)"
-            " DO UPDATE SET chain = excluded.chain, seq = excluded.seq, env = excluded.env, prev = excluded.prev",
-            sender=header.sender,
-            lane=lane,
-            chain=link.chain,
-            seq=link.seq,
-            env=header.env,
-            prev=link.prev,
+class Chains:
+    """Places the envelopes of one transaction in their chains, one after the other.
+
+    What follows a head that nothing is stored beyond needs no look at the tables. Links and heads are written by
+    `write`: nothing else of the transaction may read these tables before.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._heads: dict[
+            tuple[str, int], StoredLink
+        ] = {}  # of (sender, lane), as this transaction has left them
+        self._last: dict[
+            tuple[str, int], bool
+        ] = {}  # no other stored link has the head's number or one beyond
+        self._links: list[tuple[Any, ...]] = []
+
+    def record(self, evidence: Evidence, *, now: int) -> Placement:
+        """Place a new envelope, and keep its link, the head and the gaps that result."""
+        header, link = evidence.header, evidence.link
+        lane = LANES.index(header.lane)
+        at = (header.sender, lane)
+        verdict = place(self._view(at, link), link, header.env)
+        if verdict.becomes_head:
+            self._heads[at] = StoredLink(link.chain, link.seq, header.env, link.prev)
+        else:
+            self._last[at] = False  # it may stand beyond the head, where a sender's numbers went back
+        self._links.append(
+            (
+                header.env,
+                header.sender,
+                lane,
+                link.chain,
+                link.seq,
+                link.prev,
+                evidence.nonce,
+                evidence.salt,
+                evidence.lc,
+                evidence.wrap_hash,
+                header.raw,
+                evidence.signatures,
+                verdict.mark,
+                now,
+            )
         )
-    if verdict.opened is not None:
-        _add_gap(connection, header.sender, lane, verdict.opened, seen_at=now, asked_at=None)
-    if verdict.filled:
-        close_number(connection, header.sender, header.lane, link.seq)
-    return verdict
+        if verdict.opened is not None:
+            _add_gap(self._connection, header.sender, lane, verdict.opened, seen_at=now, asked_at=None)
+        if verdict.filled:
+            close_number(self._connection, header.sender, header.lane, link.seq)
+        return verdict
+
+    def write(self) -> None:
+        """Write down what was placed."""
+        sql_many(
+            self._connection,
+            "INSERT INTO links_in (env, sender, lane, chain, seq, prev, nonce, salt, lc, wrap_hash, header,"
+            " signatures, mark, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            self._links,
+        )
+        sql_many(
+            self._connection,
+            "INSERT INTO heads_in VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (sender, lane)"
+            " DO UPDATE SET chain = excluded.chain, seq = excluded.seq, env = excluded.env, prev = excluded.prev",
+            ((*at, head.chain, head.seq, head.env, head.prev) for at, head in self._heads.items()),
+        )
+        self._links = []
+
+    def _view(self, at: tuple[str, int], link: Link) -> LaneView:
+        head = self._heads.get(at)
+        if head is not None and (link.seq, link.prev) == (head.seq + 1, head.env) and self._is_last(at, head):
+            return LaneView(
+                head, [head], [], chain_known=True
+            )  # rule 3, and nothing near that could contradict
+        self.write()
+        self._last.pop(at, None)
+        return _view(self._connection, *at, link)
+
+    def _is_last(self, at: tuple[str, int], head: StoredLink) -> bool:
+        if at not in self._last:
+            beyond = sql(
+                self._connection,
+                "SELECT 1 FROM links_in INDEXED BY links_in_place WHERE sender = :sender AND lane = :lane"
+                " AND seq >= :seq AND env <> :env LIMIT 1",
+                sender=at[0],
+                lane=at[1],
+                seq=head.seq,
+                env=head.env,
+            )
+            self._last[at] = beyond.first() is None
+        return self._last[at]
 
 
 def close_number(connection: Connection, sender: str, lane: str, seq: int) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
 from exchange.canonical import framed, unframed
-from exchange.node.store import driver, number, set_fact, sql
+from exchange.node.store import number, set_fact, sql, sql_many
 from exchange.receipt import Batch
 
 HIGHEST = "receipts.highest"
@@ -25,17 +26,12 @@ class Owed:
     salt: bytes
 
 
-def owe(connection: Connection, owed: Owed) -> None:
-    """Note a receipt; the same envelope is receipted once, whatever comes later."""
-    sql(
+def owe(connection: Connection, owed: Iterable[Owed]) -> None:
+    """Note receipts; the same envelope is receipted once, whatever comes later."""
+    sql_many(
         connection,
-        "INSERT INTO owed (env, lc, status, code, salt) VALUES (:env, :lc, :status, :code, :salt)"
-        " ON CONFLICT (env) DO NOTHING",
-        env=owed.env,
-        lc=owed.lc,
-        status=owed.status,
-        code=owed.code,
-        salt=owed.salt,
+        "INSERT INTO owed (env, lc, status, code, salt) VALUES (?, ?, ?, ?, ?) ON CONFLICT (env) DO NOTHING",
+        ((one.env, one.lc, one.status, one.code, one.salt) for one in owed),
     )
 
 
@@ -87,8 +83,7 @@ def add_batch(connection: Connection, number_: int, batch: Batch, envs: list[byt
         signatures=batch.signatures,
         leaves=framed(batch.leaves),
     )
-    values = [(number_, env) for env in envs]
-    driver(connection).executemany("UPDATE owed SET batch = ? WHERE env = ?", values)
+    sql_many(connection, "UPDATE owed SET batch = ? WHERE env = ?", [(number_, env) for env in envs])
 
 
 def unsent(connection: Connection, *, after: int, limit: int) -> list[tuple[int, Batch]]:

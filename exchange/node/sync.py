@@ -236,7 +236,8 @@ class Sync:
             self._hurt.set()
         if taken.news:
             self._look_for_hub.set()
-        self._push_soon()
+        if taken.to_send:
+            self._push_soon()
         self.changed.ring()
 
     def _owe_receipts(self, size: int) -> None:

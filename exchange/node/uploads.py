@@ -11,9 +11,10 @@ from functools import partial
 from typing import Final
 
 from exchange import policy
+from exchange.content import Void
 from exchange.directory.checkpoint import SignedCheckpoint
 from exchange.errors import Refused, Rejected, Unavailable
-from exchange.header import parse_header
+from exchange.header import Header, parse_header
 from exchange.limits import LARGE_BYTES, MAX_BATCH_ITEMS, SECOND_MS
 from exchange.node import store_directory as directory_rows
 from exchange.node import store_outbox as rows
@@ -23,6 +24,7 @@ from exchange.node.hub_api import HubApi, Posted, Result
 from exchange.node.hub_help import show_checkpoint
 from exchange.node.identity import Identity, Sources
 from exchange.node.outbox import MAX_TRIES, Outbox
+from exchange.node.peer_prekeys import UNKNOWN_PREKEY
 from exchange.node.proofs import Proofs
 from exchange.node.store import Store, Transaction
 from exchange.node.store_sealings import Sealing
@@ -68,6 +70,7 @@ class Uploads:
         self._proofs = proofs
         self._sources = sources
         self._offered: set[bytes] = set()
+        self._lapsed: set[int] = set()  # messages whose sealing has lapsed in this session
         self._in_doubt = False  # a hub of a new epoch may be an older copy
         self._shown: set[bytes] = set()
         # how much may be on the wire before the next look at what is more urgent
@@ -75,7 +78,7 @@ class Uploads:
 
     async def offer_again(self) -> int:
         """A new epoch of the hub: every envelope without `stored` goes back in line, in order."""
-        self._offered.clear()
+        self.new_session()
         self._shown.clear()
         self._in_doubt = True
         return await self._store.db.write(sealings.offer_again)
@@ -83,6 +86,8 @@ class Uploads:
     def new_session(self) -> None:
         """A new connection: what got no receipt in the last one is offered once more."""
         self._offered.clear()
+        self._lapsed.clear()
+        self._outbox.peers.forget_refusals()
 
     async def upload(self, hub: HubApi, lanes: Sequence[str]) -> int:
         """Upload the next envelopes of `lanes`; how many were dealt with. 0: nothing waits.
@@ -103,6 +108,10 @@ class Uploads:
         going = [one for one in batch if one.env not in voided]
         if going:
             await self._send(hub, going)
+        for one, code in lapsed:
+            if one.message_n in self._lapsed:
+                raise Unavailable(code)  # it lapses as soon as it is sealed: once more when we come back
+            self._lapsed.add(one.message_n)
         return len(batch)
 
     async def _next_batch(self, lanes: Sequence[str]) -> list[Sealing]:
@@ -136,8 +145,13 @@ class Uploads:
             )
         except (Rejected, Refused) as fault:
             # A clock that is behind can make its own envelopes look as if from the future: the hub decides that.
-            return "" if fault.code in _LATER or fault.code == "envelope.future" else fault.code
+            for_the_hub = fault.code in _LATER or fault.code == "envelope.future"
+            return "" if for_the_hub or self._is_new_key(header, fault.code) else fault.code
         return ""
+
+    def _is_new_key(self, header: Header, code: str) -> bool:
+        """This node's own key, in use since the hub asked for it, that a log still lacks: ours, or the hub's."""
+        return code == "envelope.unknown-key" and header.skid == self._identity.skid
 
     async def _send(self, hub: HubApi, batch: Sequence[Sealing]) -> None:
         stored = await self._store.db.read(lambda c: [sealings.upload_bytes(c, one.env) for one in batch])
@@ -165,7 +179,7 @@ class Uploads:
             result = results.get(one.env, Result(one.env, "internal.error", "the hub didn't answer for it"))
             if result.code == "":
                 self._offered.add(one.env)
-            elif result.code in _LATER:
+            elif result.code in _LATER or self._is_new_key(parse_header(one.header), result.code):
                 if not await self._helped(hub, one, result):
                     later = later or result.code
             else:
@@ -196,13 +210,24 @@ class Uploads:
     def _refused(self, connection: Transaction, sealing: Sealing, result: Result) -> None:
         """Final for these bytes: seal again, a few times, then report the loss."""
         sealings.set_attempt(connection, sealing.env, result.code)
-        for link in sealings.links(connection, sealing.env):
+        links = sealings.links(connection, sealing.env)
+        if result.code == UNKNOWN_PREKEY and len(links) == 1:
+            # The hub's log is ahead of ours. Copies for several are sealed again each alone: then it is known whose.
+            self._outbox.peers.refuse(links[0].kid)
+            self._outbox.void(connection, sealing.env, result.code)
+            return
+        for link in links:
             copy = rows.addressee(connection, self._store.cipher, sealing.message_n, link.recipient)
             if copy is None or copy.env != sealing.env:
                 continue
             if rows.count_try(connection, sealing.message_n, link.recipient) >= MAX_TRIES:
                 message = rows.get(connection, self._store.cipher, sealing.message_n)
                 self._outbox.lose(connection, message, copy, result.code)
-                self._outbox.announce_void(connection, link.recipient, link.lane, link.numbered, result.code)
+                if (
+                    message.type != Void.type
+                ):  # a void for each void would have no end; its number is asked for
+                    self._outbox.announce_void(
+                        connection, link.recipient, link.lane, link.numbered, result.code
+                    )
                 sealings.set_link(connection, sealing.env, link.recipient, "voided")
         self._outbox.void(connection, sealing.env, result.code)

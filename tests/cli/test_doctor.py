@@ -24,7 +24,7 @@ from cryptography.x509.oid import NameOID
 from exchange.canonical import b64, dumps
 from exchange.cli import doctor_line
 from exchange.cli.app import run
-from exchange.cli.command import remember_key_file
+from exchange.cli.call import remember_key_file
 from exchange.cli.doctor_checks import FAIL, OK, WARN, Check, found
 from exchange.cli.doctor_checks import run as run_checks
 from exchange.cli.doctor_home import server
@@ -316,7 +316,7 @@ async def test_hubs_home(hub: Hub, tmp_path: Path, capfd: pytest.CaptureFixture[
     (hub.home / "config.toml").write_text(f'origins = ["{hub.origin}"]\nport = {hub.port}\n')
     (hub.home / "config.toml").chmod(0o600)
     code, seen = await doctor(capfd, hub.home)
-    assert (code, [one for one, value in seen.items() if value["state"] != OK]) == (0, [])
+    assert (code, [one for one, value in seen.items() if value["state"] != OK]) == (0, ["backup.none"])
     assert {"server.ok", "log.fresh", "mail.waits", "tls.ok", "hub.takes-mail", "keys.ok"} <= seen.keys()
     hub.stop.set()
     await asyncio.wait_for(stopped(hub.port), 20)

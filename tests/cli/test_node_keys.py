@@ -13,7 +13,7 @@ import pytest
 
 from exchange.canonical import b64, dumps
 from exchange.cli.app import run
-from exchange.cli.command import remember_key_file
+from exchange.cli.call import remember_key_file
 from exchange.cli.seeds import from_paper, on_paper
 from exchange.keys import PrivateKeys
 from exchange.node.app import real_sources, serve

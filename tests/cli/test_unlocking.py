@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from exchange.cli.app import run
-from exchange.cli.command import KEY_FILE_NOTE
+from exchange.cli.call import KEY_FILE_NOTE
 
 
 @pytest.fixture

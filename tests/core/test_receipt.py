@@ -230,6 +230,23 @@ def test_the_pattern_reads_no_leaf_that_the_rules_read_otherwise(data: st.DataOb
         + data.draw(st.binary(max_size=2) | st.sampled_from([b"A", b"B", b"-", b"\n"]))
         + whole[to:]
     )
-    quick = r.Leaf._in_its_one_spelling(raw)
-    thorough, fault = attempt(lambda: r.Leaf._read(raw))
-    assert quick is None or (fault is None and quick == thorough and quick.to_bytes() == raw)
+    beside = data.draw(st.lists(st.just(leaf(0).to_bytes()), max_size=2))
+    quick = r._in_their_one_spelling([*beside, raw, *beside])
+    thorough, fault = attempt(lambda: r.Leaf.read(raw))
+    if quick is not None:
+        assert fault is None
+        assert quick[len(beside)] == thorough
+        assert [one.to_bytes() for one in quick] == [*beside, raw, *beside]
+
+
+def test_leaves_are_told_apart_by_their_rows() -> None:
+    one, other = leaf(0).to_bytes(), leaf(1).to_bytes()
+    assert r.read_leaves([one, other]) == (leaf(0), leaf(1))
+    for rows in (
+        [one + b"\n" + other, b""],
+        [one + b"\n", other],
+        [b"\n" + one, other],
+        [one + b"\n" + other],
+    ):
+        with pytest.raises(Rejected):
+            r.read_leaves(rows)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exchange.errors import ExchangeError, Refused
-from exchange.formats.json_spans import Document, Limits, load, parse, scan
+from exchange.formats.json_spans import Document, Limits, load, parse, scan, scan_thoroughly
 
 LIMITS = Limits()
 VALUES = st.recursive(
@@ -236,11 +236,40 @@ def test_the_quick_reader_says_what_the_thorough_one_says_or_nothing(file, membe
         data = each.encode()
         value = load(data, LIMITS)
         document = scan(data, LIMITS)
+        assert document == scan_thoroughly(data, LIMITS)
+        assert list(document.values()) == [parse(one) for one in item_bytes(document)]
         if value is not None:
             assert document.root.repeated is None
+            assert all(span.repeated is None for span in document.items)
             assert document.is_object
             assert value == json.loads(each)
-            assert [parse(one) for one in item_bytes(document)] == value["objects"]
+            assert value["objects"] == list(document.values())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}",
+        " { } ",
+        '{"":1,"a":[]}',
+        '{"objects":{"objects":[1]},"b":{"objects":[2]}}',
+        '{"\\u006fbjects" : [ "a,]" , {"objects":[3]} ,-0.5e+3 ] , "ñ\\u00f1" : "\\\\" }',
+        '{"objects":[],"type":"a:"}',
+        '{"objects":["ñ€😀",{"é":"\\ud83d\\ude00"}],"id":"\x7f\u0080"}',
+        '{"objects":[' + "9" * 300 + "]}",
+    ],
+)
+def test_the_short_way_finds_what_the_thorough_one_finds(text: str) -> None:
+    data = text.encode()
+    assert load(data, LIMITS) is not None
+    document = scan(data, LIMITS)
+    assert document == scan_thoroughly(data, LIMITS)
+    assert list(document.values()) == [parse(one) for one in item_bytes(document)]
+
+
+def test_a_number_longer_than_a_parser_takes_is_no_matter() -> None:
+    data = b'{"objects":[0.%b,-0e%b]}' % (b"1" * 10_000, b"1" * 10)
+    assert scan(data, LIMITS) == scan_thoroughly(data, LIMITS)
 
 
 def test_the_quick_reader_reads_what_is_ordinary() -> None:

@@ -29,7 +29,7 @@ from exchange.formats import (
 from exchange.formats.cover import read_message
 from exchange.formats.extract import extract
 from exchange.formats.handing_on import original_of
-from exchange.formats.json_spans import Limits, load, scan
+from exchange.formats.json_spans import Limits, load, scan, scan_thoroughly
 from exchange.formats.mentions import Assets, in_text
 from exchange.formats.permissions import pap_of_message
 from exchange.formats.source import Source
@@ -51,7 +51,7 @@ _MAX_CONFIG: Final = 4_096  # bytes; the administrator's own file, and tomllib t
 
 
 def file(data: bytes) -> None:
-    scan(data, Limits())
+    same(scan(data, Limits()), scan_thoroughly(data, Limits()))
     loaded = registry.load("file", data)
     if loaded.format == stix.FORMAT:
         assert all(one.data in data for one in loaded.accepted)

@@ -14,6 +14,7 @@ from exchange.hub.backup import Restored
 from exchange.hub.home import (
     SEED,
     has_settled,
+    last_backup,
     load_settings,
     mark_restored,
     open_keystore,
@@ -121,6 +122,21 @@ def test_an_application_rejected_after_the_backup_is_not_back(
     store.close_sync()
     assert found == {"mx-csirt": ("", "", b"Waits"), "cl-csirt": (REJECTED, "No decree", b"")}
     assert CANARY.encode() not in contents(tmp_path / "again")
+
+
+def test_when_the_newest_backup_was_made_is_known(
+    home: Path, tmp_path: Path, secret: Unlock, unlock: Unlock
+) -> None:
+    assert last_backup(home) == 0
+    keystore = open_keystore(home, unlock)
+    backup.back_up(home, keystore, tmp_path / "one", secret, now=5 * DAY_MS, progress=silent)
+    assert last_backup(home) == 5 * DAY_MS
+    with pytest.raises(Refused):  # the file is there already
+        backup.back_up(home, keystore, tmp_path / "one", secret, now=6 * DAY_MS, progress=silent)
+    assert last_backup(home) == 5 * DAY_MS
+    backup.restore(tmp_path / "one", tmp_path / "new", secret, unlock, now=9 * DAY_MS, progress=silent)
+    assert last_backup(tmp_path / "new") == 5 * DAY_MS
+    assert check_home_modes(tmp_path / "new") == []
 
 
 async def test_parts_that_the_log_has_unnamed_since_go_when_members_bring_the_log_back(

@@ -17,7 +17,7 @@ from typing import Any, Final
 from exchange.limits import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 from tests.simulation import network
 from tests.simulation.network import ANSWER_LOST, REPEATED, REQUEST_LOST
-from tests.simulation.steps import Crash
+from tests.simulation.steps import Crash, Endless
 from tests.simulation.story import LANES, LIVES, Story
 
 STEPS: Final = 50
@@ -56,7 +56,7 @@ async def run(seed: int, *, members: int = 0, steps: int = STEPS, moves: Moves |
         await story.begin()
         await _play(story, chance, steps, moves or _chosen(chance))
         await story.end()
-    except Exception as error:  # noqa: BLE001 - told like any other fault, with the steps that led to it
+    except (Exception, Endless) as error:  # noqa: BLE001 - told like any other fault, with the steps that led to it
         story.sim.fault("raised", f"{type(error).__name__}: {error}")
     finally:
         await story.sim.close()
@@ -225,6 +225,7 @@ CRASHES: Final[Moves] = (
 )
 ARRIVALS: Final[Moves] = (*MAIL, (_crash_on_arrival, 16), (_start, 3))
 RESTORES: Final[Moves] = (*MAIL, (_backup, 4), (_restore, 3), (_spoil, 2))
+SLOW_CLOCKS: Final[Moves] = (*MAIL, (_clock, 4), (_rotate, 3))
 LIES: Final[Moves] = (*MAIL, (_withhold, 2), (_forge, 2))
 MOVES: Final[dict[tuple[Move, int], bool]] = {
     (_send, 16): True,

@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import Final
 
+from exchange.directory.network import RETIRED_KEY_MS
 from exchange.hub.store_tables import RETENTION_MS
 from exchange.limits import MINUTE_MS
 from tests.simulation.network import FaultySimulation, FaultySite, rows
@@ -138,9 +139,15 @@ class Ledger:
         """The receipt went down with somebody's disk, and the letter expired before another came; or it was too old.
 
         The hub keeps receipts for 30 days after the envelope's end: a sender that stays away longer never has them.
+        One under a key that was rotated out 14 days before its sender saw it proves nothing (protocol §9.9).
         """
         if letter.created + RETENTION_MS <= self.sim.latest:
             return self._had_expired(letter)
+        rotated = self._site(recipient).rotated_at
+        if rotated is not None and letter.created <= rotated:
+            came = max(self._site(letter.sender).latest, self.sim.latest)
+            if rotated + RETIRED_KEY_MS <= came:
+                return self._had_expired(letter)
         disks = (self.sim.hub_restored, self._site(recipient).restored, self._site(letter.sender).restored)
         return sum(disks) > 0 and self._had_expired(letter)
 

@@ -77,6 +77,7 @@ class FaultySite(Site):
         self.process = Process(member)
         self.receipted: set[bytes] = set()  # envs this node has said `stored` of
         self.restored = 0
+        self.rotated_at: int | None = None  # when it changed its keys, ms
         self.damage = 0
         self.latest = simulation.world.now  # the furthest its clock ever stood
 

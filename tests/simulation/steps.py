@@ -20,6 +20,7 @@ from exchange.storage.write_queue import Job, call
 
 T = TypeVar("T")
 
+MOST_POINTS = 20_000  # of one process's life: the longest in a run of 50 steps has under a thousand
 FULL_PAGES = 1  # SQLite takes what the file has for the least
 ALL_PAGES = 4_294_967_294
 
@@ -50,6 +51,10 @@ class Crash(BaseException):
     def __init__(self, process: Process) -> None:
         super().__init__(process.name)
         self.process = process
+
+
+class Endless(BaseException):
+    """It does the same again and again. Not an Exception, as Crash."""
 
 
 class Turns:
@@ -111,12 +116,16 @@ class Process:
         self.name = name
         self.dead = False
         self.crash_at = 0
+        self.points = 0
         self.turns: Turns | None = None
 
     async def point(self) -> None:
-        """A place where it hands on. Raises Crash when it dies here, or is dead."""
+        """A place where it hands on. Raises Crash when it dies here, or is dead; Endless."""
         if self.dead:
             raise Crash(self)
+        self.points += 1
+        if self.points > MOST_POINTS:
+            raise Endless(f"{self.name} doesn't come to an end")
         if self.crash_at:
             self.crash_at -= 1
             if not self.crash_at:

@@ -302,6 +302,7 @@ class Story:
         if site.node is None or site.member in self._rotated:
             return
         self._rotated.add(site.member)
+        site.rotated_at = self.sim.world.now
         self._say(f"{site.member} changes its keys")
         try:
             await site.up.own_keys.rotate(

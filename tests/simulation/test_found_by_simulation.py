@@ -8,10 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from exchange.limits import DAY_MS, MINUTE_MS
+from exchange.errors import Hold, Unavailable
+from exchange.header import parse_header
+from exchange.limits import DAY_MS, HOUR_MS, MINUTE_MS
+from exchange.node.hub_api import Posted, Result
 from exchange.node.store_inbox import held
+from exchange.node.store_sealings import Sealing
+from exchange.node.uploads import Uploads
 from exchange.protocol import ITEM_DELIVERY, Item
 from tests.simulator import Simulation, simulation
+from tests.worlds import keys, seed
 
 
 @pytest.fixture
@@ -170,3 +176,74 @@ async def test_sender_whose_disk_lost_nothing_but_receipts_gets_them_again(
     before = pe.up.sync._epoch
     await pe.once()
     assert (pe.up.sync._epoch, pe.alarm_codes()) == (before, [])
+
+
+async def test_mail_for_a_peer_whose_new_prekeys_a_slow_clock_keeps_out_waits(sim: Simulation) -> None:
+    """It was sealed to the old one again and again, given up, and each `void` for it had its own without end."""
+    pe, bb = sim.sites["pe-csirt"], sim.sites["bb-csirt"]
+    await sim.rounds(1)
+    pe.offset = -HOUR_MS  # it believes no checkpoint that is ahead of it
+    await bb.up.own_keys.rotate(bb.hub, seed("next/bb-csirt"), keys("second/bb-csirt").public)
+    await bb.once()  # new keys have new prekeys
+    messages = [pe.send("bb-csirt"), pe.send("bb-csirt", "co-csirt")]
+    for _ in range(4):
+        await pe.once()
+    assert [pe.state(one, "bb-csirt") for one in messages] == ["queued", "queued"]
+    assert pe.copy(messages[0], "bb-csirt").code == "envelope.unknown-prekey"
+    assert pe.alarm_codes() == []
+    pe.offset = 0
+    await sim.rounds(3)
+    assert sorted(bb.received()) == sorted(messages)
+    assert [pe.state(one, "bb-csirt") for one in messages] == ["stored", "stored"]
+    assert pe.state(messages[1], "co-csirt") == "stored"
+
+
+async def test_hub_that_refuses_everything_for_good_ends_a_pass(sim: Simulation) -> None:
+    """What is lost is told, once; not in words that are refused and told of themselves."""
+    pe = sim.sites["pe-csirt"]
+    await sim.rounds(1)
+    message = pe.send("bb-csirt")
+
+    async def refuse(env: bytes, _upload: bytes) -> Posted:
+        return Posted((Result(env, "envelope.bad-format", ""),), ())
+
+    pe.hub.put_envelope = refuse  # type: ignore[method-assign]  # it lies
+    await pe.once()
+    assert pe.state(message, "bb-csirt") == "lost"
+    assert pe.alarm_codes() == ["outbox.lost"]
+
+
+async def test_new_key_that_the_own_log_lacks_is_for_the_hub_to_judge(sim: Simulation) -> None:
+    """The hub has logged it, a slow clock keeps that out here: what was sealed with it was voided without end."""
+    pe, bb = sim.sites["pe-csirt"], sim.sites["bb-csirt"]
+    await sim.rounds(1)
+    pe.offset = -HOUR_MS
+    with pytest.raises(Hold, match=r"directory\.leaf-ahead"):
+        await pe.up.own_keys.rotate(pe.hub, seed("next/pe-csirt"), keys("second/pe-csirt").public)
+    message = pe.send("bb-csirt")
+    await pe.once()
+    assert pe.state(message, "bb-csirt") == "accepted"
+    pe.offset = 0
+    await sim.rounds(3)
+    assert (bb.received(), pe.state(message, "bb-csirt")) == ([message], "stored")
+
+
+async def test_what_lapses_as_soon_as_it_is_sealed_waits_for_the_next_connection(
+    sim: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pe = sim.sites["pe-csirt"]
+    await sim.rounds(1)
+    lapsing, other = pe.send("bb-csirt"), pe.send("co-csirt")
+    real = Uploads._lapse
+
+    def lapse(self: Uploads, sealing: Sealing) -> str:
+        to_bb = parse_header(sealing.header).recipients == ("bb-csirt",)
+        return "policy.recipient-status" if to_bb else real(self, sealing)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Uploads, "_lapse", lapse)
+        with pytest.raises(Unavailable, match=r"policy\.recipient-status"):
+            await pe.once()
+        assert (pe.state(lapsing, "bb-csirt"), pe.state(other, "co-csirt")) == ("queued", "accepted")
+    await sim.rounds(2)
+    assert pe.state(lapsing, "bb-csirt") == "stored"

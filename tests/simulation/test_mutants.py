@@ -18,13 +18,14 @@ from exchange.hub.store import HubStore
 from exchange.hub.store_accept import accept_group
 from exchange.keys import PublicKey
 from exchange.link import Placement
-from exchange.node import inbox, store_links, store_sealings
+from exchange.node import store_inbox, store_links, store_sealings
 from exchange.node.inbox import CURSOR, Inbox
 from exchange.node.outbox import Outbox
+from exchange.node.peer_prekeys import PeerPrekeys
 from exchange.node.receipts import Receipts
 from exchange.node.store import set_fact
 from tests.simulation import network
-from tests.simulation.driver import ARRIVALS, CRASHES, LIES, RESTORES, Moves, Result, run
+from tests.simulation.driver import ARRIVALS, CRASHES, LIES, RESTORES, SLOW_CLOCKS, Moves, Result, run
 from tests.simulation.steps import SteppedDatabase, play
 
 MOST_SEEDS: Final = 40
@@ -69,18 +70,19 @@ def hub_receipts_before_the_commit(patch: Patch) -> None:
 def node_receipts_before_the_commit(patch: Patch) -> None:
     """`stored` is signed and uploaded, and the mail is written after that."""
     late: dict[int, list[Callable[[Any], None]]] = defaultdict(list)
-    mail, upload = Inbox._mail, Receipts.upload
+    add, upload = store_inbox.add, Receipts.upload
 
-    def mail_late(self: Inbox, _connection: Any, *what: Any) -> None:
-        late[id(self._store)].append(lambda connection: mail(self, connection, *what))
+    def add_late(_connection: Any, cipher: Any, messages: Any) -> None:
+        mail = list(messages)
+        late[id(cipher)].append(lambda connection: add(connection, cipher, mail))
 
     async def upload_first(self: Receipts, hub: Any) -> int:
         count = await upload(self, hub)
-        while waiting := late[id(self._store)]:
+        while waiting := late[id(self._store.cipher)]:
             await self._store.db.write(waiting.pop(0))
         return count
 
-    patch.setattr(Inbox, "_mail", mail_late)
+    patch.setattr(store_inbox, "add", add_late)
     patch.setattr(Receipts, "upload", upload_first)
 
 
@@ -143,7 +145,7 @@ def seal_outside_the_transaction(patch: Patch) -> None:
 
 def no_recognition_of_repeats(patch: Patch) -> None:
     """A message that was sealed again is another message."""
-    patch.setattr(inbox.rows, "known_hashes", lambda *_: [])
+    patch.setattr(store_inbox, "known_hashes", lambda *_: defaultdict(set))
 
 
 def receipt_for_all_copies(patch: Patch) -> None:
@@ -166,6 +168,11 @@ def receipt_for_all_copies(patch: Patch) -> None:
     patch.setattr(HubStore, "release", release_all)
 
 
+def no_wait_for_newer_prekeys(patch: Patch) -> None:
+    """What the hub refuses for its prekey is sealed to the same one again, at once."""
+    patch.setattr(PeerPrekeys, "refuse", lambda *_: None)
+
+
 @dataclass(frozen=True)
 class Mutant:
     """A broken piece, what may happen in the runs that look for it, and the kinds of fault that it shows as."""
@@ -184,6 +191,7 @@ MUTANTS: Final = (
     Mutant(seal_outside_the_transaction, CRASHES, frozenset({"false alarm"})),
     Mutant(no_recognition_of_repeats, RESTORES, frozenset({"twice"})),
     Mutant(receipt_for_all_copies, CRASHES, frozenset({"stuck", "lost"})),
+    Mutant(no_wait_for_newer_prekeys, SLOW_CLOCKS, frozenset({"raised"})),
 )
 
 

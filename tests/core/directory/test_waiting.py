@@ -11,6 +11,7 @@ from exchange.canonical import Json, b64, sha256, text_b64
 from exchange.directory.bodies_contacts import build_constituency
 from exchange.directory.bodies_members import BY_NETWORK, build_revoke, build_status
 from exchange.directory.contacts import Part
+from exchange.directory.cosigning import check_seen, claims_of
 from exchange.directory.members import Move, Status
 from exchange.directory.statements import Statement, signatures_json
 from exchange.directory.waiting import (
@@ -18,8 +19,6 @@ from exchange.directory.waiting import (
     MENDABLE,
     Pending,
     application_hash,
-    check_seen,
-    claims_of,
     is_late,
     lack_of,
     read_application,
