@@ -20,6 +20,7 @@ from exchange.node.identity import Identity, Sources
 from exchange.node.outbox import Outbox
 from exchange.node.store import Store, Transaction, raise_alarm
 from exchange.node.store_disclosures import Inquiry
+from exchange.node.store_erasing import known_payloads
 from exchange.node.store_outbox import Addressee, Outgoing
 
 RECORDS_A_DAY: Final = 32  # to one peer; what it asks beyond them it may ask on another day
@@ -46,7 +47,7 @@ class Disclosures:
             inquiry=inquiry_id,
             of=inquiry.of,
             at=now,
-            state=_state(store_inbox.known_hashes(connection, peer, inquiry.of)),
+            state=_state(connection, peer, inquiry.of),
             total=total,
             head=store_access.head(connection),
             rows=tuple(rows),
@@ -147,8 +148,8 @@ class Inquirer:
         store_access.append(connection, at=now, who=self._who, action=question.type, what=what)
 
 
-def _state(known: list[tuple[int, bytes]]) -> str:
-    """Whether the message is here; a row number of 0 is of one that was erased."""
-    if not known:
-        return UNKNOWN
-    return HERE if any(n for n, _ in known) else ERASED
+def _state(connection: Transaction, sender: str, message_id: str) -> str:
+    """Whether the message is here, or was until it was erased."""
+    if store_inbox.is_here(connection, sender, message_id):
+        return HERE
+    return ERASED if known_payloads(connection, [(sender, message_id)]) else UNKNOWN

@@ -109,6 +109,17 @@ def seen(connection: Connection, envs: Sequence[bytes]) -> Seen:
     )
 
 
+def is_here(connection: Connection, sender: str, message_id: str) -> bool:
+    """Whether something of `sender` under that id is in the inbox."""
+    row = sql(
+        connection,
+        "SELECT EXISTS (SELECT 1 FROM inbox WHERE message_id = :id AND sender = :sender) AS here",
+        id=message_id,
+        sender=sender,
+    ).one()
+    return bool(row.here)
+
+
 def known_hashes(
     connection: Connection, names: Sequence[tuple[str, str]]
 ) -> defaultdict[tuple[str, str], set[bytes]]:
