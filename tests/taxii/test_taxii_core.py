@@ -23,7 +23,7 @@ NOWHERE = (
     "nowhere/",
     "collections/nowhere/",
     "collections/nowhere/objects/",
-    f"collections/{uuid.uuid4()}/manifest/",
+    "collections/00000000-0000-4000-8000-000000000000/manifest/",
 )
 
 
