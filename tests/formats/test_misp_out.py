@@ -11,7 +11,7 @@ from stix2patterns.v21.pattern import Pattern
 
 from exchange.formats.cover import compose
 from exchange.formats.markings import effective_tlp
-from exchange.formats.misp_types import _TYPES, comparisons
+from exchange.formats.misp_types import TYPES, comparisons
 from exchange.formats.objects import Loss, RawObject
 from exchange.formats.registry import dump
 from exchange.formats.stix import read_object
@@ -77,7 +77,7 @@ def back(
     return orjson.loads(written(draft, author, objects, tlp, **more).data)["Event"]
 
 
-@pytest.mark.parametrize("type_", [name for name in _TYPES if _TYPES[name][1]])
+@pytest.mark.parametrize("type_", [name for name in TYPES if TYPES[name][1]])
 def test_the_pattern_of_every_type_passes_the_parser_and_reads_back_as_it_was(type_, draft, author):
     value = "|".join(VALUES.get(part, ANY_TEXT) for part in type_.split("|"))
     loaded = read(event(attribute(type_, value, DOMAIN, to_ids=True, category="Other")))
