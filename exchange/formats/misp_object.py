@@ -212,7 +212,7 @@ def make_references(event: Event, value: Mapping[str, Any], place: str) -> None:
             event.losses.add(here, "ObjectReference", "its object isn't carried")
             continue
         facts = event.facts(each, here, _REFERENCE, ("object_uuid", "referenced_id"))
-        target = event.ids.get(str(each.get("referenced_uuid")))
+        target = event.ids.get(str(each.get("referenced_uuid")).lower())
         if target is None:
             event.losses.add(here, "ObjectReference", "what it refers to isn't carried")
             continue
