@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
+
+from exchange.formats.objects import Loaded
+from exchange.formats.registry import load
+
 EVENT = "10000000-0000-4000-8000-000000000001"
 ORG = "10000000-0000-4000-8000-000000000002"
 DOMAIN = "10000000-0000-4000-8000-000000000003"
@@ -119,3 +124,14 @@ def full_event() -> dict[str, Any]:
             {"uuid": "20000000-0000-4000-8000-00000000000b", "name": "Summary", "content": "# All of it"}
         ],
     )
+
+
+def read(value: object) -> Loaded:
+    """What reading a file with that value gives."""
+    return load("event.json", orjson.dumps(value))
+
+
+def made(loaded: Loaded) -> dict[str, dict[str, Any]]:
+    """The objects of a file of which nothing was set aside, by id."""
+    assert loaded.set_aside == ()
+    return {raw.id: orjson.loads(raw.data) for raw in loaded.accepted}

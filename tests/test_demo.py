@@ -10,6 +10,8 @@ from typing import Any
 
 import orjson
 import pytest
+from taxii2client.common import TokenAuth
+from taxii2client.v21 import Server
 
 from exchange.formats.registry import load
 from tests.stix_samples import SOMEBODY, bundle_of
@@ -105,7 +107,11 @@ def test_a_single_file_can_be_sent_and_a_bad_object_does_not_make_the_run_fail(t
     assert [(each["file"], each["object"]) for each in value["data"]["set_aside"]] == [("two.json", "#1")]
 
 
-def test_kept_up_it_ends_every_child_when_told_to(tmp_path: Path) -> None:
+def test_kept_up_it_serves_taxii_and_ends_every_child_when_told_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)  # where it is set, requests trusts nothing else
+    monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
     demo = subprocess.Popen(
         [sys.executable, "-m", "exchange", "demo", "--json", "--quiet", "--keep", "--homes", str(tmp_path)],
         stdout=subprocess.PIPE,
@@ -115,6 +121,11 @@ def test_kept_up_it_ends_every_child_when_told_to(tmp_path: Path) -> None:
     value = orjson.loads(demo.stdout.readline())
     owners = [int((Path(each["home"]) / "lock").read_text()) for each in (value["hub"], *value["nodes"])]
     assert all(is_running(pid) for pid in owners)
+    for node in value["nodes"]:
+        server = Server(node["taxii"], auth=TokenAuth(node["token"]), verify=node["ca"])
+        found = {one.id: one for one in server.default.collections}
+        assert found[node["collections"]["readonly"]].get_objects()["objects"]
+        assert found[node["collections"]["writable"]].add_objects({"objects": [SOMEBODY]}).success_count == 1
     demo.send_signal(signal.SIGTERM)
     assert demo.wait(timeout=SECONDS) == 0
     demo.stdout.close()

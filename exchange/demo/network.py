@@ -21,6 +21,7 @@ from exchange.cli.node_home import Opened, membership
 from exchange.cli.officer_home import OfficerHome, read_genesis, write_public
 from exchange.cli.officer_view import viewing
 from exchange.demo.processes import Server, Servers, free_port, until
+from exchange.door_settings import DoorSettings
 from exchange.errors import Unavailable
 from exchange.hub import home as hub_home
 from exchange.hub.applications import create_invitation
@@ -110,6 +111,7 @@ class DemoNetwork:
             with node.opened() as home:
                 net = home.home.identity().net
                 confirm_anchor(home.store, net, digits(net), now=now_ms())
+                home.home.with_door(DoorSettings(open=True, port=0, tls=True))
             self.start(node)
         for node in self.nodes.values():
             self.wait_up(node)

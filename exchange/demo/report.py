@@ -10,13 +10,18 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
-from exchange.demo.network import MEMBERS, DemoNetwork
+from exchange.access import Scope
+from exchange.demo.network import MEMBERS, DemoNetwork, DemoNode
 from exchange.demo.story import Sending, Told
 from exchange.errors import Refused, Rejected
 from exchange.formats.cover import read_message
 from exchange.header import parse_header
-from exchange.node import store_links
+from exchange.node import control, store_links, store_taxii
+from exchange.node.app import real_sources
+from exchange.node.collections import DRAFTS, RECEIVED, id_of
+from exchange.node.doorkeeper import Grant, give
 from exchange.node.store_inbox import Received
+from exchange.tls import CA_FILE
 from exchange.wire import SLOT_BYTES
 
 _RUNGS: Final = ("accepted", "stored", "rejected", "opened", "acknowledged", "working", "declined")
@@ -29,13 +34,30 @@ def report(network: DemoNetwork, told: Told) -> dict[str, Any]:
         "ok": all(message["verified"] for message in messages) and not told.seen,
         "hub": {"home": str(network.hub_path), "origin": network.origin},
         "nodes": [
-            {"member": member, "country": MEMBERS[member], "home": str(node.path)}
+            {"member": member, "country": MEMBERS[member], "home": str(node.path), **_door(node)}
             for member, node in network.nodes.items()
         ],
         "messages": messages,
         "hub_saw_plaintext": bool(told.seen),
         "hub_searched_for": len(told.words),
         "hub_seen": [{"word": seen.word, "place": seen.place} for seen in told.seen],
+    }
+
+
+def _door(node: DemoNode) -> dict[str, Any]:
+    """What a TAXII client needs: where the node's door is, a right of entry made for it, the collections' ids."""
+    url = control.ask(node.path / "control.sock", "status")["http"]
+    with node.opened() as home:
+        cipher = home.store.cipher
+        secret = home.store.db.read_sync(lambda c: store_taxii.secret(c, cipher))
+        grant = Grant(name="demo", scopes=frozenset({Scope.TAXII_READ, Scope.TAXII_WRITE}))
+        _, token = give(home.store, real_sources(), grant, who="demo")
+    keys = store_taxii.Keys(secret or b"")
+    return {
+        "taxii": f"{url}taxii2/",
+        "token": token,
+        "ca": str(node.path / CA_FILE),
+        "collections": {"readonly": id_of(keys, RECEIVED), "writable": id_of(keys, DRAFTS)},
     }
 
 

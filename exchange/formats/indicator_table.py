@@ -27,6 +27,7 @@ from exchange.tlp import DEFAULT, parse_tlp1
 
 FORMAT: Final = "csv"
 MAX_LABELS: Final = 32
+_ENDINGS: Final = (".csv", ".tsv")
 MAX_REASONS: Final = 1_000  # lines set aside that are named; what is more is counted
 _SAMPLE: Final = 20  # rows by which a list without a header is known
 MAX_BLANK: Final = 1_000  # rows, empty ones included, within which they stand
@@ -75,13 +76,15 @@ class _Layout:
 
 
 def recognise(source: Source) -> bool:
-    """Whether it is no JSON, and its first row is a header of ours or holds an indicator."""
+    """Whether it is no JSON, and is called a list, or its first row is a header of ours or holds an indicator."""
     if source.document is not None:
         return False
+    if source.columns or source.name.lower().endswith(_ENDINGS):
+        return True
     try:
         _layout(_sample(decoded(source.data)), source.columns)
     except Refused:
-        return bool(source.columns)
+        return False
     return True
 
 

@@ -54,6 +54,7 @@ _READ: Final = (
     "SharingGroup",
     "CryptographicKey",
 )
+_MANY: Final = ("Attribute", "Object", "EventReport")
 _REPORT: Final = ("uuid", "name", "content", "distribution", "timestamp")
 _NEVER: Final = {
     "ShadowAttribute": "a proposal isn't what the event says",
@@ -94,16 +95,11 @@ def read(source: Source, limits: Limits) -> Loaded:
     aside: list[SetAside] = []
     local: set[str] = set()
     for place, each in _events(value):
-        try:
-            event = _event(place, each, losses)
-        except Refused as refusal:
-            aside.append(SetAside(place, refusal.code, refusal.detail))
-            continue
+        event = _event(place, each, losses, limits)
         local |= event.local
         aside += event.set_aside
         _join(accepted, shared, event)
-        if len(accepted) > limits.max_objects:
-            raise Refused("json.too-many-objects", f"more than {limits.max_objects} objects")
+        event.check_count(len(accepted))
     own = Loss("everywhere", ", ".join(sorted(local)), "numbers and switches of the MISP it comes from")
     return Loaded(
         source.name,
@@ -143,8 +139,11 @@ def _join(accepted: list[RawObject], shared: dict[str, int], event: Event) -> No
             accepted[at] = raw
 
 
-def _event(place: str, value: Mapping[str, Any], losses: Losses) -> Event:
-    """Make one event. Raises Refused `stix.*` where not even its report can be made."""
+def _event(place: str, value: Mapping[str, Any], losses: Losses, limits: Limits) -> Event:
+    """Make one event; without any object where not even its report can be made.
+
+    Raises: Refused `json.too-many-objects`.
+    """
     tags, date = tag_names(value.get("Tag")), str(value.get("date") or "")
     known, stated = known_uuid(value.get("uuid")), str(value.get("uuid") or "")
     at, day = moment(value.get("timestamp")), _day(date)
@@ -156,6 +155,7 @@ def _event(place: str, value: Mapping[str, Any], losses: Losses) -> Event:
         date=date,
         tlp=tlp_of_tags(tags, date) or tlp_of_distribution(value.get("distribution")),
         losses=losses,
+        most=limits.max_objects,
         labels=tuple(name for name in tags if pap_of_tag(name)),
     )
     for name, why in _NEVER.items():
@@ -170,12 +170,17 @@ def _event(place: str, value: Mapping[str, Any], losses: Losses) -> Event:
     _, facts["Galaxy"] = make_galaxies(event, value, place)
     facts["within"] = _entries(event, value, place)
     _reports(event, value, place)
-    _report(event, facts, tags, day)
+    try:
+        _report(event, facts, tags, day)
+    except Refused as refusal:
+        event.reject(place, refusal)
+        event.objects.clear()
     return event
 
 
 def _entries(event: Event, value: Mapping[str, Any], place: str) -> list[dict[str, Any]]:
     """Make the attributes and objects; the galaxies that attributes name, which the event itself doesn't."""
+    event.check_count(sum(len(value.get(name) or ()) for name in _MANY if isinstance(value.get(name), list)))
     within: list[dict[str, Any]] = []
     for name, make in (("Attribute", _attribute), ("Object", _object)):
         for here, each in _listed(event, value, name, place):
@@ -183,8 +188,10 @@ def _entries(event: Event, value: Mapping[str, Any], place: str) -> list[dict[st
                 within += make(event, each, here)
             except Refused as refusal:
                 event.reject(here, refusal)
+            event.check_count(len(event.objects))
     for here, each in _listed(event, value, "Object", place):
         make_references(event, each, here)
+        event.check_count(len(event.objects))
     return within
 
 

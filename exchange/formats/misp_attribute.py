@@ -46,11 +46,10 @@ _SAMPLE: Final = "malware-sample"
 
 def facts_of(event: Event, value: Mapping[str, Any], place: str) -> dict[str, Any]:
     """What an attribute says, without numbers of the MISP it comes from. Raises Refused `format.bad-entry`."""
-    for name in ("type", "value"):
-        if not isinstance(value.get(name), str if name == "type" else str | int | float) or value[name] == "":
+    for name, kind in (("type", str), ("value", str | int | float)):
+        if not isinstance(value.get(name), kind) or value[name] == "":
             raise Refused("format.bad-entry", f"it has no {name}")
     if is_true(value.get("deleted")):
-        event.losses.add(place, "attribute", "it is deleted in MISP")
         raise Refused("format.bad-entry", "it is deleted in MISP")
     for name, why in (
         ("ShadowAttribute", "a proposal isn't what the event says"),
@@ -115,9 +114,8 @@ def beside(
         except (TypeError, ValueError, binascii.Error):
             event.losses.add(f"{place}/data", "data", "it is not base64")
             return kept
-        sample = facts["type"] == _SAMPLE
         artifact: dict[str, Any] = {"type": "artifact", "payload_bin": data}
-        if sample:  # MISP keeps samples in zip files with this password
+        if facts["type"] == _SAMPLE:  # MISP keeps samples in zip files with this password
             artifact |= {
                 "mime_type": "application/zip",
                 "encryption_algorithm": "mime-type-indicated",

@@ -85,6 +85,7 @@ class Event:
     date: str
     tlp: Tlp
     losses: Losses
+    most: int  # objects, and entries set aside
     labels: tuple[str, ...] = ()  # that hold for all of it: PAP
     objects: list[RawObject] = field(default_factory=list)
     set_aside: list[SetAside] = field(default_factory=list)
@@ -191,5 +192,11 @@ class Event:
             )
 
     def reject(self, place: str, refusal: Refused) -> None:
-        """Set an entry aside."""
+        """Set an entry aside. Raises Refused `json.too-many-objects`."""
+        self.check_count(len(self.set_aside) + 1)
         self.set_aside.append(SetAside(place, refusal.code, refusal.detail))
+
+    def check_count(self, count: int) -> None:
+        """Stop before a file costs more than it could yield. Raises Refused `json.too-many-objects`."""
+        if count > self.most:
+            raise Refused("json.too-many-objects", f"more than {self.most} objects")

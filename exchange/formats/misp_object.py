@@ -7,6 +7,7 @@ the observed-data that they are based on.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ from exchange.formats.stix_time import to_stix
 from exchange.message import MAX_TEXT_CHARS
 from exchange.tlp import Tlp, strictest
 
+MAX_ATTRIBUTES: Final = 5_000  # of one object
 _CARRIED: Final = (
     "name",
     "meta-category",
@@ -89,7 +91,10 @@ def make_object(event: Event, value: Mapping[str, Any], place: str) -> list[dict
 def _attributes(event: Event, value: Mapping[str, Any], place: str) -> list[_Attribute]:
     found: list[_Attribute] = []
     listed = value.get("Attribute")
-    for number, each in enumerate(listed if isinstance(listed, list) else ()):
+    attributes = listed if isinstance(listed, list) else []
+    if len(attributes) > MAX_ATTRIBUTES:
+        raise Refused("format.bad-entry", f"it has more than {MAX_ATTRIBUTES} attributes")
+    for number, each in enumerate(attributes):
         here = f"{place}/Attribute/{number}"
         try:
             if not isinstance(each, dict):
@@ -185,21 +190,15 @@ def _is_attribute(value: object) -> bool:
 
 def _together(attributes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The observables of an object: of each type one for as long as no two values are of the same path."""
-    rows: list[dict[str, list[Comparison]]] = []
+    rows: dict[tuple[str, int], list[Comparison]] = {}
+    taken = Counter[str]()
     for facts in attributes:
         found = comparisons(facts["type"], str(facts["value"])) or []
-        if not found:
-            continue
-        type_ = found[0][0].partition(":")[0]
-        paths = {path for path, _ in found}
-        for row in rows:
-            there = row.setdefault(type_, [])
-            if not paths & {path for path, _ in there}:
-                there += found
-                break
-        else:
-            rows.append({type_: list(found)})
-    made = [one for row in rows for found in row.values() for one in observables(found)]
+        if found:
+            row = max(taken[path] for path, _ in found)
+            taken |= {path: row + 1 for path, _ in found}
+            rows.setdefault((found[0][0].partition(":")[0], row), []).extend(found)
+    made = [one for found in rows.values() for one in observables(found)]
     return list({one["id"]: one for one in made}.values())
 
 
@@ -213,7 +212,7 @@ def make_references(event: Event, value: Mapping[str, Any], place: str) -> None:
             event.losses.add(here, "ObjectReference", "its object isn't carried")
             continue
         facts = event.facts(each, here, _REFERENCE, ("object_uuid", "referenced_id"))
-        target = event.ids.get(str(each.get("referenced_uuid")))
+        target = event.ids.get(str(each.get("referenced_uuid")).lower())
         if target is None:
             event.losses.add(here, "ObjectReference", "what it refers to isn't carried")
             continue

@@ -34,7 +34,7 @@ _HTTP: Final = "network-traffic:extensions.'http-request-ext'.request_header"
 _SERVICE: Final = "process:extensions.'windows-service-ext'"
 
 # type -> its category, and the paths of its parts, which `|` parts
-_TYPES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
+TYPES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     **{name: (_DELIVERY, (f"file:hashes.{key}",)) for name, key in _HASHES.items()},
     **{f"filename|{name}": (_DELIVERY, ("file:name", f"file:hashes.{key}")) for name, key in _HASHES.items()},
     "malware-sample": (_DELIVERY, ("file:name", "file:hashes.MD5")),
@@ -103,12 +103,12 @@ def category_of(type_: str) -> str:
     """The category an attribute of the type has unless it says another."""
     if type_ in RULES:
         return RULE_CATEGORY
-    return _TYPES[type_][0] if type_ in _TYPES else "Other"
+    return TYPES[type_][0] if type_ in TYPES else "Other"
 
 
 def comparisons(type_: str, text: str) -> list[Comparison] | None:
     """What a value of that type compares in STIX; None where STIX has no path for it or the value isn't of the type."""
-    paths = _TYPES.get(type_, ("", ()))[1]
+    paths = TYPES.get(type_, ("", ()))[1]
     parts = text.split("|", 1) if len(paths) > 1 else [text]
     if not paths or len(parts) != len(paths):
         return None
@@ -158,7 +158,7 @@ def attribute_of(found: Sequence[Comparison]) -> tuple[str, str] | None:
     type_ = _BACK.get(frozenset(map(_plain, values)))
     if type_ is None or len(values) != len(found):
         return None
-    paths = _TYPES[type_][1]
+    paths = TYPES[type_][1]
     ordered = [next(values[path] for path in values if _plain(path) == wanted) for wanted in paths]
     if type_ == "AS":
         ordered = [f"AS{ordered[0]}"]
@@ -182,6 +182,6 @@ def _is_ip(text: str) -> bool:
 # The first type with these paths speaks for them.
 _BACK: Final[Mapping[frozenset[str], str]] = {
     frozenset(paths): name
-    for name, (_, paths) in reversed(list(_TYPES.items()))
+    for name, (_, paths) in reversed(list(TYPES.items()))
     if paths and name not in ("malware-sample", "attachment")
 }

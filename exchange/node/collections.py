@@ -128,10 +128,8 @@ class Collections:
         ]
 
     def _made(self, alias: str, title: str, holds: Callable[[Facts], bool]) -> Collection:
-        # TAXII asks for random UUIDs (§2, identifier); this one is as random as the key, and the same each time
-        id_ = uuid.UUID(bytes=self.keys.digest(b"collection", alias.encode())[:16], version=4)
         description = f"{title}. Node of {self._identity.address}."
-        return Collection(str(id_), alias, title, description, writable=False, holds=holds)
+        return Collection(id_of(self.keys, alias), alias, title, description, writable=False, holds=holds)
 
     # -- what comes in and goes out -----------------------------------------------------------------------------
 
@@ -277,6 +275,11 @@ class Collections:
         if found is None:
             raise Refused("taxii.unknown", "no such status here")
         return found
+
+
+def id_of(keys: Keys, alias: str) -> str:
+    """A collection's id. TAXII asks for random UUIDs (§2, identifier): as random as the key, and always the same."""
+    return str(uuid.UUID(bytes=keys.digest(b"collection", alias.encode())[:16], version=4))
 
 
 def _decide(access: Access, facts: Facts) -> Decision:

@@ -21,6 +21,7 @@ from typing import Final
 
 from exchange.canonical import HANDLE, b64, dumps, is_member_handle, loads, unb64
 from exchange.directory.members import HubIdentity
+from exchange.door_settings import DoorSettings
 from exchange.errors import ExchangeError, Refused
 from exchange.invitation import Invitation
 from exchange.keys import SEED_BYTES, PrivateKeys, PublicKey, PublicKeys
@@ -151,6 +152,12 @@ class Home:
             raise Refused("node.joined")
         self.keystore.put(INVITATION, invitation.token)
         return self._at_hub(invitation.hub, invitation.ca, net)
+
+    def with_door(self, http: DoorSettings) -> Home:
+        """This home with its HTTP door as config.toml says from now on."""
+        settings = replace(self.settings, http=http)
+        _write_config(self.paths, settings)
+        return replace(self, settings=settings)
 
     def moved(self, hub: HubIdentity) -> Home:
         """This home with its hub elsewhere, as the network has decided (docs/protocol.md §9.11)."""

@@ -18,6 +18,8 @@ import pytest
 from exchange.cli.application_form import TEMPLATE
 from exchange.tlp import Tlp
 from tests.cli.transcript import Story, story
+from tests.foreign_samples import LIST, OPEN_RDP, PASTED, advisory_file
+from tests.misp_samples import full_event
 from tests.stix_samples import SOMEBODY, bundle_of
 
 PORTS = ("PORT", "SECOND")  # of the hub, and of the one that takes its place
@@ -112,3 +114,13 @@ def _write_files(folder: Path) -> None:
     (folder / "assets.json").write_bytes(bundle_of(*ASSETS))
     (folder / "mixed.json").write_bytes(bundle_of(SOMEBODY, {"type": "nothing"}))
     (folder / "bad.json").write_bytes(b"{")
+    foreign = {
+        "advisory.json": advisory_file(),
+        "event.json": json.dumps(full_event()).encode("ascii"),
+        "indicators.csv": LIST.replace(";red;", ";green;").encode("cp1252"),
+        "who.csv": b"who,what\nip,203.0.113.7\n",
+        "mail.txt": PASTED.encode(),
+        "2026-11-20-scan_rdp.csv": OPEN_RDP,
+    }
+    for name, data in foreign.items():
+        (folder / name).write_bytes(data)

@@ -28,6 +28,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         "first_message",
         "retention",
         "doors",
+        "foreign_files",
         "tokens",
         "onboarding",
         "units",

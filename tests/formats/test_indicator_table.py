@@ -139,6 +139,9 @@ def test_several_columns_of_values_make_several_objects():
 def test_what_holds_no_indicator_is_no_list(data):
     with pytest.raises(Refused) as refused:
         load("x.csv", data, at=NOW)
+    assert refused.value.code == "format.bad-file"
+    with pytest.raises(Refused) as refused:  # and whoever doesn't call it one is told what JSON says
+        load("x", data, at=NOW)
     assert refused.value.code in ("json.bad-syntax", "json.not-utf8")
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from exchange.formats.taxii import from_timestamp
 from exchange.limits import HOUR_MS
 from exchange.node import store_access, store_erasing
 from exchange.node.store_links import add_void
@@ -177,6 +178,24 @@ def test_what_turns_out_unverified_leaves(door: Place, client: Client) -> None:
     store = door.pe.up.store
     door.run(store.db.write(lambda c: mark_unverified(c, address=CO, skid=skid, since=door.sim.world.now)))
     assert not sees(client, one)
+
+
+def test_what_is_unverified_before_anybody_asks_never_enters(door: Place, client: Client) -> None:
+    door.sim.world.now += 1
+    one, store = indicator(), door.pe.up.store
+    door.mail(one)
+    skid = door.sim.sites[CO].up.identity.skid
+    door.run(store.db.write(lambda c: mark_unverified(c, address=CO, skid=skid, since=door.sim.world.now)))
+    assert not sees(client, one)
+
+
+def test_the_moment_of_adding_is_the_clocks(door: Place, client: Client) -> None:
+    door.sim.world.now += HOUR_MS
+    one = indicator()
+    door.mail(one)
+    [record] = client.get("collections/received/manifest/", match_id=one["id"]).json()["objects"]
+    moment = from_timestamp(record["date_added"]) - door.sim.world.now * 1_000
+    assert 0 <= moment < 1_000  # objects that came with it are a microsecond apart
 
 
 def test_what_its_sender_declares_void_leaves(door: Place, client: Client) -> None:
