@@ -107,6 +107,7 @@ async def _deliver(context: Context, request: web.Request, response: web.StreamR
         context.answers.take(caller, size)
     except Unavailable as error:
         response, size = refusal(error, request.path), 0
+    response.headers["Server"] = "exchange"  # no versions for whoever isn't let in
     try:
         async with asyncio.timeout(context.settings.body_seconds + size / BODY_RATE):
             writer = await response.prepare(request)

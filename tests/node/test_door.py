@@ -172,6 +172,7 @@ async def test_metrics_are_for_those_with_that_right_and_health_for_all(pe: Site
         async with session.get(f"{base}/metrics") as answer:
             assert answer.status == 401
             assert answer.content_type == "application/problem+json"
+            assert answer.headers["Server"] == "exchange"
         async with session.get(f"{base}/metrics", headers={"Authorization": f"Bearer {token(pe)}"}) as answer:
             assert answer.status == 403
         async with session.get(f"{base}/metrics", headers={"Authorization": f"Bearer {numbers}"}) as answer:
