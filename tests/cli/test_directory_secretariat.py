@@ -109,7 +109,7 @@ class Home:
             payload=message.payload,
             summary={"kind": kind.value, "case": read_message(message.payload).case_id},
         )
-        self.write(lambda c, store: store_inbox.add(c, store.cipher, received, bytes(32)) and None)
+        self.write(lambda c, store: store_inbox.add(c, store.cipher, [(received, bytes(32))]))
         return message.id
 
     def outbox(self) -> list[Message]:

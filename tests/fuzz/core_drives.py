@@ -154,6 +154,13 @@ def receipt_leaf(data: bytes) -> None:
     same(receipt.Leaf.from_bytes(data).to_bytes(), data)
 
 
+def receipt_leaves(data: bytes) -> None:
+    rows = data.split(b"|")
+    leaves = receipt.read_leaves(rows)
+    same([leaf.to_bytes() for leaf in leaves], rows)
+    same([receipt.Leaf.read(row) for row in rows], list(leaves))
+
+
 def _believe(_signer: str, _skid: bytes) -> PublicKey:
     return Believed()  # type: ignore[return-value]  # the one thing that is asked of it
 

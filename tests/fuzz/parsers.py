@@ -82,6 +82,9 @@ PARSERS: Final[dict[str, Parser]] = {
         ),
     ),
     "receipt-leaf": Parser(core.receipt_leaf, seeds.receipt_leaves, ("receipt.Leaf.from_bytes",)),
+    "receipt-leaves": Parser(
+        core.receipt_leaves, seeds.receipt_batches, ("receipt.read_leaves", "receipt.Leaf.read")
+    ),
     "receipts": Parser(
         core.from_value(core.receipts),
         lambda: [*seeds.as_json("receipt_upload", "upload"), *seeds.as_json("receipt_proof", "proof")],

@@ -232,6 +232,10 @@ def receipt_leaves() -> list[bytes]:
     return of("receipt_upload", lambda given: unb64(given["upload"]["leaves"][0]))
 
 
+def receipt_batches() -> list[bytes]:
+    return of("receipt_upload", lambda given: b"|".join(map(unb64, given["upload"]["leaves"])))
+
+
 def parts() -> list[bytes]:
     rows = [["pe", "public", b64(bytes(16)), b64(data)] for data in records()]
     return [orjson.dumps(row) for row in rows]
