@@ -70,7 +70,7 @@ class Uploads:
         self._proofs = proofs
         self._sources = sources
         self._offered: set[bytes] = set()
-        self._lapsed: set[int] = set()  # messages sealed again in this session, because what was sealed had lapsed
+        self._lapsed: set[int] = set()  # messages to be sealed again in this session: what was sealed had lapsed
         self._in_doubt = False  # a hub of a new epoch may be an older copy
         self._shown: set[bytes] = set()
         # how much may be on the wire before the next look at what is more urgent
@@ -110,7 +110,7 @@ class Uploads:
             await self._send(hub, going)
         for one, code in lapsed:
             if one.message_n in self._lapsed:
-                raise Unavailable(code)  # it lapses as soon as it is sealed: not again and again, but when we come back
+                raise Unavailable(code)  # it lapses as soon as it is sealed: once more when we come back
             self._lapsed.add(one.message_n)
         return len(batch)
 
