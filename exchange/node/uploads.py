@@ -70,9 +70,7 @@ class Uploads:
         self._proofs = proofs
         self._sources = sources
         self._offered: set[bytes] = set()
-        self._lapsed: set[int] = (
-            set()
-        )  # messages to be sealed again in this session: what was sealed had lapsed
+        self._lapsed: set[int] = set()  # messages whose sealing has lapsed in this session
         self._in_doubt = False  # a hub of a new epoch may be an older copy
         self._shown: set[bytes] = set()
         # how much may be on the wire before the next look at what is more urgent
