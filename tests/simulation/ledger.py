@@ -23,6 +23,7 @@ QUIET: Final = {
     "items hurt": "SELECT count(*) FROM damaged",
     "receipts owed": "SELECT count(*) FROM owed WHERE batch IS NULL",
     "receipts to upload": "SELECT count(*) FROM batches_out WHERE sent_at IS NULL",
+    "restores to be told": "SELECT count(*) FROM facts WHERE name = 'restore.pending' AND CAST(value AS TEXT) <> '0'",
 }
 HUB_QUIET: Final = {
     "mailbox rows": "SELECT count(*) FROM mailbox",
