@@ -19,7 +19,7 @@ from exchange.formats.cover import carried_objects
 from exchange.formats.csaf_made import FORMAT, Advisory, extension, references, stix_time
 from exchange.formats.csaf_products import make_products
 from exchange.formats.csaf_vulnerabilities import make_vulnerability
-from exchange.formats.json_spans import Limits, parse
+from exchange.formats.json_spans import Limits
 from exchange.formats.making import SOURCE, made_id, made_publisher, reference
 from exchange.formats.members import Losses, Members
 from exchange.formats.objects import Loaded, Loss
@@ -30,7 +30,6 @@ from exchange.tlp import DEFAULT, Tlp, parse_tlp1
 VERSION: Final = "2.0"
 MAX_CARRIED: Final = 2_097_152  # bytes of a file that its artifact holds; a longer one is named as a loss
 _LANG: Final = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,3}")
-_LEVELS_AROUND: Final = 8  # of a fact within our extension, of an object, of a bundle
 _MIME: Final = "application/json"
 
 
@@ -47,14 +46,7 @@ def read(source: Source, limits: Limits) -> Loaded:
     Raises: Refused `format.bad-file` where what every advisory must say is missing or can be read in two ways,
     `json.*` over a limit.
     """
-    document = source.scanned()
-    value = parse(document.bytes_of(document.root))
-    if value is None:
-        raise Refused("format.bad-file", "it has a text or number that JSON readers can't agree on")
-    if document.root.repeated is not None:
-        raise Refused("format.bad-file", "a member stands twice in it, so it can be read in two ways")
-    if document.depth + _LEVELS_AROUND > limits.max_depth:
-        raise Refused("json.too-deep", f"more than {limits.max_depth - _LEVELS_AROUND} levels in an advisory")
+    value = source.value(limits)
     losses = Losses()
     whole = Members(value, "", losses)
     head = whole.object("document")

@@ -27,7 +27,6 @@ from exchange.pap import pap_of_tag
 from exchange.tlp import DEFAULT, strictest
 
 MAX_EVENTS: Final = 1_000
-_LEVELS_AROUND: Final = 8  # of a fact within our extension, of an object, of a bundle
 _CARRIED: Final = (
     "info",
     "date",
@@ -81,14 +80,7 @@ def read(source: Source, limits: Limits) -> Loaded:
     Raises: Refused `format.bad-file` without an event in it, or where the file can be read in two ways; `json.*` over a
     limit.
     """
-    document = source.scanned()
-    value = parse(document.bytes_of(document.root))
-    if value is None:
-        raise Refused("format.bad-file", "it has a text or number that JSON readers can't agree on")
-    if document.root.repeated is not None:
-        raise Refused("format.bad-file", "a member stands twice in it, so it can be read in two ways")
-    if document.depth + _LEVELS_AROUND > limits.max_depth:
-        raise Refused("json.too-deep", f"more than {limits.max_depth - _LEVELS_AROUND} levels in an event")
+    value = source.value(limits)
     losses = Losses()
     accepted: list[RawObject] = []
     shared: dict[str, int] = {}

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from exchange.errors import Refused
-from exchange.formats.json_spans import Document, Limits, scan
+from exchange.formats.json_spans import Document, Limits, parse, scan
 from exchange.formats.objects import Loaded, Loss
 from exchange.message import Message
 
+_LEVELS_AROUND = 8  # of a fact within our extension, of an object, of a bundle
 # What makes a file no JSON at all. Any other refusal of the scan is of JSON that is over a limit.
 _NOT_JSON = ("json.bad-syntax", "json.not-utf8")
 
@@ -43,6 +44,24 @@ class Source:
         if isinstance(self._scanned, Refused):
             raise self._scanned
         return self._scanned
+
+    def value(self, limits: Limits) -> object:
+        """The whole file as one JSON value, for a reader that keeps parts of it in objects of its own making.
+
+        Raises: Refused `json.*` as `scanned`, and where it is too deep to stand in such an object; `format.bad-file`
+        where two readers of JSON could understand it differently.
+        """
+        document = self.scanned()
+        value = parse(document.bytes_of(document.root))
+        if value is None:
+            raise Refused("format.bad-file", "it has a text or number that JSON readers can't agree on")
+        if document.root.repeated is not None:
+            raise Refused("format.bad-file", "a member stands twice in it, so it can be read in two ways")
+        if document.depth + _LEVELS_AROUND > limits.max_depth:
+            raise Refused(
+                "json.too-deep", f"more than {limits.max_depth - _LEVELS_AROUND} levels in the file"
+            )
+        return value
 
     @cached_property
     def _scanned(self) -> Document | Refused:
