@@ -93,6 +93,7 @@ _VALUE = re.compile(
 _KEY = re.compile(_WS + rb"(?P<key>" + _STRING + rb")" + _WS + rb":")
 _CLOSE = re.compile(_WS + rb"[}\]]" + _WS)
 _KEY_ENDS = re.compile(rb'"' + _WS + rb":")
+_LONG_NUMBER = re.compile(rb"[0-9]{19}")
 _GAP = re.compile(_WS + rb"[,:]?+" + _WS)  # what may stand between two tokens
 _WALKER = json.JSONDecoder(parse_int=str, parse_float=str)  # only where a value ends is of interest
 
@@ -274,6 +275,8 @@ def load(data: bytes, limits: Limits) -> dict[str, Any] | None:
     None for every other one, and for some that are long: `scan` says what is the matter. Where only values are wanted
     this takes half of the time.
     """
+    if _LONG_NUMBER.search(data):
+        return None  # orjson makes a float of an integer beyond 64 bits
     clean = _clean(data, limits)
     return None if clean is None else clean.value
 
