@@ -34,6 +34,7 @@ from exchange.message import Urgency
 from exchange.node import store_inbox, store_outbox
 from exchange.node.store import raise_alarm
 from exchange.protocol import ITEM_DELIVERY
+from exchange.storage.migrate import stored_step
 from tests.hub_services import chance
 from tests.simulator import Simulation, simulation
 
@@ -47,6 +48,7 @@ def main(step: str, folder: Path) -> None:
         homes = {"hub": Path(scratch) / "hub" / "hub.db", "node": Path(scratch) / PE / "node.db"}
         for name, path in homes.items():
             said[name]["tables"] = _counts(path)
+            said[name]["schema"] = stored_step(path, app=name)  # one side may have more steps than the other
             (folder / f"{name}-{step}.db.xz").write_bytes(lzma.compress(path.read_bytes(), preset=9))
     (folder / f"{step}.json").write_text(json.dumps(said, indent=1, sort_keys=True) + "\n")
 
@@ -56,6 +58,8 @@ async def _make(step: str, scratch: Path) -> dict[str, Any]:
         await _mail(sim)
         await _aside(sim)
         await _beside_the_log(sim, later=step != "0001")
+        if step >= "0004":
+            await _through_the_door(sim)
         return {"now": sim.world.now, "node": _node_says(sim), "hub": await _hub_says(sim)}
 
 
@@ -189,6 +193,31 @@ async def _beside_the_log(sim: Simulation, *, later: bool) -> None:
         store_secretariat.set_told(connection, "pe", [(PE, store_secretariat.Told(now, 30))], at=now)
 
     await store.db.write(write)
+
+
+async def _through_the_door(sim: Simulation) -> None:
+    """A right of entry, the collections of the node PE, and a post."""
+    from exchange.access import Scope
+    from exchange.node.collections import Collections
+    from exchange.node.doorkeeper import Grant, give
+    from exchange.node.posting import Posting
+
+    node = sim.sites[PE].up
+    access, _ = give(node.store, node.sources, Grant("siem", frozenset(Scope)), who="admin")
+    collections = Collections(node.store, node.identity, node.replica, node.sources)
+    await collections.open()
+    await collections.settle()
+
+    async def as_draft(_id: str, _objects: object) -> None:
+        return None
+
+    posting = Posting(node.store, node.identity, collections, node.sources, send=as_draft)
+    when = "2026-01-01T00:00:00.000Z"
+    address = {"type": "ipv4-addr", "spec_version": "2.1", "value": "192.0.2.7"}
+    address["id"] = "ipv4-addr--3e1ad08d-bd38-5fa1-9a6d-0a87f6a4fb4c"
+    identity = {"type": "identity", "spec_version": "2.1", "name": "A posted team", "created": when}
+    identity |= {"id": "identity--5a3b5a83-30ea-4a0c-8a55-6e7b7d22f9d3", "modified": when}
+    await posting.post(access, json.dumps({"objects": [address, identity]}).encode())
 
 
 def _node_says(sim: Simulation) -> dict[str, Any]:
