@@ -1,0 +1,189 @@
+"""The two TAXII servers of `./run bench taxii`: a node with its door open, and OpenTAXII in an environment of its own.
+
+Owns how each is made, started, given an empty writable collection and one right of entry, and ended.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bench._founded_hub import quiet_port
+from exchange.access import Scope
+from exchange.demo.network import DemoNetwork, DemoNode
+from exchange.demo.processes import Servers
+from exchange.door_settings import DoorSettings
+from exchange.node import control
+from exchange.node.app import real_sources
+from exchange.node.doorkeeper import Grant, give
+
+LOCK: Final = Path(__file__).parent / "opentaxii.lock"
+ENVIRONMENT: Final = Path(sys.prefix) / "bench-opentaxii"  # it goes when `.venv` goes
+STAMP: Final = ENVIRONMENT / "installed-from"
+ROOT_ID: Final = "11111111-1111-4111-8111-111111111111"
+NAME: Final = "bench"
+READY_SECONDS: Final = 60
+STOP_SECONDS: Final = 30
+_CONFIG: Final = """---
+domain: "127.0.0.1"
+support_basic_auth: yes
+auth_api:
+  class: opentaxii.auth.sqldb.SQLDatabaseAPI
+  parameters:
+    db_connection: "sqlite:///{folder}/auth.db"
+    create_tables: yes
+    secret: "a secret of a server that lives for minutes, on loopback"
+taxii1:
+taxii2:
+  persistence_api:
+    class: opentaxii.persistence.sqldb.Taxii2SQLDatabaseAPI
+    parameters:
+      db_connection: "sqlite:///{folder}/data.db"
+      create_tables: yes
+  title: bench
+  max_content_length: 209715200
+logging:
+  opentaxii: warning
+  root: warning
+"""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server: its API root's path, a collection to read and write, a token, the ids of its processes."""
+
+    port: int
+    root: str
+    collection: str
+    token: str
+    processes: tuple[int, ...]
+
+    @property
+    def objects(self) -> str:
+        """The path of the collection's objects."""
+        return f"{self.root}collections/{self.collection}/objects/"
+
+
+@contextmanager
+def networked(folder: Path) -> Iterator[DemoNetwork]:
+    """A network whose hub is up and whose nodes are down."""
+    with Servers(folder) as servers:
+        root = folder / "network"
+        root.mkdir()
+        network = DemoNetwork(root, servers)
+        network.set_up()
+        for node in network.nodes.values():
+            network.stop(node)
+        yield network
+
+
+@contextmanager
+def our_node(node: DemoNode, folder: Path) -> Iterator[Server]:
+    """`exchange node serve` of a member of the network, its door plain on loopback; `drafts` is empty."""
+    with node.opened() as opened:
+        opened.home.with_door(DoorSettings(open=True, port=0, requests_per_second=100_000))
+        scopes = frozenset({Scope.TAXII_READ, Scope.TAXII_WRITE})
+        _, token = give(opened.store, real_sources(), Grant(name=NAME, scopes=scopes), who=NAME)
+    command = ["-m", "exchange", "node", "serve", "--home", str(node.path), "--key-file", str(node.key)]
+    with _process([sys.executable, *command, "--json"], folder / f"{node.member}.log") as child:
+        assert child.stdout is not None
+        assert child.stdout.readline(), "the node ended; its log is in the folder"
+        url = control.ask(node.path / "control.sock", "status")["http"]
+        port = int(url.rstrip("/").rpartition(":")[2])
+        yield Server(port, "/taxii2/node/", "drafts", token, (child.pid,))
+
+
+@contextmanager
+def opentaxii(folder: Path) -> Iterator[Server]:
+    """OpenTAXII as its documentation starts it, by gunicorn, with its SQLite storage and one collection."""
+    folder.mkdir()
+    config = folder / "config.yml"
+    config.write_text(_CONFIG.format(folder=folder))
+    variables = {"OPENTAXII_CONFIG": str(config), "PYTHONWARNINGS": "ignore"}
+    said = _told("opentaxii-create-account", "-u", NAME, "-p", NAME, "-a", env=variables)
+    token = said.partition("token: ")[2].split()[0]
+    _told("opentaxii-add-api-root", "-t", NAME, "--default", "-i", ROOT_ID, env=variables)
+    _told("opentaxii-add-collection", "-r", ROOT_ID, "-t", NAME, "-a", NAME, env=variables)
+    port = quiet_port()
+    command = [_tool("gunicorn"), "opentaxii.http:app", "--bind", f"127.0.0.1:{port}", "--no-control-socket"]
+    command += ["--config", "python:opentaxii.http", "--timeout", "600"]  # a long post is no dead worker
+    with _process(command, folder / "log", env=variables) as child:
+        workers = _workers(child)
+        yield Server(port, f"/taxii2/{ROOT_ID}/", NAME, token, (child.pid, *workers))
+
+
+def install() -> str:
+    """OpenTAXII in its own environment, from the hashed lock, unless it is there; its version."""
+    wanted = LOCK.read_text()
+    if not STAMP.exists() or STAMP.read_text() != wanted:
+        print("installing OpenTAXII, from bench/opentaxii.lock", file=sys.stderr, flush=True)
+        subprocess.run([sys.executable, "-m", "venv", "--clear", str(ENVIRONMENT)], check=True)  # noqa: S603
+        pip = [_tool("python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, "--require-hashes", "--no-deps", "-r", str(LOCK)], check=True)  # noqa: S603
+        STAMP.write_text(wanted)
+    return next(line for line in wanted.splitlines() if line.startswith("opentaxii==")).split()[0]
+
+
+def shared_once_mib(processes: Sequence[int]) -> float:
+    """Resident memory of processes together, what they share counted once (proc(5), smaps_rollup Pss)."""
+    return sum(_pss_kib(pid) for pid in processes) / 1024
+
+
+def _pss_kib(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+
+
+def _workers(master: subprocess.Popen[bytes]) -> tuple[int, ...]:
+    """Its children, once it has some that answer: gunicorn's worker listens when it has imported everything."""
+    children = Path(f"/proc/{master.pid}/task/{master.pid}/children")
+    end = time.monotonic() + READY_SECONDS
+    while not (found := tuple(int(one) for one in children.read_text().split())):
+        assert master.poll() is None, "OpenTAXII ended; its log is in the folder"
+        assert time.monotonic() < end, "OpenTAXII didn't start"
+        time.sleep(0.05)  # /proc tells nobody of a change
+    return found
+
+
+def _tool(name: str) -> str:
+    return str(ENVIRONMENT / "bin" / name)
+
+
+def _told(name: str, *arguments: str, env: Mapping[str, str]) -> str:
+    command = [_tool(name), *arguments]
+    done = subprocess.run(command, env=os.environ | env, check=True, capture_output=True, text=True)  # noqa: S603
+    return done.stdout
+
+
+@contextmanager
+def _process(
+    command: Sequence[str], log: Path, *, env: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("wb") as errors:
+        child = subprocess.Popen(  # noqa: S603 - ours, or of our lock
+            command,
+            env=os.environ | (env or {}),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            start_new_session=True,
+        )
+        try:
+            yield child
+        finally:
+            child.send_signal(signal.SIGTERM)
+            try:
+                child.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+            if child.stdout is not None:
+                child.stdout.close()
