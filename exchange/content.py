@@ -10,7 +10,8 @@ import struct
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from exchange.canonical import Fields, Json, b64, dumps, loads, text_b64, u32, unb64
+from exchange.attachment import Attachment, Blob, read_attachments
+from exchange.canonical import Fields, Json, b64, dumps, loads, sha256, text_b64, u32, unb64
 from exchange.disclosure import DisclosureInquiry, DisclosureRecord
 from exchange.errors import Refused, Rejected
 from exchange.header import LANES
@@ -39,7 +40,7 @@ class Numbered:
 
 @dataclass(frozen=True)
 class Meta:
-    """The frame around a payload. `created`, `expires` in ms."""
+    """The frame around a payload. `created`, `expires` in ms; `attachments` sorted by blob, of `stix` only."""
 
     type: str
     id: str
@@ -47,24 +48,33 @@ class Meta:
     created: int
     expires: int
     reseal_of: Numbered | None = None
+    attachments: tuple[Attachment, ...] = ()
+
+    @property
+    def blobs(self) -> tuple[Blob, ...]:
+        """What the header of its envelope must name."""
+        return tuple(one.sealed for one in self.attachments)
 
     def to_bytes(self) -> bytes:
         old = self.reseal_of
-        return dumps(
-            {
-                "created": self.created,
-                "expires": self.expires,
-                "id": self.id,
-                "lane": self.lane,
-                "reseal_of": [b64(old.env), b64(old.chain), old.seq] if old else [],
-                "type": self.type,
-                "v": 1,
-            }
-        )
+        value: dict[str, Json] = {
+            "created": self.created,
+            "expires": self.expires,
+            "id": self.id,
+            "lane": self.lane,
+            "reseal_of": [b64(old.env), b64(old.chain), old.seq] if old else [],
+            "type": self.type,
+            "v": 1,
+        }
+        if self.attachments:
+            value["attachments"] = [one.to_json() for one in self.attachments]
+        return dumps(value)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Meta:
-        fields = Fields(loads(data, most=MAX_META, field="meta"), _META, what="meta")
+        value = loads(data, most=MAX_META, field="meta")
+        attached = type(value) is dict and "attachments" in value and value.get("type") == STIX
+        fields = Fields(value, (*_META, "attachments") if attached else _META, what="meta")
         fields.exactly("v", 1)
         meta = cls(
             type=fields.matching("type", _TYPE),
@@ -73,6 +83,7 @@ class Meta:
             created=fields.integer("created"),
             expires=fields.integer("expires"),
             reseal_of=_numbered(fields.items("reseal_of", most=3)) if fields.raw("reseal_of") else None,
+            attachments=read_attachments(fields, "attachments") if attached else (),
         )
         if fields.raw("reseal_of") != [] and meta.reseal_of is None:
             raise Rejected("json.bad-schema", "meta.reseal_of: neither [] nor a sealing")
@@ -105,6 +116,14 @@ def unpack_content(content: bytes) -> tuple[Meta, bytes]:
     if meta.type == STIX and len(payload) > MAX_STIX:
         raise Rejected("content.bad-payload", f"{len(payload)} bytes of STIX, at most {MAX_STIX}")
     return meta, payload
+
+
+def same_message_hash(meta: Meta, payload: bytes) -> bytes:
+    """Two contents under one message id are the same message where this is the same (docs/protocol.md §4.5)."""
+    digest = sha256(payload)
+    if not meta.attachments:
+        return digest
+    return sha256(digest + dumps([one.to_json() for one in meta.attachments]))
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from cryptography.exceptions import InvalidTag
 
 from exchange import body as body_codec
 from exchange import keys as k
+from exchange.attachment import Blob
 from exchange.canonical import MAX_INT, h, sha256
 from exchange.content import Meta, unpack_content
 from exchange.errors import Damaged, Hold, Rejected
@@ -111,14 +112,17 @@ def seal(
     iat: int,
     exp: int,
     random: Callable[[int], bytes],
+    blobs: tuple[Blob, ...] = (),
 ) -> Sealed:
     """One envelope for `recipients` (docs/protocol.md §4.2). `iat`, `exp` in ms; `random(n)` gives n random bytes.
+
+    `blobs` are those of the content's meta.
 
     Raises Refused content.too-large; Rejected json.* for inputs that have no place in a header.
     """
     ordered = sorted(recipients, key=lambda one: one.address)
     to = tuple((one.address, one.kid) for one in ordered)
-    pre = Pre(net, sender, keys.public.signing.skid(net), iat, exp, lane, to, dir_ref)
+    pre = Pre(net, sender, keys.public.signing.skid(net), iat, exp, lane, to, dir_ref, blobs)
     salt, key = random(body_codec.SALT_BYTES), random(KEY_BYTES)
     pc = commitment(pre, salt, content)
     core = core_hash(pre, pc)
@@ -185,6 +189,8 @@ def open_(
     meta, payload = unpack_content(content)  # 13
     if meta.lane != header.lane:
         raise Rejected("content.lane-mismatch")
+    if meta.blobs != header.blobs:
+        raise Rejected("content.blobs-mismatch")
     marks = {
         name for name, yes in (("late", now > header.exp), ("clock", header.iat > now + CLOCK_MARK_MS)) if yes
     }

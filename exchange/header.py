@@ -8,9 +8,10 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Final
 
+from exchange.attachment import Blob
 from exchange.canonical import ADDRESS, Fields, Json, b64, dumps, h, loads, unb64
 from exchange.errors import Rejected
-from exchange.limits import MAX_BODY, MAX_HEADER, MAX_RECIPIENTS
+from exchange.limits import MAX_ATTACHMENTS, MAX_BLOB, MAX_BODY, MAX_HEADER, MAX_RECIPIENTS
 
 SUITE: Final = "EX1"
 LANES: Final = ("flash", "immediate", "priority", "routine")  # in strict order of service
@@ -51,10 +52,11 @@ class Pre:
     lane: str
     to: tuple[tuple[str, bytes], ...]
     dir: DirRef
+    blobs: tuple[Blob, ...] = ()
 
     def to_json(self) -> dict[str, Json]:
         return {
-            "blobs": [],
+            "blobs": [[b64(digest), length] for digest, length in self.blobs],
             "dir": self.dir.to_json(),
             "exp": self.exp,
             "from": self.sender,
@@ -123,6 +125,10 @@ class Header:
         return self.pre.dir
 
     @property
+    def blobs(self) -> tuple[Blob, ...]:
+        return self.pre.blobs
+
+    @property
     def recipients(self) -> tuple[str, ...]:
         return tuple(address for address, _ in self.pre.to)
 
@@ -167,15 +173,13 @@ def core_hash(pre: Pre, pc: bytes) -> bytes:
 
 
 def parse_header(raw: bytes) -> Header:
-    """Header from its bytes. Raises Rejected json.*, envelope.bad-header, .unknown-suite, .blobs-unsupported."""
+    """Header from its bytes. Raises Rejected json.*, envelope.bad-header, .unknown-suite."""
     value = loads(raw, most=MAX_HEADER, field="header")
     if isinstance(value, dict) and isinstance(value.get("suite"), str) and value["suite"] != SUITE:
         raise Rejected("envelope.unknown-suite", f"suite {value['suite'][:16]} isn't {SUITE}")
     fields = Fields(value, _HEADER, what="header")
     fields.exactly("v", 1)
     fields.exactly("suite", SUITE)
-    if fields.rows("blobs", 2, most=MAX_RECIPIENTS):
-        raise Rejected("envelope.blobs-unsupported")
     pre = Pre(
         net=fields.binary("net", 32),
         sender=fields.address("from"),
@@ -185,6 +189,7 @@ def parse_header(raw: bytes) -> Header:
         lane=fields.one_of("lane", LANES),
         to=_recipients(fields),
         dir=DirRef.read(fields, "dir"),
+        blobs=_blobs(fields),
     )
     wh = tuple(
         unb64(digest, size=32, field="header.wh")
@@ -206,3 +211,14 @@ def _recipients(fields: Fields) -> tuple[tuple[str, bytes], ...]:
     if any(first[0] >= second[0] for first, second in pairwise(to)):
         raise Rejected("envelope.bad-header", "to must be sorted, each address once")
     return tuple(to)
+
+
+def _blobs(fields: Fields) -> tuple[Blob, ...]:
+    blobs = []
+    for digest, length in fields.rows("blobs", 2, most=MAX_ATTACHMENTS):
+        if type(length) is not int or not 1 <= length <= MAX_BLOB:
+            raise Rejected("json.bad-schema", f"header.blobs: a length is 1..{MAX_BLOB}")
+        blobs.append((unb64(digest, size=32, field="header.blobs"), length))
+    if any(first[0] >= second[0] for first, second in pairwise(blobs)):
+        raise Rejected("envelope.bad-header", "blobs must be sorted, each once")
+    return tuple(blobs)

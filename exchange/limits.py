@@ -15,10 +15,15 @@ MAX_STIX: Final = 10_485_760  # bytes of one payload
 MAX_CONTENT: Final = MAX_STIX + 65_536  # bytes of frame and payload
 MAX_BODY: Final = 11_534_336  # bytes, encrypted and padded
 MAX_UPLOAD: Final = 13_107_200  # bytes of one envelope on its way to the hub
-MAX_META: Final = 4_096  # bytes
+MAX_META: Final = 16_384  # bytes
 MAX_CONTROL: Final = 262_144  # bytes of a control payload
 MAX_OBJECTS: Final = 20_000  # STIX objects in a payload
 MAX_STIX_DEPTH: Final = 64
+
+MAX_ATTACHMENT: Final = 104_857_600  # bytes, as the sender's file has them
+MAX_BLOB: Final = 104_960_072  # bytes of the largest attachment, padded and sealed
+MAX_ATTACHMENTS: Final = 16  # of one message
+MAX_ATTACHMENT_NAME: Final = 255  # bytes of UTF-8
 
 MAX_BATCH_ITEMS: Final = 64  # envelopes in one upload request
 MAX_BATCH_BYTES: Final = 16_777_216

@@ -17,8 +17,10 @@ LAYERS: dict[str, str] = {
         exchange.merkle
         exchange.keys
         exchange.link
-        exchange.header
         exchange.body
+        exchange.blob
+        exchange.attachment
+        exchange.header
         exchange.wire
         exchange.disclosure
         exchange.content

@@ -22,9 +22,21 @@ SPEC = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")
 VECTORS = ROOT / "tests" / "vectors"
 
 # families of codes that the protocol owns wholly, and what of them never leaves the side that raises it
-PROTOCOL = ("envelope.", "hold.", "content.", "receipt.", "directory.", "checkpoint.", "submission.", "auth.")
+PROTOCOL = (
+    "envelope.",
+    "hold.",
+    "content.",
+    "blob.",
+    "receipt.",
+    "directory.",
+    "checkpoint.",
+    "submission.",
+    "auth.",
+)
 PROTOCOL += ("invitation.", "application.", "request.", "rate.", "quota.")
 LOCAL = {
+    "blob.too-large": "a sender's refusal of its own user's file",
+    "blob.wrong-size": "a sender's refusal of its own user's file",
     "content.too-large": "a sender's refusal of its own user's content",
     "directory.stale-checkpoint": "why a node takes no new keys",
     "directory.own-name": "a node's alarm to its own people",
@@ -89,6 +101,12 @@ LIMITS = {
     "upload, one envelope": [limits.MAX_UPLOAD],
     "batch of envelopes": [limits.MAX_BATCH_ITEMS, limits.MAX_BATCH_BYTES],
     "meta": [limits.MAX_META],
+    "attachments of a message; one; sealed; its name": [
+        limits.MAX_ATTACHMENTS,
+        limits.MAX_ATTACHMENT,
+        limits.MAX_BLOB,
+        limits.MAX_ATTACHMENT_NAME,
+    ],
     "control payload": [limits.MAX_CONTROL],
     "receipts in a batch": [limits.MAX_RECEIPT_LEAVES],
     "statement body; signatures on it": [limits.MAX_STATEMENT, limits.MAX_STATEMENT_SIGNATURES],

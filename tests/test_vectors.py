@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from exchange import body, content, envelope, link, policy, receipt, token
+from exchange.blob import BlobOpener
 from exchange.canonical import b64, dumps, loads, sha256, unb64, unframed
 from exchange.directory.state import Directory
 from exchange.errors import Damaged, ExchangeError, Hold, Rejected
@@ -97,6 +98,12 @@ def contents(given: Given) -> Given:
         assert control.to_payload() == payload
         output["control"] = json.loads(control.to_payload())
     return output
+
+
+def blobs(given: Given) -> Given:
+    opener = BlobOpener(unb64(given["key"]), directory().net, given["size"], unb64(given["digest"]))
+    plain = opener.update(unb64(given["blob"]))
+    return {"plain": b64(plain + opener.finish())}
 
 
 def mailbox_items(given: Given) -> Given:
@@ -241,6 +248,7 @@ def uploads(given: Given) -> Given:
 
 AREAS: dict[str, Callable[[Given], Given | None]] = {
     "base64": base64url,
+    "blob": blobs,
     "body": plaintext,
     "checkpoint": checkpoints,
     "checkpoint_term": terms,

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeGuard
 
 from exchange import receipt
 from exchange.canonical import ZERO32, b64, sha256
-from exchange.content import CheckpointNote, Status
+from exchange.content import CheckpointNote, Status, same_message_hash
 from exchange.header import Header
 from exchange.limits import DAY_MS, MINUTE_MS, SECOND_MS
 from exchange.message import Message
@@ -158,7 +158,7 @@ class Storing:
     def _mail(self, arrivals: _Arrivals, good: Good, marks: frozenset[str], now: int) -> None:
         opened, message = good.opened, good.message
         meta, header = opened.meta, opened.header
-        payload_hash = sha256(opened.payload)
+        payload_hash = same_message_hash(meta, opened.payload)
         known = arrivals.known[header.sender, meta.id]
         if payload_hash in known:
             return  # the same message, sealed again

@@ -129,10 +129,6 @@ FLAWS = {
     "envelope.unknown-suite": lambda w, d: replace(
         (made := sealed(w, d)).upload, header=made.upload.header.replace(b'"EX1"', b'"EX2"')
     ).to_bytes(),
-    "envelope.blobs-unsupported": lambda w, d: replace(
-        (made := sealed(w, d)).upload,
-        header=made.upload.header.replace(b'"blobs":[]', b'"blobs":[["' + b"A" * 43 + b'",1]]'),
-    ).to_bytes(),
     "envelope.other-network": lambda w, d: sealed(w, d, net=bytes(32)).upload.to_bytes(),
     "envelope.not-sender": lambda w, d: sealed(w, d, sender="co-csirt", to=("bb-csirt",)).upload.to_bytes(),
     "envelope.unknown-key": lambda w, d: sealed(w, d, signer="co-csirt").upload.to_bytes(),

@@ -44,6 +44,7 @@ from second_reader.base import (
 from second_reader.envelopes import (
     bucket,
     check_upload,
+    open_blob,
     open_envelope,
     open_expired,
     read_content,
@@ -249,6 +250,7 @@ AREAS: dict[str, Callable[[Any], Any]] = {
     "checkpoint_term": check_checkpoint_term,
     "checkpoints": check_pair,
     "content": check_content,
+    "blob": open_blob,
     "envelope_expired": open_expired,
     "envelope_hub": check_upload,
     "envelope_open": open_envelope,

@@ -14,6 +14,7 @@ import json
 import sys
 from collections.abc import Iterator
 
+from tests.vectors.makers.blob_cases import blob_cases
 from tests.vectors.makers.case import FOLDER, Case, written
 from tests.vectors.makers.contact_cases import contact_cases
 from tests.vectors.makers.decision_cases import decision_cases
@@ -48,6 +49,7 @@ AREAS = (
     header_cases,
     body_cases,
     content_cases,
+    blob_cases,
     frame_cases,
     link_cases,
     token_cases,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from exchange.canonical import b64, h
+from tests.vectors.makers.blob_cases import LARGEST_BLOB, named, row
 from tests.vectors.makers.case import Case, steady
 from tests.vectors.makers.network import DAY, NET, NOW, PREKEYS, SIZE, ZERO, Chance, jcs, skid
 from tests.vectors.makers.sealing import EXP
@@ -33,7 +34,7 @@ SIGNED += (
     "unknown_member",
     "to_empty",
     "suite_two",
-    "blob",
+    "blob_twice",
     "exp_at_iat",
     "to_unsorted",
     "to_twice",
@@ -45,7 +46,7 @@ AT_HUB = (
     "without_pc",
     "to_empty",
     "suite_two",
-    "blob",
+    "blob_twice",
     "exp_at_iat",
     "to_twice",
 )
@@ -139,12 +140,17 @@ def _schema() -> Iterator[Flaw]:
     yield altered("wh_too_few", "no wh for a recipient", wh=[])
     yield altered("wh_too_many", "a wh too many", wh=[b64(ZERO), b64(ZERO)])
     yield altered("blob_of_one", "a blob without its length", blobs=[[b64(ZERO)]])
+    yield altered("blob_short", "31 bytes of a blob's hash", blobs=[[b64(bytes(31)), 1_096]])
+    yield altered("blob_of_nothing", "a blob of no bytes", blobs=[[b64(ZERO), 0]])
+    yield altered("blob_largest", "a blob over 104,960,072 bytes", blobs=[[b64(ZERO), LARGEST_BLOB + 1]])
+    yield altered("blob_length_text", "a length that is a text", blobs=[[b64(ZERO), "1096"]])
+    yield altered("blobs_seventeen", "17 blobs", blobs=named([row(number) for number in range(17)]))
 
 
 def _rules() -> Iterator[Flaw]:
     yield Flaw("suite_two", "suite EX2", "envelope.unknown-suite", pre={"suite": "EX2"})
-    blob = {"blobs": [[b64(ZERO), 1]]}
-    yield Flaw("blob", "a blob", "envelope.blobs-unsupported", pre=blob)
+    yield Flaw("blob_twice", "a blob twice", HEADER, pre={"blobs": named([row(), row()])})
+    yield Flaw("blobs_unsorted", "blobs unsorted", HEADER, pre={"blobs": named([row(1), row()])})
     yield Flaw("exp_at_iat", "exp is iat", HEADER, pre={"iat": EXP})
     yield Flaw("exp_before_iat", "exp before iat", HEADER, pre={"iat": EXP + DAY})
     both = sorted([["bb", b64(PREKEYS["bb"][0].kid)], ["co", b64(PREKEYS["co"][0].kid)]])
@@ -189,6 +195,8 @@ def header_cases() -> Iterator[Case]:
     yield good("good", "one recipient")
     yield good("good_unit", "a unit after its member", to=many, wh=[b64(ZERO)] * 2)
     yield good("good_largest", "the largest numbers", bl=11_534_336, iat=2**53 - 2, exp=2**53 - 1)
+    blobs = [*named([row(number) for number in range(15)]), [b64(b"\x0f" * 32), LARGEST_BLOB]]
+    yield good("good_blobs", "16 blobs, the last as long as may be", blobs=blobs)
     yield good("good_empty_body", "parsing alone doesn't mind a body of no bytes", bl=0)
     for flaw in flaws():
         value = {**header_json(), **flaw.pre}

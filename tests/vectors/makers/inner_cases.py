@@ -10,6 +10,7 @@ from typing import Any
 from cryptography.cobblestone import Cobblestone128Encryptor
 
 from exchange.canonical import h
+from tests.vectors.makers.blob_cases import named, row
 from tests.vectors.makers.case import Case
 from tests.vectors.makers.deliveries import HOLD, REJECTED, flip, mutated, sealed
 from tests.vectors.makers.network import DAY, NET, NOW, PREKEYS, ZERO, Chance
@@ -109,6 +110,19 @@ def _contents() -> Iterator[Case]:
     yield whole("meta_unknown_member", "one member too many", schema, content(meta_json(name, note=1)))
     yield whole(
         "meta_id_capital", "an id in upper case", schema, content(meta_json(name, id=uuid(name).upper()))
+    )
+    files = [row(), row(1)]
+    blobs = named(files)
+
+    def attached(case: str, why: str, blobs: list[Any], **meta: Any) -> Case:
+        whole = meta_json(name, **meta)
+        return sealed(f"content_{case}", why, "content.blobs-mismatch", REJECTED, meta=whole, blobs=blobs)
+
+    yield attached("blob_unnamed", "a blob that no attachment names", blobs, attachments=files[:1])
+    yield attached("blob_missing", "an attachment whose blob the header lacks", blobs[:1], attachments=files)
+    yield attached("blobs_without_attachments", "blobs without attachments", blobs)
+    yield attached(
+        "blob_length_other", "a blob longer than its file", [[blobs[0][0], 9_999]], attachments=files[:1]
     )
     yield whole(
         "lane_other",

@@ -8,6 +8,7 @@ from typing import Any
 
 from exchange.canonical import b64, h, unb64
 from tests.vectors.makers import header_flaws
+from tests.vectors.makers.blob_cases import named, row
 from tests.vectors.makers.case import Case, committed
 from tests.vectors.makers.deliveries import HOLD, REJECTED, TRANSPORT, flip, mutated, sealed
 from tests.vectors.makers.network import DAY, KEYS, NET, NOW, OTHER_NET, PREKEYS, SIZE, ZERO, Chance, skid
@@ -38,6 +39,9 @@ def _good() -> Iterator[Case]:
     yield sealed("unknown_type", "a content type of a later version opens", meta=meta_json("x", type="poll"))
     again = [b64(Chance("old env")(32)), b64(Chance("old chain")(16)), 3]
     yield sealed("reseal", "replaces an earlier sealing", meta=meta_json("reseal", reseal_of=again))
+    files = [row(), row(1, malware=1)]
+    attached = meta_json("attachments", attachments=files)
+    yield sealed("attachments", "two files", meta=attached, blobs=named(files))
     yield sealed("exp_at_limit", "exp is the prekey's destroy - 1 day", exp=LIMIT)
     yield sealed("at_exp", "now is exp: not late yet", now=NOW + 3 * DAY)
     yield sealed("late", "1 ms after exp: opens, marked", now=NOW + 3 * DAY + 1, marks=("late",))

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from exchange.canonical import b64
+from tests.vectors.makers.blob_cases import LARGEST, row, row_flaws
 from tests.vectors.makers.case import Case, steady
 from tests.vectors.makers.network import NOW, Chance, human, jcs
 from tests.vectors.makers.sealing import PAYLOAD, bucket, content, meta_json, plain, uuid
@@ -159,6 +160,12 @@ def _contents() -> Iterator[Case]:
     yield good("resealed", "replaces an earlier sealing", reseal_of=[b64(ENV), b64(CHAIN), 7])
     yield good("unknown_type", "a type of a later version", type="poll", payload=b"anything")
     yield good("empty_payload", "no payload", payload=b"")
+    yield good("attachment", "a file", attachments=[row()])
+    most = [row(n, size=LARGEST, name=human("x" * 255), malware=n % 2) for n in range(16)]
+    yield good("attachments", "as many as may be, as large, with names as long", attachments=most)
+    for flaw, why, rows in row_flaws():
+        yield meta(f"attachments_{flaw}", why, attachments=rows)
+    yield meta("attachments_of_status", "only a bundle has them", type="status", attachments=[row()])
     frame = "content.bad-frame"
     yield bad("nothing", "no bytes", frame, b"")
     yield bad("three_bytes", "cut in the length", frame, right[:3])
@@ -166,8 +173,8 @@ def _contents() -> Iterator[Case]:
         "meta_beyond_end", "the length runs over the end", frame, struct.pack(">I", len(right)) + right[4:]
     )
     yield bad("meta_largest", "length 2^32-1", frame, b"\xff" * 4 + right[4:])
-    long = meta_json(name, reseal_of=["A" * 4_096])
-    yield bad("meta_over_4096", "more than 4,096 bytes of meta", frame, content(long))
+    long = meta_json(name, reseal_of=["A" * 16_384])
+    yield bad("meta_over_limit", "more than 16,384 bytes of meta", frame, content(long))
     yield bad("meta_empty", "meta of no bytes", "json.not-canonical", bytes(4) + PAYLOAD)
     spaced = jcs(meta_json(name)).replace(b",", b", ")
     yield bad("meta_with_space", "white space in meta", "json.not-canonical", content(spaced))

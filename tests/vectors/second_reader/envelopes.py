@@ -15,6 +15,7 @@ from second_reader.base import (
     PREKEYS,
     b64,
     h,
+    human,
     jcs,
     need,
     prekey_halves,
@@ -42,7 +43,10 @@ def pieces(data: bytes, count: int) -> list[bytes]:
 def read_header(raw: bytes, signatures: bytes | None) -> Any:
     need(len(raw) <= 262_144, "header's size")
     header = signed_json(raw, " ".join(HEADER))
-    need((header["v"], header["suite"], header["blobs"]) == (1, "EX1", []), "v, suite, blobs")
+    need((header["v"], header["suite"]) == (1, "EX1"), "v, suite")
+    names = [unb64(name) for name, _ in header["blobs"]]
+    need(names == sorted(set(names)) and len(names) <= 16, "blobs")
+    need(all(len(unb64(name)) == 32 and 1 <= size <= 104_960_072 for name, size in header["blobs"]), "blobs")
     need(unb64(header["net"]) == NET and header["iat"] < header["exp"], "net, iat, exp")
     addresses = [address for address, _ in header["to"]]
     need(addresses == sorted(set(addresses)) and 1 <= len(addresses) == len(header["wh"]), "to, wh")
@@ -104,8 +108,35 @@ def unpadded(plain: bytes) -> tuple[bytes, bytes]:
 
 def read_content(data: bytes) -> tuple[Any, bytes]:
     size = int.from_bytes(data[:4], "big")
-    need(size <= 4_096, "size of meta")
-    return signed_json(data[4 : 4 + size], "v type id lane created expires reseal_of"), data[4 + size :]
+    need(size <= 16_384, "size of meta")
+    meta = signed_json(data[4 : 4 + size])
+    members = {*["v", "type", "id", "lane", "created", "expires", "reseal_of"]}
+    if "attachments" in meta:
+        members.add("attachments")
+        need(meta["type"] == "stix" and 1 <= len(meta["attachments"]) <= 16, "attachments")
+    need(set(meta) == members, "members of meta")
+    return meta, data[4 + size :]
+
+
+def blobs_of(meta: Any) -> list[list[Any]]:
+    rows = []
+    for blob, key, size, digest, name, _, malware in meta.get("attachments", []):
+        need(len(unb64(key)) == len(unb64(digest)) == 32 and size <= 104_857_600, "key, digest, size")
+        need(len(human(name).encode()) <= 255 and malware in (0, 1), "name, malware")
+        padded = bucket(size)
+        rows.append([blob, 56 + padded + 16 * (padded // 16_384 + 1)])
+    return rows
+
+
+def open_blob(given: Any) -> Any:
+    size, sealed = given["size"], unb64(given["blob"])
+    padded = bucket(size)
+    need(len(sealed) == 56 + padded + 16 * (padded // 16_384 + 1), "length of the blob")
+    decryptor = Cobblestone256Decryptor(unb64(given["key"]), h(NET, "blob", size.to_bytes(8, "big")))
+    plain = decryptor.update(sealed) + decryptor.finalize()
+    need(len(plain) == padded and not any(plain[size:]), "padding")
+    need(b64(hashlib.sha256(plain[:size]).digest()) == given["digest"], "digest")
+    return {"plain": b64(plain[:size])}
 
 
 def open_envelope(given: Any) -> Any:
@@ -121,7 +152,8 @@ def open_envelope(given: Any) -> Any:
     salt, content = unpadded(decryptor.update(body) + decryptor.finalize())
     pre = h(NET, "pre", part(header, HEADER[0]))
     need(b64(h(NET, "pc", pre, salt, content)) == header["pc"], "pc")
-    need(read_content(content)[0]["lane"] == header["lane"], "lane")
+    meta = read_content(content)[0]
+    need((meta["lane"], blobs_of(meta)) == (header["lane"], header["blobs"]), "lane, blobs")
     marks = ["clock"] * (header["iat"] > given["now"] + 600_000) + ["late"] * (given["now"] > header["exp"])
     found = {"env": b64(h(NET, "env", raw)), "pc": header["pc"], "salt": b64(salt), "nonce": b64(nonce)}
     return {**found, **place, "content": b64(content), "marks": marks}
