@@ -1,7 +1,8 @@
 """The guides in docs/ do what they say: every command they print is run, and prints what stands there.
 
-A guide's ```console blocks, in order, are one story (tests/cli/transcript.py). Ports stand in it as a reader would type
-them, 8443 and 9443; here they are free ones.
+A guide's ```console blocks, in order, are one story (tests/cli/transcript.py). A block of another language that names a
+file is that file (```python read.py), or is added to it (```toml pe/config.toml). Ports stand in it as a reader would
+type them, 8443 and so on; here they are free ones.
 """
 
 from __future__ import annotations
@@ -21,17 +22,23 @@ DOCS = HERE.parent / "docs"
 GUIDES = {
     "administrator": ((), ()),
     "contact-point": (("network", "neighbour"), ("lists", "hub_off")),
+    "analyst": (("network",), ()),
 }
-TYPED = ("8443", "9443")  # the ports, in the order of stage.PORTS
+TYPED = ("8443", "9443", "8480")  # the ports, in the order of stage.PORTS
+FILE = re.compile(r"```(python|toml) (\S+)\Z")
 
 
 def story_of(guide: str) -> str:
-    """The guide with everything but its console blocks blank, so that line numbers are the guide's own."""
+    """The guide with everything but what is told blank, so that line numbers are the guide's own."""
     lines, inside = [], False
     for line in guide.splitlines():
-        fence = line.startswith("```")
-        inside = line == "```console" if fence else inside
-        lines.append(line if inside and not fence else "")
+        fence, file = line.startswith("```"), FILE.match(line)
+        if fence:
+            inside = line == "```console" or file is not None
+        if file is not None:
+            lines.append(f"$ {'append' if file[1] == 'toml' else 'write'} {file[2]}")
+        else:
+            lines.append(line if inside and not fence else "")
     return "\n".join(lines)
 
 
@@ -66,6 +73,9 @@ def test_every_command_that_the_text_names_is_told_in_a_block(name: str) -> None
     assert named - told == set()
 
 
-def test_only_console_blocks_are_told() -> None:
-    guide = "# A guide\n```console\n$ exchange hub health\n```\n```\nnot this\n```\nport 8443\n"
-    assert story_of(guide).split("\n") == ["", "", "$ exchange hub health", "", "", "", "", ""]
+def test_only_console_blocks_and_files_are_told() -> None:
+    guide = "# A guide\n```console\n$ exchange hub health\n```\n```\nnot this\n```\nport 8443\n```python a.py\nx\n```\n"
+    assert story_of(guide).split("\n") == [
+        *("", "", "$ exchange hub health", "", "", "", "", ""),
+        *("$ write a.py", "x", ""),
+    ]

@@ -22,7 +22,7 @@ from tests.foreign_samples import LIST, OPEN_RDP, PASTED, advisory_file
 from tests.misp_samples import full_event
 from tests.stix_samples import SOMEBODY, bundle_of
 
-PORTS = ("PORT", "SECOND")  # of the hub, and of the one that takes its place
+PORTS = ("PORT", "SECOND", "DOOR")  # of the hub, of the one that takes its place, of a node's HTTP door
 
 # contact points as spreadsheets have them
 LISTS = {

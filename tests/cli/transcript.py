@@ -5,6 +5,8 @@
     $ exchange hub serve &                          a server: started, gone on once it has printed `ready`
     $ stop hub                                      SIGTERM to the server of that home, and its exit code
     $ exchange hub invite pe > invitation           what it prints on stdout goes to a file
+    $ python read.py                                a script of the folder, by the Python that runs the tests
+    $ write read.py                                 the lines below become a file; `append` adds them to one
     sent <message> to <*>                           what it prints: `<*>` is anything, `<name>` a word, later $name
     your digits: <pe...>                            `<name...>` is several words, to the end of the line
     ...                                             any number of lines
@@ -67,6 +69,9 @@ class Story:
     def tell(self, text: str) -> None:
         """Run every step; the first that prints or returns something else fails the test."""
         for step in parse(text):
+            if step.command.startswith(("write ", "append ")):
+                self._put(step)
+                continue
             code, printed = self._run(self._filled(step.command))
             what = f"line {step.line}: {step.command}\n--- printed:\n{printed}\n---"
             assert code == step.code, f"exit {code}, not {step.code}, {what}"
@@ -84,6 +89,8 @@ class Story:
         words = shlex.split(command)
         if words[0] == "stop":
             return self._stop(words[1]), ""
+        if words[0] == "python":
+            return self._script(words[1:])
         assert words[0] == "exchange", command
         if words[-1] == "&":
             return 0, self._serve(words[1:-1])
@@ -99,6 +106,23 @@ class Story:
             target.write_text(file.getvalue())
             target.chmod(0o600)
         return code, out.getvalue()
+
+    def _put(self, step: Step) -> None:
+        verb, name = step.command.split()
+        with (self._folder / name).open("w" if verb == "write" else "a", encoding="utf-8") as file:
+            file.write("\n".join(["", *step.expected, ""]))
+
+    def _script(self, words: list[str]) -> tuple[int, str]:
+        ended = subprocess.run(
+            [sys.executable, *words],
+            cwd=self._folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=SERVER_SECONDS,
+            check=False,
+        )
+        return ended.returncode, ended.stdout
 
     def _serve(self, words: list[str]) -> str:
         home = words[words.index("--home") + 1]
