@@ -100,8 +100,7 @@ def _ref_members(value: object) -> Iterable[tuple[str, object]]:
         for name, each in value.items():
             if name.endswith(("_ref", "_refs")) and name != "marking_ref":
                 yield name, each
-            else:
-                yield from _ref_members(each)
+            yield from _ref_members(each)
 
 
 def _refs(value: object) -> Iterable[str]:

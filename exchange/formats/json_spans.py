@@ -93,7 +93,10 @@ _VALUE = re.compile(
 _KEY = re.compile(_WS + rb"(?P<key>" + _STRING + rb")" + _WS + rb":")
 _CLOSE = re.compile(_WS + rb"[}\]]" + _WS)
 _KEY_ENDS = re.compile(rb'"' + _WS + rb":")
+_LONGEST = len("-9223372036854775808")
 _LONG_NUMBER = re.compile(rb"[0-9]{19}")
+# Each text whole, so that no number within one is found, or an integer and nothing that makes a double of it.
+_NUMBERS = re.compile(_STRING + rb"|(?<![.0-9])(?P<number>-?[0-9]{19,}+)(?![.eE])")
 _GAP = re.compile(_WS + rb"[,:]?+" + _WS)  # what may stand between two tokens
 _WALKER = json.JSONDecoder(parse_int=str, parse_float=str)  # only where a value ends is of interest
 
@@ -260,6 +263,14 @@ def parse(data: bytes) -> object:
         return orjson.loads(data)
     except orjson.JSONDecodeError:
         return None
+
+
+def holds_long_integer(data: bytes) -> bool:
+    """Whether JSON that `scan` took has an integer beyond 64 bits, which `parse` makes another number of."""
+    if not _LONG_NUMBER.search(data):
+        return False
+    tokens = (match["number"] for match in _NUMBERS.finditer(data))
+    return any(each and (len(each) > _LONGEST or not -(2**63) <= int(each) < 2**64) for each in tokens)
 
 
 class _Clean(NamedTuple):

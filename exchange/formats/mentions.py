@@ -27,16 +27,21 @@ _IPV6 = re.compile(
     r"(?<![\w:])(?=[0-9a-f:]*::|(?:[0-9a-f]{1,4}:){7})[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}(?:/\d{1,3})?(?![\w:])",
     re.IGNORECASE,
 )
-_NAME = re.compile(r"(?<![\w.-])(?:[\w-]+\.)+[\w-]{2,}")
-_ASN = re.compile(r"\bASN? ?(?<!AS )(\d{1,10})\b", re.IGNORECASE)
+_NAME = re.compile(r"(?<![\w-])(?<![\w-]\.)(?:[\w-]+\.)+[\w-]{2,}")
+# A range or a net with its end left open has no addresses that could be read one by one.
+_OPEN_ENDED = re.compile(
+    r"(?<![\d.])\d{1,3}\.(?:\d{1,3}\.){2}(?:[*x](?!\w)|\d{1,3} ?[-\u2013] ?\d)"
+    r"|(?<![\d.])\d{1,3}\.(?:\d{1,3}\.[*x]|[*x]\.[*x])\.[*x](?!\w)",
+    re.IGNORECASE,
+)
+_ASN = re.compile(r"\b(?:(?i:ASN)[ :#-]{0,2}|AS[ :#-]{0,2}|(?i:AS))(\d{1,10})\b")  # but "as 3 hosts"
 # Endings that the public list hasn't: of names inside somebody's house, and those kept for examples (RFC 6761).
 _INSIDE: Final = frozenset(
     "corp example home internal intra intranet invalid lan local localdomain test".split()  # noqa: SIM905 - a block reads better
 )
-# Of an object: what can't mention anything, or only other objects by their ids.
-_IDENTIFYING: Final = frozenset(
-    ("id", "type", "spec_version", "created", "modified", "granular_markings", "pattern_type", "lang")
-)
+# Of an object, not of what is nested in it: what its schema lets say nothing of anybody.
+_IDENTIFYING: Final = frozenset(("id", "type", "spec_version", "created", "modified", "pattern_type"))
+_ID: Final = re.compile(r"[a-z][a-z0-9-]{1,249}--[0-9a-fA-F-]{36}\Z")
 # Where everybody looks up what is public; a reference there says nothing of anybody's assets.
 _LIBRARIES: Final = frozenset(
     ("attack.mitre.org", "capec.mitre.org", "cve.mitre.org", "cwe.mitre.org", "nvd.nist.gov", "www.cve.org")
@@ -45,7 +50,8 @@ _LIBRARIES: Final = frozenset(
 _ADDRESSES: Final = frozenset(("ipv4-addr", "ipv6-addr", "domain-name", "url", "email-addr"))
 _LITERAL = re.compile(r"'((?:[^'\\]|\\.)*+)'?", re.DOTALL)  # one without an end goes to the pattern's: linear
 _ADDRESS_PATH = re.compile(rf"\b(?:{'|'.join(sorted(_ADDRESSES))}):")
-_NOT_EXACT = re.compile(r"\b(?:LIKE|MATCHES|ISSUPERSET)\b")
+# Besides what compares inexactly: binary and hex literals, and comments, which may also hold a quotation mark.
+_NOT_EXACT = re.compile(r"\b(?:LIKE|MATCHES|ISSUPERSET)\b|\b[bh]'|/\*|//")
 
 
 @dataclass(frozen=True)
@@ -104,17 +110,17 @@ def _asset(text: str) -> Asset:
 
 def mentions(value: Mapping[str, Any]) -> frozenset[Asset]:
     """Everything an object mentions; with UNREADABLE among it where something can't be read to its end."""
-    return frozenset(_of_object(value))
+    return frozenset(_of_object(value, nested=False))
 
 
-def _of_object(value: Mapping[str, Any]) -> Iterator[Asset]:
+def _of_object(value: Mapping[str, Any], *, nested: bool = True) -> Iterator[Asset]:
     kind = str(value.get("type"))  # what was nested in something else may be anything
     if kind in _ADDRESSES:
         yield _whole(value.get("value"))
     if kind == "autonomous-system":
         yield _asn(value.get("number"))
     for name, each in value.items():
-        if name in _IDENTIFYING or name.endswith(("_ref", "_refs")):
+        if name in _IDENTIFYING and not nested:
             continue
         if name == "pattern" and kind == "indicator":
             yield from _of_pattern(str(each), str(value.get("pattern_type", "stix")))
@@ -128,7 +134,8 @@ def _of_object(value: Mapping[str, Any]) -> Iterator[Asset]:
 def _of_any(value: object) -> Iterator[Asset]:
     """Of a text, or of all texts within a list or an object; an embedded observable counts as what it is."""
     if isinstance(value, str):
-        yield from in_text(value)
+        if not _ID.match(value):
+            yield from in_text(value)
     elif isinstance(value, list):
         for each in value:
             yield from _of_any(each)
@@ -161,15 +168,17 @@ def _of_references(value: object) -> Iterator[Asset]:
     for each in value if isinstance(value, list) else []:
         parts: dict[str, object] = each if isinstance(each, dict) else {"": each}
         for name, part in parts.items():
-            if name != "url" or not _is_library(part):
-                yield from _of_any(part)
+            yield from _of_any(_beyond_library(part) if name == "url" else part)
 
 
-def _is_library(url: object) -> bool:
+def _beyond_library(url: object) -> object:
+    """What a reference says beside the name of a library that everybody looks things up in."""
     try:
-        return isinstance(url, str) and urlsplit(url).hostname in _LIBRARIES
+        parts = urlsplit(url) if isinstance(url, str) else None
     except ValueError:
-        return False
+        parts = None
+    known = parts is not None and parts.netloc.lower() in _LIBRARIES
+    return f"{parts.path} {parts.query} {parts.fragment}" if parts is not None and known else url
 
 
 def in_text(text: str) -> Iterator[Asset]:
@@ -181,17 +190,28 @@ def in_text(text: str) -> Iterator[Asset]:
 
 
 def _seen(text: str) -> Iterator[Asset]:
-    for pattern in (_IPV4, _IPV6):
-        for match in pattern.findall(text):
-            try:
-                yield read_prefix(str(ip_network(match, strict=False))) if "/" in match else read_asset(match)
-            except ValueError:
-                continue
+    if _OPEN_ENDED.search(text):
+        yield UNREADABLE
+    for match in _IPV4.findall(text):
+        yield from _of_address(re.sub(r"\b0+(?=\d)", "", match.partition("/")[0]), match.partition("/")[2])
+    for match in _IPV6.findall(text):
+        yield from _of_address(match.partition("/")[0], match.partition("/")[2])
     for match in _NAME.findall(text):
         if _exists(match.lower()):
             yield _name(match)
     for number in _ASN.findall(text):
         yield _asn(int(number))
+
+
+def _of_address(text: str, length: str) -> Iterator[Asset]:
+    """An address, or the prefix that begins there; what follows it in a URL may be no length."""
+    try:
+        yield read_prefix(str(ip_network(f"{text}/{length}", strict=False)))
+    except ValueError:
+        try:
+            yield read_asset(text)
+        except ValueError:
+            return
 
 
 def _name(text: str) -> Asset:

@@ -139,13 +139,14 @@ def _event(place: str, value: Mapping[str, Any], losses: Losses, limits: Limits)
     tags, date = tag_names(value.get("Tag")), str(value.get("date") or "")
     known, stated = known_uuid(value.get("uuid")), str(value.get("uuid") or "")
     at, day = moment(value.get("timestamp")), _day(date)
+    dated = date if day is not None else ""
     event = Event(
         uuid=known or made_id("report", FORMAT, stated, date, str(value["info"])).partition("--")[2],
         place=place,
         author="",
         at=at if at is not None else day or 0,
-        date=date,
-        tlp=tlp_of_tags(tags, date) or tlp_of_distribution(value.get("distribution")),
+        date=dated,
+        tlp=tlp_of_tags(tags, dated) or tlp_of_distribution(value.get("distribution")),
         losses=losses,
         most=limits.max_objects,
         labels=tuple(name for name in tags if pap_of_tag(name)),

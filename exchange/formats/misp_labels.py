@@ -16,6 +16,7 @@ _TLP2_SINCE: Final = "2022-08-01"  # FIRST published TLP 2.0; amber could mean A
 _PREFIX: Final = "tlp:"
 ALL_COMMUNITIES: Final = "3"
 INHERIT: Final = "5"
+_SHARING_GROUP: Final = "4"
 _OWN_ORGANISATION: Final = "0"
 # How far MISP may hand on by itself what is labelled so; any other label stays with the organisation that reads it.
 _FARTHEST: Final[Mapping[Tlp, str]] = {Tlp.CLEAR: ALL_COMMUNITIES, Tlp.GREEN: "1"}
@@ -53,7 +54,12 @@ def tlp_of_distribution(distribution: object) -> Tlp:
 
 
 def distribution_of(tlp: Tlp, stated: object) -> str:
-    """How far MISP may hand on an event with that label: as its author said, but never farther than the label."""
+    """How far MISP may hand on an event with that label: as its author said, but never farther than the label.
+
+    Who is in a sharing group isn't carried, so what was for one stays with the organisation that reads it.
+    """
+    if str(stated) == _SHARING_GROUP:
+        return _OWN_ORGANISATION
     farthest = _FARTHEST.get(tlp, _OWN_ORGANISATION)
     return min(str(stated), farthest) if str(stated) in ("0", "1", "2", "3") else farthest
 

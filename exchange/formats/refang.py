@@ -13,8 +13,11 @@ from typing import Final
 DOT, AT, COLON, SCHEME = "\ue000", "\ue001", "\ue002", "\ue003"
 MARKS: Final = frozenset((DOT, AT, COLON, SCHEME))
 _MARKED: Final = str.maketrans({DOT: ".", AT: "@", COLON: ":", SCHEME: ""})
-# Zero-width characters and soft hyphens break up addresses unseen; nobody may bring our marks along.
-_UNSEEN: Final = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff\u00ad" + "".join(MARKS)))
+# What is never seen (Unicode: Default_Ignorable_Code_Point) breaks up addresses; nobody may bring our marks along.
+_UNSEEN: Final = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    f"\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff{''.join(sorted(MARKS))}]"
+)
 _DOTS: Final = str.maketrans("\uff0e\u3002\uff61", "...")  # IDNA takes these for full stops (RFC 3490 §3.1)
 _DOT_SIGN: Final = re.compile(r"\[\.\]|\(\.\)|\{\.\}|\[\.|\.\]|\\\.")
 _BRACKETS: Final = ((r"\[", r"\]"), (r"\(", r"\)"), (r"\{", r"\}"))
@@ -35,7 +38,7 @@ _SCHEME: Final = re.compile(rf"(?<![a-z0-9])(?:(h)[tx*z]{{2}}p|(f)[x*]p)(s?)(?=[
 
 def marked(text: str) -> str:
     """`text` with its addresses whole, but for a mark in place of each sign that had been made harmless."""
-    text = text.translate(_UNSEEN).translate(_DOTS)
+    text = _UNSEEN.sub("", text).translate(_DOTS)
     text = _SLASHES.sub(f"{COLON}//", text)
     text = _COLON_SIGN.sub(COLON, text)
     text = _AT_SIGN.sub(AT, text)

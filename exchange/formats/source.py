@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from exchange.errors import Refused
-from exchange.formats.json_spans import Document, Limits, parse, scan
+from exchange.formats.json_spans import Document, Limits, holds_long_integer, parse, scan
 from exchange.formats.objects import Loaded, Loss
 from exchange.message import Message
 
@@ -53,7 +53,7 @@ class Source:
         """
         document = self.scanned()
         value = parse(document.bytes_of(document.root))
-        if value is None:
+        if value is None or holds_long_integer(self.data):
             raise Refused("format.bad-file", "it has a text or number that JSON readers can't agree on")
         if document.root.repeated is not None:
             raise Refused("format.bad-file", "a member stands twice in it, so it can be read in two ways")

@@ -86,6 +86,9 @@ NOT_OF_WATER_ALONE = [
     "[autonomous-system:number IN (64500, 64501)]",
     "[domain-name:value LIKE '%.water.example']",
     "[ipv4-addr:value MATCHES '^203\\\\.0\\\\.113\\\\.']",
+    "[ipv4-addr:value = '203.0.113.9'] /* bank.example */",
+    "[ipv4-addr:value = '203.0.113.9' /* ' */ OR domain-name:value = 'bank.example']",
+    "[ipv4-addr:value = '203.0.113.9' AND file:x_name = h'62616e6b2e6578616d706c65']",
     "[network-traffic:src_ref.value = '203.0.113.9' AND network-traffic:dst_ref.value = '192.0.2.66']",
 ]
 
@@ -114,6 +117,14 @@ def test_patterns_about_others_too_stay(told: Any, pattern: str) -> None:
         "dc01.bank.local was next",
         "\uff11\uff19\uff18.51.100.4 too",
         "x." * 40 + "bank.example",
+        "fetched http://198.51.100.4/99/loader",
+        "198.051.100.004",
+        "GET [2001:db8:9::4]/200",
+        "all of *.bank.example",
+        "cookie for .bank.example",
+        "ba\u200enk.example",
+        "by AS 64501",
+        "ASN: 64501",
     ],
 )
 def test_a_word_about_others_anywhere_keeps_an_object_here(told: Any, words: str) -> None:
@@ -124,6 +135,37 @@ def test_a_word_about_others_anywhere_keeps_an_object_here(told: Any, words: str
         uid("indicator", 1): "it mentions 1 more beside those assets",
         uid("indicator", 2): "it mentions 1 more beside those assets",
     }
+
+
+@pytest.mark.parametrize(
+    "words", ["198.51.100.*", "198.51.x.x", "203.0.113.4-203.0.113.9", "203.0.113.4 - 70"]
+)
+def test_ranges_whose_addresses_cant_be_read_one_by_one_keep_an_object_here(told: Any, words: str) -> None:
+    ranged = indicator(1, OF_WATER[0], description=f"with {words}")
+    assert list(staying(extract(told(ranged), WATER)).values()) == ["it can't be read value by value"]
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        {"x_victim_ref": "bank.example"},
+        {"x_victim_refs": [{"name": "bank.example"}]},
+        {"x_row": {"id": "bank.example"}},
+        {"x_row": {"type": "198.51.100.4", "lang": "es"}},
+        {"x_row": {"seen_ref": "198.51.100.4"}},
+        {"external_references": [{"source_name": "a", "url": "https://cve.mitre.org/?q=bank.example"}]},
+        {"external_references": [{"source_name": "a", "url": "https://bank.example@cve.mitre.org/"}]},
+    ],
+)
+def test_no_member_is_passed_over_for_its_name(told: Any, where: dict[str, Any]) -> None:
+    result = extract(told(indicator(1, OF_WATER[0], **where)), WATER)
+    assert going(result) == []
+    assert "more beside those assets" in staying(result)[uid("indicator", 1)]
+
+
+def test_a_reference_within_a_member_of_any_name_is_followed(told: Any) -> None:
+    tied = indicator(1, OF_WATER[0], x_why_ref={"seen_ref": uid("incident", 9)})
+    assert going(extract(told(tied), WATER)) == []
 
 
 def test_a_name_that_dns_wouldnt_take_is_read_by_people_all_the_same(told: Any) -> None:

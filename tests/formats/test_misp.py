@@ -117,10 +117,22 @@ def test_a_sample_is_an_artifact_in_its_password_zip():
     )
 
 
-def test_a_pattern_that_does_not_parse_is_a_note_and_no_indicator():
-    assert f"note--{DOMAIN}" in made(
-        read(event(attribute("stix2-pattern", "[url:value =", DOMAIN, to_ids=True)))
-    )
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "[url:value =",
+        "[" + "(" * 3_000 + "url:value = 'x'" + ")" * 3_000 + "]",
+        "[" + " OR ".join(["url:value = 'x'"] * 3_000) + "]",
+    ],
+)
+def test_a_pattern_that_does_not_parse_is_a_note_and_no_indicator(pattern):
+    loaded = read(event(attribute("stix2-pattern", pattern, DOMAIN, to_ids=True)))
+    assert made(loaded)[f"note--{DOMAIN}"]["content"] == pattern
+
+
+def test_long_digits_in_a_text_are_no_number():
+    (one,) = (raw for raw in read(event(attribute("text", "9" * 30, DOMAIN))).accepted if raw.type == "note")
+    assert orjson.loads(one.data)["content"] == "9" * 30
 
 
 # -- labels ------------------------------------------------------------------------------------------------------------
@@ -135,6 +147,7 @@ def test_a_pattern_that_does_not_parse_is_a_note_and_no_indicator():
         (["tlp:amber"], "3", "2026-01-01", Tlp.AMBER),
         (["tlp:amber"], "3", "2020-01-01", Tlp.AMBER_STRICT),
         (["tlp:amber"], "3", "", Tlp.AMBER_STRICT),
+        (["tlp:amber"], "3", "no day", Tlp.AMBER_STRICT),
         (["tlp:amber+strict"], "3", "2026-01-01", Tlp.AMBER_STRICT),
         (["tlp:ex:chr"], "3", "2026-01-01", Tlp.AMBER_STRICT),
         ([], "3", "2026-01-01", Tlp.GREEN),
@@ -219,6 +232,8 @@ def test_of_two_entries_with_one_uuid_the_second_is_set_aside():
         (b'{"response":[]}', "format.bad-file"),
         (b'{"response":[{"Event":{"Attribute":[]}}]}', "format.bad-file"),
         (b'{"Event":{"info":"\\ud800"}}', "format.bad-file"),
+        (b'{"Event":{"info":"a","x":123456789012345678901}}', "format.bad-file"),
+        (b'{"Event":{"info":"a","x":' + b"9" * 5_000 + b"}}", "format.bad-file"),
         (b'{"Event":{"info":"a","x":' + b"[" * 60 + b"]" * 60 + b"}}", "json.too-deep"),
         (b'{"response":[' + b",".join([b'{"Event":{"info":"a"}}'] * 1_001) + b"]}", "format.bad-file"),
     ],

@@ -138,6 +138,13 @@ def test_everything_of_an_event_comes_back(draft, author):
     assert now["Orgc"] == {"name": "Example CSIRT", "uuid": ORG}
 
 
+def test_what_was_for_a_sharing_group_stays_with_who_reads_it(draft, author):
+    loaded = read(event(attribute("domain", "example.com"), distribution="4", Tag=[{"name": "tlp:green"}]))
+    plain = written(draft, author, loaded.accepted)
+    assert orjson.loads(plain.data)["Event"]["distribution"] == "0"
+    assert "its distribution" in {each.what for each in plain.losses}
+
+
 def test_no_event_leaves_with_a_weaker_label_or_a_wider_distribution_than_its_message(draft, author):
     loaded = read(event(attribute("domain", "example.com"), distribution="3", Tag=[{"name": "tlp:clear"}]))
     plain = written(draft, author, loaded.accepted)
