@@ -53,6 +53,11 @@ LARGE_BYTES: Final = 65_536  # a delivery or upload longer than this goes in pie
 PIECE_BYTES: Final = 1_048_576  # of one, at most
 PARTIAL_UPLOADS: Final = 2  # of one sender, kept while their pieces come
 PARTIAL_MS: Final = DAY_MS  # since the last piece
+QUOTA_BLOBS: Final = 256  # of one member at the hub
+QUOTA_BLOB_BYTES: Final = 2_147_483_648
+BLOB_CALLS: Final = 4  # of one member under way, in each direction
+BLOB_KEPT_MS: Final = DAY_MS  # since its last byte, or the last `exp` of the envelopes that name it
+BLOB_SYNC_BYTES: Final = 4_194_304  # of an upload that a crash may take
 CHALLENGE_MS: Final = 10 * MINUTE_MS
 
 QUOTA_ENVELOPES: Final = 20_000  # un-receipted envelopes per sender at the hub

@@ -25,6 +25,7 @@ ENVELOPES: Final = "/v1/envelopes"
 MAILBOX: Final = "/v1/mailbox"
 RECEIPTS: Final = "/v1/receipts"
 APPLICATIONS: Final = "/v1/applications"
+BLOBS: Final = "/v1/blobs"
 
 BINARY: Final = "application/octet-stream"
 JSON: Final = "application/json"

@@ -133,6 +133,14 @@ LIMITS = {
         limits.PARTIAL_UPLOADS,
         limits.PARTIAL_MS // limits.HOUR_MS,
     ],
+    "blobs of one member: unfinished and whole; calls in each direction": [
+        limits.QUOTA_BLOBS,
+        limits.QUOTA_BLOB_BYTES,
+        limits.BLOB_CALLS,
+    ],
+    "a blob after its last byte, or the last `exp` of envelopes that name it": [
+        limits.BLOB_KEPT_MS // limits.HOUR_MS
+    ],
     "mailbox long poll": [limits.POLL_SECONDS, limits.POLLS, 204],
     "one caller's bodies in work; pages it has not read yet": [limits.CALLER_BYTES],
     "reading an answer": [limits.BODY_SECONDS, 1, limits.BODY_RATE],

@@ -49,6 +49,8 @@ WITHOUT_VECTOR = {
     "directory.bad-part": SERVER,
     "directory.too-many": "a log of megabytes for one leaf; shown by tests/core/directory",
     "content.too-large": LOCAL,
+    "envelope.blob-missing": SERVER,
+    "blob.wrong-hash": SERVER,
     "blob.too-large": LOCAL,
     "blob.wrong-size": LOCAL,
     "directory.no-prekey": LOCAL,

@@ -45,6 +45,7 @@ _BY_CODE: Final = {
     "directory.wrong-from": 409,
     "directory.wrong-reference": 409,
     "directory.wrong-status": 409,
+    "envelope.blob-missing": 409,
     "envelope.expired": 422,
     "envelope.future": 422,
     "envelope.not-sender": 403,
@@ -67,6 +68,7 @@ _BY_CODE: Final = {
 }
 _BY_KIND: Final = {
     "auth": 401,
+    "blob": 400,
     "checkpoint": 400,
     "directory": 400,
     "envelope": 400,
