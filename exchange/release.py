@@ -41,7 +41,8 @@ class Content:
     """What would leave: its effective labels (a label of PAP may be absent) and where it came from.
 
     `named`: addresses of the persons it is addressed to. `outside`: it came by a feed, not from a member; `decided`:
-    a person or a rule has said that it goes on all the same. `sender`: an address, or the feed's name.
+    a person or a rule has said that it goes on all the same. `doors`: names of readers that are where it came from.
+    `sender`: an address, or the feed's name.
     """
 
     tlp: Tlp
@@ -49,6 +50,7 @@ class Content:
     exercise_id: str | None = None
     outside: bool = False
     decided: bool = False
+    doors: frozenset[str] = frozenset()
     named: frozenset[str] = frozenset()
     sender: str = ""
 
@@ -117,8 +119,8 @@ _MACHINES: Final = frozenset({Door.TAXII, Door.API})  # what takes from them may
 def decide(door: Door, content: Content, reader: Reader) -> Decision:
     """May `content` leave through `door` to `reader`? The first rule that closes the door gives the code.
 
-    Codes: release.exercise, release.not-an-exercise, release.wrong-door, release.no-assets, release.outside,
-    tlp.red-needs-persons, release.only-extract, release.other-organisation, release.pap.
+    Codes: release.exercise, release.not-an-exercise, release.wrong-door, release.no-assets, release.own-door,
+    release.outside, tlp.red-needs-persons, release.only-extract, release.other-organisation, release.pap.
     """
     circle = _circle(content, reader)
     return (
@@ -160,6 +162,8 @@ def _by_fit(door: Door, circle: str, reader: Reader) -> Decision | None:
 
 
 def _by_origin(content: Content, reader: Reader) -> Decision | None:
+    if content.doors & {reader.name, reader.name.partition("/")[0]}:
+        return _refused("release.own-door", "it came from there: nothing goes back through its own door", TEAM)
     if content.outside and not content.decided and not reader.inside:
         return _refused(
             "release.outside", "it came from outside the network and nobody decided that it goes on", TEAM

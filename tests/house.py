@@ -77,6 +77,7 @@ LAYERS: dict[str, str] = {
         exchange.alarm
         exchange.access
         exchange.door_settings
+        exchange.feed_settings
         exchange.settings
     """,
     "formats": """
@@ -144,6 +145,7 @@ LAYERS: dict[str, str] = {
         exchange.storage.backup
         exchange.storage.staging
         exchange.storage.calls
+        exchange.storage.infected_zip
         exchange.node.store*
         exchange.node.migrations*
         exchange.hub.store*
@@ -163,6 +165,9 @@ LAYERS: dict[str, str] = {
         exchange.node.outbox
         exchange.node.proofs
         exchange.node.uploads
+        exchange.node.together
+        exchange.node.attaching
+        exchange.node.attachments
         exchange.node.answers
         exchange.node.parts
         exchange.node.notices
@@ -180,6 +185,9 @@ LAYERS: dict[str, str] = {
         exchange.node.storing
         exchange.node.inbox
         exchange.node.reading
+        exchange.node.outside
+        exchange.node.feed_api
+        exchange.node.feeds
         exchange.node.collections
         exchange.node.posting
         exchange.node.drafts
@@ -197,7 +205,6 @@ LAYERS: dict[str, str] = {
         exchange.node.contact_tests
         exchange.node.secretariat
         exchange.node.services
-        exchange.node.together
         exchange.node.errands
         exchange.node.sync
         exchange.hub.bells
@@ -226,7 +233,13 @@ LAYERS: dict[str, str] = {
         exchange.node.hub_feed
         exchange.node.hub_pieces
         exchange.node.hub_answers
+        exchange.node.hub_blobs
         exchange.node.hub_client
+        exchange.node.feed_answers
+        exchange.node.feed_threads
+        exchange.node.feed_session
+        exchange.node.feed_taxii
+        exchange.node.feed_misp
         exchange.node.control
         exchange.node.node
         exchange.node.control_keys
@@ -269,7 +282,11 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "sqlalchemy": ("storage",),
     "alembic": ("storage",),
     "aiohttp": ("edges",),
+    "requests": ("exchange.node.feed_session",),
+    "urllib3": ("exchange.node.feed_session",),
+    "taxii2client": ("exchange.node.feed_taxii",),
     "prometheus_client": ("edges",),
+    "pyzipper": ("exchange.storage.infected_zip",),
     "pydantic_settings": ("edges",),
     "uvloop": ("edges", "above"),
     "platformdirs": ("above",),

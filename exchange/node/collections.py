@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -19,7 +19,7 @@ from typing import Final
 from exchange.access import SECRET_BYTES, Access
 from exchange.errors import Refused
 from exchange.message import Kind
-from exchange.node import store_access, store_posts
+from exchange.node import store_access, store_outside, store_posts
 from exchange.node import store_taxii as rows
 from exchange.node import store_taxii_page as pages
 from exchange.node.directory_sync import Replica
@@ -35,6 +35,7 @@ CHUNK: Final = 256  # objects added in one transaction: mail must get its turn
 MAX_STEPS: Final = 10_000  # in one settling
 DRAFTS: Final = "drafts"
 RECEIVED: Final = "received"
+OUTSIDE: Final = "outside"
 CEILINGS: Final = (Tlp.CLEAR, Tlp.GREEN, Tlp.AMBER, Tlp.AMBER_STRICT)  # RED leaves by no machine's door
 
 
@@ -72,26 +73,17 @@ class Collections:
         self._replica = replica
         self._sources = sources
         self._settling = asyncio.Lock()
-        self._secret = b""
+        self.keys = Keys(b"")  # hashes under this node's own key, once open
+        self._made_for: tuple[str, ...] | None = None  # members that `_standing` was made for
+        self._standing: list[Collection] = []
         self._classes: dict[int, Facts] = {}
-        self._decided: dict[tuple[int, bool, bool], Decision] = {}
+        self._decided: dict[tuple[int, bool, bool, bool], Decision] = {}
 
     async def open(self) -> None:
         """Find the key of hashes and ids, or make it. Once, before anything else."""
 
-        def write(connection: Transaction) -> bytes:
-            found = rows.secret(connection, self._store.cipher)
-            if found is None:
-                found = self._sources.random(SECRET_BYTES)
-                rows.set_secret(connection, self._store.cipher, found)
-            return found
-
-        self._secret = await self._store.db.write(write)
-
-    @property
-    def keys(self) -> Keys:
-        """Hashes under this node's own key."""
-        return Keys(self._secret)
+        fresh = self._sources.random(SECRET_BYTES)
+        self.keys = await self._store.db.write(lambda c: rows.ensure_secret(c, self._store.cipher, fresh))
 
     # -- which there are ----------------------------------------------------------------------------------------
 
@@ -107,10 +99,15 @@ class Collections:
         raise Refused("taxii.unknown", "no such collection here")
 
     def _all(self) -> list[Collection]:
-        handles = [] if self._replica.is_empty else sorted(self._replica.directory.members)
+        handles = () if self._replica.is_empty else tuple(sorted(self._replica.directory.members))
+        if handles != self._made_for:
+            self._made_for, self._standing = handles, self._made_all(handles)
+        return self._standing
+
+    def _made_all(self, handles: Iterable[str]) -> list[Collection]:
         drafts = self._made(DRAFTS, "Drafts: post here", lambda facts: facts.draft)
         return [
-            self._made(RECEIVED, "Everything received", lambda facts: not facts.draft),
+            self._made(RECEIVED, "Everything received", _from_members),
             *(
                 self._made(kind.value, f"Received: {kind.value}", partial(_of_kind, kind.value))
                 for kind in Kind
@@ -124,6 +121,7 @@ class Collections:
                 for handle in handles
                 if handle != self._identity.address
             ),
+            self._made(OUTSIDE, "From outside the network, by feeds", lambda facts: facts.outside),
             replace(drafts, writable=True),
         ]
 
@@ -175,24 +173,57 @@ class Collections:
     # -- who sees what ------------------------------------------------------------------------------------------
 
     async def page(
+        self, access: Access, where: Collection, asked: Asked, *, limit: int, with_data: bool
+    ) -> Page:
+        """A page of what the right of entry may have of a collection; the access log says what it was given.
+
+        One read, mostly: each hands over to a thread and back, which costs more than what it finds.
+        """
+        settled = False
+        while True:
+            query, held = self._queries(access, where, asked)
+            look = partial(
+                self._look,
+                access,
+                query,
+                held,
+                limit=limit,
+                with_data=with_data,
+                newest=max(self._classes, default=0),
+                settled=settled,
+            )
+            found = await self._store.db.read(look)
+            if found is None:
+                await self.settle()
+                settled = True
+            elif isinstance(found, dict):
+                self._classes |= found
+            else:
+                page, told = found
+                outside = sum(row.source == store_outside.SOURCE for row in page.rows)
+                if told or outside:
+                    await self._note(access, told, outside)
+                return page
+
+    def _look(
         self,
         access: Access,
-        where: Collection,
-        asked: Asked,
+        query: Query,
+        held: Query,
+        connection: Transaction,
         *,
         limit: int,
         with_data: bool,
-        settle: bool = True,
-    ) -> Page:
-        """A page of what the right of entry may have of a collection; the access log says what it was given."""
-        if settle:
-            await self.settle()
-        query = await self.query(access, where, asked)
-        page = await self._store.db.read(
-            lambda c: pages.page(c, self._store.cipher, self.keys, query, limit=limit, with_data=with_data)
-        )
-        await self._note(access, where, query, page)
-        return page
+        newest: int,
+        settled: bool,
+    ) -> tuple[Page, list[tuple[int, int]]] | dict[int, Facts] | None:
+        """The page, and what the access log doesn't tell of it yet; None to settle, classes to judge, before that."""
+        if not settled and rows.is_due(connection, now=self._sources.clock()):
+            return None
+        if new := rows.classes(connection, self._store.cipher, after=newest):
+            return new
+        page = pages.page(connection, self._store.cipher, self.keys, query, limit=limit, with_data=with_data)
+        return page, self._untold(connection, access, held, page)
 
     async def has(self, access: Access, where: Collection, id_: str) -> bool:
         """Whether the right of entry sees any version of the object in a collection."""
@@ -205,50 +236,53 @@ class Collections:
         self._classes |= await self._store.db.read(
             lambda c: rows.classes(c, self._store.cipher, after=newest)
         )
-        allowed = tuple(
-            n
-            for n, facts in self._classes.items()
-            if where.holds(facts)
-            and (asked.tlps is None or facts.tlp in asked.tlps)
-            and (asked.kinds is None or facts.kind in asked.kinds)
-            and self._decide(access, n).allowed
-        )
-        return Query(
-            classes=allowed,
+        return self._queries(access, where, asked)[0]
+
+    def _queries(self, access: Access, where: Collection, asked: Asked) -> tuple[Query, Query]:
+        """For what may leave, and for what stands there and is held back, of the classes known by now."""
+        allowed, closed = [], []
+        for n, facts in self._classes.items():
+            if not where.holds(facts):
+                continue
+            if not self._decide(access, n).allowed:
+                closed.append(n)
+            elif (asked.tlps is None or facts.tlp in asked.tlps) and (
+                asked.kinds is None or facts.kind in asked.kinds
+            ):
+                allowed.append(n)
+        query = Query(
+            classes=tuple(allowed),
             after=asked.after,
             ids=asked.ids,
             types=asked.types,
             specs=asked.specs,
             versions=asked.versions,
         )
+        return query, replace(query, classes=tuple(closed))
 
     def _decide(self, access: Access, n: int) -> Decision:
-        key = (n, access.exercise, access.passive)
+        key = (n, access.exercise, access.passive, access.name in self._classes[n].doors)
         if key not in self._decided:
             self._decided[key] = _decide(access, self._classes[n])
         return self._decided[key]
 
-    async def _note(self, access: Access, where: Collection, query: Query, page: Page) -> None:
-        """What goes out is in the access log before it goes, and what is held back: once for each message and right."""
-        closed = tuple(
-            n
-            for n, facts in self._classes.items()
-            if where.holds(facts) and not self._decide(access, n).allowed
-        )
-        upto = page.rows[-1].added if page.more else None
+    def _untold(
+        self, connection: Transaction, access: Access, held: Query, page: Page
+    ) -> list[tuple[int, int]]:
+        """Messages that the access log doesn't name as given or refused to this right yet, each with a class of it."""
         given = {row.source: row.class_n for row in page.rows if row.source > 0}
+        new = pages.not_given(connection, access.n, given) if given else frozenset()
+        told = [(source, given[source]) for source in sorted(new)]
+        if held.classes:
+            upto = page.rows[-1].added if page.more else None
+            told += pages.refused(connection, self.keys, held, access=access.n, upto=upto)
+        return told
 
-        def read(connection: Transaction) -> list[tuple[int, int]]:
-            new = pages.not_given(connection, access.n, given) if given else frozenset()
-            found = [(source, given[source]) for source in sorted(new)]
-            held = replace(query, classes=closed)
-            return found + (
-                pages.refused(connection, self.keys, held, access=access.n, upto=upto) if closed else []
-            )
+    async def _note(self, access: Access, told: list[tuple[int, int]], outside: int) -> None:
+        """What goes out is in the access log before it goes, and what is held back: once for each message and right.
 
-        told = await self._store.db.read(read)
-        if not told:
-            return
+        Of what came from `outside` one row tells how many objects of a page it was.
+        """
         now = self._sources.clock()
 
         def write(connection: Transaction) -> None:
@@ -264,6 +298,10 @@ class Collections:
                         action=Door.TAXII.value if decision.allowed else f"{Door.TAXII.value} refused",
                         what=f"{message} to {access.name}: {reason}",
                     )
+            if outside:
+                what = f"{outside} objects from outside to {access.name}"
+                who = f"{access.kind.value}:{access.name}"
+                store_access.append(connection, at=now, who=who, action=Door.TAXII.value, what=what)
 
         await self._store.db.write(write)
 
@@ -289,6 +327,8 @@ def _decide(access: Access, facts: Facts) -> Decision:
         tlp=Tlp.CLEAR if draft else facts.tlp,
         pap=None if draft else facts.pap,
         exercise_id=facts.exercise_id,
+        outside=facts.outside,
+        doors=frozenset(facts.doors),
         sender=facts.sender,
     )
     reader = Reader(who=Who.OWN, name=access.name, exercise=access.exercise, passive=access.passive)
@@ -299,13 +339,17 @@ def _alias(tlp: Tlp) -> str:
     return f"tlp-{tlp.word.replace('+', '-')}"
 
 
+def _from_members(facts: Facts) -> bool:
+    return not facts.draft and not facts.outside
+
+
 def _of_kind(kind: str, facts: Facts) -> bool:
-    return facts.kind == kind and not facts.draft
+    return facts.kind == kind and _from_members(facts)
 
 
 def _up_to(tlp: Tlp, facts: Facts) -> bool:
-    return not facts.draft and strictest([facts.tlp, tlp]) is tlp
+    return _from_members(facts) and strictest([facts.tlp, tlp]) is tlp
 
 
 def _from(handle: str, facts: Facts) -> bool:
-    return not facts.draft and facts.sender.partition("/")[0] == handle
+    return _from_members(facts) and facts.sender.partition("/")[0] == handle

@@ -31,6 +31,7 @@ class Facts:
     """What objects have in common that decides who may have them, and in which collections they stand.
 
     `kind`, `sender`, `exercise_id`: of the message. `tlp`, `pap`: of the object. `draft`: posted here, by our own.
+    `outside`: it came by feeds, `sender` being their names, `doors` the readers here that are where it came from.
     """
 
     kind: str
@@ -39,6 +40,8 @@ class Facts:
     pap: Pap | None
     exercise_id: str | None
     draft: bool = False
+    outside: bool = False
+    doors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +69,17 @@ class Keys:
 
 
 def secret(connection: Connection, cipher: LocalCipher) -> bytes | None:
-    """What hashes, ids of collections and cursors are keyed with; None before `set_secret`."""
+    """What hashes, ids of collections and cursors are keyed with; None before `ensure_secret`."""
     sealed = fact(connection, SECRET)
     return None if sealed is None else cipher.open("facts.value", SECRET, sealed)
 
 
-def set_secret(connection: Connection, cipher: LocalCipher, value: bytes) -> None:
-    """Keep it; once."""
-    set_fact(connection, SECRET, cipher.seal("facts.value", SECRET, value))
+def ensure_secret(connection: Connection, cipher: LocalCipher, fresh: bytes) -> Keys:
+    """The keys of all hashes: as they are kept, or of `fresh` (32 random bytes) from now on."""
+    found = secret(connection, cipher)
+    if found is None:
+        set_fact(connection, SECRET, cipher.seal("facts.value", SECRET, fresh))
+    return Keys(fresh if found is None else found)
 
 
 def classes(connection: Connection, cipher: LocalCipher, *, after: int = 0) -> dict[int, Facts]:
@@ -88,6 +94,8 @@ def classes(connection: Connection, cipher: LocalCipher, *, after: int = 0) -> d
 def class_of(connection: Connection, cipher: LocalCipher, keys: Keys, facts: Facts) -> int:
     """The number of a class, which is made where there is none."""
     value = asdict(facts) | {"tlp": facts.tlp.value, "pap": None if facts.pap is None else facts.pap.value}
+    if not facts.outside:  # as it was before there were feeds, so that it stays the same class
+        del value["outside"], value["doors"]
     data = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     key = keys.digest(b"class", data)
     sealed = cipher.seal("taxii_classes.facts", key.hex(), data)
@@ -193,8 +201,8 @@ def end_due(connection: Connection, *, now: int) -> None:
 
 def add(
     connection: Connection, cipher: LocalCipher, keys: Keys, source: int, items: Iterable[Item], *, now: int
-) -> None:
-    """Add objects in order, each at a moment of its own after every one before. `now` in ms."""
+) -> int:
+    """Add objects in order, each at a moment of its own after every one before; the last one's. `now` in ms."""
     newest = int(fact(connection, NEWEST) or 0)
     for item in items:
         newest = max(newest + 1, now * 1_000)
@@ -224,6 +232,7 @@ def add(
             data=cipher.seal("taxii_data.data", str(newest), item.data),
         )
     set_fact(connection, NEWEST, newest)
+    return newest
 
 
 def _same_bytes(connection: Connection, id_key: int, spec: int, bytes_key: int, added: int) -> int:
@@ -242,4 +251,5 @@ def _same_bytes(connection: Connection, id_key: int, spec: int, bytes_key: int, 
 def _facts(data: bytes) -> Facts:
     value = orjson.loads(data)
     pap = None if value["pap"] is None else Pap(value["pap"])
-    return Facts(**{**value, "tlp": Tlp(value["tlp"]), "pap": pap})
+    doors = tuple(value.get("doors", ()))
+    return Facts(**{**value, "tlp": Tlp(value["tlp"]), "pap": pap, "doors": doors})
