@@ -139,6 +139,7 @@ class Side:
 
     def run(self, *, pages: int, posts: int) -> Mapping[str, float]:
         """One round: pages from anywhere in both collections in turn, then posts to the large one."""
+        self.close()  # what was idle since the last round may have been closed at the other end
         taken: dict[str, list[float]] = {name: [] for name in self._clients}
         before = self._cpu()
         for _ in range(pages):

@@ -2,7 +2,7 @@
 
 aiohttp waits for the end of a head as long as a connection may idle: a caller that sends a byte a minute would hold it
 (slow loris). This protocol stands between the transport and aiohttp's, counts and times, and passes all bytes on.
-Handshakes have the event loop's own deadline, bodies their readers'.
+Handshakes have the event loop's own deadline, bodies their readers'. Also what is answered to what is no HTTP.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
-from typing import Final, Protocol, cast
+from typing import Any, Final, Protocol, cast
+
+from aiohttp import web
 
 _END: Final = b"\r\n\r\n"
 
@@ -38,10 +40,13 @@ class HeadLimits(Protocol):
 class Connections:
     """The open connections, in all and by peer address; makes the protocol of each."""
 
-    def __init__(self, limits: HeadLimits, inner: Callable[[], asyncio.Protocol]) -> None:
-        """`inner` makes aiohttp's protocol."""
+    def __init__(
+        self, limits: HeadLimits, inner: Callable[[], asyncio.Protocol], *, too_long: bytes = b""
+    ) -> None:
+        """`inner` makes aiohttp's protocol. `too_long`: what is sent to a head over the limit before it is cut off."""
         self.limits: Final = limits
         self.inner: Final = inner
+        self.too_long: Final = too_long
         self.refused = 0
         self.timed_out = 0
         self._by_peer: Counter[str] = Counter()
@@ -109,7 +114,11 @@ class Guard(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._waiting and not self._head_fits(data):
-            self._give_up()
+            if self._transport is not None and self._connections.too_long:
+                self._transport.write(self._connections.too_long)
+                self._transport.close()
+            else:
+                self._give_up()
             return
         self._inner.data_received(data)
 
@@ -162,3 +171,28 @@ class Guard(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._inner.resume_writing()
+
+
+class Handler(web.RequestHandler):
+    """aiohttp's protocol, but for what it answers to bytes that are no HTTP: its own would log and quote them."""
+
+    __slots__ = ("_unreadable",)
+
+    def __init__(self, *arguments: Any, unreadable: Callable[[int], web.Response], **options: Any) -> None:
+        """`unreadable` makes the answer of an HTTP status."""
+        super().__init__(*arguments, **options)
+        self._unreadable = unreadable
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,  # noqa: ARG002 - aiohttp's signature
+        message: str | None = None,  # noqa: ARG002 - same
+    ) -> web.StreamResponse:
+        """Also for a fault outside all handlers."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer has begun")  # as aiohttp's own does: the connection is closed
+        response = self._unreadable(status)
+        response.force_close()
+        return response

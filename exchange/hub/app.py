@@ -27,21 +27,23 @@ from aiohttp import web
 from exchange import logs
 from exchange.canonical import b64
 from exchange.errors import ExchangeError, Refused, Unavailable
-from exchange.http_guard import Connections
+from exchange.http_guard import Connections, Handler
 from exchange.http_rate import Rate, Room
 from exchange.hub import alarm_hook, http
 from exchange.hub.applications import Applications
+from exchange.hub.blobs import Blobs
 from exchange.hub.home import LOCK, SEED, begin_in, has_settled, settle_seconds
 from exchange.hub.http_context import Context
-from exchange.hub.http_problems import Protocol
+from exchange.hub.http_problems import unreadable
 from exchange.hub.mailboxes import Mailboxes
 from exchange.hub.metrics import Metrics
 from exchange.hub.pending import Pending
 from exchange.hub.pieces import Pieces
 from exchange.hub.registrar import Registrar
 from exchange.hub.store import FILE, HubStore
+from exchange.hub.store_blob_files import BlobFiles
 from exchange.keys import PrivateKeys
-from exchange.limits import CALLER_BYTES, MAX_HEAD
+from exchange.limits import BLOB_CALLS, CALLER_BYTES, MAX_HEAD
 from exchange.settings import HubSettings
 from exchange.storage import backup_copy
 from exchange.storage.files import HomeLock
@@ -51,6 +53,7 @@ from exchange.tls import ServerTls
 
 EPOCH_BYTES: Final = 9
 ROOM_BYTES: Final = 256 * 1024 * 1024  # of requests in work, and as much of answers on their way
+ROOM_CALLS: Final = 256  # with attachments, in each direction: each takes half a MiB
 OUTSIDE_BYTES: Final = 2 * 1024 * 1024  # of requests in work of one address, by callers without a token
 GARBAGE: Final = 20_000  # objects more since the last search; Python: 700
 LINGER_SECONDS: Final = 5  # for what a refused caller still sends, so that it reads why
@@ -162,6 +165,7 @@ async def _until(
         _log.info("stopping")
         context.stopping = True
         context.mailboxes.stop()
+        context.blobs.stop()
         for chore in chores:
             chore.cancel()
 
@@ -193,6 +197,8 @@ async def _context(
         limits=limits,
         epoch=b64(random(EPOCH_BYTES)),
     )
+    blobs = Blobs(store, registrar, BlobFiles.open(home), clock=clock, free_bytes=free_bytes, limits=limits)
+    await blobs.tidy()
     seconds = asyncio.get_running_loop().time
     return Context(
         settings=settings,
@@ -202,6 +208,7 @@ async def _context(
         pending=Pending(store, registrar, clock=clock),
         mailboxes=mailboxes,
         pieces=Pieces(store, mailboxes, clock, free_bytes, limits.free_bytes),
+        blobs=blobs,
         metrics=Metrics(),
         clock=clock,
         random=random,
@@ -220,6 +227,8 @@ async def _context(
         bodies=Room(ROOM_BYTES, share=CALLER_BYTES),
         outside=Room(CALLER_BYTES, share=OUTSIDE_BYTES),
         answers=Room(ROOM_BYTES, share=CALLER_BYTES),
+        blob_uploads=Room(ROOM_CALLS, share=BLOB_CALLS),
+        blob_downloads=Room(ROOM_CALLS, share=BLOB_CALLS),
     )
 
 
@@ -247,11 +256,12 @@ async def _listening(context: Context, tls: ServerTls | None) -> AsyncIterator[L
     if server is None:
         raise Unavailable("internal.error")
     protocol = partial(
-        Protocol,
+        Handler,
         server,
+        unreadable=unreadable,
         loop=loop,
         logger=logs.library("hub.http"),
-        access_log=None,  # type: ignore[arg-type]  # aiohttp takes it; a path is the caller's text
+        access_log=None,  # aiohttp takes it; a path is the caller's text
         keepalive_timeout=limits.idle_seconds,
         lingering_time=LINGER_SECONDS,
         max_line_size=MAX_HEAD,
@@ -304,8 +314,9 @@ def _chores(home: Path, context: Context, tls: ServerTls | None) -> list[Corouti
     async def expire() -> None:
         expired = await context.mailboxes.expire_due()
         context.metrics.expired.inc(expired)
-        if expired:
-            _log.info("expired", envelopes=expired)
+        forgotten = await context.blobs.forget_due()
+        if expired or forgotten:
+            _log.info("expired", envelopes=expired, attachments=forgotten)
 
     async def keep_time() -> None:
         await context.registrar.tick()

@@ -126,24 +126,9 @@ def foreign(status: int) -> ExchangeError:
     return Rejected(_FOREIGN.get(status, "request.bad"))
 
 
-class Protocol(web.RequestHandler):
-    """aiohttp's protocol, with a problem document also for what is no HTTP at all."""
-
-    __slots__ = ()
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = _UNEXPECTED,
-        exc: BaseException | None = None,  # noqa: ARG002 - aiohttp's signature
-        message: str | None = None,  # noqa: ARG002 - same
-    ) -> web.StreamResponse:
-        """Its own would log and quote what was sent."""
-        if request.writer.output_size > 0:
-            raise ConnectionError("an answer has begun")  # as aiohttp's own does: the connection is closed
-        response = problem(foreign(status))
-        response.force_close()
-        return response
+def unreadable(status: int) -> web.Response:
+    """The answer to what is no HTTP."""
+    return problem(foreign(status))
 
 
 def is_fault(error: ExchangeError) -> bool:

@@ -15,19 +15,26 @@ from functools import partial
 from typing import Final
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
-from aiohttp.web_protocol import RequestHandler
+from aiohttp.typedefs import Handler as Handles
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from exchange import logs
 from exchange.access import Scope
 from exchange.errors import ExchangeError, Refused, Unavailable
-from exchange.http_guard import Connections
+from exchange.http_guard import Connections, Handler
 from exchange.limits import BODY_RATE, MAX_HEAD
 from exchange.node import http_taxii
 from exchange.node.http_auth import RESERVED, entered
 from exchange.node.http_context import CONTEXT, Context
-from exchange.node.http_problems import TAXII_PATH, foreign, is_fault, refusal
+from exchange.node.http_problems import (
+    SERVER,
+    TAXII_PATH,
+    foreign,
+    head_too_long,
+    is_fault,
+    refusal,
+    unreadable,
+)
 
 LINGER_SECONDS: Final = 5  # for what a refused caller still sends, so that it reads why
 DRAIN_SECONDS: Final = 5
@@ -71,7 +78,7 @@ async def _no_continue(_request: web.Request) -> None:
 
 
 @web.middleware
-async def _answers(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _answers(request: web.Request, handler: Handles) -> web.StreamResponse:
     context = request.app[CONTEXT]
     try:
         if context.stopping:
@@ -107,7 +114,7 @@ async def _deliver(context: Context, request: web.Request, response: web.StreamR
         context.answers.take(caller, size)
     except Unavailable as error:
         response, size = refusal(error, request.path), 0
-    response.headers["Server"] = "exchange"  # no versions for whoever isn't let in
+    response.headers["Server"] = SERVER
     try:
         async with asyncio.timeout(context.settings.body_seconds + size / BODY_RATE):
             writer = await response.prepare(request)
@@ -148,18 +155,19 @@ async def listening(context: Context, tls: ssl.SSLContext | None) -> AsyncIterat
     if server is None:
         raise Unavailable("internal.error")
     protocol = partial(
-        RequestHandler,
+        Handler,
         server,
+        unreadable=unreadable,
         loop=loop,
         logger=logs.library("node.http"),
-        access_log=None,  # type: ignore[arg-type]  # aiohttp takes it; a path is the caller's text
+        access_log=None,  # aiohttp takes it; a path is the caller's text
         keepalive_timeout=settings.idle_seconds,
         lingering_time=LINGER_SECONDS,
         max_line_size=MAX_HEAD,
         max_field_size=MAX_HEAD,
         auto_decompress=False,
     )
-    context.connections = Connections(settings, protocol)
+    context.connections = Connections(settings, protocol, too_long=head_too_long())
     try:
         listener = await loop.create_server(
             context.connections,

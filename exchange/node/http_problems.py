@@ -8,13 +8,14 @@ from typing import Any, Final
 import orjson
 from aiohttp import web
 
-from exchange.errors import ExchangeError, Unavailable
+from exchange.errors import ExchangeError, Refused, Rejected, Unavailable
 from exchange.protocol import PROBLEM, PROBLEM_TYPE
 
 TAXII: Final = "application/taxii+json;version=2.1"
 TAXII_PATH: Final = "/taxii2/"
 CHALLENGES: Final = ('Basic realm="exchange node", charset="UTF-8"', 'Bearer realm="exchange node"')
 RETRY_SECONDS: Final = 5
+SERVER: Final = "exchange"  # no versions for whoever isn't let in
 
 # A code that isn't here has the status of its first word, in _BY_KIND.
 _BY_CODE: Final = {
@@ -69,6 +70,22 @@ def refusal(error: ExchangeError, path: str) -> web.Response:
     if isinstance(allowed := error.facts.get("allow"), str):
         response.headers["Allow"] = allowed
     return response
+
+
+def unreadable(status: int) -> web.Response:
+    """The answer to what is no HTTP: nobody can say which path it was for."""
+    error = Refused(foreign(status))
+    response = web.Response(status=status, body=orjson.dumps(_problem(error, status)))
+    response.headers.update({"Content-Type": PROBLEM, "Server": SERVER})
+    return response
+
+
+def head_too_long() -> bytes:
+    """The whole answer to a head over the limit: mostly a TAXII client's, that asks for many ids at once."""
+    error = Rejected("request.too-large", "request line and headers: ask for fewer values at once")
+    body = orjson.dumps(_taxii_error(error, 431))
+    head = f"Content-Type: {TAXII}\r\nContent-Length: {len(body)}\r\nServer: {SERVER}\r\nConnection: close"
+    return f"HTTP/1.1 431 Request Header Fields Too Large\r\n{head}\r\n\r\n".encode("ascii") + body
 
 
 def is_fault(error: ExchangeError) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 import orjson
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from exchange.access import Access, Scope
 from exchange.errors import Refused
@@ -136,14 +136,20 @@ async def versions(request: web.Request) -> web.Response:
 
 
 async def nothing(request: web.Request) -> web.Response:
-    """Any other path: who isn't let in doesn't learn what there is."""
+    """Any other path, and other methods: who isn't let in doesn't learn what there is."""
     await _entered(request)
+    allowed: set[str] = set()
+    for resource in request.app.router.resources():
+        _, methods = await resource.resolve(request)
+        allowed |= methods
+    if allowed := allowed - {hdrs.METH_ANY}:
+        raise Refused("request.method", allow=", ".join(sorted(allowed)))
     raise Refused("request.not-found")
 
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 _COLLECTION: Final = API_ROOT + "collections/{collection}/"
-ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
+_ENDPOINTS: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("GET", TAXII_PATH, discovery),
     ("GET", API_ROOT, api_root),
     ("GET", API_ROOT + "status/{status}/", status),
@@ -155,6 +161,11 @@ ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("GET", _COLLECTION + "objects/{object}/", one_object),
     ("DELETE", _COLLECTION + "objects/{object}/", delete_object),
     ("GET", _COLLECTION + "objects/{object}/versions/", versions),
+)
+# HTTP asks for HEAD wherever there is GET (RFC 9110 §9.1)
+ROUTES: Final = (
+    *_ENDPOINTS,
+    *(("HEAD", path, handler) for method, path, handler in _ENDPOINTS if method == "GET"),
 )
 
 

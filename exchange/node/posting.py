@@ -20,6 +20,7 @@ from exchange.errors import Refused
 from exchange.formats import taxii
 from exchange.formats.json_spans import Limits, parse
 from exchange.formats.objects import RawObject
+from exchange.formats.taxii import Head, Posted
 from exchange.node import store_access, store_posts
 from exchange.node import store_taxii as rows
 from exchange.node import store_taxii_page as pages
@@ -36,11 +37,15 @@ MAX_REASON: Final = 200  # characters of why an object was not taken
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A post that was read: under which id it is answered, when (ms), what of it is sound, why not the rest."""
+    """A post that was read: under which id it is answered, when (ms), what of it is sound, why not the rest.
+
+    `heads`: of each object what TAXII knows of it, None for one without a usable id.
+    """
 
     id: str
     at: int
     objects: tuple[RawObject, ...]
+    heads: tuple[Head | None, ...]
     failures: list[dict[str, str]]
     total: int
 
@@ -66,7 +71,7 @@ class Posting:
 
     async def post(self, access: Access, data: bytes) -> bytes:
         """Take an envelope; the TAXII status (§4.3.1), which is complete. Raises Refused taxii.bad-envelope, json.*"""
-        posted = await asyncio.to_thread(taxii.read_envelope, data, Limits())
+        posted, heads = await asyncio.to_thread(_read, data)
         id_, now = self._sources.new_id(), self._sources.clock()
         failures = [
             _detail(
@@ -76,7 +81,8 @@ class Posting:
             )
             for one in posted.loaded.set_aside
         ]
-        write = partial(self._write, access, Taken(id_, now, posted.loaded.accepted, failures, posted.total))
+        taken = Taken(id_, now, posted.loaded.accepted, heads, failures, posted.total)
+        write = partial(self._write, access, taken)
         status, new = await self._store.db.write(write, size=len(data))
         await self._send(id_, new)
         return status
@@ -89,8 +95,8 @@ class Posting:
         n = store_posts.add(connection, id_, access=access.n, at=now)
         drafts = [c for c, facts in rows.classes(connection, cipher).items() if facts.draft]
         successes, failures, new = [], list(taken.failures), list[RawObject]()
-        for raw in taken.objects:
-            head = taxii.head_of(parse(raw.data))
+        numbers: dict[Facts, int] = {}
+        for raw, head in zip(taken.objects, taken.heads, strict=True):
             if head is None:
                 failures.append(
                     _detail(raw.id, taxii.to_timestamp(now * 1_000), "stix.not-an-object: no usable id")
@@ -105,10 +111,12 @@ class Posting:
                 )
                 continue
             if not same:
-                class_n = rows.class_of(connection, cipher, keys, self._facts(access, raw))
-                drafts = drafts if class_n in drafts else [*drafts, class_n]
+                facts = self._facts(access, raw)
+                if facts not in numbers:
+                    numbers[facts] = rows.class_of(connection, cipher, keys, facts)
+                    drafts = list({*drafts, numbers[facts]})
                 rows.add_source(connection, -n, ends=None)
-                rows.add(connection, cipher, keys, -n, [Item(head, class_n, raw.data)], now=now)
+                rows.add(connection, cipher, keys, -n, [Item(head, numbers[facts], raw.data)], now=now)
                 new.append(raw)
             successes.append(_detail(head.id, version))
         status = _status(taken, successes, failures)
@@ -140,6 +148,11 @@ class Posting:
             store_access.append(connection, at=now, who=who, action="taxii-delete", what=what)
 
         await self._store.db.write(write)
+
+
+def _read(data: bytes) -> tuple[Posted, tuple[Head | None, ...]]:
+    posted = taxii.read_envelope(data, Limits())
+    return posted, tuple(taxii.head_of(parse(raw.data)) for raw in posted.loaded.accepted)
 
 
 def _detail(id_: str, version: str, message: str = "") -> dict[str, str]:

@@ -38,7 +38,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One object of a page, of a class; id and version as it says them; `data` empty in a manifest."""
+    """One object of a page, of a class: its exact bytes, or in a manifest the id and version that it says."""
 
     added: int
     source: int
@@ -88,8 +88,8 @@ def page(
         if place and size > PAGE_BYTES:
             chosen = chosen[:place]
             break
-    kept = _kept(connection, [row.added for row in chosen], with_data=with_data)
-    rows = tuple(_row(cipher, row, kept[row.added]) for row in chosen)
+    kept = _kept(connection, cipher, [row.added for row in chosen], with_data=with_data)
+    rows = tuple(_row(row, kept[row.added], with_data=with_data) for row in chosen)
     return Page(rows, more=len(chosen) < len(found))
 
 
@@ -203,17 +203,23 @@ def _none(condition: str) -> str:
     return f"NOT EXISTS (SELECT 1 FROM taxii_objects e WHERE {condition})"  # noqa: S608 - our own clauses
 
 
-def _kept(connection: Connection, moments: Sequence[int], *, with_data: bool) -> dict[int, Any]:
-    columns = "added, head, data" if with_data else "added, head, NULL AS data"
-    rows = sql(connection, f"SELECT {columns} FROM taxii_data WHERE added IN ({_numbers(moments)})")  # noqa: S608 - numbers
-    return {row.added: row for row in rows}
+def _kept(
+    connection: Connection, cipher: LocalCipher, moments: Sequence[int], *, with_data: bool
+) -> dict[int, bytes]:
+    """The bytes, or the heads, of the objects added at these moments."""
+    column = "data" if with_data else "head"
+    rows = sql(
+        connection, f"SELECT added, {column} AS sealed FROM taxii_data WHERE added IN ({_numbers(moments)})"
+    )
+    kind = f"taxii_data.{column}"
+    return {row.added: cipher.open(kind, str(row.added), bytes(row.sealed)) for row in rows}
 
 
-def _row(cipher: LocalCipher, row: Any, kept: Any) -> Row:  # noqa: ANN401 - rows of any columns
-    name = str(row.added)
-    id_, version = orjson.loads(cipher.open("taxii_data.head", name, bytes(kept.head)))
-    data = b"" if kept.data is None else cipher.open("taxii_data.data", name, bytes(kept.data))
-    return Row(row.added, row.source, row.class_n, id_, version or to_timestamp(row.version), row.spec, data)
+def _row(row: Any, kept: bytes, *, with_data: bool) -> Row:  # noqa: ANN401 - a row of any columns
+    if with_data:
+        return Row(row.added, row.source, row.class_n, "", "", row.spec, kept)
+    id_, version = orjson.loads(kept)
+    return Row(row.added, row.source, row.class_n, id_, version or to_timestamp(row.version), row.spec, b"")
 
 
 def _numbers(values: Iterable[int]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import socket
 import uuid
 
 import pytest
@@ -117,13 +118,49 @@ def test_3_6_what_is_not_there_is_404_with_an_error_message(client: Client, path
     assert_error(answer)
 
 
-@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "POST"])
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "POST", "OPTIONS", "TRACE"])
 def test_3_6_a_method_that_an_endpoint_lacks_is_405_with_an_error_message(
     client: Client, method: str
 ) -> None:
     answer = client.session.request(method, client.root + "collections/", timeout=10)
-    assert answer.status_code in (404, 405)
+    assert answer.status_code == 405
+    assert answer.headers["Allow"] == "GET, HEAD"
     assert_error(answer)
+
+
+def test_3_6_the_methods_of_each_endpoint_are_told(client: Client) -> None:
+    told = {
+        path: client.session.put(f"{client.root}collections/drafts/{path}", timeout=10).headers["Allow"]
+        for path in ("", "objects/", "objects/a--1/", "objects/a--1/versions/")
+    }
+    assert list(told.values()) == ["GET, HEAD", "GET, HEAD, POST", "DELETE, GET, HEAD", "GET, HEAD"]
+
+
+@pytest.mark.parametrize("path", ENDPOINTS)
+def test_1_6_head_is_get_without_its_body(client: Client, path: str) -> None:
+    whole, head = client.get(path), client.session.head(client.root + path, timeout=10)
+    assert (head.status_code, head.content) == (200, b"")
+    for name in ("Content-Type", "Content-Length"):
+        assert head.headers[name] == whole.headers[name]
+    assert client.session.head(client.root + "nowhere/", timeout=10).status_code == 404
+
+
+def test_3_6_a_request_line_that_is_too_long_is_told_so_and_the_connection_ends(client: Client) -> None:
+    answer = client.get("collections/received/objects/", match_id="x" * 20_000)
+    assert answer.status_code == 431
+    assert answer.headers["Connection"] == "close"
+    assert_error(answer)
+
+
+def test_3_6_what_is_no_http_is_told_so_without_a_word_of_what_was_sent(door: Place) -> None:
+    host, port = door.url.removeprefix("http://").rstrip("/").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as link:
+        link.sendall(b"CANARY /taxii2/ NOTHING\r\n\r\n")
+        answer = b"".join(iter(lambda: link.recv(4096), b""))
+    assert answer.startswith(b"HTTP/1.")
+    assert b" 400 " in answer.partition(b"\r\n")[0]
+    assert b"CANARY" not in answer
+    assert b"aiohttp" not in answer
 
 
 def test_3_6_an_unreadable_path_is_an_error_message(client: Client) -> None:
