@@ -15,6 +15,7 @@ from functools import lru_cache
 
 from exchange.canonical import ADDRESS, COUNTRY
 from exchange.errors import Refused
+from exchange.pap import Pap
 from exchange.tlp import Tlp
 
 MAX_SUBJECT_CHARS = 250
@@ -109,6 +110,7 @@ class Draft:
     validate_by: int | None = None  # until when the first of them must be confirmed
     country: str | None = None  # where a counterpart is looked for, ISO 3166-1 alpha-2
     topic: str | None = None  # what for, a word of docs/directory.md
+    pap: Pap | None = None  # for all of it; what it carries may say a stricter one of itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +129,7 @@ def member_identity_id(network: uuid.UUID, handle: str) -> str:
 
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
-_TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _WORD = re.compile(r"[a-z0-9_-]{2,32}")
 _LANG = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}")
 # Control characters could move a terminal's cursor; a subject also stays on one line.
@@ -155,7 +157,7 @@ def _check_names(draft: Draft) -> None:
         if value is not None and not _UUID.fullmatch(value):
             raise Refused("message.bad-id")
     for token in (draft.case_id, draft.exercise_id):
-        if token is not None and not _TOKEN.fullmatch(token):
+        if token is not None and not TOKEN.fullmatch(token):
             raise Refused("message.bad-case")
     if not _LANG.fullmatch(draft.lang):
         raise Refused("message.bad-lang")

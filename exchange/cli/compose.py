@@ -13,15 +13,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from exchange import pap
 from exchange import tlp as labels
 from exchange.cli.when import parse_when
 from exchange.errors import CODES, Refused
 from exchange.formats import registry
 from exchange.formats.cover import compose as join
 from exchange.formats.incident import IncidentFacts, build_incident
+from exchange.formats.markings import effective_tlp
 from exchange.formats.objects import Loss, RawObject
 from exchange.limits import MAX_STIX
 from exchange.message import MAX_SUBJECT_CHARS, Author, Draft, Message, Urgency
+from exchange.pap import Pap
 from exchange.tlp import Tlp
 
 MAX_FILES: Final = 1_000
@@ -33,6 +36,7 @@ class Flags:
 
     kind: str
     tlp: str | None = None
+    pap: str | None = None
     urgency: str | None = None  # that of what is answered, else routine
     case: str | None = None
     reply_to: str | None = None  # a whole id
@@ -79,12 +83,12 @@ class Composed:
 
 @dataclass(frozen=True)
 class ReadFiles:
-    """The valid objects of all files in order, what was left out, and the formats of files that can't be read yet."""
+    """The valid objects of all files in order, what was left out, and the label of PAP that whole files have."""
 
     files: tuple[Path, ...] = ()
     objects: tuple[RawObject, ...] = ()
     set_aside: tuple[Aside, ...] = ()
-    unread: tuple[str, ...] = ()
+    pap: Pap | None = None
     losses: tuple[tuple[str, tuple[Loss, ...]], ...] = ()  # by file, those that lost something
 
 
@@ -100,7 +104,7 @@ def read_files(
         raise Refused("cli.usage", f"more than {MAX_FILES} files")
     objects: list[RawObject] = []
     aside: list[Aside] = []
-    unread: list[str] = []
+    paps: list[Pap] = []
     losses: list[tuple[str, tuple[Loss, ...]]] = []
     for path in files:
         try:
@@ -110,9 +114,8 @@ def read_files(
                 raise
             aside.append(Aside(path.name, "*", refusal.code, refusal.detail))
             continue
-        if loaded.unread:
-            unread.append(loaded.format)
-            aside.append(Aside(path.name, "*", "format.unknown", f"{loaded.format} files are not read yet"))
+        if loaded.pap is not None:
+            paps.append(loaded.pap)
         if to_persons or not _is_for_persons(loaded.accepted):
             objects += loaded.accepted
         else:
@@ -121,7 +124,7 @@ def read_files(
         aside += (Aside(path.name, each.object, each.code, each.reason) for each in loaded.set_aside)
         if loaded.losses:
             losses.append((path.name, loaded.losses))
-    return ReadFiles(tuple(files), tuple(objects), tuple(aside), tuple(unread), tuple(losses))
+    return ReadFiles(tuple(files), tuple(objects), tuple(aside), pap.strictest(paps), tuple(losses))
 
 
 def _is_for_persons(objects: Sequence[RawObject]) -> bool:
@@ -167,8 +170,7 @@ def compose(
     """
     if read.files and not read.objects:
         raise nothing_left(read.set_aside)
-    base = labels.parse(flags.tlp) if flags.tlp else labels.DEFAULT
-    label = labels.strictest([base, *(each.tlp for each in read.objects if each.tlp is not None)])
+    label = _label(flags, read.objects)
     message_id = new_uuid()
     draft = Draft(
         id=str(message_id),
@@ -188,10 +190,29 @@ def compose(
         question=flags.question,
         reason=flags.reason,
         audience_function=flags.audience_function,
+        pap=pap.strictest(each for each in (read.pap, _pap(flags)) if each is not None),
     )
     own = _incident(flags, author=author.id, tlp=label, now=now, new_uuid=new_uuid)
     message = join(draft, author, [*own, *read.objects])
     return Composed(message, read.set_aside, len(read.files), read.losses)
+
+
+def _label(flags: Flags, objects: Sequence[RawObject]) -> Tlp:
+    """The strictest of what is marked; the rest, and words of one's own, have the label of --tlp, else AMBER+STRICT."""
+    said = labels.parse(flags.tlp) if flags.tlp else None
+    own = any((flags.text, flags.question, flags.reason, flags.description, flags.name))
+    return effective_tlp(objects, labels.DEFAULT if said is None and own else said)
+
+
+def _pap(flags: Flags) -> Pap | None:
+    """The label of --pap. Raises Refused cli.usage."""
+    if flags.pap is None:
+        return None
+    word = flags.pap.lower().removeprefix("pap:")
+    found = next((each for each in Pap if each.name.lower() == word), None)
+    if found is None:
+        raise Refused("cli.usage", f"--pap is one of {', '.join(each.name.lower() for each in Pap)}")
+    return found
 
 
 def new_case(handle: str, now: int, message_id: uuid.UUID) -> str:

@@ -195,6 +195,7 @@ def _onward(
         lang=original.lang,
         text=text,
         exercise_id=original.exercise_id,
+        pap=original.pap,
     )
     author = Author(
         id=member_identity_id(uuid.UUID(bytes=identity.net[:16]), handle),

@@ -151,6 +151,7 @@ def _composed(home: Opened, original: Message, found: Extract, name: str) -> Mes
         created=now,
         lang="en",
         exercise_id=original.exercise_id,
+        pap=original.pap,
     )
     author = Author(
         id=member_identity_id(uuid.UUID(bytes=identity.net[:16]), handle),

@@ -61,6 +61,10 @@ def send(
         str | None,
         Text(help="Label of what carries none: clear, green, amber, amber+strict; red to persons only."),
     ] = None,
+    pap: Annotated[
+        str | None,
+        Text(help="What may be done with it, beside what its parts say: clear, green, amber, red."),
+    ] = None,
     urgency: Annotated[
         str | None,
         Text(help="flash, immediate, priority or routine; unsaid: that of what is answered, else routine."),
@@ -106,6 +110,7 @@ def send(
     flags = Flags(
         kind=kind,
         tlp=tlp,
+        pap=pap,
         urgency=urgency,
         case=case,
         reply_to=reply_to,
@@ -180,7 +185,7 @@ def compose_for(
         raise Refused("policy.sender-status", f"{identity.address} is not admitted yet")
     if flags.reply_to:
         whole = home.whole_id(flags.reply_to)
-        case, urgency = _thread_of(home, whole)
+        case, urgency = home.desk.thread(whole)
         flags = with_thread(flags, reply_to=whole, case=case, urgency=urgency)
     network = uuid.UUID(bytes=identity.net[:16])
     handle = member_of(identity.address)  # a unit writes as its member; the envelope says which unit
@@ -237,18 +242,6 @@ def _composed(call: Call, home: Opened, flags: Flags, read: ReadFiles, recipient
 def _say_aside(call: Call, set_aside: Sequence[Aside]) -> None:
     for one in set_aside:
         call.out.note(f"set aside: {safe(one.file)} {safe(one.object)}: {one.code}: {safe(one.reason)}")
-
-
-def _thread_of(home: Opened, message_id: str) -> tuple[str, str]:
-    """Case and urgency of a message that came or went; this needs no opening in a person's name."""
-    from exchange.formats.cover import read_message
-
-    try:
-        received = home.desk.find(message_id)[-1]
-        return str(received.summary.get("case", "")), received.lane
-    except Refused:
-        sent = read_message(home.desk.sent(message_id).message.payload)
-        return sent.case_id, sent.urgency
 
 
 def wait_for_all(call: Call, home: Opened, message_id: str, seconds: float) -> None:

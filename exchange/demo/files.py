@@ -5,7 +5,6 @@ Owns the walk over the files and the comparison. Which objects are valid is the 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -43,7 +42,7 @@ def send_files(network: DemoNetwork, path: Path) -> dict[str, Any]:
 
     Raises Refused cli.bad-file; Unavailable cli.timeout.
     """
-    count, unread, aside = _Count(), Counter[str](), []
+    count, aside = _Count(), []
     queued: list[tuple[str, list[bytes]]] = []
     pe = network.nodes[PE]
     root = path if path.is_dir() else path.parent
@@ -52,9 +51,6 @@ def send_files(network: DemoNetwork, path: Path) -> dict[str, Any]:
             count.files += 1
             name = str(file.relative_to(root))
             read = read_files([file], at=now_ms())
-            unread.update(read.unread)
-            if read.unread:
-                continue
             message_id, objects, reasons = _send(home, file.name, read)
             aside += [{"file": name, "object": each, "reason": reason} for each, reason in reasons]
             if message_id:
@@ -72,7 +68,6 @@ def send_files(network: DemoNetwork, path: Path) -> dict[str, Any]:
         "files": count.files,
         "sent": count.sent,
         "set_aside": aside,
-        "unread_formats": dict(sorted(unread.items())),
         "objects_sent": count.objects_sent,
         "objects_verified_byte_identical": count.identical,
     }

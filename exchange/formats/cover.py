@@ -14,11 +14,13 @@ from typing import Any
 import orjson
 
 from exchange.errors import Refused, Rejected
-from exchange.formats import markings, validation
+from exchange.formats import markings, permissions, validation
 from exchange.formats.json_spans import Limits, load, parse, scan
 from exchange.formats.objects import RawObject
 from exchange.formats.stix_time import from_stix, to_stix
-from exchange.message import Author, Draft, Kind, Message, Urgency, check_message
+from exchange.message import TOKEN, Author, Draft, Kind, Message, Urgency, check_message
+from exchange.pap import Pap
+from exchange.pap import strictest as strictest_pap
 from exchange.tlp import DEFAULT, Tlp, strictest
 
 EXTENSION = "extension-definition--6241e8fb-dbd0-404f-9278-891fee28297f"
@@ -40,6 +42,7 @@ _WORDS = (
     "country",
     "topic",
 )
+_UNNAMED = "unnamed"  # an exercise within, spelt as none may be
 _COVERS = ("grouping", "report", "note")
 _TIMES = ("expires", "ack_by", "reply_by", "validate_by")
 _CONTEXTS = {
@@ -80,8 +83,8 @@ def read_message(bundle: bytes, limits: Limits = LIMITS) -> Message:
     """Read a message from the bundle another member sent. The carried objects are not validated again.
 
     Unknown kinds, outcomes and properties are let through: they may come from a newer peer. The label is the
-    strictest of the cover's and of every carried object's. Whether `author` is the envelope's sender is the
-    caller's to check.
+    strictest of the cover's, the bundle's and every other object's. What carries the cover of an exercise is of that
+    exercise, whatever its own cover says. Whether `author` is the envelope's sender is the caller's to check.
 
     Raises: Rejected `message.bad-bundle`, `message.no-cover`, `message.two-covers`, `message.bad-cover`.
     """
@@ -100,8 +103,9 @@ def read_message(bundle: bytes, limits: Limits = LIMITS) -> Message:
     own, carried = values[: len(values) - count], values[len(values) - count :]
     if any(EXTENSION in validation.extensions_of(value) for value in own[1:]):
         raise Rejected("message.two-covers")
-    tlp = _received_tlp(around, cover, carried, values)
-    return Message(**facts, tlp=tlp, bundle=bundle, object_count=count)
+    facts.setdefault("exercise_id", _exercise_within(carried))
+    tlp, pap = _received_tlp(around, values), _received_pap(around, values)
+    return Message(**facts, tlp=tlp, pap=pap, bundle=bundle, object_count=count)
 
 
 def carried_objects(message: Message) -> list[bytes]:
@@ -137,6 +141,8 @@ def _cover(draft: Draft, author: Author, objects: Sequence[RawObject]) -> dict[s
             cover["description"] = draft.text
     # Both types need a reference; a message without objects refers to its author.
     cover["object_refs"] = list(dict.fromkeys(refs)) or [author.id]
+    if draft.pap is not None:
+        cover["labels"] = [draft.pap.label]
     cover["object_marking_refs"] = [draft.tlp.marking_id]
     cover["extensions"] = {EXTENSION: _extension(draft, len(objects))}
     return cover
@@ -238,17 +244,32 @@ def _facts(cover: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _received_tlp(
-    around: Mapping[str, Any],
-    cover: Mapping[str, Any],
-    carried: Sequence[Mapping[str, Any]],
-    values: Sequence[Mapping[str, Any]],
-) -> Tlp:
+def _received_tlp(around: Mapping[str, Any], values: Sequence[Mapping[str, Any]]) -> Tlp:
     definitions: dict[str, Tlp] = {}
     for value in values:
         markings.collect_definition(value, definitions)
-    on_cover = markings.resolve(markings.marking_refs(cover), definitions) or [DEFAULT]
-    refs = markings.marking_refs(around) + markings.granular_refs(cover)
-    for value in carried:
+    found = markings.resolve(markings.marking_refs(values[0]), definitions) or [DEFAULT]
+    refs = markings.marking_refs(around)
+    for value in values:
         refs += markings.marking_refs(value) + markings.granular_refs(value)
-    return strictest(on_cover + markings.resolve(refs, definitions))
+        found += markings.tags(value)
+    return strictest(found + markings.resolve(refs, definitions))
+
+
+def _received_pap(around: Mapping[str, Any], values: Sequence[Mapping[str, Any]]) -> Pap | None:
+    """What stands on the cover or the bundle, for all of the message."""
+    definitions: dict[str, Pap] = {}
+    for value in values:
+        permissions.collect_definition(value, definitions)
+    found = (permissions.pap_of(value, definitions) for value in (around, values[0]))
+    return strictest_pap(label for label in found if label is not None)
+
+
+def _exercise_within(carried: Sequence[Mapping[str, Any]]) -> str | None:
+    """The exercise of a message handed on, which doesn't end because somebody leaves it out of another cover."""
+    for value in carried:
+        extension = validation.extensions_of(value).get(EXTENSION)
+        named = extension.get("exercise_id") if isinstance(extension, dict) else None
+        if named:
+            return named if isinstance(named, str) and TOKEN.fullmatch(named) else _UNNAMED
+    return None

@@ -63,7 +63,6 @@ def read(source: Source, limits: Limits) -> Loaded:
     return Loaded(
         source.name,
         FORMAT,
-        unread=False,
         accepted=tuple(advisory.objects),
         set_aside=tuple(advisory.set_aside),
         losses=losses.all(),

@@ -70,7 +70,7 @@ def _name_of(author: str, values: Sequence[Mapping[str, Any]]) -> str:
 
 def _raw(data: bytes, value: Mapping[str, Any], definitions: Mapping[str, Tlp]) -> RawObject:
     whole = markings.resolve(markings.marking_refs(value), definitions)
-    found = whole + markings.resolve(markings.granular_refs(value), definitions)
+    found = whole + markings.resolve(markings.granular_refs(value), definitions) + markings.tags(value)
     return RawObject(
         id=str(value.get("id")),
         type=str(value.get("type")),

@@ -132,7 +132,6 @@ def read(source: Source, limits: Limits) -> Loaded:
     return Loaded(
         source.name,
         FORMAT,
-        unread=False,
         accepted=tuple(accepted),
         set_aside=aside.all(),
         losses=losses.all(),

@@ -1,4 +1,4 @@
-"""Reads TLP out of STIX markings: TLP 2.0 and TLP 1, on objects, on parts of them, on the bundle.
+"""Reads TLP out of STIX: markings of TLP 2.0 and TLP 1, on objects, on parts of them, on the bundle; tags in `labels`.
 
 The labels and their order are `exchange.tlp`'s; what a label permits is `policy`'s. Here only: which label does this
 object carry, and what is the label of them all (docs/messages.md, Labels).
@@ -6,10 +6,12 @@ object carry, and what is the label of them all (docs/messages.md, Labels).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from exchange import tlp as labels
+from exchange.errors import Refused
 from exchange.formats.objects import RawObject
 from exchange.tlp import DEFAULT, Tlp, strictest, tlp_of_marking_id
 
@@ -17,14 +19,18 @@ TLP2_EXTENSION = "extension-definition--60a3c5c5-0d10-413e-aab3-9e08dde9e88d"
 # Objects that say something about other objects' markings or shape, and nothing that needs a label of its own.
 _UNLABELLED_TYPES = frozenset({"marking-definition", "extension-definition"})
 _BY_WORD = {tlp.word: tlp for tlp in Tlp}
+_TAG: Final = "tlp:"
+# Where people wrote a label into a sentence: `TLP:RED, for the steering group`.
+_IN_WORDS: Final = re.compile(r"\btlp ?: ?(clear|white|green|amber(?:[+_ -]?strict)?|red)\b", re.IGNORECASE)
 
 
 def tlp_of_definition(value: Mapping[str, Any]) -> Tlp | None:
     """The label a marking-definition object stands for; None if it is no TLP marking.
 
     A well-known id counts whatever the object says; so does the TLP 2.0 extension. Otherwise `definition_type` `tlp`
-    with its definition (TLP 1) and the spelling `definition_type: "TLP:GREEN"` that some tools write are read, their
-    amber as AMBER+STRICT. A TLP marking with an unknown word counts as unmarked data does. The strictest wins.
+    with its definition (TLP 1), the spelling `definition_type: "TLP:GREEN"` that some tools write, and a statement
+    that says a label are read, their amber as AMBER+STRICT; where nothing else says one, also the name. A TLP marking
+    with an unknown word counts as unmarked data does. The strictest wins.
     """
     found = []
     by_id = tlp_of_marking_id(str(value.get("id")))
@@ -41,7 +47,15 @@ def tlp_of_definition(value: Mapping[str, Any]) -> Tlp | None:
         found.append(labels.parse_tlp1(str(word)) or DEFAULT)
     elif kind.startswith("tlp:"):
         found.append(labels.parse_tlp1(kind) or DEFAULT)
+    elif kind == "statement" and isinstance(definition, dict):
+        found += _in_words(definition.get("statement"))
+    found = found or _in_words(value.get("name"))
     return strictest(found) if found else None
+
+
+def _in_words(text: object) -> list[Tlp]:
+    words = _IN_WORDS.findall(text) if isinstance(text, str) else []
+    return [labels.parse_tlp1(re.sub(r"[+_ -]?strict", "+strict", word.lower())) or DEFAULT for word in words]
 
 
 def collect_definition(value: object, definitions: dict[str, Tlp]) -> None:
@@ -67,6 +81,24 @@ def granular_refs(value: Mapping[str, Any]) -> list[str]:
         return []
     refs = (part.get("marking_ref") for part in parts if isinstance(part, dict))
     return [ref for ref in refs if isinstance(ref, str)]
+
+
+def tags(value: Mapping[str, Any]) -> list[Tlp]:
+    """The labels that an object's tags say: `tlp:red` among `labels`. An unknown word is AMBER+STRICT.
+
+    A tag makes an object's label stricter; it doesn't make the object marked.
+    """
+    listed = value.get("labels")
+    if not isinstance(listed, list):
+        return []
+    return [_of_tag(tag) for tag in listed if isinstance(tag, str) and tag.strip().lower().startswith(_TAG)]
+
+
+def _of_tag(tag: str) -> Tlp:
+    try:
+        return labels.parse(tag)
+    except Refused:
+        return DEFAULT
 
 
 def resolve(refs: Iterable[str], definitions: Mapping[str, Tlp]) -> list[Tlp]:

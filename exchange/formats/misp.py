@@ -96,7 +96,6 @@ def read(source: Source, limits: Limits) -> Loaded:
     return Loaded(
         source.name,
         FORMAT,
-        unread=False,
         accepted=tuple(accepted),
         set_aside=tuple(aside),
         losses=(*losses.all(), *([own] if local else [])),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from exchange.pap import Pap
 from exchange.tlp import Tlp
 
 Version = Literal["2.0", "2.1"]
@@ -53,14 +54,15 @@ class Loss:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A file that was read. `unread` is true for a format that is recognised but has no reader yet.
+    """A file that was read.
 
     `losses` is what the file says and the accepted objects don't; of STIX nothing, for its objects go on as they are.
+    `pap`: the label that the file has for all of them, beside what each says itself; None without one.
     """
 
     name: str
     format: str
-    unread: bool
     accepted: tuple[RawObject, ...] = ()
     set_aside: tuple[SetAside, ...] = ()
     losses: tuple[Loss, ...] = ()
+    pap: Pap | None = None

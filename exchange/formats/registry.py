@@ -1,7 +1,6 @@
 """The table of formats: reads a file whatever its format, writes a message in the one asked for.
 
-The next format is one file and one row here. Formats that are known but have no reader yet stand in the table too, so
-that their files are named rather than refused as nonsense.
+The next format is one file and one row here.
 """
 
 from __future__ import annotations
@@ -55,9 +54,7 @@ def load(
     limits = limits or Limits()
     source = Source(name, data, limits, at, columns or {})
     for each in _FORMATS:
-        if each.recognise is not None and each.recognise(source):
-            if each.read is None:
-                return Loaded(name, each.name, unread=True)
+        if each.recognise is not None and each.read is not None and each.recognise(source):
             return each.read(source, limits)
     source.scanned()  # most files are JSON, and where a fault stands in one is worth more than that it is unknown
     raise Refused(

@@ -83,8 +83,8 @@ class Written:
 class Format:
     """One format: its name on the command line, and what it is called among people (not translated).
 
-    `recognise` looks at a file as briefly as it can; None is a format that is only written. `read` takes a recognised
-    file and raises Refused for one that it can't read as a whole; None is a format that is recognised and not read.
+    `recognise` looks at a file as briefly as it can, `read` takes a recognised file and raises Refused for one that it
+    can't read as a whole; both are None for a format that is only written.
     `write` raises Refused for a message that has no form in it; None is a format that is only read.
     """
 

@@ -13,11 +13,12 @@ from typing import Any, NamedTuple
 import orjson
 
 from exchange.errors import Refused
-from exchange.formats import markings, validation
+from exchange.formats import markings, permissions, validation
 from exchange.formats.json_spans import Document, Limits, Span, parse, scan
 from exchange.formats.objects import Loaded, RawObject, SetAside, Version
 from exchange.formats.source import Source, Written
 from exchange.message import Message
+from exchange.pap import Pap
 from exchange.tlp import Tlp, strictest
 
 FORMAT = "stix"
@@ -36,6 +37,7 @@ class _Checked(NamedTuple):
     is_core_incident: bool
     refs: list[str]
     granular: list[str]
+    tags: list[Tlp]
 
 
 def recognise(source: Source) -> bool:
@@ -78,15 +80,18 @@ def read(source: Source, limits: Limits) -> Loaded:
     checked: list[_Checked] = []
     aside: list[SetAside] = []
     definitions: dict[str, Tlp] = {}
+    paps: dict[str, Pap] = {}
     for place, (span, value) in enumerate(zip(spans, values, strict=True)):
         try:
             checked.append(_check(document.bytes_of(span), value, span))
         except Refused as refusal:
             aside.append(SetAside(_name_of(value, place), refusal.code, refusal.detail))
         markings.collect_definition(value, definitions)
+        permissions.collect_definition(value, paps)
     on_all = markings.resolve(bundle_refs, definitions)
     accepted = tuple(_mark(each, on_all, definitions) for each in checked)
-    return Loaded(source.name, FORMAT, unread=False, accepted=accepted, set_aside=tuple(aside))
+    pap = permissions.pap_of({"object_marking_refs": bundle_refs}, paps)
+    return Loaded(source.name, FORMAT, accepted=accepted, set_aside=tuple(aside), pap=pap)
 
 
 def write(message: Message) -> Written:
@@ -133,13 +138,14 @@ def _check(data: bytes, value: object, span: Span) -> _Checked:
         validation.carries_incident_core(value),
         markings.marking_refs(value),
         markings.granular_refs(value),
+        markings.tags(value),
     )
 
 
 def _mark(checked: _Checked, on_all: list[Tlp], definitions: Mapping[str, Tlp]) -> RawObject:
-    object_id, object_type, version, data, is_core_incident, refs, granular = checked
+    object_id, object_type, version, data, is_core_incident, refs, granular, tags = checked
     whole = on_all + markings.resolve(refs, definitions) if refs else on_all
-    found = whole + markings.resolve(granular, definitions) if granular else whole
+    found = whole + markings.resolve(granular, definitions) + tags if granular or tags else whole
     tlp = strictest(found) if found else None
     return RawObject(object_id, object_type, version, data, tlp, bool(whole), is_core_incident)
 

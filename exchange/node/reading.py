@@ -144,4 +144,5 @@ def _tlp(
     whole = markings.resolve(markings.marking_refs(value), definitions)
     if not whole:
         return of_message
-    return strictest([*whole, *on_all, *markings.resolve(markings.granular_refs(value), definitions)])
+    on_parts = markings.resolve(markings.granular_refs(value), definitions)
+    return strictest([*whole, *on_all, *on_parts, *markings.tags(value)])

@@ -48,7 +48,7 @@ def loaded() -> Loaded:
 
 
 def test_nothing_of_the_sample_is_lost_or_set_aside(loaded):
-    assert (loaded.format, loaded.unread, loaded.set_aside) == ("csaf", False, ())
+    assert (loaded.format, loaded.set_aside) == ("csaf", ())
     assert [(loss.place, loss.what) for loss in loaded.losses] == []
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import orjson
 import pytest
 
 from exchange.errors import Refused
-from exchange.formats.cover import carried_objects, compose, read_message
+from exchange.formats.cover import EXTENSION, carried_objects, compose, read_message
 from exchange.formats.handing_on import Original, objects_of, original_of
 from exchange.formats.objects import RawObject
 from exchange.message import Author, Draft, Kind
@@ -48,6 +49,21 @@ def test_the_label_may_get_stricter_and_never_weaker(draft: Draft, author: Autho
     assert read_message(stricter.bundle).tlp is Tlp.AMBER_STRICT
     with pytest.raises(Refused, match=r"tlp\.weaker-than-content"):
         compose(replace(onward(draft), tlp=Tlp.GREEN), author, objects_of(first))
+
+
+@pytest.mark.parametrize(
+    ("said", "read"), [("ejercicio-26", "ejercicio-26"), ("a\x1b[2J", "unnamed"), (7, "unnamed")]
+)
+def test_an_exercise_stays_one_though_who_hands_it_on_leaves_it_out(
+    draft: Draft, author: Author, said: object, read: str
+) -> None:
+    first = orjson.loads(compose(replace(draft, kind=Kind.ALERT), author, []).bundle)
+    first["objects"][0]["extensions"][EXTENSION]["exercise_id"] = said
+    inner = replace(compose(replace(draft, kind=Kind.ALERT), author, []), bundle=orjson.dumps(first))
+    second = compose(replace(onward(draft), exercise_id=None), author, objects_of(inner))
+    assert read_message(second.bundle).exercise_id == read
+    named = compose(replace(onward(draft), exercise_id="otro"), author, objects_of(inner))
+    assert read_message(named.bundle).exercise_id == "otro"
 
 
 def test_there_is_no_handing_on_of_nothing(

@@ -52,7 +52,18 @@ def accepted(*objects: dict, **bundle) -> tuple[RawObject, ...]:
         (definition(definition_type="TLP:AMBER"), Tlp.AMBER_STRICT),
         (tlp2_definition(Tlp.AMBER) | {"id": OTHER_ID, "definition_type": "TLP:GREEN"}, Tlp.AMBER),
         (tlp2_definition(Tlp.RED) | {"id": TLP1_GREEN}, Tlp.RED),
-        (definition(definition_type="statement", definition={"statement": "TLP:RED"}), None),
+        (definition(definition_type="statement", definition={"statement": "TLP:RED"}), Tlp.RED),
+        (
+            definition(
+                definition_type="statement", definition={"statement": "tlp: amber strict, clear later"}
+            ),
+            Tlp.AMBER_STRICT,
+        ),
+        (definition(definition_type="statement", definition={"statement": "TLP:AMBER"}), Tlp.AMBER_STRICT),
+        (definition(definition_type="statement", definition={"statement": "Copyright Redmond"}), None),
+        (definition(name="TLP:RED", definition_type="x", definition={}), Tlp.RED),
+        (definition(name="TLP:RED", definition_type="tlp", definition={"tlp": "green"}), Tlp.GREEN),
+        (definition(name=5, definition_type="statement", definition={"statement": 5}), None),
         (definition(extensions=3, definition=4, definition_type=5), None),
     ],
 )

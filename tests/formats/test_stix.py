@@ -219,7 +219,7 @@ def test_versions_and_repeats_of_an_object_are_all_kept():
 
 def test_an_empty_bundle_has_nothing_to_send():
     loaded = load("a", bundle())
-    assert (loaded.format, loaded.unread, loaded.accepted, loaded.set_aside) == ("stix", False, (), ())
+    assert (loaded.format, loaded.accepted, loaded.set_aside) == ("stix", (), ())
 
 
 @pytest.mark.parametrize(
