@@ -35,6 +35,10 @@ class Scope(StrEnum):
     TAXII_READ = "taxii:read"
     TAXII_WRITE = "taxii:write"  # post to the writable collection, and delete there
     METRICS = "metrics:read"
+    API_READ = "api:read"  # mail and what happens, by the REST API
+    API_SEND = "api:send"
+    API_ACK = "api:ack"  # answer in a person's name
+    API_DIRECTORY = "api:directory"
 
 
 class Kind(StrEnum):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil
 from typing import Final
 
 from exchange.errors import Refused, Unavailable
@@ -43,6 +44,16 @@ class Rate:
         if caller in self._buckets:
             bucket = self._buckets[caller] = self._filled(caller)
             self._check(bucket)
+
+    def left(self, caller: str) -> tuple[int, int]:
+        """How many more would be taken at once, and in how many seconds it is as many as ever."""
+        tokens = self._buckets[caller].tokens if caller in self._buckets else self._burst
+        return int(tokens), ceil((self._burst - tokens) / self._per_second)
+
+    @property
+    def policy(self) -> tuple[int, int]:
+        """How many at once, and in how many seconds these come back."""
+        return int(self._burst), ceil(self._burst / self._per_second)
 
     def _filled(self, caller: str) -> _Bucket:
         now = self._seconds()

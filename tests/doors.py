@@ -128,7 +128,7 @@ class Place:
             await self.pe.restart()
             fresh = await make_context(self.pe.up, self.context.settings, self.context.metrics)
             self.context.doorkeeper, self.context.collections = fresh.doorkeeper, fresh.collections
-            self.context.posting = fresh.posting
+            self.context.posting, self.context.api = fresh.posting, fresh.api
 
         self.run(restart())
 

@@ -200,6 +200,12 @@ LAYERS: dict[str, str] = {
         exchange.node.introduction
         exchange.node.condition
         exchange.node.writing
+        exchange.node.address_book
+        exchange.node.mail_facts
+        exchange.node.mail_view
+        exchange.node.mail_search
+        exchange.node.mail_events
+        exchange.node.mail_sending
         exchange.node.posted_mail
         exchange.node.counterparts
         exchange.node.contact_tests
@@ -228,6 +234,7 @@ LAYERS: dict[str, str] = {
         exchange.http_rate
         exchange.tls
         exchange.node.home
+        exchange.zones
         exchange.node.units
         exchange.node.backup
         exchange.node.hub_feed
@@ -252,6 +259,14 @@ LAYERS: dict[str, str] = {
         exchange.node.http_taxii
         exchange.node.http
         exchange.node.door
+        exchange.node.api_models
+        exchange.node.api_asked
+        exchange.node.http_api_call
+        exchange.node.http_api_mail
+        exchange.node.http_api_directory
+        exchange.node.http_api_events
+        exchange.node.api_openapi
+        exchange.node.http_api
         exchange.node.alarm_hook
         exchange.node.app
         exchange.hub.home

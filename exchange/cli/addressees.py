@@ -5,7 +5,7 @@ Owns what is printed and asked. The spellings are `directory.addressing`'s, the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from exchange.cli.output import safe, utc
@@ -42,7 +42,7 @@ def resolved(call: Call, home: Opened, typed: Sequence[str], *, cross_community:
             targets.append(_by_function(call, home, book, one, cross_community=cross_community))
         elif addressing.names_person(one):
             book = book or book_of(home)
-            target = addressing.person_target(home.directory, one, _persons(book))
+            target = addressing.person_target(home.directory, one, book.persons())
             call.out.note(f"{safe(one)} is {target.address}")
             targets.append(target)
         elif addressing.is_contact_of_node(home.directory, one):
@@ -127,10 +127,3 @@ def book_of(home: Opened) -> Book:
     store = home.store
     parts = store.db.read_sync(lambda c: all_parts(c, store.cipher))
     return Book.build(home.directory, parts, now_ms())
-
-
-def _persons(book: Book) -> Iterator[tuple[str, str]]:
-    """(address, name) of everybody the records name."""
-    for entry in book.living():
-        for person in entry.record.persons if entry.record else ():
-            yield f"{entry.contact.member}/{person.handle}", person.name

@@ -53,7 +53,7 @@ def find(
     from exchange.cli.call import now_ms
     from exchange.cli.directory_book import Speaker, log_reads, look, tell
     from exchange.cli.when import parse_when
-    from exchange.cli.zones import zones
+    from exchange.zones import zones
     from exchange.directory.find import Need
     from exchange.directory.find import find as found_in
 

@@ -36,7 +36,11 @@ def add(
     name: Name,
     *,
     scope: Annotated[
-        list[str], typer.Option(help="What for: taxii:read, taxii:write, metrics:read; commas between.")
+        list[str],
+        typer.Option(
+            help="What for: taxii:read, taxii:write, metrics:read, api:read, api:send, api:ack, api:directory;"
+            " commas between."
+        ),
     ],
     collections: Annotated[
         list[str] | None, typer.Option(help="Aliases of the collections it is for; unsaid: all.")

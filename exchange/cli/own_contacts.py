@@ -16,7 +16,7 @@ from exchange.cli.contact_form import FORMS, Said
 from exchange.cli.record_form import plain
 from exchange.cli.registering import Change, Register, changes
 from exchange.cli.waiting import paper_hash
-from exchange.cli.zones import zones
+from exchange.zones import zones
 from exchange.directory.bodies_contacts import ContactPoint
 from exchange.directory.contacts import NPC
 from exchange.directory.network import member_of

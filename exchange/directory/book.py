@@ -6,7 +6,7 @@ in it is `find`'s, `owners`' and `search`'s business.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, TypeVar
@@ -187,6 +187,12 @@ class Book:
         return (
             entry for entry in self.contacts.values() if not entry.ended and not is_removed(entry.home.member)
         )
+
+    def persons(self) -> Iterator[tuple[str, str]]:
+        """(address, name) of everybody the records name."""
+        for entry in self.living():
+            for person in entry.record.persons if entry.record else ():
+                yield f"{entry.contact.member}/{person.handle}", person.name
 
     def card(self, address: str, level: str) -> dict[str, Json]:
         """What a reader of that level (`READERS`) is shown of a member or contact point, as JSON of docs/directory.md.

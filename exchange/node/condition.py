@@ -36,6 +36,10 @@ class Bell:
         event, self._event = self._event, asyncio.Event()
         event.set()
 
+    def next_ring(self) -> asyncio.Event:
+        """Set at the next ring. Taken before looking at what may change, it misses nothing."""
+        return self._event
+
     async def wait(self, seconds: float) -> None:
         """Return at the next ring, or after `seconds`."""
         with contextlib.suppress(TimeoutError):

@@ -13,6 +13,7 @@ from typing import Final
 
 from exchange.content import Status
 from exchange.errors import Refused
+from exchange.formats.cover import read_message
 from exchange.limits import DAY_MS, HOUR_MS, MAX_STIX, MINUTE_MS
 from exchange.node import store_access, store_inbox, store_outbox
 from exchange.node.identity import Sources
@@ -20,6 +21,7 @@ from exchange.node.store import Alarm, Store, Transaction, alarms
 from exchange.node.store_access import Access
 from exchange.node.store_inbox import DamagedItem, Quarantined, Received
 from exchange.node.store_outbox import Addressee, Outgoing
+from exchange.storage.local_cipher import LocalCipher
 
 STATUS_LIFE_MS: Final = 30 * DAY_MS
 PAGE: Final = 200
@@ -145,24 +147,28 @@ class Desk:
             raise Refused("message.unknown")
         return found
 
+    def thread(self, message_id: str) -> tuple[str, str]:
+        """Case and urgency of a message that came or went: no opening. Raises Refused message.unknown."""
+        return self._store.db.read_sync(lambda c: thread_of(c, self._store.cipher, message_id))
+
     def open(self, message_id: str) -> list[Received]:
         """Show a person what came under an id: logged, and the sender learns `opened`. Raises Refused message.unknown.
 
         More than one row: a conflict, or two senders who used the same id.
         """
+        return self._store.db.write_sync(lambda c: self.open_within(c, message_id))
+
+    def open_within(self, connection: Transaction, message_id: str) -> list[Received]:
+        """`open` in a transaction of its caller's."""
         now = self._sources.clock()
-
-        def write(connection: Transaction) -> list[Received]:
-            found = store_inbox.find(connection, self._store.cipher, message_id)
-            if not found:
-                raise Refused("message.unknown")
-            for one in found:
-                what = f"{one.sender} {one.message_id}"
-                store_access.append(connection, at=now, who=self._who, action="open", what=what)
-                self.note_opened(connection, one, now=now)
-            return found
-
-        return self._store.db.write_sync(write)
+        found = store_inbox.find(connection, self._store.cipher, message_id)
+        if not found:
+            raise Refused("message.unknown")
+        for one in found:
+            what = f"{one.sender} {one.message_id}"
+            store_access.append(connection, at=now, who=self._who, action="open", what=what)
+            self.note_opened(connection, one, now=now)
+        return found
 
     def note_opened(self, connection: Transaction, one: Received, *, now: int) -> None:
         """A person has seen it, in the transaction that logs it: the first time its sender learns so."""
@@ -174,24 +180,26 @@ class Desk:
 
         Raises Refused message.unknown, message.bad-status.
         """
+        return self._store.db.write_sync(
+            lambda c: self.answer_within(c, message_id, level, person=person, note=note)
+        )
+
+    def answer_within(
+        self, connection: Transaction, message_id: str, level: str, *, person: str, note: str
+    ) -> int:
+        """`answer` in a transaction of its caller's."""
         if level not in ANSWERS:
             raise Refused("message.bad-status")
         now = self._sources.clock()
-
-        def write(connection: Transaction) -> int:
-            found = [
-                one
-                for one in store_inbox.find(connection, self._store.cipher, message_id)
-                if one.type == "stix"
-            ]
-            if not found:
-                raise Refused("message.unknown")
-            for one in found:
-                store_inbox.set_answered(connection, one.n, level, at=now)
-                self._tell(connection, one, level, person=person, note=note, now=now)
-            return len(found)
-
-        return self._store.db.write_sync(write)
+        found = [
+            one for one in store_inbox.find(connection, self._store.cipher, message_id) if one.type == "stix"
+        ]
+        if not found:
+            raise Refused("message.unknown")
+        for one in found:
+            store_inbox.set_answered(connection, one.n, level, at=now)
+            self._tell(connection, one, level, person=person, note=note, now=now)
+        return len(found)
 
     def _tell(
         self, connection: Transaction, to: Received, level: str, *, person: str, note: str, now: int
@@ -232,3 +240,15 @@ class Desk:
     def verify_access_log(self) -> int:
         """Check the whole chain; how many rows. Raises Refused storage.row-damaged."""
         return self._store.db.read_sync(store_access.verify)
+
+
+def thread_of(connection: Transaction, cipher: LocalCipher, message_id: str) -> tuple[str, str]:
+    """As Desk.thread, in a transaction of its caller's."""
+    received = store_inbox.find(connection, cipher, message_id)
+    if received:
+        return str(received[-1].summary.get("case", "")), received[-1].lane
+    found = store_outbox.find(connection, cipher, message_id)
+    if found is None or found[1].erased:
+        raise Refused("message.unknown")
+    sent = read_message(found[1].payload)
+    return sent.case_id, sent.urgency

@@ -6,16 +6,23 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 
 from exchange.door_settings import DoorSettings
 from exchange.errors import Refused
 from exchange.http_rate import Rate, Room
 from exchange.node import http
+from exchange.node.address_book import AddressBook
 from exchange.node.collections import Collections
 from exchange.node.doorkeeper import Doorkeeper
 from exchange.node.home import Home
-from exchange.node.http_context import Context
+from exchange.node.http_context import Api, Context
+from exchange.node.mail_events import MailEvents
+from exchange.node.mail_facts import FactBook
+from exchange.node.mail_search import MailSearch
+from exchange.node.mail_sending import MailSending
+from exchange.node.mail_view import MailView
 from exchange.node.node import Node
 from exchange.node.posted_mail import PostedMail
 from exchange.node.posting import Posting
@@ -42,6 +49,7 @@ async def make_context(
         title=f"Node of {node.identity.address}",
         doorkeeper=Doorkeeper(node.store, node.sources),
         collections=collections,
+        api=_api(node, collections),
         posting=Posting(node.store, node.identity, collections, node.sources, send=mail.send),
         sources=node.sources,
         metrics=metrics,
@@ -50,6 +58,29 @@ async def make_context(
         wrong=Rate(per_second=WRONG_PER_SECOND, burst=WRONG_AT_ONCE, seconds=seconds),
         bodies=Room(ROOM_BYTES, share=SHARE_BYTES),
         answers=Room(ROOM_BYTES, share=SHARE_BYTES),
+    )
+
+
+def _api(node: Node, collections: Collections) -> Api:
+    store, sources, replica = node.store, node.sources, node.replica
+    facts = FactBook(store.cipher, node.identity.address)
+    view = MailView(store, sources, facts)
+    return Api(
+        view=view,
+        search=MailSearch(store, sources, view),
+        sending=MailSending(
+            store,
+            node.identity,
+            replica,
+            sources,
+            digest=partial(collections.keys.digest, b"api-send"),
+            poke=node.sync.poke,
+        ),
+        events=MailEvents(store, facts),
+        book=AddressBook(store, replica, sources),
+        replica=replica,
+        changed=node.sync.changed,
+        poke=node.sync.poke,
     )
 
 

@@ -82,6 +82,13 @@ class Doorkeeper:
             raise Rejected("access.unknown")
         return self._standing(access)
 
+    async def still(self, access: Access) -> Access:
+        """The right as it is now, for what lasts longer than a request. Raises Rejected access.unknown."""
+        found = await self._store.db.read(partial(store_rights.by_number, n=access.n))
+        if found is None:
+            raise Rejected("access.unknown")
+        return self._standing(found)
+
     async def _by_secret(self, kind: Kind, digest: bytes | None) -> Access:
         if digest is None:
             raise Rejected("access.unknown")

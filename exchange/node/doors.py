@@ -80,12 +80,18 @@ class Doors:
         def write(connection: Transaction) -> None:
             for reader, decision in decisions:
                 action = door.value if leaves else f"{door.value} refused"
-                what = f"{one.sender} {one.message_id} to {reader.label}: {_reason(decision)}"
+                what = noted(one.sender, one.message_id, reader, decision)
                 store_access.append(connection, at=now, who=self._who, action=action, what=what)
             if leaves:
                 self._desk.note_opened(connection, one, now=now)
 
         self._store.db.write_sync(write)
+
+
+def noted(sender: str, message_id: str, reader: Reader, decision: Decision) -> str:
+    """What the access log says of a decision about that message of `sender`."""
+    reason = decision.reason if decision.allowed else f"{decision.code}, {decision.reason}"
+    return f"{sender} {message_id} to {reader.label}: {reason}"
 
 
 def content_of(connection: Transaction, received: Received, message: Message) -> Content:
@@ -140,7 +146,3 @@ def readers_of_assets(
 def _community(directory: Directory, address: str) -> str:
     contact = directory.contacts.get(address)
     return contact.community if contact is not None else CSIRT
-
-
-def _reason(decision: Decision) -> str:
-    return decision.reason if decision.allowed else f"{decision.code}, {decision.reason}"

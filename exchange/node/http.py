@@ -23,7 +23,8 @@ from exchange.access import Scope
 from exchange.errors import ExchangeError, Refused, Unavailable
 from exchange.http_guard import Connections, Handler
 from exchange.limits import BODY_RATE, MAX_HEAD
-from exchange.node import http_taxii
+from exchange.node import http_api, http_taxii
+from exchange.node.http_api_call import API
 from exchange.node.http_auth import RESERVED, entered
 from exchange.node.http_context import CONTEXT, Context
 from exchange.node.http_problems import (
@@ -55,6 +56,9 @@ def build(context: Context) -> web.Application:
         # TAXII asks for the slash at the end (§3.1); one of its own client library's calls lacks it
         for spelt in {path, path.rstrip("/")}:
             app.router.add_route(method, spelt, handler, expect_handler=_no_continue)
+    app.router.add_route("GET", http_api.DOCUMENT, http_api.openapi, expect_handler=_no_continue)
+    for route in http_api.ROUTES:
+        app.router.add_route(route.method, API + route.path, route.serve, expect_handler=_no_continue)
     app.router.add_route("*", TAXII_PATH + "{rest:.*}", http_taxii.nothing, expect_handler=_no_continue)
     return app
 
@@ -80,10 +84,13 @@ async def _no_continue(_request: web.Request) -> None:
 @web.middleware
 async def _answers(request: web.Request, handler: Handles) -> web.StreamResponse:
     context = request.app[CONTEXT]
+    response: web.StreamResponse
     try:
         if context.stopping:
             raise Unavailable("storage.closed")
         response = await handler(request)
+        if response.prepared:
+            return response  # a stream has had its say
     except ExchangeError as error:
         response = _refused(request, error)
     except web.HTTPException as error:
@@ -186,5 +193,6 @@ async def listening(context: Context, tls: ssl.SSLContext | None) -> AsyncIterat
         yield host, port
     finally:
         context.stopping = True
+        context.api.changed.ring()  # streams see it, and end
         listener.close()
         await runner.cleanup()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from aiohttp import web
@@ -11,10 +12,35 @@ from aiohttp import web
 from exchange.door_settings import DoorSettings
 from exchange.http_guard import Connections
 from exchange.http_rate import Rate, Room
+from exchange.node.address_book import AddressBook
 from exchange.node.collections import Collections
+from exchange.node.condition import Bell
+from exchange.node.directory_sync import Replica
 from exchange.node.doorkeeper import Doorkeeper
 from exchange.node.identity import Sources
+from exchange.node.mail_events import MailEvents
+from exchange.node.mail_search import MailSearch
+from exchange.node.mail_sending import MailSending
+from exchange.node.mail_view import MailView
 from exchange.node.posting import Posting
+
+
+@dataclass
+class Api:
+    """What the endpoints of the REST API work with. `changed` rings when something happened; `poke()`: mail waits.
+
+    `streams`: how many each right of entry has open.
+    """
+
+    view: MailView
+    search: MailSearch
+    sending: MailSending
+    events: MailEvents
+    book: AddressBook
+    replica: Replica
+    changed: Bell
+    poke: Callable[[], None]
+    streams: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass
@@ -26,6 +52,7 @@ class Context:
     doorkeeper: Doorkeeper
     collections: Collections
     posting: Posting
+    api: Api
     sources: Sources
     metrics: Callable[[], Awaitable[bytes]]
     callers: Rate  # requests of a right of entry

@@ -22,8 +22,15 @@ _BY_CODE: Final = {
     "access.missing": 401,
     "access.scope": 403,
     "access.unknown": 401,
+    "api.bad-parameter": 400,
+    "api.media-type": 415,
+    "api.streams": 429,
+    "api.taken": 409,
+    "content.too-large": 413,
     "json.bad-syntax": 422,
     "json.too-large": 413,
+    "message.unknown": 404,
+    "node.not-joined": 409,
     "request.bad": 400,
     "taxii.encoding": 415,
     "taxii.media-type": 415,
@@ -37,8 +44,25 @@ _BY_CODE: Final = {
     "taxii.no-object": 404,
     "taxii.read-only": 403,
     "taxii.unknown": 404,
+    "tlp.unknown": 422,
+    "tlp.weaker-than-content": 422,
 }
-_BY_KIND: Final = {"json": 422, "rate": 429, "release": 403, "stix": 422, "storage": 503, "tlp": 403}
+_BY_KIND: Final = {
+    "api": 422,
+    "contact": 422,
+    "directory": 422,
+    "incident": 422,
+    "json": 422,
+    "message": 422,
+    "policy": 403,
+    "rate": 429,
+    "release": 403,
+    "stix": 422,
+    "storage": 503,
+    "tlp": 403,
+    "unit": 422,
+}
+_MORE: Final = ("field", "ask", "errors")  # facts that a problem document tells too
 _UNEXPECTED: Final = 500
 _FOREIGN: Final = {404: "request.not-found", 405: "request.method", 413: "request.too-large"}
 
@@ -88,6 +112,13 @@ def head_too_long() -> bytes:
     return f"HTTP/1.1 431 Request Header Fields Too Large\r\n{head}\r\n\r\n".encode("ascii") + body
 
 
+def headers_said(status: int) -> dict[str, str]:
+    """The headers that an answer of this status always has, each with what it says."""
+    if status == 401:
+        return {"WWW-Authenticate": "The ways to enter."}
+    return {"Retry-After": "Seconds to wait."} if status in (429, 503) else {}
+
+
 def is_fault(error: ExchangeError) -> bool:
     """Whether people here should look at it: this end couldn't do what it was rightly asked for."""
     return isinstance(error, Unavailable) and error.code != "storage.busy"
@@ -109,4 +140,5 @@ def _problem(error: ExchangeError, status: int) -> dict[str, Any]:
         "status": status,
         "detail": error.detail,
         "code": error.code,
+        **{name: error.facts[name] for name in _MORE if name in error.facts},
     }

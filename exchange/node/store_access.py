@@ -95,6 +95,18 @@ def about(connection: Connection, sender: str, message_id: str, *, limit: int) -
     return (rows[0].total if rows else 0), found[::-1]
 
 
+def is_noted(connection: Connection, *, who: str, action: str, what: str) -> bool:
+    """Whether a row says just that."""
+    row = sql(
+        connection,
+        "SELECT 1 FROM access_log WHERE what = :what AND who = :who AND action = :action LIMIT 1",
+        what=what,
+        who=who,
+        action=action,
+    )
+    return row.first() is not None
+
+
 def head(connection: Connection) -> bytes:
     """The hash of the newest row, 32 zero bytes for an empty log."""
     last = sql(connection, "SELECT hash FROM access_log ORDER BY n DESC LIMIT 1").first()

@@ -206,6 +206,17 @@ def arrived(connection: Connection, cipher: LocalCipher, *, after: int, limit: i
     return [_received(row, cipher) for row in rows]
 
 
+def arrived_heads(connection: Connection, cipher: LocalCipher, *, after: int, limit: int) -> list[Received]:
+    """As `arrived`, without what they say."""
+    rows = sql(
+        connection,
+        f"SELECT {_IN_LISTS} FROM inbox WHERE n > :after ORDER BY n LIMIT :limit",  # noqa: S608 - fixed words
+        after=after,
+        limit=limit,
+    )
+    return [_received(row, cipher) for row in rows]
+
+
 def payload(connection: Connection, cipher: LocalCipher, n: int) -> bytes:
     """What the message of row `n` says."""
     row = sql(connection, "SELECT env, payload FROM inbox WHERE n = :n", n=n).one()

@@ -78,6 +78,12 @@ def by_secret(connection: Connection, kind: Kind, secret: bytes) -> Access | Non
     return None if row is None else _access(row)
 
 
+def by_number(connection: Connection, n: int) -> Access | None:
+    """The right in row `n`, also one that was revoked."""
+    row = sql(connection, "SELECT * FROM accesses WHERE n = :n", n=n).first()
+    return None if row is None else _access(row)
+
+
 def by_name(connection: Connection, name: str) -> tuple[Access, bytes] | None:
     """The right with a password of that name, and what is kept of it."""
     row = sql(

@@ -56,6 +56,7 @@ class Writer:
         objects: Sequence[RawObject] = (),
         message_id: str | None = None,
         case: str | None = None,
+        separate: bool = False,
         **fields: Any,  # of a Draft
     ) -> Outgoing:
         """A message ready for the outbox; without `case` it begins one. Raises Refused as `compose`."""
@@ -64,7 +65,7 @@ class Writer:
         draft = Draft(
             id=own,
             kind=kind,
-            case_id=case or f"{handle}-{own[:8]}",
+            case_id=case or self.first_case(own),
             urgency=urgency,
             tlp=tlp,
             subject=letter.subject,
@@ -76,7 +77,12 @@ class Writer:
         since = self.directory.member(handle).since
         author = Author(id=self.identity_of(handle), name=handle, created=since)
         bundle = compose(draft, author, objects).bundle
-        return Outgoing(own, "stix", urgency.value, now, now + LIFE_MS, bundle)
+        expires = draft.expires or now + LIFE_MS
+        return Outgoing(own, "stix", urgency.value, now, expires, bundle, separate=separate)
+
+    def first_case(self, message_id: str) -> str:
+        """The case that a message begins which names none."""
+        return f"{member_of(self._identity.address)}-{message_id[:8]}"
 
     def check_send(self, recipients: Sequence[str], *, tlp: Tlp, lane: str, anchor_confirmed: bool) -> None:
         """May these be sent that? Raises Refused as policy.check_send."""
