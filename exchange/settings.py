@@ -53,6 +53,8 @@ class HubLimits:
     sockets_per_member: int = _number(8, 1)
     quota_envelopes: int = _number(limits.QUOTA_ENVELOPES, 1, limits.QUOTA_ENVELOPES)
     quota_bytes: int = _number(limits.QUOTA_BYTES, 1, limits.QUOTA_BYTES)
+    quota_blobs: int = _number(limits.QUOTA_BLOBS, 1, limits.QUOTA_BLOBS)  # attachments of one member
+    quota_blob_bytes: int = _number(limits.QUOTA_BLOB_BYTES, 1, limits.QUOTA_BLOB_BYTES)
     free_bytes: int = _number(256 * MIB, 0)  # of the disk; below it no envelope is taken
     socket_bytes: int = _number(limits.SOCKET_BYTES, 65_536, limits.SOCKET_BYTES)
     socket_items: int = _number(limits.SOCKET_ITEMS, 1, limits.SOCKET_ITEMS)

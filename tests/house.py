@@ -223,6 +223,7 @@ LAYERS: dict[str, str] = {
         exchange.hub.feed
         exchange.hub.mailboxes
         exchange.hub.pieces
+        exchange.hub.blobs
     """,
     "edges": """
         exchange.logs
@@ -233,8 +234,8 @@ LAYERS: dict[str, str] = {
         exchange.http_guard
         exchange.http_rate
         exchange.tls
-        exchange.node.home
         exchange.zones
+        exchange.node.home
         exchange.node.units
         exchange.node.backup
         exchange.node.hub_feed
@@ -247,6 +248,7 @@ LAYERS: dict[str, str] = {
         exchange.node.feed_session
         exchange.node.feed_taxii
         exchange.node.feed_misp
+        exchange.node.feed_servers
         exchange.node.control
         exchange.node.node
         exchange.node.control_keys
@@ -257,8 +259,6 @@ LAYERS: dict[str, str] = {
         exchange.node.http_auth
         exchange.node.http_query
         exchange.node.http_taxii
-        exchange.node.http
-        exchange.node.door
         exchange.node.api_models
         exchange.node.api_asked
         exchange.node.http_api_call
@@ -267,6 +267,9 @@ LAYERS: dict[str, str] = {
         exchange.node.http_api_events
         exchange.node.api_openapi
         exchange.node.http_api
+        exchange.node.http
+        exchange.node.door_tls
+        exchange.node.door
         exchange.node.alarm_hook
         exchange.node.app
         exchange.hub.home

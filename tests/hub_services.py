@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+from exchange.attachment import Blob
 from exchange.canonical import b64, sha256
 from exchange.content import Meta, pack_content
 from exchange.directory.checkpoint import SignedCheckpoint
@@ -105,6 +106,7 @@ def sealed(
     net: bytes | None = None,
     signer: str | None = None,
     type_: str = "status",
+    blobs: tuple[Blob, ...] = (),
 ) -> Sealed:
     """An envelope from `sender`, valid unless an argument makes it otherwise."""
     now = world.now
@@ -128,6 +130,7 @@ def sealed(
         iat=now if iat is None else iat,
         exp=now + DAY_MS if exp is None else exp,
         random=chance,
+        blobs=blobs,
     )
 
 

@@ -10,17 +10,19 @@ from aiohttp.typedefs import Handler
 
 from exchange import logs
 from exchange.errors import ExchangeError, Unavailable
+from exchange.hub import http_blobs as blobs
 from exchange.hub import http_directory as directory
 from exchange.hub import http_health as health
 from exchange.hub import http_mail as mail
 from exchange.hub import http_statements as statements
-from exchange.hub.http_auth import PAGE, RESERVED
+from exchange.hub.http_auth import PAGE, RESERVED, STREAM
 from exchange.hub.http_context import CONTEXT, Context
 from exchange.hub.http_problems import foreign, is_fault, problem
 from exchange.hub.http_socket import socket
 from exchange.limits import BODY_RATE, MAX_BATCH_BYTES
 from exchange.protocol import (
     APPLICATIONS,
+    BLOBS,
     CHECKPOINT,
     CHECKPOINTS,
     ENVELOPES,
@@ -58,6 +60,8 @@ ROUTES: Final = (
     ("POST", ENVELOPES, mail.post_envelopes),
     ("GET", MAILBOX, mail.get_mailbox),
     ("GET", MAILBOX + "/{env}", mail.get_piece),
+    ("PUT", BLOBS + "/{hash}", blobs.put_blob),
+    ("GET", BLOBS + "/{hash}", blobs.get_blob),
     ("POST", RECEIPTS, mail.post_receipts),
     ("POST", APPLICATIONS, statements.post_application),
     ("GET", APPLICATIONS, statements.get_applications),
@@ -124,22 +128,30 @@ async def _deliver(context: Context, request: web.Request, response: web.StreamR
     aiohttp would take the next request at once: a caller that asks on and reads nothing fills the memory.
     """
     caller, page = request.get(PAGE, ("", b""))
-    seconds = context.settings.limits.body_seconds + (response.content_length or 0) / BODY_RATE
+    stream = request.get(STREAM)
+    begin = context.settings.limits.body_seconds
+    seconds = begin + (0 if stream else response.content_length or 0) / BODY_RATE
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(seconds) as time:
             writer = await response.prepare(request)
             # in pieces: TLS takes in at once whatever it is given, and only then says that it is full
             for start in range(0, len(page), PIECE):
                 await response.write(page[start : start + PIECE])
+            if stream is not None:
+                async for part in stream.parts:
+                    time.reschedule(asyncio.get_running_loop().time() + begin + len(part) / BODY_RATE)
+                    await response.write(part)
             await response.write_eof()
             if writer is not None:
                 await writer.drain()
-    except TimeoutError:
+    except (TimeoutError, ExchangeError):  # too slow, or the disk failed midway
         if request.transport is not None:
             request.transport.abort()
     except ConnectionError:
         pass  # it went without its answer
     finally:
+        if stream is not None:
+            stream.close()
         if page:
             context.answers.give_back(caller, len(page))
 

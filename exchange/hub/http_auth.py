@@ -6,6 +6,7 @@ docs/protocol.md §10. What a caller may do with a call is the handler's `allow`
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from enum import Flag, auto
 from typing import Any, Final
@@ -27,10 +28,22 @@ from exchange.receipt import HUB
 from exchange.token import EMPTY, Token, check_token
 
 OFFICER: Final = "officer/"
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The parts of an answer's body, and what ends them, also midway."""
+
+    parts: AsyncIterator[bytes]
+    close: Callable[[], None]
+
+
 # room taken for the request's body: where, whose, how much
 RESERVED: Final = web.RequestKey("reserved", tuple[Room, str, int])
 # a page that is the answer's body: who asked for it, its bytes
 PAGE: Final = web.RequestKey("page", tuple[str, bytes])
+# an answer's body that comes as it is read
+STREAM: Final = web.RequestKey("stream", Stream)
 _LOOSE_DEPTH: Final = 16  # levels of nesting in JSON that isn't signed
 
 
@@ -152,9 +165,7 @@ async def read_body(request: web.Request, caller: Caller, *, most: int) -> bytes
     # given back with the answer: until then the bytes are in memory
     request[RESERVED] = (room, account, length)
     try:
-        if request.headers.get("Expect", "").lower() == "100-continue":
-            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            request.writer.output_size = 0
+        await go_on(request)
         async with asyncio.timeout(context.settings.limits.body_seconds + length / BODY_RATE):
             parts = [part async for part in request.content.iter_any()]
     except TimeoutError:
@@ -167,6 +178,13 @@ async def read_body(request: web.Request, caller: Caller, *, most: int) -> bytes
     if caller.token is not None:
         caller.token.check_body(sha256(data))
     return data
+
+
+async def go_on(request: web.Request) -> None:
+    """Say so to a caller that waits for it before it sends its body: now its token is verified."""
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0
 
 
 def page(

@@ -11,6 +11,7 @@ from aiohttp import web
 from exchange.http_guard import Connections
 from exchange.http_rate import Rate, Room
 from exchange.hub.applications import Applications
+from exchange.hub.blobs import Blobs
 from exchange.hub.mailboxes import Mailboxes
 from exchange.hub.metrics import Metrics
 from exchange.hub.pending import Pending
@@ -33,6 +34,7 @@ class Context:
     pending: Pending
     mailboxes: Mailboxes
     pieces: Pieces
+    blobs: Blobs
     metrics: Metrics
     clock: Callable[[], int]
     random: Callable[[int], bytes]
@@ -43,6 +45,8 @@ class Context:
     bodies: Room  # requests', from the first byte to the answer
     outside: Room  # the same of callers without a token, by where they come from
     answers: Room  # pages', until the caller has read them
+    blob_uploads: Room  # calls under way, by member
+    blob_downloads: Room
     stopping: bool = False
     sockets: dict[str, int] = field(default_factory=dict)  # open WebSockets by member
     connections: Connections | None = None  # set once the server listens

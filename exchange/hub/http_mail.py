@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -10,9 +9,9 @@ import orjson
 from aiohttp import web
 
 from exchange.canonical import Json, b64, unb64, unframed
-from exchange.errors import Refused, Rejected
 from exchange.hub.http_auth import Who, authenticate, no_body, page, read_body, read_json
 from exchange.hub.http_context import CONTEXT, Context
+from exchange.hub.http_query import number_in, query_of
 from exchange.hub.mailboxes import Answer
 from exchange.limits import (
     LARGE_BYTES,
@@ -28,7 +27,6 @@ from exchange.limits import (
 from exchange.protocol import JSON
 
 MIN_PAGE_BYTES: Final = 65_536
-_NUMBER = re.compile(r"[0-9]{1,9}\Z")
 
 
 async def put_envelope(request: web.Request) -> web.Response:
@@ -56,9 +54,9 @@ async def put_piece(request: web.Request) -> web.Response:
     """PUT /v1/envelopes/ENV/pieces: the next piece of a long upload; with nothing in it, how far it has come."""
     caller = await authenticate(request, Who.MEMBER)
     env = unb64(request.match_info["env"], size=32, field="env")
-    query = _query(request, ("from", "size"))
-    start = _number(query, "from", least=0, most=MAX_UPLOAD, default=0)
-    size = _number(query, "size", least=1, most=MAX_UPLOAD, default=0)
+    query = query_of(request, ("from", "size"))
+    start = number_in(query, "from", least=0, most=MAX_UPLOAD, default=0)
+    size = number_in(query, "size", least=1, most=MAX_UPLOAD, default=0)
     data = await read_body(request, caller, most=PIECE_BYTES)
     context = request.app[CONTEXT]
     taken = await context.pieces.take(caller.address, env, start=start, size=size, data=data)
@@ -110,9 +108,9 @@ async def get_mailbox(request: web.Request) -> web.StreamResponse:
     """GET /v1/mailbox: one page after a cursor, by long poll."""
     caller = await authenticate(request, Who.MEMBER, reading=True)
     await no_body(request, caller)
-    query = _query(request, ("after", "wait", "max", "large"))
-    wait = _number(query, "wait", least=0, most=POLL_SECONDS, default=0)
-    most = _number(query, "max", least=MIN_PAGE_BYTES, most=MAX_PAGE_BYTES, default=PAGE_BYTES)
+    query = query_of(request, ("after", "wait", "max", "large"))
+    wait = number_in(query, "wait", least=0, most=POLL_SECONDS, default=0)
+    most = number_in(query, "max", least=MIN_PAGE_BYTES, most=MAX_PAGE_BYTES, default=PAGE_BYTES)
     large = large_of(query)
     context = request.app[CONTEXT]
     found = await context.mailboxes.page(
@@ -129,9 +127,9 @@ async def get_piece(request: web.Request) -> web.StreamResponse:
     caller = await authenticate(request, Who.MEMBER, reading=True)
     await no_body(request, caller)
     env = unb64(request.match_info["env"], size=32, field="env")
-    query = _query(request, ("from", "max"))
-    start = _number(query, "from", least=0, most=MAX_UPLOAD, default=0)
-    most = _number(query, "max", least=1, most=PIECE_BYTES, default=PIECE_BYTES)
+    query = query_of(request, ("from", "max"))
+    start = number_in(query, "from", least=0, most=MAX_UPLOAD, default=0)
+    most = number_in(query, "max", least=1, most=PIECE_BYTES, default=PIECE_BYTES)
     context = request.app[CONTEXT]
     return page(request, caller, await context.mailboxes.piece(caller.address, env, start=start, most=most))
 
@@ -151,7 +149,7 @@ async def get_state(request: web.Request) -> web.Response:
     """GET /v1/state: what a node compares itself with at every start (docs/protocol.md §6.4)."""
     caller = await authenticate(request, Who.MEMBER, reading=True)
     await no_body(request, caller)
-    holds = _query(request, ("after",)).get("after")
+    holds = query_of(request, ("after",)).get("after")
     context = request.app[CONTEXT]
     directory, limits = context.registrar.directory, context.settings.limits
     return answer_json(
@@ -186,18 +184,4 @@ def answer_json(value: Json) -> web.Response:
 
 def large_of(query: Mapping[str, str]) -> int:
     """Over how many bytes the caller wants deliveries only named; 0: never. Raises Refused request.bad."""
-    return _number(query, "large", least=LARGE_BYTES, most=MAX_UPLOAD, default=0) if "large" in query else 0
-
-
-def _query(request: web.Request, names: tuple[str, ...]) -> dict[str, str]:
-    query = dict(request.query)
-    if len(query) != len(request.query) or not set(query) <= set(names):
-        raise Rejected("request.bad", f"the query has {', '.join(names)}, each at most once")
-    return query
-
-
-def _number(query: Mapping[str, str], name: str, *, least: int, most: int, default: int) -> int:
-    text = query.get(name, str(default))
-    if not _NUMBER.match(text) or not least <= int(text) <= most:
-        raise Refused("request.bad", f"{name}: an integer {least}..{most}")
-    return int(text)
+    return number_in(query, "large", least=LARGE_BYTES, most=MAX_UPLOAD, default=0) if "large" in query else 0

@@ -120,8 +120,7 @@ class Mailboxes:
             proofs.update(kept.proofs)
             if kept.batch is not None:
                 fresh.setdefault(kept.batch, set()).add(kept.index)
-            over = None if kept.n else Refused("quota.exceeded", retry_after=RETRY_SECONDS)
-            results.append(Result(env, kept.new, over))
+            results.append(Result(env, kept.new, kept.refusal(RETRY_SECONDS)))
         # of a shared batch each caller gets the leaves of its own request, not of all it sent meanwhile
         new = [orjson.dumps(batch.proof(sorted(indexes))) for batch, indexes in fresh.items()]
         return Answer(tuple(results), (*(proofs[n] for n in sorted(proofs)), *new))
@@ -160,6 +159,7 @@ class Mailboxes:
                 lane=LANES.index(header.lane),
                 exp=header.exp,
                 size=len(data),
+                blobs=header.blobs,
             )
             directory = self._registrar.directory
             policy.check_accept(header, issuer=issuer, directory=directory, now=self._clock())  # 3-7

@@ -14,6 +14,10 @@ import orjson
 from sqlalchemy import Connection, bindparam, insert, select, text
 from sqlalchemy.dialects.sqlite import insert as upsert
 
+from exchange.attachment import Blob
+from exchange.directory.network import member_of
+from exchange.errors import Refused
+from exchange.hub.store_blobs import add_audience, named
 from exchange.hub.store_receipts import add_proof, next_batch, proofs_of
 from exchange.hub.store_tables import RETENTION_MS, bodies, counters, envelopes, heads, senders, slots
 from exchange.receipt import Batch
@@ -36,6 +40,7 @@ class NewEnvelope:
     lane: int
     exp: int
     size: int
+    blobs: tuple[Blob, ...] = ()
 
     @property
     def delivery(self) -> int:
@@ -53,7 +58,7 @@ class Quota:
 
 @dataclass(frozen=True)
 class Kept:
-    """What became of one envelope. n is its number, 0 when it is over quota.
+    """What became of one envelope. n is its number, 0 when it is over quota, or `lacks` an attachment.
 
     One of this group has the signed batch it stands in, and its index there; one known before the proofs there are,
     by number. `new`: stored now (the same one a second time in a group is not), and then `copies` is the number of
@@ -66,6 +71,13 @@ class Kept:
     batch: Batch | None = None
     index: int = 0
     proofs: Mapping[int, bytes] = field(default_factory=dict)
+    lacks: bool = False
+
+    def refusal(self, retry_seconds: int) -> Refused | None:
+        """What says so to its sender, who may repeat it after `retry_seconds`, or with the attachment at once."""
+        if self.lacks:
+            return Refused("envelope.blob-missing")
+        return None if self.n else Refused("quota.exceeded", retry_after=retry_seconds)
 
 
 def accept_group(
@@ -77,15 +89,20 @@ def accept_group(
     """
     known = _known(connection, [new.env for new in group])
     used = _Used(connection, {new.sender for new in group})
+    attached = {new.env: _blobs_of(connection, new) for new in group}
     fresh: dict[bytes, NewEnvelope] = {}
     for new in group:
-        if new.env not in known and new.env not in fresh and used.take(new, quota):
+        lacks = attached[new.env] is None
+        if new.env not in known and new.env not in fresh and not lacks and used.take(new, quota):
             fresh[new.env] = new
     numbers, copies = _store(connection, list(fresh.values()), at) if fresh else ({}, {})
     batch = _receipt(connection, list(fresh.values()), numbers, sign) if fresh else None
     indexes = {env: index for index, env in enumerate(fresh)}
     if fresh:
         used.write()
+    for new in fresh.values():
+        if blobs := attached[new.env]:
+            add_audience(connection, blobs, new.recipients, at=at, exp=new.exp)
     kept = []
     for new in group:
         if new.env in known:
@@ -97,8 +114,13 @@ def accept_group(
                 Kept(numbers[new.env], new=once, copies=copies[new.env], batch=batch, index=indexes[new.env])
             )
         else:
-            kept.append(Kept(0))
+            kept.append(Kept(0, lacks=attached[new.env] is None))
     return kept
+
+
+def _blobs_of(connection: Connection, new: NewEnvelope) -> list[int] | None:
+    """The numbers of its attachments; None where one isn't here."""
+    return named(connection, member_of(new.sender), new.blobs) if new.blobs else []
 
 
 def is_known(connection: Connection, env: bytes) -> bool:
