@@ -162,6 +162,8 @@ class ServerTls:
 
     def _load(self, certificate: str, key: str | None) -> None:
         try:
+            # first into a context that nobody uses: one of a pair that doesn't fit would spoil the one in use
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
             self.context.load_cert_chain(certificate, key)
         except (OSError, ssl.SSLError) as error:
             raise Refused("tls.certificate", f"{type(error).__name__} while loading it") from error

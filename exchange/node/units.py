@@ -20,6 +20,7 @@ from exchange.directory.bodies_contacts import PERSON, PERSON_HANDLE, UnitKeys, 
 from exchange.directory.network import member_of
 from exchange.directory.statements import Statement
 from exchange.directory.submission import SignedSubmission, Submission
+from exchange.door_settings import DoorSettings
 from exchange.errors import Refused, Rejected
 from exchange.keys import SEED_BYTES, STATEMENT, PrivateKeys, member_digits
 from exchange.limits import DAY_MS
@@ -73,7 +74,8 @@ def make(root: Path, handle: str, kind: str, unlock: Unlock, sources: Sources) -
         )
     if member_of(host.member) != host.member:
         raise Refused("cli.other-home", f"{root} is the home of {host.member}, which has no units of its own")
-    settings = replace(host, member=f"{host.member}/{handle}")
+    # its door is its own: closed until its reader opens it, at another port than the member's
+    settings = replace(host, member=f"{host.member}/{handle}", http=DoorSettings())
     if not paths.config.exists():
         _private_folder(paths.root.parent)
         furnish(paths, settings, unlock, sources, further={})

@@ -25,7 +25,8 @@ from exchange.door_settings import DoorSettings
 from exchange.errors import Refused
 from exchange.http_rate import Rate
 from exchange.node import http
-from exchange.node.door import make_context, server_tls
+from exchange.node.door import make_context
+from exchange.node.door_tls import DoorTls
 from exchange.node.doorkeeper import Grant, give
 from exchange.node.home import Home, Paths
 from exchange.settings import NodeSettings
@@ -54,8 +55,10 @@ async def door(site: Site, settings: DoorSettings) -> AsyncIterator[tuple[str, i
         return b"exchange_node_connected 1\n"
 
     context = await make_context(site.up, settings, metrics)
-    tls = server_tls(home_of(site, settings), settings, now=site.simulation.world.now)
-    async with http.listening(context, tls) as (host, port):
+    tls = (
+        DoorTls(home_of(site, settings), settings, now=site.simulation.world.now) if settings.secure else None
+    )
+    async with http.listening(context, tls and tls.context) as (host, port):
         yield host, port, context
 
 
@@ -249,15 +252,17 @@ async def test_a_clients_certificate_is_a_right_of_entry(pe: Site, tmp_path: Pat
 # -- limits ----------------------------------------------------------------------------------------------------------
 
 
-async def test_a_head_that_doesnt_end_or_is_too_long_is_hung_up_on(pe: Site) -> None:
+async def test_a_head_that_doesnt_end_is_hung_up_on_and_one_that_is_too_long_is_told_so(pe: Site) -> None:
     async with door(pe, replace(OPEN, head_seconds=1, head_bytes=2_048)) as (host, port, context):
         slow_in, slow_out = await asyncio.open_connection(host, port)
         slow_out.write(b"GET /healthz HTTP/1.1\r\nHost: a\r\n")
         long_in, long_out = await asyncio.open_connection(host, port)
         long_out.write(b"GET /healthz HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 4_096)
-        assert await read_all(long_in) == b""
+        told = await read_all(long_in)
+        assert told.startswith(b"HTTP/1.1 431 ")
+        assert b"xxx" not in told
         assert await read_all(slow_in) == b""
-        assert context.connections.timed_out == 2
+        assert context.connections.timed_out == 1
         slow_out.close()
         long_out.close()
 
