@@ -21,9 +21,11 @@ from exchange.formats.validation import version_of
 
 MEDIA_TYPES: Final = ("application/stix+json;version=2.1", "application/stix+json;version=2.0")
 MAX_ID: Final = 300  # characters
+MAX_NEXT: Final = 4_096  # characters of another server's `next`
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _TIME = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?Z\Z")
+_FINER = re.compile(r"(\.[0-9]{6})[0-9]+")
 _ID = re.compile(r"[\x21-\x7e]{1,300}\Z")
 
 
@@ -48,6 +50,15 @@ class Posted:
     loaded: Loaded
     total: int
     versions: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class PageRead:
+    """An envelope of another server: its objects, whether more follow, and what it wants to be asked for then."""
+
+    loaded: Loaded
+    more: bool
+    next: str
 
 
 def head_of(value: object) -> Head | None:
@@ -81,6 +92,19 @@ def to_timestamp(moment: int) -> str:
     return f"{_EPOCH + moment * _MICROSECOND:%Y-%m-%dT%H:%M:%S}.{moment % 1_000_000:06}Z"
 
 
+def lenient_timestamp(text: str) -> int | None:
+    """Microseconds of a timestamp as others spell it: any zone, UTC without one; finer is cut off. None for none."""
+    try:
+        moment = datetime.fromisoformat(_FINER.sub(r"\1", text.strip()))
+    except ValueError:
+        return None
+    zoned = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    try:
+        return (zoned - _EPOCH) // _MICROSECOND
+    except OverflowError:
+        return None
+
+
 def from_timestamp(text: str) -> int:
     """Microseconds of a timestamp with any number of decimals. Raises Refused taxii.bad-filter."""
     moment = _moment(text)
@@ -108,6 +132,31 @@ def read_envelope(data: bytes, limits: Limits) -> Posted:
         if isinstance(name, str):
             versions[name] = version
     return Posted(loaded, len(document.items), versions)
+
+
+def read_page(data: bytes, limits: Limits) -> PageRead:
+    """Read an envelope that another server gave (§3.7), each object by itself; what is bad is set aside.
+
+    Raises Refused taxii.bad-envelope, json.*, stix.*
+    """
+    document = scan(data, limits)
+    told = {
+        name: parse(document.bytes_of(document.members[name]))
+        for name in ("more", "next")
+        if name in document.members
+    }
+    more, next_ = told.get("more", False), told.get("next", "")
+    if not document.is_object or document.repeated is not None or not isinstance(more, bool):
+        raise Refused("taxii.bad-envelope")
+    if not isinstance(next_, str | int) or len(str(next_)) > MAX_NEXT:
+        raise Refused("taxii.bad-envelope", f"next: a text of at most {MAX_NEXT} characters")
+    objects = document.members.get("objects")
+    if objects is None:
+        return PageRead(Loaded("page", stix.FORMAT), more, str(next_))
+    listed = document.bytes_of(objects)
+    if not listed.startswith(b"["):
+        raise Refused("taxii.bad-envelope", "objects: a list")
+    return PageRead(stix.read(Source("page", listed, limits), limits), more, str(next_))
 
 
 def objects_of(document: Document) -> Iterator[tuple[bytes, dict[str, Any]]]:
