@@ -19,10 +19,12 @@ from exchange.directory.log import Leaf
 from exchange.envelope import Recipient, Sealed, seal
 from exchange.header import DirRef
 from exchange.hub.applications import Applications
+from exchange.hub.blobs import Blobs
 from exchange.hub.mailboxes import Mailboxes
 from exchange.hub.pending import Pending
 from exchange.hub.registrar import Registrar
 from exchange.hub.store import HubStore
+from exchange.hub.store_blob_files import BlobFiles
 from exchange.limits import DAY_MS
 from exchange.link import Link
 from exchange.receipt import Leaf as ReceiptLeaf
@@ -48,6 +50,7 @@ class Services:
     applications: Applications
     pending: Pending
     mailboxes: Mailboxes
+    blobs: Blobs
 
 
 @asynccontextmanager
@@ -80,7 +83,16 @@ async def services(
         )
         applications = Applications(store, registrar, clock=lambda: world.now)
         pending = Pending(store, registrar, clock=lambda: world.now)
-        yield Services(world, store, registrar, applications, pending, mailboxes)
+        blobs = Blobs(
+            store,
+            registrar,
+            BlobFiles.open(home),
+            clock=lambda: world.now,
+            free_bytes=lambda: free_bytes,
+            limits=limits,
+        )
+        await blobs.tidy()
+        yield Services(world, store, registrar, applications, pending, mailboxes, blobs)
     finally:
         await store.close()
 

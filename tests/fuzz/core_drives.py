@@ -11,11 +11,26 @@ from functools import cache
 from typing import Any, Final
 
 import orjson
+from cryptography.cobblestone import Cobblestone256Encryptor
 
+from exchange import attachment, envelope, receipt
 from exchange import body as bodies
 from exchange import content as contents
-from exchange import envelope, receipt
-from exchange.canonical import ADDRESS, b64, b64_text, dumps, framed, loads, text_b64, unb64, unframed
+from exchange.blob import BLOB_KEY_BYTES, BlobOpener
+from exchange.canonical import (
+    ADDRESS,
+    b64,
+    b64_text,
+    dumps,
+    framed,
+    h,
+    loads,
+    sha256,
+    text_b64,
+    u64,
+    unb64,
+    unframed,
+)
 from exchange.directory import assets, record_rules, records, waiting
 from exchange.directory.bodies import parse_body
 from exchange.directory.checkpoint import Checkpoint, SignedCheckpoint
@@ -31,7 +46,7 @@ from exchange.errors import ExchangeError
 from exchange.header import parse_header
 from exchange.invitation import Invitation
 from exchange.keys import PrekeySecret, PublicKey
-from exchange.limits import MAX_CONTENT, MAX_LEAF
+from exchange.limits import MAX_ATTACHMENT_NAME, MAX_CONTENT, MAX_LEAF
 from exchange.node.hub_feed import lane_of
 from exchange.protocol import Large
 from exchange.protocol import items as read_items
@@ -148,6 +163,25 @@ def content(data: bytes) -> None:
     same(contents.pack_content(meta, payload), data)
     if meta.type in contents.CONTROL_TYPES:
         same(contents.parse_control(meta.type, payload).to_payload(), payload)
+
+
+SEALED_TEXT: Final = b"Informe de Lima. "
+
+
+def blob(data: bytes) -> None:
+    """What a member may have sealed in the place of a file and its padding."""
+    key, size = bytes(BLOB_KEY_BYTES), len(SEALED_TEXT)
+    sealer = Cobblestone256Encryptor(key, h(net(), "blob", u64(size)))
+    opener = BlobOpener(key, net(), size, sha256(data[:size]))
+    plain = opener.update(sealer.update(data) + sealer.finalize())
+    same(plain + opener.finish(), data[:size])
+
+
+def file_name(data: str) -> None:
+    name = attachment.file_name(data)
+    assert 0 < len(name.encode()) <= MAX_ATTACHMENT_NAME
+    assert not set(name) & set("/\\\0\n")
+    assert name not in (".", "..")
 
 
 def receipt_leaf(data: bytes) -> None:

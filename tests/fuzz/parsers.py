@@ -76,10 +76,16 @@ PARSERS: Final[dict[str, Parser]] = {
             "content.unpack_content",
             "content.parse_control",
             "content.Meta.from_bytes",
+            "attachment.read_attachments",
+            "attachment.Attachment.from_json",
             *(f"content.{kind}.read" for kind in ("Status", "Missing", "Void", "Restored")),
             *(f"content.{kind}.read" for kind in ("CheckpointNote", "PartNote", "Notice")),
             *(f"disclosure.{kind}.read" for kind in ("DisclosureInquiry", "DisclosureRecord")),
         ),
+    ),
+    "blob": Parser(core.blob, lambda: [core.SEALED_TEXT.ljust(1_024, b"\0")]),
+    "file-name": Parser(
+        core.from_text(core.file_name), lambda: seeds.words("../a.exe", "con.txt", "Ñandú.pdf")
     ),
     "receipt-leaf": Parser(core.receipt_leaf, seeds.receipt_leaves, ("receipt.Leaf.from_bytes",)),
     "receipt-leaves": Parser(

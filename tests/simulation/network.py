@@ -23,11 +23,13 @@ import orjson
 from exchange.canonical import Json, unb64
 from exchange.header import parse_header
 from exchange.hub.applications import Applications
+from exchange.hub.blobs import Blobs
 from exchange.hub.mailboxes import Mailboxes
 from exchange.hub.pending import Pending
 from exchange.hub.registrar import Registrar
 from exchange.hub.store import FILE, HubStore
 from exchange.hub.store import MIGRATIONS as HUB_MIGRATIONS
+from exchange.hub.store_blob_files import BlobFiles
 from exchange.limits import HOUR_MS
 from exchange.node.hub_api import Page, Posted
 from exchange.node.identity import Sources
@@ -286,19 +288,25 @@ class FaultySimulation(Simulation):
         except Crash:
             database.abandon()
             return
+
+        def free_bytes() -> int:
+            return 0 if self.hub_full else FREE
+
         mailboxes = Mailboxes(
             store,
             registrar,
             keys=keys,
             clock=self.hub_clock,
             random=chance.randbytes,
-            free_bytes=lambda: 0 if self.hub_full else FREE,
+            free_bytes=free_bytes,
             limits=limits,
             epoch=f"epoch{self._hub_ran}",
         )
         applications = Applications(store, registrar, clock=self.hub_clock)
         pending = Pending(store, registrar, clock=self.hub_clock)
-        self.hub = Services(self.world, store, registrar, applications, pending, mailboxes)
+        files = BlobFiles.open(self.folder / "hub")
+        blobs = Blobs(store, registrar, files, clock=self.hub_clock, free_bytes=free_bytes, limits=limits)
+        self.hub = Services(self.world, store, registrar, applications, pending, mailboxes, blobs)
 
     def hub_clock(self) -> int:
         """UTC ms as the hub believes."""
