@@ -49,6 +49,7 @@ async def read_hub(sim: Simulation, shown: Metrics) -> bytes:
     reading = Reading(
         now=sim.world.now,
         totals=await hub.store.totals(),
+        blobs=await hub.blobs.totals(),
         flash=flash,
         flash_copies=count,
         connections=1,

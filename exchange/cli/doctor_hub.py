@@ -19,6 +19,7 @@ from exchange.cli.hub_lists import hub_store
 from exchange.cli.officer_home import NETWORK, OfficerHome
 from exchange.cli.output import utc
 from exchange.errors import ExchangeError, Refused
+from exchange.hub import store_blobs
 from exchange.hub.home import LOCK, last_backup, load_settings, open_keystore
 from exchange.hub.store import FILE, MIGRATIONS
 from exchange.limits import HOUR_MS, LEAF_AHEAD_MS, MINUTE_MS
@@ -55,17 +56,18 @@ def _log(call: Call) -> Sequence[Finding]:
     now = now_ms()
     with hub_store(call) as store:
         newest, totals = store.newest_checkpoint_sync(), store.totals_sync()
-        troubles = store.db.read_sync(calls.trouble)
+        troubles, blobs = store.db.read_sync(lambda c: (calls.trouble(c), store_blobs.totals(c)))
     mail = found("mail", OK, "waits", count=totals.envelopes, mib=totals.bytes // MIB)
+    kept = found("attachments", OK, "kept", count=blobs.blobs, mib=blobs.bytes // MIB)
     called = hook(load_settings(call.home).alarm, troubles, without=OK)
     if newest is None:
-        return [found("log", FAIL, "none"), mail, called]
+        return [found("log", FAIL, "none"), mail, kept, called]
     size, at = newest
     if at > now + LEAF_AHEAD_MS:
-        return [found("clock", FAIL, "back", at=utc(at)), mail, called]
+        return [found("clock", FAIL, "back", at=utc(at)), mail, kept, called]
     if now - at > MOST_SILENCE_MS:
-        return [found("log", FAIL, "old", size=size, at=utc(at)), mail, called]
-    return [found("log", OK, "fresh", size=size, minutes=(now - at) // MINUTE_MS), mail, called]
+        return [found("log", FAIL, "old", size=size, at=utc(at)), mail, kept, called]
+    return [found("log", OK, "fresh", size=size, minutes=(now - at) // MINUTE_MS), mail, kept, called]
 
 
 def _way(home: Path) -> Sequence[Finding]:

@@ -50,6 +50,7 @@ async def metrics(request: web.Request) -> web.Response:
     reading = Reading(
         now=context.clock(),
         totals=await store.totals(),
+        blobs=await context.blobs.totals(),
         flash=flash,
         flash_copies=copies,
         connections=context.connections.count if context.connections else 0,

@@ -17,6 +17,7 @@ from exchange.exposition import DatabaseCollector, Values
 from exchange.header import LANES
 from exchange.hub.store import HubStore
 from exchange.hub.store_alarm import Oldest
+from exchange.hub.store_blobs import BlobTotals
 from exchange.hub.store_release import Totals
 from exchange.limits import SECOND_MS
 
@@ -34,6 +35,7 @@ class Reading:
 
     now: int
     totals: Totals
+    blobs: BlobTotals
     flash: list[Oldest]
     flash_copies: int
     connections: int
@@ -82,6 +84,8 @@ def _mail(values: Values, store: HubStore, reading: Reading) -> None:
     gauge("mailbox_rows", "copies not receipted yet", totals.rows)
     gauge("waiting_envelopes", "envelopes with a body", totals.envelopes)
     gauge("waiting_bytes", "bytes of them", totals.bytes)
+    gauge("attachments", "sealed attachments kept, unfinished ones among them", reading.blobs.blobs)
+    gauge("attachment_bytes", "bytes of them, as announced", reading.blobs.bytes)
     oldest = min((one.since for one in reading.flash), default=reading.now)
     gauge("flash_waiting_copies", "flash copies not stored yet", reading.flash_copies)
     gauge("flash_waiting_members", "addresses that they wait for", len(reading.flash))

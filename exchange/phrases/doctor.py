@@ -88,6 +88,7 @@ FOUND: Final[Phrases] = table(
     log.old | {size} entries, last signed {at} | {size} entradas, firmadas por última vez el {at} | {size} entradas, assinadas por último em {at} | {size} entrées, signées pour la dernière fois le {at}
     log.none | the network has not begun | la red no ha comenzado | a rede não começou | le réseau n'a pas commencé
     mail.waits | {count} envelopes wait for their recipients, {mib} MiB | {count} sobres esperan a sus destinatarios, {mib} MiB | {count} envelopes esperam os destinatários, {mib} MiB | {count} enveloppes attendent leurs destinataires, {mib} Mio
+    attachments.kept | {count} sealed attachments, {mib} MiB; no backup has them | {count} adjuntos sellados, {mib} MiB; no están en las copias | {count} anexos selados, {mib} MiB; não estão nos backups | {count} pièces jointes scellées, {mib} Mio ; absentes des sauvegardes
     """  # noqa: E501 - a row of a table is one line
 )
 

@@ -317,7 +317,15 @@ async def test_hubs_home(hub: Hub, tmp_path: Path, capfd: pytest.CaptureFixture[
     (hub.home / "config.toml").chmod(0o600)
     code, seen = await doctor(capfd, hub.home)
     assert (code, [one for one, value in seen.items() if value["state"] != OK]) == (0, ["backup.none"])
-    assert {"server.ok", "log.fresh", "mail.waits", "tls.ok", "hub.takes-mail", "keys.ok"} <= seen.keys()
+    assert {
+        "server.ok",
+        "log.fresh",
+        "mail.waits",
+        "attachments.kept",
+        "tls.ok",
+        "hub.takes-mail",
+        "keys.ok",
+    } <= seen.keys()
     hub.stop.set()
     await asyncio.wait_for(stopped(hub.port), 20)
     code, seen = await doctor(capfd, hub.home)
@@ -387,7 +395,7 @@ def test_check_that_breaks_off_is_a_fault() -> None:
 
 def test_every_fault_has_a_fix_and_no_fix_is_of_nothing() -> None:
     well = {code for code in FOUND if code.endswith((".ok", ".fresh", ".part", ".forward"))} - {"standing.ok"}
-    well |= {"link.socket", "hub.takes-mail", "mail.waits", "error"}
+    well |= {"link.socket", "hub.takes-mail", "mail.waits", "attachments.kept", "error"}
     assert FIXES.keys() == FOUND.keys() - well
 
 
