@@ -131,6 +131,8 @@ class DisclosureRecord:
 
     def fault(self, sender: str) -> str:
         """Why this record of a message of `sender` doesn't hold, in words; empty if it does."""
+        if len(self.rows) < min(self.total, MAX_ROWS):
+            return "it holds back rows that it counts"
         if not all(row.holds for row in self.rows):
             return "a row's hash isn't that of its words"
         about = subject(sender, self.of)

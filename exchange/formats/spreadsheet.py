@@ -21,6 +21,12 @@ _UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
 # A spreadsheet runs a cell that begins so, some of them also behind quotes and white space (OWASP, CSV injection).
 _FORMULA: Final = re.compile(r"[\s\"'\u201c\u201d\u2018\u2019]*[=+\-@\uff1d\uff0b\uff0d\uff20\t\r|%]")
 
+# Where semicolons part cells, as in most of our languages, the commas and quotation marks that `written` puts around a
+# cell protect nothing: what follows such a sign, or a line break, within a cell begins one of its own.
+_RUN: Final = r"\s\"'\u201c\u201d\u2018\u2019;"
+_BEGINS: Final = re.compile(rf"(?<![{_RUN}])([{_RUN}]++)(?=[=+\-@\uff1d\uff0b\uff0d\uff20|%])")
+_PARTING: Final = re.compile(r"[;\t\r\n]")
+
 
 def decoded(data: bytes) -> str:
     """The text of a file: UTF-8, or UTF-16 with its mark, else Windows-1252, as old spreadsheets write."""
@@ -67,10 +73,14 @@ def written(head: Sequence[str], lines: Iterable[Sequence[str]]) -> bytes:
 
 
 def guarded(cell: str) -> str:
-    """The cell with an apostrophe before it if a spreadsheet would run it as a formula."""
-    return f"'{cell}" if _FORMULA.match(cell) else cell
+    """The cell with an apostrophe before it, and before parts of it, that a spreadsheet would run as a formula."""
+    within = _BEGINS.sub(lambda run: f"{run[0]}'" if _PARTING.search(run[0]) else run[0], cell)
+    return f"'{within}" if _FORMULA.match(cell) else within
 
 
 def unguarded(cell: str) -> str:
-    """The cell without the apostrophe that `guarded` put there."""
-    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell[1:]) else cell
+    """The cell without the apostrophes that `guarded` put there."""
+    whole = cell[1:] if cell.startswith("'") and _FORMULA.match(cell[1:]) else cell
+    return _BEGINS.sub(
+        lambda run: run[0][:-1] if run[0].endswith("'") and _PARTING.search(run[0]) else run[0], whole
+    )

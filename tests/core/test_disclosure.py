@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from exchange.canonical import ZERO32
-from exchange.disclosure import HERE, DisclosureRecord, Row, row_hash
+from exchange.disclosure import HERE, MAX_ROWS, DisclosureRecord, Row, row_hash
 
 ID = "0f0f0f0f-0000-4000-8000-000000000001"
 INQUIRY = "0f0f0f0f-0000-4000-8000-0000000000aa"
@@ -40,6 +40,14 @@ def test_a_word_changed_or_a_row_about_something_else_doesnt() -> None:
     assert "hash" in record((replace(row, action="open"),)).fault("pe-csirt")
     assert "something else" in record((row,)).fault("co-csirt")
     assert "something else" in replace(record((row,)), of=INQUIRY).fault("pe-csirt")
+
+
+def test_a_row_that_is_counted_is_shown_up_to_the_most_that_a_record_holds() -> None:
+    rows = log("open", "export", "print")
+    assert "holds back" in record(rows[2:], total=3).fault("pe-csirt")
+    newest = log(*["open"] * (MAX_ROWS + 1))[1:]
+    assert record(newest, total=MAX_ROWS + 1).fault("pe-csirt") == ""
+    assert "holds back" in record(newest[1:], total=MAX_ROWS + 1).fault("pe-csirt")
 
 
 def test_a_later_record_shows_what_was_changed_since() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from typing import Any
 
 import orjson
@@ -218,17 +219,43 @@ def test_what_a_list_cannot_hold_is_a_loss(draft, author, demo_objects):
 
 
 @pytest.mark.parametrize(
-    "cell", ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1", '"=1', "' =1", " \u201c=1", "\uff1d1", "|calc", "%x"]
+    "cell", ["=1+1", "+1", "-1", "@x", "\tx", "\rx", '"=1', "' =1", " \u201c=1", "\uff1d1", "|calc", "%x"]
 )
 def test_a_cell_that_a_spreadsheet_would_run_is_guarded(cell):
     assert guarded(cell) == "'" + cell
     assert unguarded(guarded(cell)) == cell
 
 
-@pytest.mark.parametrize("cell", ["", "a=1", "203.0.113.7", "it's", "'quoted'"])
+@pytest.mark.parametrize(
+    ("cell", "written"),
+    [
+        ("x;=1", "x;'=1"),
+        ("x\n=1", "x\n'=1"),
+        ("x;'=1", "x;''=1"),
+        ('http://a.example/;"@SUM(1)', "http://a.example/;\"'@SUM(1)"),
+        ("=1;=2", "'=1;'=2"),
+        ("x\t =1", "x\t '=1"),
+        (";=1", ";'=1"),
+        ("\t=1", "'\t'=1"),
+        ("\r\n=1", "'\r\n'=1"),
+    ],
+)
+def test_what_would_begin_a_cell_of_its_own_where_semicolons_part_them_is_guarded_too(cell, written):
+    assert guarded(cell) == written
+    assert unguarded(written) == cell
+
+
+@pytest.mark.parametrize("cell", ["", "a=1", "a; b", "a, -b", "a\nb", "203.0.113.7", "it's", "'quoted'"])
 def test_other_cells_stay(cell):
     assert guarded(cell) == cell
     assert unguarded(cell) == cell
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(cell=st.text(alphabet="a;\t\n\r'\"=+ ,", max_size=14))
+def test_reading_takes_every_guard_away(cell):
+    assert unguarded(guarded(cell)) == cell
+    assert not re.search(r"(^|[;\t\r\n])[=+]", guarded(cell))
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
