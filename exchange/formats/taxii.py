@@ -145,7 +145,7 @@ def read_page(data: bytes, limits: Limits) -> PageRead:
         for name in ("more", "next")
         if name in document.members
     }
-    more, next_ = told.get("more", False), told.get("next", "")
+    more, next_ = told.get("more") or False, told.get("next") or ""  # some servers say null
     if not document.is_object or document.repeated is not None or not isinstance(more, bool):
         raise Refused("taxii.bad-envelope")
     if not isinstance(next_, str | int) or len(str(next_)) > MAX_NEXT:

@@ -103,7 +103,9 @@ class TaxiiFeed:
         *,
         clock: Callable[[], int],
         seconds: float = ANSWER_SECONDS,
+        beyond: float = CONNECT_SECONDS,
     ) -> None:
+        """`seconds`: for one answer; `beyond`: how long after them its thread is told to end."""
         self._name = name
         self._settings = settings
         self._credential = credential
@@ -111,6 +113,7 @@ class TaxiiFeed:
         self._threads = threads
         self._clock = clock
         self._seconds = seconds
+        self._beyond = beyond
 
     async def run(self, position: Mapping[str, Json], unseen: Unseen) -> AsyncIterator[Batch]:
         """As FeedSource; `unseen` isn't asked: an object that came before is known by its bytes."""
@@ -165,7 +168,7 @@ class TaxiiFeed:
 
     async def _in_thread(self, session: BoundedSession, work: Callable[[], T]) -> T:
         # the session ends in time by itself, but for what it can't: looking a name up, headers that never end
-        seconds = self._seconds + CONNECT_SECONDS
+        seconds = self._seconds + self._beyond
         return await self._threads.run(self._name, work, seconds=seconds, abort=session.abort)
 
     def _session(self) -> BoundedSession:

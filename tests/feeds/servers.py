@@ -61,7 +61,7 @@ def page(
 
 @dataclass
 class Server:
-    """A server that listens. `answer`: what a page or path gives; `about`: the collection itself. Both may be replaced."""
+    """A server that listens. `answer`: what a page or path gives; `about`: the collection itself. Both may change."""
 
     url: str = ""
     answer: Callable[[web.Request], Any] | None = None
