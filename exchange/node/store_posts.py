@@ -7,12 +7,14 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from exchange.limits import DAY_MS
 from exchange.node.store import sql
 from exchange.storage.local_cipher import LocalCipher
 
 DRAFT: Final = "draft"
 SENT: Final = "sent"
 DROPPED: Final = "dropped"
+STATUS_MS: Final = 7 * DAY_MS  # TAXII 2.1 §4.3 asks for a day at least
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +50,16 @@ def set_status(connection: Connection, cipher: LocalCipher, id_: str, status: by
 
 
 def status(connection: Connection, cipher: LocalCipher, id_: str, *, access: int) -> bytes | None:
-    """What was answered to a post of that right."""
+    """What was answered to a post of that right; None also once that is dropped."""
     row = sql(
         connection,
         "SELECT status FROM taxii_posts WHERE id = :id AND access = :access",
         id=id_,
         access=access,
     ).first()
-    return None if row is None else cipher.open("taxii_posts.status", id_, bytes(row.status))
+    return (
+        None if row is None or not row.status else cipher.open("taxii_posts.status", id_, bytes(row.status))
+    )
 
 
 def set_sent(connection: Connection, id_: str, message_id: str) -> None:
@@ -72,6 +76,27 @@ def set_sent(connection: Connection, id_: str, message_id: str) -> None:
 def set_state(connection: Connection, n: int, state: str) -> None:
     """What became of it."""
     sql(connection, "UPDATE taxii_posts SET state = :state WHERE n = :n", state=state, n=n)
+
+
+def drop_old(connection: Connection, *, before: int, limit: int) -> int:
+    """Drop what was answered to posts until `before` (ms), and what is known of those that have no objects left here.
+
+    A draft waits for a person however old it is. How many rows it was.
+    """
+    rows = sql(
+        connection,
+        "SELECT n, EXISTS (SELECT 1 FROM taxii_objects WHERE source = -p.n) AS holds FROM taxii_posts p"
+        " WHERE at <= :before AND (status <> x'' OR NOT holds) ORDER BY n LIMIT :limit",
+        before=before,
+        limit=limit,
+    ).all()
+    for row in rows:
+        if row.holds:
+            sql(connection, "UPDATE taxii_posts SET status = x'' WHERE n = :n", n=row.n)
+        else:
+            sql(connection, "DELETE FROM taxii_sources WHERE source = -:n", n=row.n)
+            sql(connection, "DELETE FROM taxii_posts WHERE n = :n", n=row.n)
+    return len(rows)
 
 
 def listed(connection: Connection, *, limit: int) -> list[Post]:

@@ -10,7 +10,11 @@ import orjson
 import pytest
 
 from exchange.formats.cover import carried_objects, read_message
+from exchange.limits import DAY_MS
 from exchange.node import drafts
+from exchange.node.retention import Records, Retention
+from exchange.node.store import sql
+from exchange.retention import RetentionPolicy
 from exchange.tlp import Tlp
 from tests.doors import CO, QUIET, Place, place
 from tests.taxii.conftest import indicator
@@ -53,3 +57,49 @@ def test_a_draft_is_taken_out_as_a_file_and_dropped(door: Place) -> None:
     assert drafts.dropped(node.store, node.sources, status["id"][:8], who="analyst") == status["id"]
     assert client.get(f"collections/drafts/objects/{one['id']}/").status_code == 404
     assert status["id"] not in [each.id for each in drafts.listed(node.store)]
+
+
+# -- what is forgotten -------------------------------------------------------------------------------------------------
+
+
+def forget(door: Place) -> None:
+    """The node does all that is due by now."""
+    node = door.pe.up
+    door.run(Retention(node.store, RetentionPolicy(), node.sources).erase_due())
+
+
+def posts(door: Place) -> int:
+    """How many the node knows of."""
+    return door.pe.up.store.db.read_sync(
+        lambda c: sql(c, "SELECT count(*) AS it FROM taxii_posts").one().it  # type: ignore[no-any-return]
+    )
+
+
+def test_what_was_posted_and_sent_is_erased_with_the_message(door: Place) -> None:
+    client, one = door.client("erases"), indicator()
+    client.post(one)
+    path = f"collections/drafts/objects/{one['id']}/"
+    assert client.get(path).status_code == 200
+    sent = door.pe.desk.outbox()[0].message.id
+    door.run(door.sim.rounds(3))
+    node = door.pe.up
+    door.run(Records(node.store, RetentionPolicy(), node.sources, who="ana").erase(sent))
+    assert client.get(path).status_code == 404
+
+
+def test_4_3_a_status_is_there_for_a_week_and_a_draft_until_somebody_takes_it(door: Place) -> None:
+    client = door.client("patient")
+    waiting = indicator(object_marking_refs=[Tlp.RED.marking_id])
+    kept, gone = client.post(waiting), client.post(indicator() | {"pattern_type": 7})
+    door.sim.world.now += 7 * DAY_MS - 1
+    forget(door)
+    for status in (kept, gone):
+        assert client.get(f"status/{status['id']}/").json() == status
+    before = posts(door)
+    door.sim.world.now += 1
+    forget(door)
+    for status in (kept, gone):
+        assert client.get(f"status/{status['id']}/").status_code == 404
+    assert posts(door) < before
+    assert client.get(f"collections/drafts/objects/{waiting['id']}/").json()["objects"] == [waiting]
+    assert kept["id"] in [draft.id for draft in drafts.listed(door.pe.up.store)]

@@ -89,6 +89,10 @@ STEPS: tuple[str, ...] = (
         upto INTEGER NOT NULL, why BLOB NOT NULL, at INTEGER NOT NULL, by TEXT NOT NULL, ended_at INTEGER)""",
     "CREATE INDEX outside_decisions_thing ON outside_decisions (thing_key) WHERE ended_at IS NULL",
     "CREATE INDEX outside_decisions_feed ON outside_decisions (feed) WHERE ended_at IS NULL",
+    # What was posted here and went as a message is erased with that message, whichever part of the node did it.
+    "CREATE INDEX taxii_posts_message ON taxii_posts (message_id) WHERE message_id IS NOT NULL",
+    """CREATE TRIGGER taxii_post_erased AFTER UPDATE OF erased_at ON messages WHEN NEW.erased_at IS NOT NULL BEGIN
+        DELETE FROM taxii_sources WHERE source IN (SELECT -n FROM taxii_posts WHERE message_id = NEW.id); END""",
 )
 
 
