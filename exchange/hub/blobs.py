@@ -41,6 +41,15 @@ class Taken:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """`count` bytes of a blob as they are read; `close` also midway."""
+
+    count: int
+    parts: AsyncIterator[bytes]
+    close: Callable[[], None]
+
+
+@dataclass(frozen=True)
 class _Turn:
     """An upload under way: how to end it, and when it has ended."""
 
@@ -69,6 +78,7 @@ class Blobs:
         self._limits = limits
         self._quota = rows.BlobQuota(limits.quota_blobs, limits.quota_blob_bytes)
         self._turns: dict[tuple[str, bytes], _Turn] = {}
+        self._readers: dict[tuple[str, bytes], Callable[[], None]] = {}
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="blobs")
 
     # in
@@ -129,8 +139,8 @@ class Blobs:
                 async for part in parts:
                     waiting += part
                     if len(waiting) >= WRITE_BYTES:
-                        await self._beside(file.write, bytes(waiting))
-                        waiting.clear()
+                        taken, waiting = bytes(waiting), bytearray()
+                        await self._beside(file.write, taken)
                     if file.have - noted >= BLOB_SYNC_BYTES:
                         noted = await self._note(blob.n, file)
             finally:
@@ -159,10 +169,13 @@ class Blobs:
 
     # out
 
-    async def open(self, address: str, digest: bytes, *, start: int, most: int) -> tuple[int, BinaryIO]:
-        """Up to `most` bytes, from `start` on, of a blob that `address` may have: how many, and a file to `read`.
+    async def open(
+        self, address: str, digest: bytes, *, start: int, most: int, end: Callable[[], None]
+    ) -> Reading:
+        """Up to `most` bytes, from `start` on, of a blob that `address` may have. To be closed by its caller.
 
-        Raises Refused request.not-found, whatever the reason; Unavailable storage.*.
+        `end` ends whoever reads it, from outside: of two calls of one address for one blob the newer goes on. Raises
+        Refused request.not-found, whatever the reason; Unavailable storage.*.
         """
         since = policy.mail_since(self._registrar.directory, address)
         step = partial(rows.readable, digest=digest, address=address, since=since, now=self._clock())
@@ -171,9 +184,20 @@ class Blobs:
             raise Refused("request.not-found", "no such attachment for this address, or it isn't that long")
         file = await self._beside(self._files.reader, blob.n)
         file.seek(start)
-        return min(most, blob.size - start), file
+        key = address, digest
+        if (before := self._readers.get(key)) is not None:
+            before()
+        self._readers[key] = end
 
-    async def read(self, file: BinaryIO, count: int) -> AsyncIterator[bytes]:
+        def close() -> None:
+            file.close()
+            if self._readers.get(key) is end:
+                del self._readers[key]
+
+        count = min(most, blob.size - start)
+        return Reading(count, self._parts(file, count), close)
+
+    async def _parts(self, file: BinaryIO, count: int) -> AsyncIterator[bytes]:
         """The next `count` bytes of `file`, in pieces. Raises Unavailable storage.io."""
         while count:
             part = await self._beside(file.read, min(count, READ_BYTES))
@@ -212,5 +236,10 @@ class Blobs:
             turn.end()
 
     async def _beside(self, work: Callable[..., T], *given: object) -> T:
-        """Run in a thread of our own."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *given)
+        """Run in a thread of our own; it has ended when this has, also when this is cancelled."""
+        running = asyncio.get_running_loop().run_in_executor(self._threads, work, *given)
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            await asyncio.wait([running])
+            raise

@@ -91,17 +91,19 @@ async def get_blob(request: web.Request) -> web.StreamResponse:
     member = member_of(caller.address)
     context.blob_downloads.take(member, 1)
     try:
-        count, file = await context.blobs.open(caller.address, digest, start=start, most=most)
+        reading = await context.blobs.open(
+            caller.address, digest, start=start, most=most, end=lambda: _cut(request)
+        )
     except BaseException:
         context.blob_downloads.give_back(member, 1)
         raise
 
     def close() -> None:
-        file.close()
+        reading.close()
         context.blob_downloads.give_back(member, 1)
 
-    request[STREAM] = Stream(context.blobs.read(file, count), close)
+    request[STREAM] = Stream(reading.parts, close)
     response = web.StreamResponse()
     response.content_type = BINARY
-    response.content_length = count
+    response.content_length = reading.count
     return response

@@ -11,6 +11,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -23,17 +24,20 @@ _READ: Final = 1024 * 1024
 class Growing:
     """A file that grows at its end. Closed by `close`; every call raises Unavailable storage.full, storage.io."""
 
-    def __init__(self, file: BinaryIO, have: int) -> None:
+    def __init__(self, file: FileIO, have: int) -> None:
         self._file = file
         self.have = have  # bytes from the beginning on, durable or not
 
     def write(self, data: bytes) -> None:
-        """Append."""
+        """Append; where the disk takes only some of it, `have` says how much."""
+        left = memoryview(data)
         try:
-            self._file.write(data)
+            while left:
+                taken = self._file.write(left)
+                self.have += taken
+                left = left[taken:]
         except OSError as error:
             raise disk_fault(error) from error
-        self.have += len(data)
 
     def sync(self) -> int:
         """Make everything durable; how many bytes that are."""
@@ -74,7 +78,7 @@ class BlobFiles:
             if not path.exists():
                 create_private(path)
                 sync_directory(self.folder)
-            file = path.open("r+b", buffering=0)
+            file = FileIO(path, "r+b")
             file.truncate(have)
             file.seek(have)
         except OSError as error:

@@ -297,6 +297,27 @@ async def test_only_an_addressee_may_have_it(world: World, tmp_path: Path) -> No
         assert (await file.get(hub)).status == 200, "whatever was receipted"
 
 
+async def test_a_reader_that_comes_again_does_not_wait_for_its_dead_link(
+    world: World, tmp_path: Path
+) -> None:
+    file = File(os.urandom(20_000_000))  # more than buffers on the way take in
+    async with a_hub(world, tmp_path) as hub:
+        await file.put(hub, 0)
+        await send(hub, await made(hub, file.blob))
+        dead = []
+        for _ in range(2 * BLOB_CALLS):
+            reader, writer = await hub.connect()
+            head = f"GET {file.path()} HTTP/1.1\r\nHost: hub\r\n"
+            token = hub.token("GET", file.path(), issuer=CO)
+            writer.write(f"{head}Authorization: Exchange {token}\r\n\r\n".encode())
+            async with asyncio.timeout(PATIENCE):
+                assert b" 200 " in await reader.readuntil(b"\r\n")
+            dead.append(writer)
+        assert (await file.get(hub, "?from=19999000")).body == file.data[-1_000:]
+        for writer in dead:
+            writer.transport.abort()
+
+
 async def test_a_name_taken_by_another_member_leads_to_nobody_elses_mail(
     world: World, tmp_path: Path
 ) -> None:
