@@ -128,7 +128,9 @@ class Place:
             await self.pe.restart()
             fresh = await make_context(self.pe.up, self.context.settings, self.context.metrics)
             self.context.doorkeeper, self.context.collections = fresh.doorkeeper, fresh.collections
+            before = self.context.api.changed
             self.context.posting, self.context.api = fresh.posting, fresh.api
+            before.ring()
 
         self.run(restart())
 

@@ -32,6 +32,25 @@ from exchange.tlp import parse as label_of
 STIX: Final = "application/stix+json;version=2.1"
 MOST: Final = MAX_STIX + 65_536  # bytes of a message that is sent: its objects, and what stands around them
 _RELEASE: Final = ("message.*", "release.*", "tlp.*")
+# Which member of a body a rule is about that knows nothing of bodies.
+_AT_FAULT: Final = {
+    "contact.ambiguous": "to",
+    "contact.unknown": "to",
+    "directory.unknown-member": "to",
+    "incident.unknown-word": "incident",
+    "message.bad-outcome": "outcome",
+    "message.missing-incident": "incident",
+    "message.missing-outcome": "outcome",
+    "message.missing-question": "question",
+    "message.missing-reason": "reason",
+    "message.missing-reply-by": "reply_by",
+    "message.missing-reply-to": "in_reply_to",
+    "message.missing-subject": "subject",
+    "message.unknown": "in_reply_to",
+    "policy.self-only": "to",
+    "tlp.red-needs-persons": "tlp",
+    "unit.unknown": "to",
+}
 _SENDING: Final = (
     "api.*",
     "contact.*",
@@ -115,7 +134,11 @@ async def sent(call: Call) -> web.StreamResponse:
     body = cast("api_asked.Sending", parsed(api_asked.Sending, _without_objects(document)))
     order = _order(body, _objects(document), call.body)
     book = await call.context.api.book.book()
-    queued = await call.context.api.sending.send(call.access, order, book)
+    try:
+        queued = await call.context.api.sending.send(call.access, order, book)
+    except Refused as refusal:
+        named = {"field": _AT_FAULT[refusal.code]} if refusal.code in _AT_FAULT else {}
+        raise Refused(refusal.code, refusal.detail, **{**named, **refusal.facts}) from None
     return answer(_queued(queued), status=201 if queued.new else 200)
 
 

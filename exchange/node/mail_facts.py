@@ -21,6 +21,7 @@ from exchange.node.reading import VOIDED
 from exchange.node.store import Transaction
 from exchange.node.store_api import SentHead
 from exchange.node.store_inbox import Received
+from exchange.node.store_links import is_void
 from exchange.node.store_notices import UNVERIFIED
 from exchange.release import ADMINISTRATOR, Content, Decision, Door, Reader, Who, decide
 from exchange.storage.local_cipher import LocalCipher
@@ -118,6 +119,8 @@ class FactBook:
         """A message that came as a list shows it to a right of entry, and how many bytes were read for it."""
         facts, cost = self.received(connection, one)
         marks = {*one.marks, *(("conflict",) if one.conflict else ())}
+        if is_void(connection, one.sender, one.env):
+            marks.add(VOIDED)
         item = Item(
             box=Box.IN,
             n=one.n,
@@ -130,7 +133,7 @@ class FactBook:
             marks=tuple(sorted(marks)),
             to=(),
             facts=facts,
-            decision=decided(facts, one.marks, access),
+            decision=decided(facts, frozenset(marks), access),
         )
         return item, cost
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from exchange.access import Access
 from exchange.directory.addressing import folded
@@ -51,7 +51,7 @@ class Sought:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A message that has it, and the ids of some of its objects that do; none where its own text does."""
+    """A message that has it, and the ids of its first objects that do; none where only its own text does."""
 
     item: Item
     objects: tuple[str, ...]
@@ -121,28 +121,28 @@ class MailSearch:
 
 
 def _matches(payload: bytes, sought: Sought) -> tuple[str, ...] | None:
-    """The objects of a message that have all that is sought, empty where its cover does; None for no match."""
+    """Those objects of a message that has all that is sought which have some of it; None where it hasn't."""
     try:
         message = read_message(payload)
     except Rejected:
         return None
     objects: list[str] = []
-    matched = False
+    by_value, by_text = not sought.value, not sought.text
     document = scan(message.bundle, Limits())
     first = len(document.items) - message.object_count
     for place, span in enumerate(document.items):
-        value = parse(document.bytes_of(span))
-        if isinstance(value, dict) and _has(value, sought):
-            matched = True
-            if place >= first and len(objects) < MOST_OBJECTS:
-                objects.append(str(value.get("id", "")))
-    return tuple(objects) if matched else None
+        texts = list(_texts(parse(document.bytes_of(span))))
+        has_value = bool(sought.value) and any(_stands_in(sought.value, text) for text in texts)
+        has_text = bool(sought.text) and any(sought.text in folded(text) for text in texts)
+        by_value, by_text = by_value or has_value, by_text or has_text
+        if (has_value or has_text) and place >= first and len(objects) < MOST_OBJECTS:
+            objects.append(_id_of(document.bytes_of(span)))
+    return tuple(objects) if by_value and by_text else None
 
 
-def _has(value: dict[str, Any], sought: Sought) -> bool:
-    texts = list(_texts(value))
-    by_value = not sought.value or any(_stands_in(sought.value, text) for text in texts)
-    return by_value and (not sought.text or any(sought.text in folded(text) for text in texts))
+def _id_of(data: bytes) -> str:
+    value = parse(data)
+    return str(value.get("id", "")) if isinstance(value, dict) else ""
 
 
 def _texts(value: object) -> Iterator[str]:

@@ -172,6 +172,12 @@ def add_void(connection: Connection, sender: str, env: bytes, why: str) -> None:
     )
 
 
+def is_void(connection: Connection, sender: str, env: bytes) -> bool:
+    """Whether the sender has declared `env` void."""
+    row = sql(connection, "SELECT 1 FROM voids_in WHERE env = :env AND sender = :sender", env=env, sender=sender)
+    return row.first() is not None
+
+
 def gaps_to_ask(connection: Connection, *, seen_before: int, asked_before: int, limit: int) -> list[OpenGap]:
     """Gaps seen before the one time and not asked for since the other, by sender and lane."""
     rows = sql(
