@@ -108,8 +108,7 @@ class Blobs:
             have = blob.have
             if blob.whole:
                 return Taken(have, whole=True, new=False)
-            if self._free_bytes() - (size - have) < self._limits.free_bytes:
-                raise Unavailable("storage.full", retry_after=RETRY_SECONDS)
+            self._check_room(size - have)
             if parts is not None and start == have:
                 have = await self._write(blob, parts)
             if have == size:
@@ -143,6 +142,7 @@ class Blobs:
                         await self._beside(file.write, taken)
                     if file.have - noted >= BLOB_SYNC_BYTES:
                         noted = await self._note(blob.n, file)
+                        self._check_room(0)  # others write, too
             finally:
                 # also of a link that was cut: this is what its sender need not bring again
                 if waiting:
@@ -152,6 +152,10 @@ class Blobs:
             return noted
         finally:
             file.close()
+
+    def _check_room(self, size: int) -> None:
+        if self._free_bytes() - size < self._limits.free_bytes:
+            raise Unavailable("storage.full", retry_after=RETRY_SECONDS)
 
     async def _note(self, n: int, file: Growing) -> int:
         have = await self._beside(file.sync)

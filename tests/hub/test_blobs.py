@@ -5,107 +5,21 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from exchange.attachment import Blob
-from exchange.canonical import b64, framed, sha256
-from exchange.directory.checkpoint import SignedCheckpoint
 from exchange.hub import store_blobs
+from exchange.hub.blobs import Blobs, Taken
 from exchange.hub.store import HubStore
-from exchange.hub.store_blob_files import FOLDER
-from exchange.limits import BLOB_CALLS, BLOB_KEPT_MS, DAY_MS, MAX_BLOB
-from tests.hub.statements import ALBA, BRUNO, post, suspension
-from tests.hub_server import Answer, Hub, running_hub
-from tests.hub_services import receipts, sealed
+from exchange.hub.store_blob_files import FOLDER, BlobFiles
+from exchange.limits import BLOB_CALLS, BLOB_SYNC_BYTES, MAX_BLOB
+from exchange.settings import HubLimits
+from tests.hub.attached import BB, CO, PATIENCE, PE, File, a_hub, files, grown, made, send
+from tests.hub.statements import code_of
+from tests.hub_services import services
 from tests.worlds import World
-
-PATIENCE = 20  # seconds until a test says that the hub never acted
-PE, CO, BB = "pe-csirt", "co-csirt", "bb-csirt"
-
-
-@dataclass
-class File:
-    """A sealed file that is to go to the hub."""
-
-    data: bytes = field(default_factory=lambda: os.urandom(300_000))
-
-    @property
-    def blob(self) -> Blob:
-        return sha256(self.data), len(self.data)
-
-    def path(self, query: str = "") -> str:
-        return f"/v1/blobs/{b64(self.blob[0])}{query}"
-
-    async def put(
-        self, hub: Hub, start: int, end: int | None = None, *, issuer: str = PE, data: bytes | None = None
-    ) -> Answer:
-        """Bring bytes `start`..`end`, or `data` in their place."""
-        path = self.path(f"?from={start}&size={len(self.data)}")
-        token = f"Exchange {hub.token('PUT', path, issuer=issuer)}"
-        body = self.data[start:end] if data is None else data
-        return await hub.call("PUT", path, body, authorization=token)
-
-    async def have(self, hub: Hub, *, issuer: str = PE) -> int:
-        """How much the hub says it has."""
-        return int((await self.put(hub, 0, data=b"", issuer=issuer)).json["have"])
-
-    async def get(self, hub: Hub, query: str = "", *, issuer: str = CO) -> Answer:
-        return await hub.call("GET", self.path(query), issuer=issuer)
-
-    async def begun(
-        self, hub: Hub, start: int, end: int
-    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """A connection on which all bytes were announced and some of them sent."""
-        path = self.path(f"?from={start}&size={len(self.data)}")
-        reader, writer = await hub.connect()
-        token = hub.token("PUT", path)
-        head = f"PUT {path} HTTP/1.1\r\nHost: hub\r\nAuthorization: Exchange {token}\r\n"
-        writer.write(f"{head}Content-Length: {len(self.data) - start}\r\n\r\n".encode())
-        writer.write(self.data[start:end])
-        await writer.drain()
-        return reader, writer
-
-
-def files(hub: Hub) -> list[Path]:
-    return sorted((hub.home / FOLDER).iterdir())
-
-
-async def grown(hub: Hub, size: int) -> None:
-    """Wait until the hub has written so many bytes of its one file: what was sent is not yet there."""
-    async with asyncio.timeout(PATIENCE):
-        while not files(hub) or files(hub)[0].stat().st_size < size:
-            await hub.call("GET", "/healthz", issuer=None)
-
-
-@asynccontextmanager
-async def a_hub(world: World, tmp_path: Path, **limits: int) -> AsyncIterator[Hub]:
-    async with running_hub(world, tmp_path / "hub", limits=limits) as hub:
-        yield hub
-
-
-async def made(hub: Hub, *blobs: Blob, **how: Any) -> Any:
-    answer = await hub.call("GET", "/v1/directory/checkpoint")
-    ref = SignedCheckpoint.from_json(answer.json).ref(hub.world.net)
-    return sealed(hub.world, ref, blobs=tuple(sorted(blobs)), **how)
-
-
-async def send(hub: Hub, envelope: Any) -> Answer:
-    return await hub.call("PUT", f"/v1/envelopes/{b64(envelope.env)}", envelope.upload.to_bytes())
-
-
-async def forget(hub: Hub, gone: File) -> None:
-    """Wait until the hub's chore has deleted the file."""
-    async with asyncio.timeout(PATIENCE):
-        while files(hub):
-            await hub.call("GET", "/healthz", issuer=None)
-    assert (await gone.get(hub)).code == "request.not-found"
-
 
 # -- bringing it ------------------------------------------------------------------------------------
 
@@ -230,6 +144,32 @@ async def test_a_full_disk_takes_no_more(world: World, tmp_path: Path) -> None:
         assert (answer.status, answer.code) == (503, "storage.full")
 
 
+async def test_a_disk_that_fills_up_midway_keeps_what_it_took(world: World, tmp_path: Path) -> None:
+    file, free = File(os.urandom(3 * BLOB_SYNC_BYTES)), [2**40, 0]
+    async with services(world, tmp_path) as hub:
+        blobs = Blobs(
+            hub.store,
+            hub.registrar,
+            BlobFiles.open(tmp_path),
+            clock=lambda: world.now,
+            free_bytes=lambda: free.pop(0) if free else 2**40,
+            limits=HubLimits(),
+        )
+
+        async def come(start: int) -> AsyncIterator[bytes]:
+            for at in range(start, len(file.data), 65_536):
+                yield file.data[at : at + 65_536]
+
+        async def take(start: int) -> Taken:
+            digest, size = file.blob
+            return await blobs.take(PE, digest, start=start, size=size, parts=come(start), end=lambda: None)
+
+        assert await code_of(take(0)) == "storage.full"
+        have = (await take(1)).have  # too late a byte: it only asks
+        assert BLOB_SYNC_BYTES <= have < 2 * BLOB_SYNC_BYTES
+        assert await take(have) == Taken(len(file.data), whole=True, new=True)
+
+
 async def test_a_member_has_few_calls_under_way(world: World, tmp_path: Path) -> None:
     async with a_hub(world, tmp_path) as hub:
         slow = []
@@ -243,142 +183,6 @@ async def test_a_member_has_few_calls_under_way(world: World, tmp_path: Path) ->
         assert (await File().put(hub, 0, issuer=BB)).status == 201
         for writer in slow:
             writer.close()
-
-
-# -- for whom ---------------------------------------------------------------------------------------
-
-
-async def test_an_envelope_waits_for_its_blobs(world: World, tmp_path: Path) -> None:
-    file, other = File(), File()
-    async with a_hub(world, tmp_path) as hub:
-        digest, size = file.blob
-        envelope = await made(hub, file.blob, other.blob)
-        await file.put(hub, 0)
-        await other.put(hub, 0, 5)
-        await other.put(hub, 0, issuer=BB)
-        missing = await send(hub, envelope)
-        assert (missing.status, missing.code) == (409, "envelope.blob-missing")
-        longer = await send(hub, await made(hub, (digest, size + 1)))
-        assert longer.code == "envelope.blob-missing"
-        plain = await made(hub)
-        batch = framed([envelope.upload.to_bytes(), plain.upload.to_bytes()])
-        results = (await hub.call("POST", "/v1/envelopes", batch)).json["results"]
-        assert [one["code"] for one in results] == ["envelope.blob-missing", ""]
-        await other.put(hub, 5)
-        assert (await send(hub, envelope)).status == 201
-        assert (await send(hub, envelope)).status == 200
-
-
-async def test_only_an_addressee_may_have_it(world: World, tmp_path: Path) -> None:
-    file, half = File(), File()
-    async with a_hub(world, tmp_path) as hub:
-        await file.put(hub, 0)
-        await half.put(hub, 0, 9)
-        assert (await file.get(hub)).code == "request.not-found", "no message names it yet"
-        envelope = await made(hub, file.blob)
-        await send(hub, envelope)
-        whole = await file.get(hub)
-        assert (whole.status, whole.body) == (200, file.data)
-        assert (await file.get(hub, "?from=299999")).body == file.data[-1:]
-        assert (await file.get(hub, "?from=7&max=300")).body == file.data[7:307]
-        assert (await file.get(hub, "?from=150000&max=104960072")).body == file.data[150_000:]
-        refusals = [
-            await file.get(hub, issuer=BB),
-            await file.get(hub, issuer=PE),
-            await half.get(hub),
-            await File().get(hub),
-            await file.get(hub, "?from=300000"),
-        ]
-        assert {(one.status, one.body) for one in refusals} == {(404, refusals[0].body)}, "no oracle"
-        ref = SignedCheckpoint.from_json((await hub.call("GET", "/v1/directory/checkpoint")).json)
-        copy = [(envelope.env, envelope.upload.slots[0][-32:])]
-        stored = receipts(world, ref.ref(world.net), CO, copy)
-        assert (await hub.call("POST", "/v1/receipts", stored, issuer=CO)).json["matched"] == 1
-        assert (await file.get(hub)).status == 200, "whatever was receipted"
-
-
-async def test_a_reader_that_comes_again_does_not_wait_for_its_dead_link(
-    world: World, tmp_path: Path
-) -> None:
-    file = File(os.urandom(20_000_000))  # more than buffers on the way take in
-    async with a_hub(world, tmp_path) as hub:
-        await file.put(hub, 0)
-        await send(hub, await made(hub, file.blob))
-        dead = []
-        for _ in range(2 * BLOB_CALLS):
-            reader, writer = await hub.connect()
-            head = f"GET {file.path()} HTTP/1.1\r\nHost: hub\r\n"
-            token = hub.token("GET", file.path(), issuer=CO)
-            writer.write(f"{head}Authorization: Exchange {token}\r\n\r\n".encode())
-            async with asyncio.timeout(PATIENCE):
-                assert b" 200 " in await reader.readuntil(b"\r\n")
-            dead.append(writer)
-        assert (await file.get(hub, "?from=19999000")).body == file.data[-1_000:]
-        for writer in dead:
-            writer.transport.abort()
-
-
-async def test_a_name_taken_by_another_member_leads_to_nobody_elses_mail(
-    world: World, tmp_path: Path
-) -> None:
-    """Who was sent a blob may bring it again as its own; that gives its readers what they have, and no more."""
-    file = File()
-    async with a_hub(world, tmp_path) as hub:
-        await file.put(hub, 0)
-        await file.put(hub, 0, issuer=BB)
-        assert (await send(hub, await made(hub, file.blob))).status == 201
-        own = await made(hub, file.blob, sender=BB, to=(PE,))
-        path = f"/v1/envelopes/{b64(own.env)}"
-        assert (await hub.call("PUT", path, own.upload.to_bytes(), issuer=BB)).status == 201
-        assert (await file.get(hub, issuer=PE)).body == file.data
-        assert (await file.get(hub, issuer=BB)).code == "request.not-found"
-
-
-async def test_a_suspended_member_has_what_came_since(world: World, tmp_path: Path) -> None:
-    before, since = File(), File()
-    async with a_hub(world, tmp_path) as hub:
-        for file in (before, since):
-            await file.put(hub, 0)
-        await send(hub, await made(hub, before.blob))
-        world.now += 1_000
-        await post(hub, suspension(world, CO, ALBA, BRUNO))
-        world.now += 1_000
-        await send(hub, await made(hub, since.blob))
-        assert (await before.get(hub)).code == "request.not-found"
-        assert (await since.get(hub)).body == since.data
-        assert (await before.put(hub, 0, issuer=CO)).code == "auth.forbidden"
-
-
-# -- how long ---------------------------------------------------------------------------------------
-
-
-async def test_what_nothing_names_goes_after_a_day(world: World, tmp_path: Path) -> None:
-    file = File()
-    async with a_hub(world, tmp_path, expiry_seconds=1) as hub:
-        await file.put(hub, 0)
-        world.now += BLOB_KEPT_MS - 1
-        assert (await file.put(hub, 0)).status == 200  # which begins the day anew
-        world.now += BLOB_KEPT_MS
-        await forget(hub, file)
-        assert await file.have(hub) == 0
-
-
-async def test_what_is_named_stays_a_day_longer_than_its_envelopes(world: World, tmp_path: Path) -> None:
-    file = File()
-    async with a_hub(world, tmp_path) as hub:
-        await file.put(hub, 0)
-        for days in (1, 3):
-            await send(hub, await made(hub, file.blob, exp=world.now + days * DAY_MS))
-    world.now += 3 * DAY_MS - 1
-    async with a_hub(world, tmp_path, expiry_seconds=1) as hub:
-        assert (await file.get(hub)).status == 200
-        world.now += 1
-        assert (await file.get(hub)).code == "request.not-found"
-        again = await made(hub, file.blob, exp=world.now + DAY_MS)
-        assert (await send(hub, again)).status == 201, "sealed again, and not brought again"
-        assert (await file.get(hub)).status == 200
-        world.now += DAY_MS + BLOB_KEPT_MS
-        await forget(hub, file)
 
 
 # -- after a crash ----------------------------------------------------------------------------------
