@@ -201,7 +201,24 @@ def compose_for(
         anchor_confirmed=home.anchor_confirmed(),
         directory=directory,
     )
+    _check_outside(home, composed, recipients)
     return composed
+
+
+def _check_outside(home: Opened, composed: Composed, recipients: Sequence[str]) -> None:
+    """What it carries of what came from outside must be decided on. Raises Refused as outside.Judged.check."""
+    import getpass
+
+    from exchange.node.doors import reader_at
+    from exchange.node.outside import judge
+
+    message, store = composed.message, home.store
+    readers = [reader_at(home.directory, home.home.settings.member, one) for one in recipients]
+    judged = store.db.read_sync(lambda c: judge(c, store.cipher, message.bundle, message.tlp, readers))
+    if judged.decisions:
+        who, now = getpass.getuser(), now_ms()
+        store.db.write_sync(lambda c: judged.note(c, message.id, who=who, now=now))
+    judged.check()
 
 
 def submit(home: Opened, composed: Composed, recipients: Sequence[str], *, separate: bool) -> None:

@@ -26,9 +26,11 @@ from exchange.message import Urgency
 from exchange.node import store_access, store_api, store_outbox
 from exchange.node.desk import thread_of
 from exchange.node.directory_sync import Replica
+from exchange.node.doors import reader_at
 from exchange.node.identity import Identity, Sources
 from exchange.node.mail_view import who_of
 from exchange.node.membership import CONFIRMED
+from exchange.node.outside import check_sent
 from exchange.node.store import Store, Transaction, fact
 from exchange.node.store_api import Ordered
 from exchange.node.writing import Writer
@@ -146,6 +148,8 @@ class MailSending:
         )
         confirmed = await self._store.db.read(lambda c: fact(c, CONFIRMED)) is not None
         writer.check_send(to, tlp=tlp, lane=urgency.value, anchor_confirmed=confirmed)
+        readers, now = [reader_at(directory, me, one) for one in to], self._sources.clock()
+        await check_sent(self._store, outgoing, tlp, readers, who=who_of(access), now=now)
 
         queued = Queued(
             id=outgoing.id,

@@ -1,7 +1,8 @@
 """Owns what may become of what came from outside: its labels on the way in, the decision that it may go on, the check
 of messages that carry it on.
 
-    check_sent(...)        before a message is queued: whoever composes mail asks it
+    judge(...)             before a message is queued: whoever composes mail asks it, notes the answer and obeys
+    with_outside(...)      before a message that came passes a door
     Outside(...).decide    what a person does, beside the serving process
 
 A thing that came by a feed leaves by the same policy as all else (release.decide), with the strictest of its labels.
@@ -18,15 +19,16 @@ from exchange.formats import markings, permissions
 from exchange.formats.json_spans import Limits, parse, scan
 from exchange.formats.objects import Loaded, RawObject
 from exchange.formats.taxii import head_of, objects_of
-from exchange.message import Message
 from exchange.node import store_access, store_decisions, store_feeds, store_outside, store_taxii
 from exchange.node.identity import Sources
 from exchange.node.store import Store, Transaction
+from exchange.node.store_outbox import Outgoing
 from exchange.node.store_outside import Brought, Listed, Thing
 from exchange.node.store_taxii import Keys
 from exchange.pap import Pap
 from exchange.pap import strictest as strictest_pap
 from exchange.release import Content, Decision, Door, Reader, decide
+from exchange.storage.local_cipher import LocalCipher
 from exchange.tlp import Tlp, strictest
 
 MAX_REASON: Final = 2_000  # characters
@@ -75,79 +77,104 @@ def _tlp(
     return strictest(labels)
 
 
-def content_with(content: Content, found: Iterable[Thing], readers: Mapping[int, frozenset[str]]) -> Content:
-    """What a message holds, and carries of what came from outside too, as policy asks of it.
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What policy says of a message that is written here, with what it carries from outside, to each reader.
 
-    For a message that a member sent: it has decided that it goes on; but the strictest label that anything of it said
-    counts, and nothing goes back to where a feed had it from.
+    `weakest`: the label that it must have at least; `label`: the one that it has; `undecided`: an object that nobody
+    has decided about, if any.
     """
-    things = tuple(found)
-    said = [thing.said for thing in things if thing.said is not None]
+
+    decisions: tuple[tuple[Reader, Decision], ...] = ()
+    weakest: Tlp = Tlp.CLEAR
+    label: Tlp = Tlp.CLEAR
+    undecided: str = ""
+
+    def note(self, connection: Transaction, message_id: str, *, who: str, now: int) -> None:
+        """A row of the access log for each reader; only for the refused ones, if any is."""
+        refused = [one for one in self.decisions if not one[1].allowed]
+        for reader, decision in refused or self.decisions:
+            action = f"{Door.FORWARD.value} refused" if refused else Door.FORWARD.value
+            code = f"{decision.code}, " if decision.code else ""
+            what = f"outside {message_id} to {reader.label}: {code}{decision.reason}"
+            store_access.append(connection, at=now, who=who, action=action, what=what)
+
+    def check(self) -> None:
+        """Raises Refused release.outside, release.own-door, and as release.decide; tlp.weaker-than-content."""
+        for _, decision in self.decisions:
+            if decision.code == "release.outside":
+                raise Refused(
+                    "release.outside", f"{self.undecided}: {decision.reason}", object=self.undecided
+                )
+            decision.check()
+        if strictest([self.label, self.weakest]) is not self.label:
+            detail = f"what it carries from outside is {self.weakest.label}, there or by its feed's floor"
+            raise Refused("tlp.weaker-than-content", detail)
+
+
+def judge(
+    connection: Transaction, cipher: LocalCipher, bundle: bytes, label: Tlp, readers: Sequence[Reader]
+) -> Judged:
+    """May a message that is written here go to these readers? Says nothing where it carries nothing from outside.
+
+    Whoever composes mail asks this before it is queued, notes the answer and obeys. What the message is labelled is
+    its author's to say, as long as nothing that it carries is stricter.
+    """
+    found = things_in(connection, cipher, bundle)
+    if not found:
+        return Judged()
+    things, names = tuple(found.values()), store_feeds.names(connection)
+    content = Content(
+        tlp=strictest(thing.tlp for thing in things),
+        pap=strictest_pap(thing.pap for thing in things if thing.pap is not None),
+        outside=True,
+        decided=all(thing.decided for thing in things),
+        doors=_doors(things, store_feeds.readers(connection)),
+        named=frozenset(reader.name for reader in readers),
+        sender=", ".join(sorted({names[feed] for thing in things for feed in thing.feeds})),
+    )
+    return Judged(
+        decisions=tuple((reader, decide(Door.FORWARD, content, reader)) for reader in readers),
+        weakest=content.tlp,
+        label=label,
+        undecided=next((id_ for id_, thing in found.items() if not thing.decided), ""),
+    )
+
+
+async def check_sent(
+    store: Store, outgoing: Outgoing, label: Tlp, readers: Sequence[Reader], *, who: str, now: int
+) -> None:
+    """`judge` a message in the outbox's form, note it, obey it. Raises as `Judged.check`."""
+    judged = await store.db.read(lambda c: judge(c, store.cipher, outgoing.payload, label, readers))
+    if judged.decisions:
+        await store.db.write(lambda c: judged.note(c, outgoing.id, who=who, now=now))
+    judged.check()
+
+
+def with_outside(connection: Transaction, cipher: LocalCipher, content: Content, bundle: bytes) -> Content:
+    """What a message holds that came, or was sent, as policy asks of it, with what also came by feeds.
+
+    Its sender has decided that it goes on; but the strictest label that anything of it said by any door counts, and
+    nothing goes back to where a feed had it from. A feed's floor says nothing of what a member sent.
+    """
+    things = tuple(things_in(connection, cipher, bundle).values())
+    if not things:
+        return content
     paps = [pap for pap in (content.pap, *(thing.pap for thing in things)) if pap is not None]
     return replace(
         content,
-        tlp=strictest([content.tlp, *said]),
+        tlp=strictest([content.tlp, *(thing.said for thing in things if thing.said is not None)]),
         pap=strictest_pap(paps),
-        doors=content.doors | _doors(things, readers),
+        doors=content.doors | _doors(things, store_feeds.readers(connection)),
     )
 
 
-def check_sent(
-    store: Store, sources: Sources, message: Message, readers: Sequence[Reader], *, who: str
-) -> None:
-    """May a message that is written here go to these readers, with what it carries from outside?
-
-    Says nothing of a message that carries nothing from there. The access log has a row for each reader.
-
-    Raises Refused release.outside, release.own-door, and as release.decide.
-    """
-    found, own, names = store.db.read_sync(lambda c: _carried(c, store, message))
-    if not found:
-        return
-    things = tuple(found.values())
-    paps = [thing.pap for thing in things if thing.pap is not None]
-    content = Content(
-        tlp=strictest([message.tlp, *(thing.tlp for thing in things)]),
-        pap=strictest_pap(paps),
-        outside=True,
-        decided=all(thing.decided for thing in things),
-        doors=_doors(things, own),
-        named=frozenset(reader.name for reader in readers),
-        sender=", ".join(sorted({names.get(feed, "") for thing in things for feed in thing.feeds})),
-    )
-    decisions = [(reader, decide(Door.FORWARD, content, reader)) for reader in readers]
-    refused = [one for one in decisions if not one[1].allowed]
-    now = sources.clock()
-
-    def note(connection: Transaction) -> None:
-        for reader, decision in refused or decisions:
-            action = f"{Door.FORWARD.value} refused" if refused else Door.FORWARD.value
-            code = f"{decision.code}, " if decision.code else ""
-            what = f"outside {message.id} to {reader.label}: {code}{decision.reason}"
-            store_access.append(connection, at=now, who=who, action=action, what=what)
-
-    store.db.write_sync(note)
-    if refused and refused[0][1].code == "release.outside":
-        first = next(id_ for id_, thing in found.items() if not thing.decided)
-        raise Refused("release.outside", f"{first}: {refused[0][1].reason}", object=first)
-    for _, decision in refused:
-        decision.check()
-
-
-def _carried(
-    connection: Transaction, store: Store, message: Message
-) -> tuple[dict[str, Thing], dict[int, frozenset[str]], dict[int, str]]:
-    """What a message carries from outside, by object; by feed who reads here, and its name."""
-    found = things_in(connection, store, message)
-    return found, store_feeds.readers(connection), store_feeds.names(connection)
-
-
-def things_in(connection: Transaction, store: Store, message: Message) -> dict[str, Thing]:
-    """What of a message came from outside too, by the ids of its objects."""
-    secret = store_taxii.secret(connection, store.cipher)
-    if secret is None:
+def things_in(connection: Transaction, cipher: LocalCipher, bundle: bytes) -> dict[str, Thing]:
+    """What of a message's bundle came from outside too, by the ids of its objects."""
+    secret = store_taxii.secret(connection, cipher)
+    if secret is None or store_outside.is_empty(connection):
         return {}
-    values = (value for _, value in objects_of(scan(message.bundle, Limits())))
+    values = (value for _, value in objects_of(scan(bundle, Limits())))
     ids = [str(value.get("id")) for value in values if value.get("type") not in _FREE]
     return store_outside.things(connection, Keys(secret), ids)
 

@@ -16,8 +16,10 @@ from exchange.limits import DAY_MS
 from exchange.message import Kind
 from exchange.node import store_outbox, store_posts
 from exchange.node.directory_sync import Replica
+from exchange.node.doors import reader_at
 from exchange.node.identity import Identity, Sources
 from exchange.node.membership import anchor_confirmed
+from exchange.node.outside import check_sent
 from exchange.node.store import Store, Transaction, raise_alarm
 from exchange.node.writing import Writer
 from exchange.phrases.letters import Letter
@@ -62,6 +64,8 @@ class PostedMail:
             letter = Letter("en", SUBJECT.format(count=len(objects), member=self._identity.address), "")
             outgoing = writer.message(Kind.ALERT, letter, tlp=tlp, objects=objects)
             writer.check_send(self._to, tlp=tlp, lane=outgoing.lane, anchor_confirmed=anchored)
+            readers = [reader_at(self._replica.directory, self._identity.address, one) for one in self._to]
+            await check_sent(self._store, outgoing, tlp, readers, who="posts", now=now)
         except ExchangeError as error:
             key, code = f"posts/{error.code}/{now // DAY_MS}", error.code
             await self._store.db.write(lambda c: raise_alarm(c, key=key, at=now, code=code, subject="posts"))

@@ -110,10 +110,13 @@ def keep(
     return new
 
 
+def is_empty(connection: Connection) -> bool:
+    """Whether nothing from outside is here."""
+    return sql(connection, "SELECT 1 FROM outside_things LIMIT 1").first() is None
+
+
 def things(connection: Connection, keys: Keys, ids: Iterable[str]) -> dict[str, Thing]:
     """What is known of these ids of STIX objects; the others are left out."""
-    if sql(connection, "SELECT 1 FROM outside_things LIMIT 1").first() is None:
-        return {}
     found = {id_: _thing(connection, key_of(keys, id_)) for id_ in ids}
     return {id_: thing for id_, thing in found.items() if thing is not None}
 

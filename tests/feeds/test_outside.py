@@ -1,0 +1,277 @@
+"""What came from outside: one thing through however many doors, apart until somebody decides, never back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+from exchange.errors import Refused
+from exchange.feed_settings import FeedKind, FeedSettings, Proof, parse_span
+from exchange.formats.cover import compose
+from exchange.formats.stix import read_object
+from exchange.message import Author, Draft, Urgency
+from exchange.node import store_access, store_outside
+from exchange.node.outside import judge
+from exchange.pap import Pap
+from exchange.release import Reader, Who
+from exchange.tlp import Tlp
+from tests.feeds.places import Home
+from tests.feeds.servers import TLP_AMBER, TLP_CLEAR, TLP_GREEN, Server, indicator, page
+from tests.worlds import NOW
+
+CO = Reader(who=Who.MEMBER, name="co-csirt")
+OWN = Reader(who=Who.OWN, name="pe-csirt")
+
+
+async def brought(home: Home, server: Server, name: str, *objects: dict[str, Any], **settings: Any) -> None:
+    server.answer = lambda _: page(list(objects))
+    home.add(name, server.url, **settings)
+    assert (await home.poll(name)).code == ""
+
+
+async def test_what_carries_no_label_has_the_feeds_floor(home: Home, server: Server) -> None:
+    plain, marked = indicator("plain"), indicator("marked", TLP_CLEAR)
+    unknown = indicator("unknown", TLP_CLEAR, "marking-definition--10000000-0000-4000-8000-00000000aaaa")
+    await brought(home, server, "a", plain, marked, unknown)
+    assert home.thing(plain["id"]).tlp is Tlp.AMBER_STRICT
+    assert home.thing(marked["id"]).tlp is Tlp.CLEAR
+    assert home.thing(unknown["id"]).tlp is Tlp.AMBER_STRICT
+    await brought(home, server, "b", other := indicator(), floor=Tlp.GREEN)
+    assert home.thing(other["id"]).tlp is Tlp.GREEN
+
+
+async def test_one_uuid_through_two_doors_is_one_thing_with_the_strictest_label(
+    home: Home, server: Server
+) -> None:
+    one = indicator("one", TLP_CLEAR)
+    uuid = one["id"].partition("--")[2]
+    await brought(home, server, "a", one)
+    seen = indicator("as MISP has it", TLP_AMBER, id=f"indicator--{uuid.upper()}", labels=["PAP:RED"])
+    await brought(home, server, "b", {**seen, "id": one["id"]})
+    thing = home.thing(one["id"])
+    assert (thing.tlp, thing.pap, len(thing.feeds)) == (Tlp.AMBER, Pap.RED, 2)
+    assert home.thing(f"observed-data--{uuid}").key == thing.key
+    # a version with a weaker label, by whichever door, makes it no weaker
+    await brought(home, server, "c", {**one, "modified": "2026-09-02T00:00:00.000Z"})
+    assert home.thing(one["id"]).tlp is Tlp.AMBER
+    assert {listed.thing.tlp for name in ("a", "b", "c") for listed in home.listed(name)} == {Tlp.AMBER}
+
+
+async def test_repeats_change_nothing(home: Home, server: Server) -> None:
+    one = indicator()
+    await brought(home, server, "a", one, one)
+    before = home.listed("a")
+    assert len(before) == 1
+    assert (await home.poll("a")).new == 0
+    assert home.listed("a") == before
+
+
+async def test_search_by_type_and_text(home: Home, server: Server) -> None:
+    await brought(home, server, "a", indicator("Bank of Nowhere"), indicator("else"))
+    assert [one["name"] for one in home.objects("a", text="NOWHERE")] == ["Bank of Nowhere"]
+    assert home.objects("a", type_="malware") == []
+    assert len(home.objects("a", type_="indicator")) == 2
+
+
+# -- decisions ------------------------------------------------------------------------------------------------------
+
+
+def sent(home: Home, *objects: dict[str, Any], to: Reader = CO, tlp: Tlp = Tlp.AMBER) -> str:
+    """The code of the refusal to send a message with these, or ""."""
+    author = Author(id="identity--10000000-0000-4000-8000-0000000000aa", name="pe-csirt", created=NOW)
+    draft = Draft(
+        id="10000000-0000-4000-8000-0000000000bb",
+        kind="alert",
+        case_id="case-1",
+        urgency=Urgency.ROUTINE,
+        tlp=tlp,
+        subject="Objects",
+        created=NOW,
+    )
+    message = compose(draft, author, [read_object(orjson.dumps(one)) for one in objects])
+    judged = home.store.db.read_sync(lambda c: judge(c, home.store.cipher, message.bundle, tlp, [to]))
+    home.store.db.write_sync(lambda c: judged.note(c, message.id, who="analyst", now=home.now))
+    try:
+        judged.check()
+    except Refused as refusal:
+        return refusal.code
+    return ""
+
+
+async def test_nothing_goes_to_others_before_somebody_decides(home: Home, server: Server) -> None:
+    one, own = indicator("outside", TLP_GREEN), indicator("our own", TLP_GREEN)
+    await brought(home, server, "a", one)
+    assert (sent(home, own), sent(home, one), sent(home, own, one)) == (
+        "",
+        "release.outside",
+        "release.outside",
+    )
+    assert sent(home, one, to=OWN) == ""
+    with pytest.raises(Refused, match=r"feed\.no-reason"):
+        home.outside.decide(one["id"], " ")
+    assert home.outside.decide(one["id"], "checked with the bank") == 1
+    assert sent(home, one) == ""
+    assert home.outside.take_back(one["id"]) == 1
+    assert sent(home, one) == "release.outside"
+    log = home.store.db.read_sync(lambda c: store_access.listed(c, limit=100))
+    [decision] = [row for row in log if row.action == "outside-decide"]
+    assert (decision.who, decision.at) == ("analyst", home.now)
+    assert decision.what.endswith("checked with the bank")
+    assert {row.action for row in log} >= {"forward", "forward refused", "outside-undecide"}
+
+
+async def test_a_decision_is_on_what_was_there(home: Home, server: Server) -> None:
+    one = indicator("first", TLP_GREEN)
+    await brought(home, server, "a", one)
+    home.outside.decide(one["id"], "seen")
+    server.answer = lambda _: page([{**one, "name": "changed", "modified": "2026-09-02T00:00:00.000Z"}])
+    await home.poll("a")
+    assert sent(home, one) == "release.outside"
+    home.outside.decide(one["id"], "seen again")
+    assert sent(home, one) == ""
+    await brought(home, server, "b", {**one, "object_marking_refs": [TLP_AMBER]})
+    assert sent(home, one) == "release.outside"
+
+
+async def test_a_decision_on_a_report_is_on_what_it_refers_to(home: Home, server: Server) -> None:
+    parts = [indicator(str(n), TLP_GREEN) for n in range(3)]
+    report = indicator("report", TLP_GREEN) | {
+        "type": "report",
+        "id": "report--10000000-0000-4000-8000-00000000abcd",
+        "published": "2026-09-01T00:00:00.000Z",
+        "object_refs": [one["id"] for one in parts] + ["malware--10000000-0000-4000-8000-00000000ffff"],
+    }
+    for name in ("pattern", "pattern_type", "valid_from"):
+        del report[name]
+    await brought(home, server, "a", report, *parts)
+    assert home.outside.decide(report["id"], "all of it") == 4
+    assert sent(home, report, *parts) == ""
+    made = home.outside.export([report["id"]], OWN)
+    assert (made.objects, made.tlp) == (4, Tlp.GREEN)
+    assert [one["id"] for one in orjson.loads(made.bundle)["objects"]] == [
+        report["id"],
+        *(p["id"] for p in parts),
+    ]
+
+
+async def test_a_rule_holds_for_a_feed_up_to_a_label(home: Home, server: Server) -> None:
+    green, amber = indicator("green", TLP_GREEN), indicator("amber", TLP_AMBER)
+    await brought(home, server, "a", green, amber)
+    home.outside.add_rule("a", Tlp.GREEN, "agreed with them")
+    assert (sent(home, green), sent(home, amber)) == ("", "release.outside")
+    # what also comes by a feed without a rule wants a decision
+    await brought(home, server, "b", green)
+    assert sent(home, green) == "release.outside"
+    home.outside.add_rule("b", Tlp.CLEAR, "agreed less")
+    assert sent(home, green) == "release.outside"
+    home.outside.add_rule("b", Tlp.GREEN, "agreed more")
+    assert sent(home, green) == ""
+    assert home.outside.end_rules("a") == 1
+    assert sent(home, green) == "release.outside"
+    with pytest.raises(Refused, match=r"feed\.unknown"):
+        home.outside.add_rule("nobody", Tlp.GREEN, "x")
+
+
+async def test_a_decided_thing_still_obeys_its_label(home: Home, server: Server) -> None:
+    amber = indicator("amber", TLP_AMBER)
+    await brought(home, server, "a", amber)
+    home.outside.decide(amber["id"], "so what")
+    assert sent(home, amber) == "release.other-organisation"
+    plain = indicator("with the floor's label")
+    await brought(home, server, "b", plain)
+    assert sent(home, plain, to=OWN) == "tlp.weaker-than-content"
+    assert sent(home, plain, to=OWN, tlp=Tlp.AMBER_STRICT) == ""
+
+
+async def test_nothing_goes_back_through_its_own_door(home: Home, server: Server) -> None:
+    one = indicator("theirs", TLP_GREEN)
+    await brought(home, server, "a", one, readers=("co-csirt",))
+    home.outside.decide(one["id"], "good")
+    assert sent(home, one) == "release.own-door"
+    assert sent(home, one, to=Reader(who=Who.MEMBER, name="co-csirt/soc")) == "release.own-door"
+    assert sent(home, one, to=Reader(who=Who.MEMBER, name="bb-csirt")) == ""
+    with pytest.raises(Refused, match=r"release\.own-door"):
+        home.outside.export([one["id"]], Reader(who=Who.OWN, name="a"))
+
+
+async def test_unknown_things(home: Home, server: Server) -> None:
+    with pytest.raises(Refused, match=r"feed\.no-object"):
+        home.outside.decide("indicator--10000000-0000-4000-8000-000000000009", "x")
+    await brought(home, server, "a", indicator())
+    with pytest.raises(Refused, match=r"feed\.no-object"):
+        home.outside.export(["indicator--10000000-0000-4000-8000-000000000009"], OWN)
+
+
+# -- how long -------------------------------------------------------------------------------------------------------
+
+
+async def test_what_no_feed_brings_any_more_goes(home: Home, server: Server) -> None:
+    one, both = indicator("one"), indicator("both")
+    await brought(home, server, "a", one, both, keep=parse_span("1d"))
+    await brought(home, server, "b", both, keep=parse_span("30d"))
+    feed = home.feed("a").n
+
+    async def expire() -> bool:
+        return await home.store.db.write(
+            lambda c: store_outside.expire(c, feed, before=home.now - parse_span("1d"))
+        )
+
+    home.now += parse_span("1d")
+    assert not await expire()
+    assert len(home.objects("a")) == 2
+    home.now += 1
+    assert not await expire()
+    assert home.objects("a") == []
+    assert [each["id"] for each in home.objects("b")] == [both["id"]]
+    count = home.store.db.read_sync(lambda c: c.exec_driver_sql("SELECT count(*) FROM taxii_data").scalar())
+    assert count == 1
+
+
+# -- settings -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "settings"),
+    [
+        ("http://feed.example/taxii2/", {}),
+        ("ftp://feed.example/", {}),
+        ("https:///x", {}),
+        ("https://u:p@feed.example/", {}),
+        ("https://feed.example/?key=1", {}),
+        ("https://feed.example/#x", {}),
+        ("https://feed.example:99999/", {}),
+        ("https://[::1", {}),
+        ("https://feed.example/a b", {}),
+        ("https://feed.example/" + "a" * 2_048, {}),
+        ("https://feed.example/", {"collection": ""}),
+        ("https://feed.example/", {"collection": "../../x"}),
+        ("https://feed.example/", {"kind": FeedKind.MISP}),
+        ("https://feed.example/", {"proof": Proof.BASIC}),
+        ("https://feed.example/", {"user": "ana"}),
+        ("https://feed.example/", {"every": 59_999}),
+        ("https://feed.example/", {"every": parse_span("8d")}),
+        ("https://feed.example/", {"keep": 1}),
+        ("https://feed.example/", {"ca": "x" * 70_000}),
+        ("https://feed.example/", {"readers": ("a",) * 17}),
+    ],
+)
+def test_settings_that_are_refused(url: str, settings: dict[str, Any]) -> None:
+    with pytest.raises(Refused) as refusal:
+        FeedSettings(**{"kind": FeedKind.TAXII, "url": url, "collection": "c", **settings}).check()
+    assert refusal.value.code == "feed.bad-setting"
+
+
+@pytest.mark.parametrize(
+    "url", ["https://feed.example/taxii2", "http://127.0.0.1:8480/x/", "http://[::1]/", "http://localhost/"]
+)
+def test_settings_that_are_taken(url: str) -> None:
+    made = FeedSettings(kind=FeedKind.TAXII, url=url, collection="c", readers=("a-b.c",)).check()
+    assert FeedSettings.from_mapping(made.to_mapping()) == made
+
+
+@pytest.mark.parametrize("text", ["", "5", "m", "-5m", "5w", "999999d"])
+def test_spans_that_are_none(text: str) -> None:
+    with pytest.raises(Refused, match=r"feed\.bad-setting"):
+        parse_span(text)
