@@ -18,7 +18,7 @@ from exchange.errors import Rejected
 from exchange.limits import MAX_ATTACHMENT, MAX_ATTACHMENT_NAME, MAX_ATTACHMENTS
 
 Blob: TypeAlias = tuple[bytes, int]  # SHA-256 of the sealed bytes, and how many they are: all the hub learns
-_MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,63}/[a-z0-9][a-z0-9!#$&^_.+-]{0,63}\Z")
+MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,63}/[a-z0-9][a-z0-9!#$&^_.+-]{0,63}\Z")
 _COLUMNS: Final = 7
 _NAMELESS: Final = "attachment"
 # What some file system refuses or gives a meaning to; device names are Windows'.
@@ -64,7 +64,7 @@ class Attachment:
         blob, key, size, digest, name, media_type, malware = row
         if type(size) is not int or not 0 <= size <= MAX_ATTACHMENT:
             raise Rejected("json.bad-schema", f"attachments: a size is 0..{MAX_ATTACHMENT}")
-        if type(media_type) is not str or not _MEDIA_TYPE.match(media_type):
+        if type(media_type) is not str or not MEDIA_TYPE.match(media_type):
             raise Rejected("json.bad-schema", "attachments: not a media type")
         if type(malware) is not int or malware not in (0, 1):
             raise Rejected("json.bad-schema", "attachments: malware is 0 or 1")

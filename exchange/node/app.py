@@ -24,9 +24,13 @@ from exchange.errors import ExchangeError, Refused
 from exchange.loop_lag import LoopLag
 from exchange.node import alarm_hook, control, control_verbs, door, metrics
 from exchange.node.answers import Answers
+from exchange.node.attachments import Attachments
 from exchange.node.control_messages import ControlMessages
 from exchange.node.directory_sync import Replica
 from exchange.node.disclosures import Disclosures
+from exchange.node.feed_answers import Way
+from exchange.node.feed_servers import FeedServers, straight
+from exchange.node.feeds import Feeds
 from exchange.node.home import INVITATION, Home
 from exchange.node.hub_api import HubApi
 from exchange.node.hub_client import HubClient, Route, tls_context
@@ -87,8 +91,9 @@ def build(
     hub: HubApi,
     sources: Sources,
     policy: RetentionPolicy = DEFAULTS,
+    way: Callable[[], Way] = straight,
 ) -> Node:
-    """Every service of a node, handed what it needs."""
+    """Every service of a node, handed what it needs. `way`: to the servers of feeds."""
     replica = Replica(store, net=identity.net, me=identity.address, clock=sources.clock)
     held = Prekeys(store, prekeys, identity, replica, sources)
     outbox = Outbox(store, identity, replica, sources)
@@ -132,6 +137,7 @@ def build(
         sources=sources,
     )
     retention = Retention(store, policy, sources)
+    attachments = Attachments(store, identity, outbox, sources)
     services = Services(
         store=store,
         replica=replica,
@@ -144,6 +150,7 @@ def build(
         outbox=outbox,
         own_keys=own_keys,
         uploads=uploads,
+        attachments=attachments,
         inbox=inbox,
         controls=controls,
         large=LargeDeliveries(store),
@@ -173,6 +180,7 @@ def build(
         own_keys=own_keys,
         succession=succession,
         retention=retention,
+        feeds=Feeds(store, sources, FeedServers(way, clock=sources.clock)),
         sync=Sync(hub, services),
     )
 
@@ -205,6 +213,7 @@ async def running(
                     hub=hub,
                     sources=sources,
                     policy=home.settings.retention,
+                    way=partial(way_out, home),
                 )
                 await node.load()
                 node.succession.move = partial(_move, home, hub)
@@ -254,6 +263,7 @@ async def serve(
         running_on = [
             asyncio.create_task(node.sync.run()),
             asyncio.create_task(node.retention.keep()),
+            asyncio.create_task(node.feeds.run()),
             asyncio.create_task(lag.watch()),
             asyncio.create_task(metrics.keep(node, home.paths.root, lag)),
             asyncio.create_task(
@@ -299,6 +309,16 @@ def route(home: Home) -> Route:
         login=(login[0], login[2]) if login[1] else None,
         websocket=settings.websocket,
     )
+
+
+def way_out(home: Home) -> Way:
+    """How this home reaches servers of feeds: as its hub, but trusting whom this machine trusts.
+
+    Raises Refused settings.invalid.
+    """
+    to_hub, settings = route(home), home.settings
+    tls = tls_context(ca=None, extra_ca=_text(home.paths.root, settings.extra_ca) or None)
+    return Way(tls, to_hub.proxy, to_hub.login)
 
 
 def _text(root: Path, name: str) -> str:

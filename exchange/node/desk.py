@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from exchange.attachment import Attachment
 from exchange.content import Status
 from exchange.errors import Refused
 from exchange.formats.cover import read_message
-from exchange.limits import DAY_MS, HOUR_MS, MAX_STIX, MINUTE_MS
-from exchange.node import store_access, store_inbox, store_outbox
+from exchange.limits import DAY_MS, HOUR_MS, MAX_ATTACHMENTS, MAX_STIX, MINUTE_MS
+from exchange.node import store_access, store_attachments, store_inbox, store_outbox
 from exchange.node.identity import Sources
 from exchange.node.store import Alarm, Store, Transaction, alarms
 from exchange.node.store_access import Access
@@ -62,19 +63,28 @@ class Desk:
 
     # -- sending ------------------------------------------------------------------------------------------------
 
-    def submit(self, message: Outgoing, recipients: Sequence[str]) -> bool:
-        """Queue a message, durably; False when that id was queued before.
+    def submit(
+        self, message: Outgoing, recipients: Sequence[str], attachments: Sequence[Attachment] = ()
+    ) -> bool:
+        """Queue a message, durably; False when that id was queued before. `attachments` lie sealed in the home.
 
-        Raises Refused policy.no-recipient, content.too-large.
+        Raises Refused policy.no-recipient, content.too-large, attachment.too-many.
         """
         if not recipients:
             raise Refused("policy.no-recipient")
         if len(message.payload) > MAX_STIX:
             raise Refused("content.too-large")
+        if len(attachments) > MAX_ATTACHMENTS:
+            raise Refused("attachment.too-many")
         now = self._sources.clock()
-        return self._store.db.write_sync(
-            lambda c: store_outbox.add(c, self._store.cipher, message, recipients, now=now)
-        )
+
+        def write(connection: Transaction) -> bool:
+            new = store_outbox.add(connection, self._store.cipher, message, recipients, now=now)
+            if new:
+                store_attachments.add_out(connection, self._store.cipher, message.id, attachments)
+            return new
+
+        return self._store.db.write_sync(write)
 
     def sent(self, message_id: str) -> Sent:
         """A message and how far each copy has come. Raises Refused message.unknown."""

@@ -7,10 +7,25 @@ none. One that can't be reached is: that is raised.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
 
 from exchange.errors import Refused, Rejected, Unavailable
 from exchange.node.hub_api import HubApi
 from exchange.node.services import Services
+
+# The hub answers, but can't do this now: the connection is kept.
+PATIENT: Final = frozenset(
+    {
+        "quota.exceeded",
+        "storage.full",
+        "storage.busy",
+        "rate.too-many",
+        "directory.unknown-checkpoint",
+        "envelope.blob-missing",
+        "policy.sender-status",
+        "policy.restricted",
+    }
+)
 
 _Errand = Callable[[], Awaitable[object]]
 

@@ -31,14 +31,18 @@ class Answer:
     more: bool
 
 
-async def bounded(response: aiohttp.ClientResponse) -> bytes:
-    """The answer's body, up to the largest page there can be."""
+async def bounded(response: aiohttp.ClientResponse, *, partly: bool = False) -> bytes:
+    """The answer's body, up to the largest page there can be; `partly`: what has come of one that is cut off."""
     parts, size = [], 0
-    async for part in response.content.iter_any():
-        size += len(part)
-        if size > max(_MAX_ANSWER, _MAX_PAGE_ANSWER):
-            raise Unavailable("hub.unreachable", "the answer is too long")
-        parts.append(part)
+    try:
+        async for part in response.content.iter_any():
+            size += len(part)
+            if size > max(_MAX_ANSWER, _MAX_PAGE_ANSWER):
+                raise Unavailable("hub.unreachable", "the answer is too long")
+            parts.append(part)
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        if not partly or not parts:
+            raise
     return b"".join(parts)
 
 

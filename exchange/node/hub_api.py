@@ -9,7 +9,7 @@ or Refused / Rejected with the hub's code.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -119,6 +119,15 @@ class HubApi(Protocol):
 
     async def piece(self, env: bytes, start: int) -> bytes:
         """The next piece, from byte `start` on, of a delivery that the feed has only named (items of type 5)."""
+
+    async def blob_has(self, blob: bytes, size: int) -> int:
+        """How many bytes the hub has of this node's blob of `size` bytes; from there on it goes up."""
+
+    async def put_blob(self, blob: bytes, size: int, start: int, read: Callable[[int], bytes]) -> int:
+        """Bring the next piece, which `read(most)` gives from `start` on; how many bytes the hub has then."""
+
+    async def blob(self, blob: bytes, start: int) -> bytes:
+        """The next piece of a peer's blob, from byte `start` on; at least one byte."""
 
     def feed(self, after: str) -> AbstractAsyncContextManager[Feed]:
         """The feed after a cursor, by WebSocket where that works, else by long poll."""

@@ -11,6 +11,7 @@ import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 from urllib.parse import quote
 
@@ -31,6 +32,7 @@ from exchange.limits import (
 )
 from exchange.node.hub_answers import MAX_DETAIL, Answer, bounded, json_of, problem, receipts_of
 from exchange.node.hub_api import Feed, HubState, Page, Posted, Result
+from exchange.node.hub_blobs import HubBlobs
 from exchange.node.hub_feed import PollFeed, SocketUnusable, open_socket
 from exchange.node.hub_pieces import ASK, Pieces, is_flash
 from exchange.node.identity import Identity, Sources
@@ -61,7 +63,7 @@ class Route:
     websocket: bool = True
 
 
-class HubClient:
+class HubClient(HubBlobs):
     """The hub over HTTPS. An async context manager; give `invitation` (its token) while not yet a member."""
 
     def __init__(
@@ -111,8 +113,7 @@ class HubClient:
         return list(unframed(answer.body, most_items=_MAX_LEAVES, most_bytes=MAX_LEAF))
 
     async def post_checkpoint(self, checkpoint: Json) -> tuple[int, int] | None:
-        need = json_of(await self._post(protocol.CHECKPOINTS, checkpoint)).get("need")
-        if not need:
+        if not (need := json_of(await self._post(protocol.CHECKPOINTS, checkpoint)).get("need")):
             return None
         if type(need) is not list or len(need) != 2 or any(type(one) is not int for one in need):
             raise Rejected("request.bad", "the hub's answer: need isn't [from, size]")
@@ -173,11 +174,10 @@ class HubClient:
     async def state(self, holds: str | None = None) -> HubState:
         after = "" if holds is None else f"?after={quote(holds, safe='')}"
         value = json_of(await self._get(f"{protocol.STATE}{after}"))
-        epoch, batch = value.get("epoch"), value.get("receipts_batch")
-        if type(epoch) is not str or not epoch.isascii() or len(epoch) > 64 or type(batch) is not int:
+        epoch, batch, size = value.get("epoch"), value.get("receipts_batch"), value.get("size")
+        if type(epoch) is not str or not epoch.isascii() or len(epoch) > 64:
             raise Rejected("request.bad", "the hub's state is malformed")
-        size = value.get("size")
-        if type(size) is not int or size < 0:
+        if type(batch) is not int or type(size) is not int or size < 0:
             raise Rejected("request.bad", "the hub's state is malformed")
         return HubState(epoch, batch, unb64(value.get("prekeys"), size=32, field="prekeys"), size)
 
@@ -215,10 +215,8 @@ class HubClient:
             have = has
 
     async def post_envelopes(self, uploads: Sequence[bytes]) -> Posted:
-        answer = await self._call("POST", protocol.ENVELOPES, framed(uploads), media=protocol.BINARY)
-        value = json_of(answer)
-        rows = value.get("results")
-        results = []
+        value = json_of(await self._call("POST", protocol.ENVELOPES, framed(uploads), media=protocol.BINARY))
+        rows, results = value.get("results"), []
         for row in rows if isinstance(rows, list) else []:
             fields = Fields(row, ("env", "code", "detail"), what="result")
             code = fields.text("code", most=64)
@@ -297,23 +295,35 @@ class HubClient:
         media: str = "",
         patience: int = 0,
         anonymous: bool = False,
+        blob: bool = False,
     ) -> Answer:
-        """One request. A clock that is off is corrected for tokens by what the hub says, once (§10)."""
+        """One request. A clock that is off is corrected for tokens by what the hub says, once (§10).
+
+        `blob`: bytes of one, which the token doesn't vouch for; of an answer that is cut off what has come.
+        """
+        rest = partial(self._request, method, target, body, media=media, patience=patience, partly=blob)
         if anonymous:
-            return await self._request(method, target, body, {}, media=media, patience=patience)
+            return await rest({})
+        vouched = b"" if blob else body
         try:
-            token = {"Authorization": self._authorization(method, target, body)}
-            return await self._request(method, target, body, token, media=media, patience=patience)
+            return await rest({"Authorization": self._authorization(method, target, vouched)})
         except ExchangeError as refusal:
             now = refusal.facts.get("now")
             if refusal.code != "auth.clock-skew" or type(now) is not int:
                 raise
             self._offset = max(-36_500 * DAY_MS, min(now - self._sources.clock(), 36_500 * DAY_MS))
-        token = {"Authorization": self._authorization(method, target, body)}
-        return await self._request(method, target, body, token, media=media, patience=patience)
+        return await rest({"Authorization": self._authorization(method, target, vouched)})
 
     async def _request(
-        self, method: str, target: str, body: bytes, token: dict[str, str], *, media: str, patience: int
+        self,
+        method: str,
+        target: str,
+        body: bytes,
+        token: dict[str, str],
+        *,
+        media: str,
+        patience: int,
+        partly: bool,
     ) -> Answer:
         headers = dict(token)
         if media:
@@ -332,7 +342,7 @@ class HubClient:
                 proxy_headers=self._login(),
                 allow_redirects=False,
             ) as response:
-                data = await bounded(response)
+                data = await bounded(response, partly=partly and response.status in _GOOD)
                 if response.status not in _GOOD:
                     raise problem(response.status, data)
                 return Answer(data, response.status, response.headers.get(protocol.MORE) == "1")

@@ -18,6 +18,7 @@ from exchange.formats.cover import read_message
 from exchange.header import LANES, DirRef, parse_header
 from exchange.limits import DAY_MS, MINUTE_MS, PREKEY_MARGIN_MS, QUOTA_ENVELOPES
 from exchange.link import CHAIN_BYTES, Link
+from exchange.node import store_attachments
 from exchange.node import store_outbox as rows
 from exchange.node import store_queue as queue
 from exchange.node import store_sealings as sealings
@@ -135,8 +136,15 @@ class Outbox:
             )
             for one in sorted(group, key=lambda one: one.recipient)
         ]
+        attachments = store_attachments.going_with(connection, self._store.cipher, group[0].message_n)
         meta = Meta(
-            message.type, message.id, message.lane, message.created, message.expires, group[0].replaces
+            message.type,
+            message.id,
+            message.lane,
+            message.created,
+            message.expires,
+            group[0].replaces,
+            tuple(one.attachment for one in attachments),
         )
         life = min(ready[one.address].destroy - PREKEY_MARGIN_MS for one in recipients)
         try:
@@ -152,6 +160,7 @@ class Outbox:
                 iat=now,
                 exp=min(life, message.expires),
                 random=self._sources.random,
+                blobs=meta.blobs,
             )
         except (Refused, Rejected) as fault:
             # What can't be sealed must not stand in the way of what comes after it.

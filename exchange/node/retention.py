@@ -17,11 +17,12 @@ from typing import Final, NoReturn
 
 from exchange.errors import ExchangeError, Refused
 from exchange.formats.cover import read_message
-from exchange.limits import DAY_MS, MINUTE_MS
-from exchange.node import store_access, store_directory, store_erasing, store_holds
+from exchange.limits import DAY_MS, HOUR_MS, MINUTE_MS
+from exchange.node import store_access, store_attachments, store_directory, store_erasing, store_holds
 from exchange.node import store_retention as rows
 from exchange.node.identity import Sources
 from exchange.node.store import Store, Transaction, number, raise_alarm, set_fact
+from exchange.node.store_attachment_files import files_of
 from exchange.node.store_holds import Hold
 from exchange.node.store_retention import Counts, Due
 from exchange.retention import Label, RetentionPolicy
@@ -30,6 +31,7 @@ ROUNDS: Final = 8  # transactions of each kind in one run: mail must get its tur
 EVERY_MS: Final = 10 * MINUTE_MS  # between runs that find nothing more to do
 BUSY: Final = 1.0  # seconds between runs while there is more
 IDLE: Final = 60.0
+STRAY_MS: Final = DAY_MS  # after which a file that no row knows isn't being made any more
 MOST_AHEAD_MS: Final = (
     30 * DAY_MS
 )  # of the newest checkpoint: a clock that is years ahead must not erase everything
@@ -44,6 +46,7 @@ class Retention:
         self._policy = policy
         self._sources = sources
         self._next_at = 0
+        self._strays_at = 0
 
     async def run(self) -> bool:
         """One bounded round, if one is due; whether there is more to do at once."""
@@ -65,7 +68,20 @@ class Retention:
             more = False
             with contextlib.suppress(ExchangeError):
                 more = await self.run()
+                await self._drop_strays()
             await asyncio.sleep(BUSY if more else IDLE)
+
+    async def _drop_strays(self) -> None:
+        """Attachments of commands that broke off before their message was queued, or that a restored copy lacks."""
+        now, files = self._sources.clock(), files_of(self._store)
+        if now < self._strays_at:
+            return
+        self._strays_at = now + HOUR_MS
+        old = await asyncio.to_thread(files.blobs, before=now - STRAY_MS)
+        loose = await self._store.db.read(
+            lambda c: [one for one in old if not store_attachments.is_used(c, one)]
+        )
+        await asyncio.to_thread(files.drop_all, loose)
 
     async def erase_due(self) -> None:
         """All that is due now."""
@@ -96,7 +112,15 @@ class Retention:
 
     async def fold(self) -> None:
         """What was erased, also by a command beside this process, is then in no file any more."""
-        if not await self._store.db.read(lambda c: number(c, store_erasing.UNFOLDED)):
+
+        def look(connection: Transaction) -> tuple[int, list[bytes]]:
+            return number(connection, store_erasing.UNFOLDED), store_attachments.over(connection)
+
+        unfolded, blobs = await self._store.db.read(look)
+        if blobs:
+            await asyncio.to_thread(files_of(self._store).drop_all, blobs)
+            await self._store.db.write(partial(store_attachments.are_over, blobs=blobs))
+        if not unfolded:
             return
         await self._store.db.write(lambda c: set_fact(c, store_erasing.UNFOLDED, 0))
         await self._store.db.fold()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from exchange.node.attachments import Attachments
 from exchange.node.control_messages import ControlMessages
 from exchange.node.directory_sync import Replica
 from exchange.node.identity import Sources
@@ -41,6 +42,7 @@ class Services:
     prekeys: Prekeys
     outbox: Outbox
     uploads: Uploads
+    attachments: Attachments
     inbox: Inbox
     controls: ControlMessages
     large: LargeDeliveries

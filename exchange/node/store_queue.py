@@ -34,13 +34,15 @@ def next_messages(
 ) -> list[int]:
     """Row numbers of messages with something queued for somebody in `ready`: urgent lanes first, then by age.
 
-    `lanes` are neighbours. What is barred from a suspended member doesn't stand in the way of what isn't.
+    `lanes` are neighbours. What is barred from a suspended member doesn't stand in the way of what isn't, nor does
+    what waits until its attachments are at the hub.
     """
     rows = sql(
         connection,
         "SELECT DISTINCT message_n, lane FROM addressees INDEXED BY addressees_queued WHERE state = 'queued'"
         " AND code <> 'policy.suspended-clear-only' AND lane BETWEEN :first AND :last"
-        " AND recipient IN (SELECT value FROM json_each(:ready)) ORDER BY lane, message_n LIMIT :limit",
+        " AND recipient IN (SELECT value FROM json_each(:ready)) AND NOT EXISTS (SELECT 1 FROM attachments_out o"
+        " WHERE o.message_n = addressees.message_n AND o.state = 'waiting') ORDER BY lane, message_n LIMIT :limit",
         ready=orjson.dumps(list(ready)).decode("ascii"),
         first=LANES.index(lanes[0]),
         last=LANES.index(lanes[-1]),

@@ -17,6 +17,7 @@ from exchange.canonical import sha256
 from exchange.limits import DAY_MS
 from exchange.node.store import fact, number, set_fact, sql
 from exchange.node.store_access import drop_old
+from exchange.node.store_attachments import drop_ended
 from exchange.node.store_disclosures import drop_asked
 from exchange.node.store_erasing import (
     UNFOLDED,
@@ -27,6 +28,8 @@ from exchange.node.store_erasing import (
     label_sent,
 )
 from exchange.node.store_holds import JUDGED_IN, JUDGED_OUT, is_held, judge_anew, standing
+from exchange.node.store_posts import STATUS_MS
+from exchange.node.store_posts import drop_old as drop_old_posts
 from exchange.retention import CONTROL, Label, RetentionPolicy, Rule
 from exchange.storage.local_cipher import LocalCipher
 
@@ -242,6 +245,7 @@ def sweep(connection: Connection, cipher: LocalCipher, policy: RetentionPolicy, 
     """Erase what is due, up to a bounded number; judge everything first, or what is held could go."""
     received, told = _sweep_inbox(connection, now)
     sent = _sweep_messages(connection, cipher, policy, now)
+    drop_ended(connection, now=now)
     others = _sweep_others(connection, policy, now)
     if received or sent or others:
         set_fact(connection, UNFOLDED, 1)
@@ -332,8 +336,9 @@ def _sweep_others(connection: Connection, policy: RetentionPolicy, now: int) -> 
     ).rowcount
     accesses = drop_old(connection, before=now - policy.access_log * DAY_MS, limit=SWEEP)
     asked = drop_asked(connection, before=now - policy.access_log * DAY_MS, limit=SWEEP)
+    posts = drop_old_posts(connection, before=now - STATUS_MS, limit=SWEEP)
     loose = _sweep_links(connection, before=now - policy.control * DAY_MS)
-    return max(len(items), alarms, forgotten, accesses, asked, loose)
+    return max(len(items), alarms, forgotten, accesses, asked, posts, loose)
 
 
 def _sweep_links(connection: Connection, *, before: int) -> int:

@@ -122,18 +122,25 @@ def add(connection: Connection, sealed: Sealed, message_n: int, links: Sequence[
         )
 
 
+# The hub takes no envelope before it has the blobs that it names.
 _WAITING: Final = (
     "SELECT n, env, message_n, lane, exp, state, attempts, size, header FROM sealings INDEXED BY sealings_waiting"
-    " WHERE state = 'sealed' AND lane BETWEEN :first AND :last AND asked = 0 ORDER BY lane, n LIMIT :limit"
+    " WHERE state = 'sealed' AND lane BETWEEN :first AND :last AND asked = 0 AND NOT EXISTS (SELECT 1"
+    " FROM attachments_out o WHERE o.message_n = sealings.message_n AND o.state = 'waiting')"
+    " ORDER BY lane, n LIMIT :limit"
 )
 _ASKED: Final = (
     "SELECT n, env, message_n, lane, exp, state, attempts, size, header FROM sealings INDEXED BY sealings_asked"
-    " WHERE state = 'sealed' AND lane BETWEEN :first AND :last AND asked = 1 ORDER BY lane, n DESC LIMIT :limit"
+    " WHERE state = 'sealed' AND lane BETWEEN :first AND :last AND asked = 1 AND NOT EXISTS (SELECT 1"
+    " FROM attachments_out o WHERE o.message_n = sealings.message_n AND o.state = 'waiting')"
+    " ORDER BY lane, n DESC LIMIT :limit"
 )
 
 
 def waiting(connection: Connection, *, lanes: Sequence[str], limit: int) -> list[Sealing]:
     """Envelopes of these lanes, which are neighbours, that the hub has not accepted, urgent lanes first.
+
+    None of which the hub lacks an attachment.
 
     Within a lane those a recipient misses, from the highest number down (docs/protocol.md §6.3), then the others in
     link order.

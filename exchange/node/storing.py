@@ -12,14 +12,15 @@ from itertools import groupby
 from typing import Any, Final, TypeGuard
 
 from exchange import receipt
+from exchange.attachment import Attachment
 from exchange.canonical import ZERO32, b64, sha256
 from exchange.content import CheckpointNote, Status, same_message_hash
 from exchange.header import Header
 from exchange.limits import DAY_MS, MINUTE_MS, SECOND_MS
 from exchange.message import Message
+from exchange.node import store_attachments, store_receipts
 from exchange.node import store_inbox as rows
 from exchange.node import store_links as links
-from exchange.node import store_receipts
 from exchange.node.budget import spend
 from exchange.node.control_messages import PROVES_ITSELF
 from exchange.node.directory_sync import Replica
@@ -180,6 +181,7 @@ class Storing:
             summary=_summary(message),
         )
         arrivals.mail.append((received, payload_hash))
+        arrivals.attachments.append((header.env, header.sender, meta.attachments))
         if known:
             subject = f"{header.sender} {meta.id}"
             self.alarm(arrivals.connection, f"conflict/{header.sender}", "message.conflict", subject)
@@ -262,6 +264,7 @@ class _Arrivals:
             connection, [(one.header.sender, one.opened.meta.id) for one in envelopes if _is_mail(one)]
         )
         self.mail: list[tuple[Received, bytes]] = []
+        self.attachments: list[tuple[bytes, str, Sequence[Attachment]]] = []
         self.to_send = False
         self._owed: list[Owed] = []
         self._seen = rows.seen(connection, [one.header.env for one in envelopes])
@@ -288,6 +291,7 @@ class _Arrivals:
         """Mail, links and receipts, in the order in which they came."""
         self.chains.write()
         rows.add(self.connection, cipher, self.mail)
+        store_attachments.add_in(self.connection, cipher, self.attachments)
         store_receipts.owe(self.connection, self._owed)
 
 

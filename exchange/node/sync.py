@@ -16,7 +16,7 @@ from exchange.errors import Damaged, ExchangeError, Hold, Refused, Rejected, Una
 from exchange.limits import HOUR_MS, LARGE_BYTES, MAX_PAGE_BYTES, PAGE_BYTES, POLL_SECONDS, SECOND_MS
 from exchange.node import store_inbox
 from exchange.node.condition import Bell, Condition
-from exchange.node.errands import beside_the_log, own_statements
+from exchange.node.errands import PATIENT, beside_the_log, own_statements
 from exchange.node.hub_api import Feed, HubApi, HubState
 from exchange.node.inbox import CURSOR, Taken
 from exchange.node.large import LargeDeliveries, is_named_flash, overtaken, runs, timed_page
@@ -44,18 +44,6 @@ COMPANY_BYTES: Final = 1024 * 1024  # of mail that one batch then answers for
 AGAIN_PAGES: Final = 4_096  # of PAGE_BYTES: more than any honest mailbox
 CHUNK: Final = 128  # items judged and stored in one transaction
 NOT_ADMITTED: Final = frozenset({"auth.unknown-issuer", "auth.forbidden"})
-# The hub answers, but can't do this now: the connection is kept.
-_PATIENT: Final = frozenset(
-    {
-        "quota.exceeded",
-        "storage.full",
-        "storage.busy",
-        "rate.too-many",
-        "directory.unknown-checkpoint",
-        "policy.sender-status",
-        "policy.restricted",
-    }
-)
 
 
 class Sync:
@@ -83,6 +71,7 @@ class Sync:
     def poke(self) -> None:
         """Somebody has queued something, or wants to know now."""
         self._push_soon()
+        self._services.attachments.poke()
         self._look_for_hub.set()
         self._retry_now.set()
 
@@ -98,9 +87,9 @@ class Sync:
         await self._connect()
         await self._drain()
         await self.upkeep()
-        for lanes in self._pushes:
-            while await self._push(lanes):
-                pass
+        await self._push_all()
+        if await self._services.attachments.carry(self._hub):
+            await self._push_all()
         await self._drain()
         await self._services.receipts.upload(self._hub)
 
@@ -115,6 +104,11 @@ class Sync:
         self.condition.drained = True
         await self._services.receipts.upload(self._hub)
 
+    async def _push_all(self) -> None:
+        for lanes in self._pushes:
+            while await self._push(lanes):
+                pass
+
     async def _push(self, lanes: Sequence[str]) -> int:
         dispatched = await self._services.outbox.dispatch(self._hub, lanes)
         uploaded = await self._services.uploads.upload(self._hub, lanes)
@@ -122,6 +116,10 @@ class Sync:
             self.changed.ring()
         self._got_on = self._got_on or uploaded > 0
         return dispatched + uploaded
+
+    def _moved(self) -> None:
+        self._got_on = True
+        self.changed.ring()
 
     # -- connecting ---------------------------------------------------------------------------------------------
 
@@ -330,10 +328,11 @@ class Sync:
         await self._connect()
         self.condition.drained = False
         async with self._hub.feed(await self._cursor()) as feed:
-            pushing = [self._keep_pushing(lanes) for lanes in self._pushes]
+            out = [self._keep_pushing(lanes) for lanes in self._pushes]
+            out += self._services.attachments.carrying(self._hub, self._moved, self._push_soon)
             try:
                 await together(
-                    self._pull(feed), *pushing, self._give_receipts(), self._keep_up(), self._watch_hub()
+                    self._pull(feed), *out, self._give_receipts(), self._keep_up(), self._watch_hub()
                 )
             except Unavailable:
                 for run in runs(feed.left(), CHUNK):
@@ -363,9 +362,10 @@ class Sync:
                 if await self._push(lanes):
                     continue
             except Unavailable as error:
-                if error.code not in _PATIENT:
+                if error.code not in PATIENT:
                     raise
                 self.condition.problem = error.code
+                self._services.attachments.poke()  # one may be what the hub misses
                 seconds = min(max(error.facts.get("retry_after", 0), LEAST_DELAY), MOST_WAIT)
                 event.clear()
             with contextlib.suppress(TimeoutError):

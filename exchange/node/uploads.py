@@ -16,6 +16,7 @@ from exchange.directory.checkpoint import SignedCheckpoint
 from exchange.errors import Refused, Rejected, Unavailable
 from exchange.header import Header, parse_header
 from exchange.limits import LARGE_BYTES, MAX_BATCH_ITEMS, SECOND_MS
+from exchange.node import store_attachments
 from exchange.node import store_directory as directory_rows
 from exchange.node import store_outbox as rows
 from exchange.node import store_sealings as sealings
@@ -33,8 +34,10 @@ from exchange.pacing import Window
 BATCH_BYTES: Final = 1024 * 1024  # of bulk in one request at most, on a fast link
 ALONE: Final = ("flash",)  # each on a request of its own
 
+BLOB_MISSING: Final = "envelope.blob-missing"
+
 # The hub may take the very same bytes later; everything else is final for them (§4.4).
-_LATER: Final = frozenset(
+LATER: Final = frozenset(
     {
         "directory.unknown-checkpoint",
         "quota.exceeded",
@@ -81,7 +84,12 @@ class Uploads:
         self.new_session()
         self._shown.clear()
         self._in_doubt = True
-        return await self._store.db.write(sealings.offer_again)
+
+        def write(connection: Transaction) -> int:
+            store_attachments.ask_again(connection)
+            return sealings.offer_again(connection)
+
+        return await self._store.db.write(write)
 
     def new_session(self) -> None:
         """A new connection: what got no receipt in the last one is offered once more."""
@@ -145,7 +153,7 @@ class Uploads:
             )
         except (Rejected, Refused) as fault:
             # A clock that is behind can make its own envelopes look as if from the future: the hub decides that.
-            for_the_hub = fault.code in _LATER or fault.code == "envelope.future"
+            for_the_hub = fault.code in LATER or fault.code == "envelope.future"
             return "" if for_the_hub or self._is_new_key(header, fault.code) else fault.code
         return ""
 
@@ -179,7 +187,11 @@ class Uploads:
             result = results.get(one.env, Result(one.env, "internal.error", "the hub didn't answer for it"))
             if result.code == "":
                 self._offered.add(one.env)
-            elif result.code in _LATER or self._is_new_key(parse_header(one.header), result.code):
+            elif result.code == BLOB_MISSING:
+                # The hub has lost what it had: the envelope waits until that is there again.
+                await self._store.db.write(partial(store_attachments.ask_again, message_n=one.message_n))
+                later = later or result.code
+            elif result.code in LATER or self._is_new_key(parse_header(one.header), result.code):
                 if not await self._helped(hub, one, result):
                     later = later or result.code
             else:

@@ -20,7 +20,7 @@ STEPS: tuple[str, ...] = (
         size INTEGER NOT NULL, facts BLOB NOT NULL, state TEXT NOT NULL, sent INTEGER NOT NULL DEFAULT 0, code TEXT NOT NULL DEFAULT '',
         PRIMARY KEY (message_n, place)) WITHOUT ROWID""",
     "CREATE INDEX attachments_out_hash ON attachments_out (hash)",
-    "CREATE INDEX attachments_out_kept ON attachments_out (state, message_n) WHERE state <> 'dropped'",
+    "CREATE INDEX attachments_out_state ON attachments_out (state, message_n)",
     # What came with messages. state: offered, wanted, kept (its blob lies in the folder, verified), gone or bad; code: why.
     """CREATE TABLE attachments_in (env BLOB NOT NULL, place INTEGER NOT NULL, sender TEXT NOT NULL, hash BLOB NOT NULL,
         size INTEGER NOT NULL, facts BLOB NOT NULL, state TEXT NOT NULL, code TEXT NOT NULL DEFAULT '', tries INTEGER NOT NULL DEFAULT 0,
