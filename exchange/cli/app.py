@@ -29,6 +29,7 @@ def _node() -> Sequence[Register]:
         node_drafts,
         node_exposure,
         node_extract,
+        node_feed,
         node_keys,
         node_mail,
         node_onboarding,
@@ -57,6 +58,7 @@ def _node() -> Sequence[Register]:
         node_backup.register,
         node_token.register,
         node_drafts.register,
+        node_feed.register,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from exchange.canonical import MAX_INT, Json
 from exchange.errors import Refused
-from exchange.node import control, control_keys
+from exchange.node import control, control_keys, feeds
 from exchange.node.membership import anchor_confirmed
 from exchange.node.node import Node
 from exchange.node.store_outbox import ENDED, Addressee
@@ -23,6 +23,7 @@ def verbs(node: Node, *, url: str = "") -> control.Verbs:
     async def poke(_: dict[str, Json]) -> Json:
         await node.notices.load()  # a command may have stored one
         await node.retention.fold()  # ... or erased something
+        node.feeds.poke()
         node.sync.poke()
         return {}
 
@@ -47,7 +48,19 @@ def verbs(node: Node, *, url: str = "") -> control.Verbs:
         return {"done": await followed(node, size, seconds)}
 
     keys = {verb: partial(control_keys.act, node, verb) for verb in control_keys.ACTIONS}
-    return {"poke": poke, "status": status, "wait": wait, "follow": follow, **keys}
+    return {"poke": poke, "status": status, "wait": wait, "follow": follow, "feed": partial(ask_feed, node), **keys}
+
+
+async def ask_feed(node: Node, value: dict[str, Json]) -> Json:
+    """Ask the feed `name` now (`begins`), or see how far it is; wait `seconds` for its end."""
+    name, begins, seconds = value.get("name"), value.get("begins"), value.get("seconds")
+    if not isinstance(name, str) or not isinstance(begins, bool):
+        raise Refused("request.bad", "name: of a feed; begins: whether it is asked now")
+    if not isinstance(seconds, int | float) or not 0 <= seconds <= MAX_WAIT_SECONDS:
+        raise Refused("request.bad", f"seconds: 0..{MAX_WAIT_SECONDS}")
+    look = node.feeds.poll if begins else node.feeds.watch
+    progress, ended = await look(name, seconds=seconds)
+    return feeds.as_json(progress, ended=ended)
 
 
 def condition(node: Node) -> dict[str, Json]:

@@ -1,6 +1,7 @@
-"""Owns how a received message passes a door: release.decide is asked, the access log told, then the content handed out.
+"""Owns how a message passes a door: release.decide is asked, the access log told, then the content handed out.
 
 A refusal is logged too, with its reason and never with content. What the doors then do with what they got is theirs.
+What this node sent passes as what it received does: its labels bind whoever takes it out here all the same.
 """
 
 from __future__ import annotations
@@ -16,36 +17,57 @@ from exchange.directory.network import member_of
 from exchange.directory.owners import Owners
 from exchange.directory.state import Directory
 from exchange.directory.vocabulary import CSIRT
+from exchange.errors import Refused
 from exchange.formats.cover import read_message
 from exchange.formats.permissions import pap_of_message
 from exchange.header import parse_header
 from exchange.message import Message
-from exchange.node import store_access
+from exchange.node import store_access, store_inbox, store_outbox
 from exchange.node.desk import Desk
 from exchange.node.identity import Sources
+from exchange.node.outside import with_outside
+from exchange.node.reading import VOIDED
 from exchange.node.store import Store, Transaction
 from exchange.node.store_inbox import Received
 from exchange.node.store_links import header_of
+from exchange.node.store_notices import UNVERIFIED
 from exchange.release import Content, Decision, Door, Reader, Who, decide
 
 COUNTRY: Final = "country"  # by which an owner was guessed (directory/owners)
 Made = TypeVar("Made")
+_DOUBTS: Final = frozenset((UNVERIFIED, VOIDED, "fork"))
 
 
 @dataclass(frozen=True)
 class Passed:
-    """A message that may leave: as it came, and what it says."""
+    """A message that may leave: what it says, whose it is, when it came or went (ms).
 
-    received: Received
+    `received`: as it came, None for one that this node sent.
+    """
+
     message: Message
+    sender: str
+    at: int
+    received: Received | None
+
+    @property
+    def id(self) -> str:
+        """The id that its envelope gave it."""
+        return self.message.id if self.received is None else self.received.message_id
+
+    @property
+    def doubts(self) -> list[str]:
+        """The marks on how it came that whoever hands it on must know."""
+        return [] if self.received is None else sorted(_DOUBTS & self.received.marks)
 
 
 class Doors:
-    """The doors as user `who` (of the operating system) opens them."""
+    """The doors of the node at `address` as user `who` (of the operating system) opens them."""
 
-    def __init__(self, store: Store, sources: Sources, *, who: str) -> None:
+    def __init__(self, store: Store, sources: Sources, *, address: str, who: str) -> None:
         self._store = store
         self._sources = sources
+        self._address = address
         self._who = who
         self._desk = Desk(store, sources, who=who)
 
@@ -55,24 +77,45 @@ class Doors:
         """What `make` makes of the message, if that may leave to each of `readers`; its sender learns of the opening.
 
         One row of the access log for each decision. If any is refused, only the refusals are logged, and nothing
-        leaves. What `make` itself refuses isn't logged. Of several messages under that id, the newest counts.
+        leaves. What `make` itself refuses isn't logged. Of several messages under that id, the newest that came counts.
 
-        Raises Refused message.unknown, as release.Decision.check does, and whatever `make` raises; Rejected message.*.
+        Raises Refused message.unknown, policy.no-recipient, as release.Decision.check does, and whatever `make` raises;
+        Rejected message.*.
         """
-        one = self._desk.find(message_id)[-1]
-        message = read_message(one.payload)
-        content = self._store.db.read_sync(lambda c: content_of(c, one, message))
+        if not readers:
+            raise Refused("policy.no-recipient")
+        one, content = self._store.db.read_sync(lambda c: self._with_outside(c, message_id))
         decisions = [(reader, decide(door, content, reader)) for reader in readers]
         refused = [each for each in decisions if not each[1].allowed]
         if refused:
             self._note(door, one, refused, leaves=False)
             refused[0][1].check()
-        made = make(Passed(one, message))
+        made = make(one)
         self._note(door, one, decisions, leaves=True)
         return made
 
+    def _with_outside(self, connection: Transaction, message_id: str) -> tuple[Passed, Content]:
+        """As `_find`, with what of it came by feeds too."""
+        one, content = self._find(connection, message_id)
+        return one, with_outside(connection, self._store.cipher, content, one.message.bundle)
+
+    def _find(self, connection: Transaction, message_id: str) -> tuple[Passed, Content]:
+        """What came under that id, else what this node sent under it. Raises as `let_out` does."""
+        received = store_inbox.find(connection, self._store.cipher, message_id)
+        if received:
+            came = received[-1]
+            message = read_message(came.payload)
+            return Passed(message, came.sender, came.received_at, came), content_of(connection, came, message)
+        sent = store_outbox.find(connection, self._store.cipher, message_id)
+        if sent is None or sent[1].erased or sent[1].type != "stix":
+            raise Refused("message.unknown")
+        message = read_message(sent[1].payload)
+        to = store_outbox.addressees(connection, self._store.cipher, sent[0])
+        named = frozenset(copy.recipient for copy in to)
+        return Passed(message, self._address, message.created, None), _content(message, named, self._address)
+
     def _note(
-        self, door: Door, one: Received, decisions: Sequence[tuple[Reader, Decision]], *, leaves: bool
+        self, door: Door, one: Passed, decisions: Sequence[tuple[Reader, Decision]], *, leaves: bool
     ) -> None:
         """A row for each decision, in one transaction."""
         now = self._sources.clock()
@@ -80,10 +123,10 @@ class Doors:
         def write(connection: Transaction) -> None:
             for reader, decision in decisions:
                 action = door.value if leaves else f"{door.value} refused"
-                what = noted(one.sender, one.message_id, reader, decision)
+                what = noted(one.sender, one.id, reader, decision)
                 store_access.append(connection, at=now, who=self._who, action=action, what=what)
-            if leaves:
-                self._desk.note_opened(connection, one, now=now)
+            if leaves and one.received is not None:
+                self._desk.note_opened(connection, one.received, now=now)
 
         self._store.db.write_sync(write)
 
@@ -100,12 +143,16 @@ def content_of(connection: Transaction, received: Received, message: Message) ->
     addressees = (
         frozenset(address for address, _ in parse_header(evidence[0]).to) if evidence else frozenset()
     )
+    return _content(message, addressees, received.sender)
+
+
+def _content(message: Message, named: frozenset[str], sender: str) -> Content:
     return Content(
         tlp=message.tlp,
         pap=pap_of_message(message),
         exercise_id=message.exercise_id,
-        named=addressees,
-        sender=received.sender,
+        named=named,
+        sender=sender,
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from exchange.node.desk import Desk
 from exchange.node.directory_sync import Replica
 from exchange.node.doors import Doors
+from exchange.node.feeds import Feeds
 from exchange.node.hub_api import HubApi
 from exchange.node.identity import Identity, Sources
 from exchange.node.inbox import Inbox
@@ -42,6 +43,7 @@ class Node:
     own_keys: OwnKeys
     succession: Succession
     retention: Retention
+    feeds: Feeds
     sync: Sync
 
     def desk(self, who: str) -> Desk:
@@ -50,7 +52,7 @@ class Node:
 
     def doors(self, who: str) -> Doors:
         """The ways out, as that user opens them."""
-        return Doors(self.store, self.sources, who=who)
+        return Doors(self.store, self.sources, address=self.identity.address, who=who)
 
     async def load(self) -> None:
         """Read what is stored: the log is replayed, prekeys are found. Once, before anything else."""
