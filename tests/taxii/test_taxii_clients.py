@@ -1,10 +1,9 @@
-"""Clients that people use, each in a full cycle: taxii2-client, OpenCTI's way of polling, MISP's push."""
+"""Clients that people use, each in a full cycle: taxii2-client, OpenCTI's polling. MISP's push: test_taxii_misp.py."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import orjson
 import requests
 from taxii2client.common import TokenAuth
 from taxii2client.v21 import Collection, Server, as_pages
@@ -71,48 +70,3 @@ def test_opencti_polls_with_added_after_and_then_next(door: Place) -> None:
     found, position = poll(position)
     assert [one for one in found if one["type"] == "indicator"] == sent
     assert poll(position) == ([], position)
-
-
-def test_misp_pushes_an_event_as_an_envelope(door: Place) -> None:
-    """Its push posts what misp-stix makes of an event, with custom objects and properties, and asks for the status."""
-    event = {
-        "type": "grouping",
-        "spec_version": "2.1",
-        "id": "grouping--8f8c8a0e-3c8f-4f3a-9a43-6f5d0c2b7a11",
-        "created": "2026-09-01T00:00:00.000Z",
-        "modified": "2026-09-01T00:00:00.000Z",
-        "name": "An event",
-        "context": "suspicious-activity",
-        "object_refs": [
-            "indicator--0a4c2f9d-3f35-4b0a-8a42-6a6f3a1f6f5c",
-            "x-misp-object--2c0b5f0e-7a53-4a7e-9b39-0d3c4f6d2a10",
-        ],
-        "labels": ["Threat-Report", 'misp:tool="MISP-STIX-Converter"'],
-    }
-    attribute = indicator(id="indicator--0a4c2f9d-3f35-4b0a-8a42-6a6f3a1f6f5c") | {
-        "labels": ['misp:type="ip-dst"', 'misp:to_ids="True"'],
-    }
-    custom = {
-        "type": "x-misp-object",
-        "spec_version": "2.1",
-        "id": "x-misp-object--2c0b5f0e-7a53-4a7e-9b39-0d3c4f6d2a10",
-        "created": "2026-09-01T00:00:00.000Z",
-        "modified": "2026-09-01T00:00:00.000Z",
-        "x_misp_name": "bank-account",
-        "x_misp_attributes": [{"type": "text", "object_relation": "text", "value": "made up"}],
-    }
-    token = door.token("misp", scopes=WRITES)
-    headers = {
-        "Authorization": f"Bearer {token}",
-        "Accept": "application/taxii+json; version=2.1",
-        "Content-Type": "application/taxii+json; version=2.1",
-    }
-    url = f"{door.url}taxii2/node/collections/drafts/objects/"
-    answer = requests.post(
-        url, data=orjson.dumps({"objects": [event, attribute, custom]}), headers=headers, timeout=10
-    )
-    assert answer.status_code == 202
-    assert answer.json()["failure_count"] == 0
-    status = requests.get(f"{door.url}taxii2/node/status/{answer.json()['id']}/", headers=headers, timeout=10)
-    assert status.json() == answer.json()
-    assert requests.get(url, headers=headers, timeout=10).json()["objects"] == [event, attribute, custom]
