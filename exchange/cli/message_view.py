@@ -15,6 +15,8 @@ from exchange.cli.output import pairs, safe, utc
 from exchange.formats.cover import carried_objects
 from exchange.formats.defang import defang
 from exchange.formats.handing_on import original_of
+from exchange.formats.permissions import pap_of_message
+from exchange.formats.text import banner
 from exchange.message import Message
 
 MAX_OBJECTS_SHOWN: Final = 200
@@ -26,6 +28,7 @@ MARKS: Final[Mapping[str, str]] = {
     "clock": "clock: sealed more than 10 minutes ahead of this node's clock",
     "fork": "FORK: the sender's chain has two envelopes in this place; ask them, by telephone",
     "restarted": "restarted: the sender's node was restored or copied before it sent this",
+    "unverified": "UNVERIFIED: it came when anybody may have held its sender's key; ask them, by telephone",
     "voided": "voided: the sender had declared this envelope void",
     "newer": "newer: made by a newer version than this node",
     "directory": "directory: the sender saw another directory log than this node",
@@ -47,8 +50,13 @@ def mark_lines(marks: Sequence[str]) -> list[str]:
     return [f"! {MARKS.get(mark, mark)}" for mark in sorted(marks)]
 
 
-def message_lines(message: Message, *, sender: str, received_at: int, marks: Sequence[str]) -> list[str]:
-    """A message as text for a terminal: the label first and last, every address defanged, times in UTC."""
+def message_lines(
+    message: Message, *, sender: str, received_at: int | None, marks: Sequence[str]
+) -> list[str]:
+    """A message as text for a terminal: the labels first and last, every address defanged, times in UTC.
+
+    `received_at` in ms; None for one that this node sent.
+    """
     facts = pairs(
         [
             ("from", sender),
@@ -60,7 +68,7 @@ def message_lines(message: Message, *, sender: str, received_at: int, marks: Seq
             ("in reply to", message.in_reply_to or ""),
             ("hands on", _handed_on(message)),
             ("created", utc(message.created)),
-            ("received", utc(received_at)),
+            ("received", _time(received_at)),
             ("acknowledge by", _time(message.ack_by)),
             ("reply by", _time(message.reply_by)),
             ("expires", _time(message.expires)),
@@ -76,17 +84,19 @@ def message_lines(message: Message, *, sender: str, received_at: int, marks: Seq
         ]
     )
     text = ["", *safe(defang(message.text)).split("\n")] if message.text else []
-    return [message.tlp.label, *mark_lines(marks), *facts, *text, *_object_lines(message), message.tlp.label]
+    label = banner(message)
+    return [label, *mark_lines(marks), *facts, *text, *_object_lines(message), label]
 
 
 def message_json(message: Message) -> dict[str, Any]:
     """The message's facts; text is defanged here too, the signed bytes are `node export`'s."""
-    original = original_of(message)
+    original, pap = original_of(message), pap_of_message(message)
     return {
         "id": message.id,
         "kind": message.kind,
         "urgency": message.urgency.value,
         "tlp": message.tlp.label,
+        "pap": pap.label if pap else None,
         "case": message.case_id,
         "subject": defang(message.subject),
         "text": defang(message.text),

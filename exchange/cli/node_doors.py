@@ -17,6 +17,7 @@ from exchange.cli.command import command
 from exchange.cli.losses import as_json, tell
 from exchange.cli.node_mail import SHORT, MessageId
 from exchange.cli.node_send import To, submit, wait_for_all, words
+from exchange.cli.output import safe
 from exchange.errors import Refused
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from exchange.cli.node_home import Opened
     from exchange.formats.source import Written
     from exchange.message import Message
+    from exchange.node.doors import Passed
 
 ForExercise = Annotated[
     bool,
@@ -55,12 +57,13 @@ def export(
     """Write a message out, as it was signed or as text. It leaves this node's protection: mind its label."""
     from exchange.cli.node_home import opened, wake
     from exchange.formats.registry import dump
-    from exchange.node.doors import Passed, own_reader
+    from exchange.node.doors import own_reader
     from exchange.release import Door
 
     check_output(call, output)
 
     def make(passed: Passed) -> tuple[Message, Written]:
+        warn_of_doubts(call, passed)
         return passed.message, dump(passed.message, format_)
 
     with opened(call) as home:
@@ -81,7 +84,8 @@ def print_(call: Call, message: MessageId, output: OutputFile = None, exercise: 
     from exchange.cli.message_view import message_lines
     from exchange.cli.node_home import opened, wake
     from exchange.cli.paper import pages
-    from exchange.node.doors import Passed, own_reader
+    from exchange.formats.text import banner
+    from exchange.node.doors import own_reader
     from exchange.release import Door
 
     check_output(call, output)
@@ -91,15 +95,12 @@ def print_(call: Call, message: MessageId, output: OutputFile = None, exercise: 
         def make(passed: Passed) -> tuple[Message, bytes]:
             from exchange.cli.node_mail import marks_of
 
-            content, one = passed.message, passed.received
-            lines = message_lines(
-                content,
-                sender=one.sender,
-                received_at=one.received_at,
-                marks=marks_of(one, confirmed=confirmed),
-            )
+            content, came = passed.message, passed.received
+            marks = marks_of(came, confirmed=confirmed) if came else []
+            at = came.received_at if came else None
+            lines = message_lines(content, sender=passed.sender, received_at=at, marks=marks)
             by = f"{getpass.getuser()} at {member}"
-            return content, pages(lines, label=content.tlp.label, message=content.id, by=by, now=now)
+            return content, pages(lines, label=banner(content), message=content.id, by=by, now=now)
 
         whole = home.whole_id(message)
         content, data = home.doors.let_out(Door.PRINT, whole, [own_reader(member, exercise=exercise)], make)
@@ -129,7 +130,7 @@ def forward(
     """Seal a message onward as this member's own, the original unchanged inside it. Its label says to whom."""
     from exchange.cli.addressees import note_unsealed, resolved
     from exchange.cli.node_home import opened, wake
-    from exchange.node.doors import Passed, reader_at
+    from exchange.node.doors import reader_at
     from exchange.release import Door
 
     with opened(call) as home:
@@ -139,6 +140,7 @@ def forward(
         readers = [reader_at(home.directory, me, address, exercise=exercise) for address in recipients]
 
         def make(passed: Passed) -> Composed:
+            warn_of_doubts(call, passed)
             return _onward(
                 home, passed.message, recipients, tlp=tlp, urgency=urgency, subject=subject, text=text
             )
@@ -216,6 +218,14 @@ def _onward(
     return Composed(onward, (), files=1)
 
 
+def warn_of_doubts(call: Call, passed: Passed) -> None:
+    """Say what whoever hands this message on must know of how it came."""
+    from exchange.cli.message_view import mark_lines
+
+    for line in mark_lines(passed.doubts):
+        call.out.warn(line)
+
+
 def check_output(call: Call, output: Path | None) -> None:
     """What leaves and JSON don't share standard output. Raises Refused cli.usage, before anything is logged."""
     if output is None and call.out.json:
@@ -223,10 +233,12 @@ def check_output(call: Call, output: Path | None) -> None:
 
 
 def hand_over(call: Call, data: bytes, output: Path | None, value: dict[str, Any]) -> None:
-    """Write `data` to the file, or to standard output alone."""
+    """Write `data` to the file, or to standard output alone, made harmless where that is a terminal."""
     from exchange.storage.files import write_private
 
     if output is None:
+        if sys.stdout.isatty():
+            data = safe(data.decode("utf-8", errors="replace")).encode("utf-8")
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
         return

@@ -15,7 +15,14 @@ import typer
 from exchange.cli.call import Call, now_ms
 from exchange.cli.command import command
 from exchange.cli.losses import as_json, tell
-from exchange.cli.node_doors import ForExercise, FormatName, OutputFile, check_output, hand_over
+from exchange.cli.node_doors import (
+    ForExercise,
+    FormatName,
+    OutputFile,
+    check_output,
+    hand_over,
+    warn_of_doubts,
+)
 from exchange.cli.node_mail import MessageId
 from exchange.cli.node_send import words
 from exchange.cli.output import safe
@@ -77,6 +84,7 @@ def extract(
         readers = readers_of_assets(book, me, name, own.texts, exercise=exercise)
 
         def make(passed: Passed) -> tuple[Message, Extract, Written]:
+            warn_of_doubts(call, passed)
             found = extracted(passed.message, own, besides=besides)
             if not found.objects:
                 raise Refused("release.nothing-theirs", withheld=found.withheld)

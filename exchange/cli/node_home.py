@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import getpass
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +21,7 @@ from exchange.directory.state import Directory
 from exchange.errors import ExchangeError, Refused, Unavailable
 from exchange.node import control, store_ids
 from exchange.node.app import real_sources, route, running
+from exchange.node.attachment_desk import AttachmentDesk
 from exchange.node.control_verbs import wait_for
 from exchange.node.desk import Desk
 from exchange.node.directory_sync import Replica
@@ -52,7 +54,15 @@ class Opened:
     @property
     def doors(self) -> Doors:
         """The ways out, as this user opens them."""
-        return Doors(self.store, real_sources(), who=getpass.getuser())
+        address, who = self.home.settings.member, getpass.getuser()
+        return Doors(self.store, real_sources(), address=address, who=who)
+
+    @property
+    def attachments(self) -> AttachmentDesk:
+        """What lies beside messages."""
+        return AttachmentDesk(
+            self.store, self.home.identity(), real_sources(), desk=self.desk, doors=self.doors
+        )
 
     @property
     def inquirer(self) -> Inquirer:
@@ -190,6 +200,25 @@ def wait(call: Call, home: Home, ids: list[str], seconds: float) -> bool:
     return bool(answer["done"])
 
 
+def attend(call: Call, home: Home, is_done: Callable[[], bool], seconds: float) -> bool:
+    """As `wake`, and wait until `is_done`, which is asked after each change; False at the time limit."""
+    end = time.monotonic() + seconds
+    try:
+        control.ask(home.paths.socket, "poke")
+        while not is_done():
+            left = end - time.monotonic()
+            if left <= 0:
+                return False
+            control.ask(home.paths.socket, "change", seconds=min(left, 1.0))
+    except Unavailable:
+        try:
+            return asyncio.run(_carry_until_done(home, is_done, end - time.monotonic()))
+        except ExchangeError as error:
+            _put_off(call, error)
+            return False
+    return True
+
+
 def _put_off(call: Call, error: ExchangeError) -> None:
     """Nothing is lost: it lies in the outbox, for the server or the next command."""
     call.out.warn(
@@ -210,3 +239,18 @@ async def _carry_until(home: Home, ids: list[str], seconds: float) -> bool:
         finally:
             syncing.cancel()
             await asyncio.gather(syncing, return_exceptions=True)
+
+
+async def _carry_until_done(home: Home, is_done: Callable[[], bool], seconds: float) -> bool:
+    async with running(home, real_sources()) as node:
+        syncing = asyncio.create_task(node.sync.run())
+        try:
+            async with asyncio.timeout(max(seconds, 0)):
+                while not await asyncio.to_thread(is_done):
+                    await node.sync.changed.wait(1.0)
+        except TimeoutError:
+            return False
+        finally:
+            syncing.cancel()
+            await asyncio.gather(syncing, return_exceptions=True)
+    return True

@@ -11,9 +11,17 @@ import orjson
 
 from exchange.formats.cover import carried_objects
 from exchange.formats.objects import Loss
+from exchange.formats.permissions import pap_of_message
 from exchange.formats.source import Written
 from exchange.formats.stix_time import to_stix
 from exchange.message import Message
+
+
+def banner(message: Message) -> str:
+    """What must stand on every copy: TLP, what PAP says of any part of it, and that it is an exercise."""
+    pap = pap_of_message(message)
+    exercise = f"EXERCISE {message.exercise_id}" if message.exercise_id else ""
+    return "  ".join(filter(None, (message.tlp.label, pap.label if pap else "", exercise)))
 
 
 def write(message: Message) -> Written:
@@ -38,7 +46,8 @@ def write(message: Message) -> Written:
         ("legal status", message.legal_status),
     )
     types = Counter(str(orjson.loads(data).get("type")) for data in carried_objects(message))
-    lines = [message.tlp.label, *(f"{name + ':':<16}{value}" for name, value in rows if value)]
+    label = banner(message)
+    lines = [label, *(f"{name + ':':<16}{value}" for name, value in rows if value)]
     lines += ["", message.text] if message.text else []
     lines += (
         ["", "carries:", *(f"  {count:>6}  {name}" for name, count in sorted(types.items()))] if types else []
@@ -47,7 +56,7 @@ def write(message: Message) -> Written:
         Loss(f"objects of type {name}", f"{count} objects", "text only counts them")
         for name, count in sorted(types.items())
     )
-    return Written("\n".join([*lines, "", message.tlp.label, ""]).encode(), losses)
+    return Written("\n".join([*lines, "", label, ""]).encode(), losses)
 
 
 def _time(ms: int | None) -> str | None:

@@ -12,7 +12,7 @@ import pytest
 
 from exchange.directory.bodies_contacts import PERSON, UNIT
 from exchange.errors import Refused
-from exchange.formats.cover import compose
+from exchange.formats.cover import compose, read_message
 from exchange.formats.extract import extract
 from exchange.formats.handing_on import objects_of, original_of
 from exchange.formats.mentions import Assets
@@ -249,6 +249,52 @@ async def test_what_is_handed_on_keeps_every_byte_of_the_original(
     )
     assert shown is not None
     assert (shown.id, shown.name, got.sender) == (message_id, "pe-csirt", "co-csirt")
+
+
+async def test_what_this_node_sent_passes_by_its_own_label(sim: Simulation, pe: Site, co: Site) -> None:
+    message_id = told(pe, co.member, tlp=Tlp.AMBER)
+    doors, own = pe.up.doors("ana"), own_reader("pe-csirt")
+    passed = doors.let_out(Door.EXPORT, message_id, [own], lambda passed: passed)
+    assert (passed.message.id, passed.sender, passed.received) == (message_id, "pe-csirt", None)
+    other = Reader(who=Who.MEMBER, name="bb-csirt")
+    with pytest.raises(Refused, match=r"release\.other-organisation.*ask pe-csirt"):
+        doors.let_out(Door.FORWARD, message_id, [other], unasked)
+    assert [(row.action, row.what.partition(":")[0]) for row in pe.desk.access_log()] == [
+        ("forward refused", f"pe-csirt {message_id} to member bb-csirt"),
+        ("export", f"pe-csirt {message_id} to own pe-csirt"),
+    ]
+    status = pe.desk.sent(message_id).message
+    with pytest.raises(Refused, match=r"message\.unknown"):
+        doors.let_out(Door.EXPORT, "0" + status.id[1:-1] + "0", [own], unasked)
+
+
+async def test_nothing_leaves_for_nobody(sim: Simulation, pe: Site, co: Site) -> None:
+    message_id = told(pe, co.member, tlp=Tlp.CLEAR)
+    with pytest.raises(Refused, match=r"policy\.no-recipient"):
+        pe.up.doors("ana").let_out(Door.EXPORT, message_id, [], unasked)
+
+
+async def test_an_exercise_handed_on_under_a_cover_that_hides_it_stays_one(
+    sim: Simulation, pe: Site, co: Site
+) -> None:
+    played = read_message(
+        pe.desk.sent(told(pe, co.member, tlp=Tlp.GREEN, exercise_id=EXERCISE)).message.payload
+    )
+    author = Author(id=member_identity_id(sim.network, pe.member), name=pe.member, created=NOW)
+    draft = Draft(
+        id=pe.up.sources.new_id(),
+        kind=Kind.FORWARD,
+        case_id="hidden",
+        urgency=Urgency.ROUTINE,
+        tlp=Tlp.GREEN,
+        subject="Fwd",
+        created=sim.world.now,
+    )
+    bundle = compose(draft, author, objects_of(played)).bundle
+    pe.desk.submit(Outgoing(draft.id, "stix", "routine", NOW, NOW + DAY_MS, bundle), [co.member])
+    await sim.rounds()
+    with pytest.raises(Refused, match=r"release\.exercise"):
+        co.up.doors("ana").let_out(Door.TAXII, draft.id, [own_reader(co.member)], unasked)
 
 
 @pytest.mark.parametrize(
