@@ -1,10 +1,11 @@
 """Each endpoint is asked what its document says and forbids: no answer is an error of ours, none isn't in the document.
 
-`./run fuzz api` asks for longer (tests/fuzz).
+`API_EXAMPLES=500 ./run test tests/api/test_api_everything.py` asks for longer, and other things each time.
 """
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import hypothesis
@@ -20,7 +21,7 @@ from tests.api.conftest import DOCUMENT, api
 from tests.doors import CO, Place
 from tests.taxii.conftest import indicator
 
-EXAMPLES = 15
+EXAMPLES = int(os.environ.get("API_EXAMPLES", "15"))  # of each endpoint and sort
 CHECKS = (
     checks.not_a_server_error,
     openapi.status_code_conformance,
@@ -60,7 +61,7 @@ def test_whatever_is_asked_is_answered_as_documented(
         deadline=None,
         suppress_health_check=list(HealthCheck),
         database=None,
-        derandomize=True,
+        derandomize="API_EXAMPLES" not in os.environ,
     )
     def ask(case: Any, id_: str) -> None:
         if name == "followEvents" and isinstance(case.query, dict):
