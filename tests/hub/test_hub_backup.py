@@ -75,7 +75,7 @@ def restore(
 
 def contents(home: Path) -> bytes:
     """Everything in its files."""
-    return b"".join(one.read_bytes() for one in home.iterdir())
+    return b"".join(one.read_bytes() for one in home.iterdir() if one.is_file())
 
 
 def application(world: World, handle: str) -> Application:

@@ -192,10 +192,10 @@ async def test_content_lies_encrypted_in_the_home(sim: Simulation, pe: Site, co:
     assert pe.copy(sent, "co-csirt").note == CANARY
     for site in (pe, co):
         await site.stop()
-        held = b"".join(path.read_bytes() for path in site.home.iterdir())
+        held = b"".join(path.read_bytes() for path in site.home.rglob("*") if path.is_file())
         assert CANARY.encode() not in held
         assert b64(CANARY.encode()).encode() not in held
-    hub_files = b"".join(path.read_bytes() for path in (sim.folder / "hub").iterdir())
+    hub_files = b"".join(path.read_bytes() for path in (sim.folder / "hub").rglob("*") if path.is_file())
     assert CANARY.encode() not in hub_files
 
 

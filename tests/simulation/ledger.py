@@ -200,6 +200,6 @@ class Ledger:
 
     def _check_hub_is_blind(self) -> None:
         word = self.canary.encode()
-        for file in (self.sim.folder / "hub").iterdir():
-            if word in file.read_bytes():
+        for file in (self.sim.folder / "hub").rglob("*"):
+            if file.is_file() and word in file.read_bytes():
                 self.sim.fault("plaintext", f"{file.name} at the hub holds what was written")
