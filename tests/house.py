@@ -195,6 +195,8 @@ LAYERS: dict[str, str] = {
         exchange.node.large
         exchange.node.desk
         exchange.node.doors
+        exchange.node.constituents
+        exchange.node.attachment_desk
         exchange.node.checklist
         exchange.node.membership
         exchange.node.introduction

@@ -23,7 +23,9 @@ Register = Callable[[typer.Typer], None]
 def _node() -> Sequence[Register]:
     from exchange.cli import (
         node,
+        node_attachments,
         node_backup,
+        node_constituents,
         node_disclosure,
         node_doors,
         node_drafts,
@@ -50,6 +52,8 @@ def _node() -> Sequence[Register]:
         node_mail.register,
         node_doors.register,
         node_extract.register,
+        node_constituents.register,
+        node_attachments.register,
         node_disclosure.register,
         node_units.register,
         node_keys.register,

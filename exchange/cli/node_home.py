@@ -22,6 +22,7 @@ from exchange.errors import ExchangeError, Refused, Unavailable
 from exchange.node import control, store_ids
 from exchange.node.app import real_sources, route, running
 from exchange.node.attachment_desk import AttachmentDesk
+from exchange.node.constituents import Constituents
 from exchange.node.control_verbs import wait_for
 from exchange.node.desk import Desk
 from exchange.node.directory_sync import Replica
@@ -63,6 +64,11 @@ class Opened:
         return AttachmentDesk(
             self.store, self.home.identity(), real_sources(), desk=self.desk, doors=self.doors
         )
+
+    @property
+    def constituents(self) -> Constituents:
+        """Whom this member serves, as this user keeps the list."""
+        return Constituents(self.store, real_sources(), who=getpass.getuser())
 
     @property
     def inquirer(self) -> Inquirer:

@@ -42,10 +42,9 @@ def inbox(
     from exchange.cli.node_home import opened
 
     with opened(call) as home:
-        rows = [
-            _inbox_row(one, state_of(one.opened_at, one.answered))
-            for one in home.desk.inbox(unopened=unopened, limit=limit)
-        ]
+        came = home.desk.inbox(unopened=unopened, limit=limit)
+        files = home.attachments.counts([one.env for one in came])
+        rows = [_inbox_row(one, state_of(one.opened_at, one.answered), files.get(one.env, 0)) for one in came]
     head = ("id", "received", "from", "kind", "tlp", "urgency", "state", "subject")
     cells = [
         (
@@ -55,7 +54,7 @@ def inbox(
             row["kind"],
             row["tlp"],
             row["urgency"],
-            " ".join([row["state"], *("!" + mark for mark in row["marks"])]),
+            " ".join([row["state"], *_files(row["attachments"]), *("!" + mark for mark in row["marks"])]),
             one_line(row["subject"]),
         )
         for row in rows
@@ -95,6 +94,7 @@ def outbox(
 
 def show(call: Call, message: MessageId) -> None:
     """Show a message, addresses defanged; its sender learns that it was opened."""
+    from exchange.cli.attachment_view import attachment_json, attachment_lines
     from exchange.cli.message_view import mark_lines, message_json, message_lines
     from exchange.cli.node_home import opened, wake
     from exchange.formats.cover import read_message
@@ -113,7 +113,9 @@ def show(call: Call, message: MessageId) -> None:
             else:
                 lines += [f"message {one.message_id} from {one.sender}", *mark_lines(marks)]
                 value |= {"id": one.message_id, "kind": one.type}
-            values.append(value)
+            attached = home.attachments.come_with(one.env)
+            lines += attachment_lines(attached)
+            values.append(value | {"attachments": [attachment_json(each) for each in attached]})
         wake(call, home.home)
         secretariat = home.directory.policy.secretariat
     call.out.result({"messages": values}, lines, next_step=_answer(values[-1], secretariat))
@@ -133,11 +135,13 @@ def _answer(value: dict[str, Any], secretariat: str) -> str:
 
 def report(call: Call, message: MessageId) -> None:
     """Say for every addressee how far its copy has come, or what is missing since when."""
+    from exchange.cli.attachment_view import attachment_json, attachment_lines
     from exchange.cli.node_home import opened
 
     with opened(call) as home:
         sent = home.desk.sent(home.whole_id(message))
         rows = [_report_row(home.desk, copy) for copy in sent.addressees]
+        attached = home.attachments.sent(sent.message.id)
     head = ("member", "accepted", "stored", "opened", "acknowledged", "missing")
     cells = [
         (
@@ -152,7 +156,12 @@ def report(call: Call, message: MessageId) -> None:
     ]
     overdue = any(row["overdue"] for row in rows)
     next_step = "telephone those who are overdue: exchange directory show MEMBER" if overdue else ""
-    call.out.result({"id": sent.message.id, "addressees": rows}, table(head, cells), next_step=next_step)
+    value = {
+        "id": sent.message.id,
+        "addressees": rows,
+        "attachments": [attachment_json(one) for one in attached],
+    }
+    call.out.result(value, [*table(head, cells), *attachment_lines(attached)], next_step=next_step)
 
 
 def ack(
@@ -175,7 +184,11 @@ def ack(
     call.out.result({"id": whole, "status": status, "person": name}, [f"{status} {whole} as {safe(name)}"])
 
 
-def _inbox_row(one: Received, state: str) -> dict[str, Any]:
+def _files(count: int) -> list[str]:
+    return [f"+{count} file{'s' if count > 1 else ''}"] if count else []
+
+
+def _inbox_row(one: Received, state: str, attachments: int) -> dict[str, Any]:
     from exchange.formats.defang import defang
 
     summary = one.summary
@@ -188,6 +201,7 @@ def _inbox_row(one: Received, state: str) -> dict[str, Any]:
         "case": summary.get("case", ""),
         "subject": defang(summary.get("subject", "")),
         "objects": summary.get("objects", 0),
+        "attachments": attachments,
         "created": one.created,
         "received_at": one.received_at,
         "state": state,

@@ -18,8 +18,10 @@ from exchange.cli.command import command
 from exchange.cli.losses import as_json, tell
 from exchange.cli.output import safe
 from exchange.errors import Refused, Unavailable
+from exchange.limits import MAX_ATTACHMENTS
 
 if TYPE_CHECKING:
+    from exchange.attachment import Attachment
     from exchange.cli.compose import Aside, Composed, Flags, ReadFiles
     from exchange.cli.node_home import Opened
 
@@ -71,6 +73,12 @@ def send(
     ] = None,
     case: Annotated[str | None, Text(help="Case id; else that of --reply-to, or a new one.")] = None,
     reply_to: Annotated[str | None, Text(help="Message that this one answers.")] = None,
+    attach: Annotated[
+        list[Path] | None, Text(help="File that goes beside the message, sealed; may be repeated.")
+    ] = None,
+    malware: Annotated[
+        bool, typer.Option("--malware", help="What is attached may do harm where it is opened.")
+    ] = False,
     separate: Annotated[
         bool, typer.Option("--separate", help="Seal one envelope for each addressee.")
     ] = False,
@@ -145,7 +153,8 @@ def send(
         )
         composed = _composed(call, home, flags, read, recipients)
         note_unsealed(call, home, recipients)
-        submit(home, composed, recipients, separate=separate)
+        attachments = _attached(call, home, composed, attach or [], malware=malware)
+        submit(home, composed, recipients, separate=separate, attachments=attachments)
         if wait is None:
             wake(call, home.home)
         else:
@@ -221,7 +230,14 @@ def _check_outside(home: Opened, composed: Composed, recipients: Sequence[str]) 
     judged.check()
 
 
-def submit(home: Opened, composed: Composed, recipients: Sequence[str], *, separate: bool) -> None:
+def submit(
+    home: Opened,
+    composed: Composed,
+    recipients: Sequence[str],
+    *,
+    separate: bool,
+    attachments: Sequence[Attachment] = (),
+) -> None:
     """Put the message into the outbox, durably."""
     from exchange.node.store_outbox import Outgoing
 
@@ -239,7 +255,20 @@ def submit(home: Opened, composed: Composed, recipients: Sequence[str], *, separ
         compress=not message.tlp.names_persons
         and (composed.files == 0 or (composed.files == 1 and not message.text)),
     )
-    home.desk.submit(outgoing, recipients)
+    home.desk.submit(outgoing, recipients, attachments)
+
+
+def _attached(
+    call: Call, home: Opened, composed: Composed, files: Sequence[Path], *, malware: bool
+) -> list[Attachment]:
+    """The files, sealed into the home. Raises Refused cli.usage, attachment.too-many, and as attaching.attach."""
+    if malware and not files:
+        raise Refused("cli.usage", "--malware says something of what --attach FILE names")
+    if len(files) > MAX_ATTACHMENTS:
+        raise Refused("attachment.too-many")
+    if files and composed.message.urgency.value == "flash":
+        call.out.warn("it waits until its attachments are at the hub: better send it first without them")
+    return [home.attachments.attach(file, malware=malware) for file in files]
 
 
 def _composed(call: Call, home: Opened, flags: Flags, read: ReadFiles, recipients: Sequence[str]) -> Composed:
@@ -263,10 +292,23 @@ def _say_aside(call: Call, set_aside: Sequence[Aside]) -> None:
 
 def wait_for_all(call: Call, home: Opened, message_id: str, seconds: float) -> None:
     """Until every addressee has it. Raises Unavailable cli.timeout, Refused message.not-taken."""
-    from exchange.cli.node_home import wait
+    from exchange.cli.attachment_view import tell_progress
+    from exchange.cli.node_home import attend, wait
 
     call.out.note(f"sent {message_id}; waiting up to {seconds:g} s for receipts")
-    if not wait(call, home.home, [message_id], seconds):
+    tell = tell_progress(call)
+
+    def is_done() -> bool:
+        tell(home.attachments.sent(message_id))
+        return all(
+            copy.state in ("stored", "rejected", "lost") for copy in home.desk.sent(message_id).addressees
+        )
+
+    if home.attachments.sent(message_id):
+        done = attend(call, home.home, is_done, seconds)
+    else:
+        done = wait(call, home.home, [message_id], seconds)
+    if not done:
         raise Unavailable("cli.timeout", id=message_id)
     lost = [copy for copy in home.desk.sent(message_id).addressees if copy.state != "stored"]
     if lost:

@@ -1,6 +1,7 @@
 """The 0600 Unix socket between commands and the process that owns a home: one JSON line each way, then closed.
 
 Verbs: `poke` (something was queued), `status`, `wait` (until messages have come as far as asked, or a time limit),
+`change` (until anything has changed here, or a time limit),
 `follow` (until the log has so many leaves here, or a time limit), `feed` (ask a feed now, or see how far it is).
 It carries ids, codes and times, never content; whoever can open it can read the home anyway.
 """

@@ -31,24 +31,32 @@ def verbs(node: Node, *, url: str = "") -> control.Verbs:
         return {**condition(node), "http": url}
 
     async def wait(value: dict[str, Json]) -> Json:
-        ids, seconds = value.get("ids"), value.get("seconds")
+        ids, seconds = value.get("ids"), _seconds(value)
         if not isinstance(ids, list) or len(ids) > MAX_WAITED or not all(isinstance(one, str) for one in ids):
             raise Refused("request.bad", "ids: a list of message ids")
-        if not isinstance(seconds, int | float) or not 0 <= seconds <= MAX_WAIT_SECONDS:
-            raise Refused("request.bad", f"seconds: 0..{MAX_WAIT_SECONDS}")
         node.sync.poke()
         return {"done": await wait_for(node, ids, seconds)}
 
+    async def change(value: dict[str, Json]) -> Json:
+        await node.sync.changed.wait(_seconds(value))
+        return {}
+
     async def follow(value: dict[str, Json]) -> Json:
-        size, seconds = value.get("size"), value.get("seconds")
+        size, seconds = value.get("size"), _seconds(value)
         if type(size) is not int or not 0 <= size <= MAX_INT:
             raise Refused("request.bad", "size: how many leaves the log must have here")
-        if not isinstance(seconds, int | float) or not 0 <= seconds <= MAX_WAIT_SECONDS:
-            raise Refused("request.bad", f"seconds: 0..{MAX_WAIT_SECONDS}")
         return {"done": await followed(node, size, seconds)}
 
     keys = {verb: partial(control_keys.act, node, verb) for verb in control_keys.ACTIONS}
-    return {"poke": poke, "status": status, "wait": wait, "follow": follow, "feed": partial(ask_feed, node), **keys}
+    return {
+        "poke": poke,
+        "status": status,
+        "wait": wait,
+        "change": change,
+        "follow": follow,
+        "feed": partial(ask_feed, node),
+        **keys,
+    }
 
 
 async def ask_feed(node: Node, value: dict[str, Json]) -> Json:
@@ -61,6 +69,13 @@ async def ask_feed(node: Node, value: dict[str, Json]) -> Json:
     look = node.feeds.poll if begins else node.feeds.watch
     progress, ended = await look(name, seconds=seconds)
     return feeds.as_json(progress, ended=ended)
+
+
+def _seconds(value: dict[str, Json]) -> float:
+    seconds = value.get("seconds")
+    if not isinstance(seconds, int | float) or not 0 <= seconds <= MAX_WAIT_SECONDS:
+        raise Refused("request.bad", f"seconds: 0..{MAX_WAIT_SECONDS}")
+    return seconds
 
 
 def condition(node: Node) -> dict[str, Json]:
