@@ -12,6 +12,7 @@ import orjson
 import pytest
 
 from exchange.access import Scope
+from exchange.node.posting import CHUNK
 from tests.doors import READS, TAXII, Client, Place
 from tests.taxii.conftest import indicator
 from tests.taxii.test_taxii_core import assert_error
@@ -198,6 +199,31 @@ def test_5_5_a_body_over_the_limit_is_413_and_one_below_it_never(client: Client)
     assert_error(answer)
 
 
+def test_4_2_a_body_may_have_as_many_objects_as_its_bytes_hold(client: Client) -> None:
+    """Tools fill envelopes by bytes, as the API root says; a network's payload has 20,000 objects at most."""
+    many = 20_001
+    status = client.post_raw(b'{"objects":[%b]}' % b",".join([b"{}"] * many)).json()
+    assert (status["total_count"], status["failure_count"]) == (many, many)
+
+
+def test_5_5_a_post_that_is_stored_in_pieces_is_one(client: Client) -> None:
+    objects = [indicator(str(n)) for n in range(2 * CHUNK + 1)]
+    status = client.post(*objects, objects[0] | {"name": "another"}, {})
+    assert [one["id"] for one in status["successes"]] == [one["id"] for one in objects]
+    assert [one["id"] for one in status["failures"]] == ["#1002", objects[0]["id"]]
+    assert client.get(f"status/{status['id']}/").json() == status
+    assert client.get(path_of(objects[-1])).json()["objects"] == [objects[-1]]
+    assert client.delete(path_of(objects[-1])).status_code == 200
+
+
+def test_an_exercise_and_work_may_have_the_same_object(door: Place, client: Client) -> None:
+    drill, one = door.client(exercise=True), indicator()
+    for each in (client, drill):
+        assert each.get(path_of(one)).status_code == 404
+        each.post(one)
+        assert each.get(path_of(one)).json()["objects"] == [one]
+
+
 def test_5_5_a_body_without_a_length_is_taken_too(client: Client) -> None:
     one = indicator()
 
@@ -301,7 +327,8 @@ def test_a_reader_misses_nothing_of_what_many_write_meanwhile(door: Place) -> No
     """Each page's position is before all that is added later: date_added is given in the order of commits."""
     writers, seen = [door.client(f"writer-{n}") for n in range(4)], list[str]()
     reading = door.client("reading")
-    start = reading.get(f"{DRAFTS}objects/", limit=1000).headers["X-TAXII-Date-Added-Last"]
+    *_, newest = reading.pages(f"{DRAFTS}objects/", limit=1000)
+    start = newest.headers["X-TAXII-Date-Added-Last"]
     sent = [[indicator() for _ in range(12)] for _ in writers]
     done = threading.Event()
 
