@@ -8,6 +8,7 @@ from typing import Any
 
 from exchange.canonical import b64, h, unb64
 from tests.vectors.makers import header_flaws
+from tests.vectors.makers.blob_cases import named, row
 from tests.vectors.makers.case import Case, Made, committed
 from tests.vectors.makers.deliveries import flip
 from tests.vectors.makers.life_cases import AT, ROTATED, life_leaves, revoke
@@ -64,6 +65,7 @@ def mutated(
 def hub_cases() -> Iterator[Case]:
     yield sealed("one_recipient", "the plainest one")
     yield sealed("three_recipients", "two members and a third", to=("bb", "co", "pe"))
+    yield sealed("attachments", "names two blobs", blobs=named([row(), row(1)]))
     yield sealed("day_ahead", "iat exactly 24 h ahead of the hub", now=NOW - DAY)
     yield sealed("last_moment", "1 ms before exp", now=EXP - 1)
     yield sealed("exp_at_limit", "exp is the prekey's destroy - 1 day", exp=LIMIT)
