@@ -78,6 +78,22 @@ async def test_a_link_that_stands_still_is_let_go(world: World, tmp_path: Path) 
         assert await file.have(hub) == 1_500_000
 
 
+async def test_a_hub_that_stops_keeps_what_came(world: World, tmp_path: Path) -> None:
+    file = File(os.urandom(2_000_000))
+    async with a_hub(world, tmp_path, drain_seconds=PATIENCE) as hub:
+        reader, writer = await file.begun(hub, 0, 1_500_000)
+        await grown(hub, 1_000_000)
+        hub.stop.set()
+        async with asyncio.timeout(PATIENCE):
+            with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+                await reader.readexactly(1)
+        writer.close()
+    async with a_hub(world, tmp_path) as hub:
+        have = await file.have(hub)
+        assert have >= 1_000_000
+        assert (await file.put(hub, have)).status == 201
+
+
 async def test_what_is_not_named_for_its_bytes_is_dropped(world: World, tmp_path: Path) -> None:
     file = File()
     async with a_hub(world, tmp_path) as hub:
