@@ -26,6 +26,7 @@ from exchange.node.home import Home, Paths, open_home
 from exchange.node.hub_client import HubClient
 from exchange.node.retention import Records
 from exchange.node.store import MIGRATIONS, number
+from exchange.node.store_feeds import listed
 from exchange.node.store_restore import LAST
 from exchange.storage import calls
 from exchange.storage.unlock import Unlock
@@ -36,6 +37,7 @@ BAD_OFFSET_MS: Final = 300_000  # tokens are corrected, but not what people read
 LEAST_PREKEYS_DAYS: Final = 14
 DUE_DAYS: Final = 30
 MOST_OVERDUE: Final = 1_000
+MOST_FAILURES: Final = 3  # of a feed in a row
 _UNKNOWN: Final = frozenset({"auth.unknown-issuer", "auth.bad-signature"})
 _WELL: Final = frozenset({"active", "provisional"})
 
@@ -148,7 +150,22 @@ def _kept(home: Opened) -> list[Finding]:
         else found("retention", OK, "ok", due=soon.due, holds=soon.holds),
         backup(last, role="node"),
         hook(home.home.settings.alarm, home.store.db.read_sync(calls.trouble), without=WARN),
+        *_feeds(home),
     ]
+
+
+def _feeds(home: Opened) -> list[Finding]:
+    """How the feeds from outside do, if there are any: one that fails now and then is nothing to act on."""
+    cipher = home.store.cipher
+    feeds = [one for one in home.store.db.read_sync(lambda c: listed(c, cipher)) if not one.paused]
+    failing = Counter(
+        one.code for one in feeds if one.failures >= MOST_FAILURES or (one.failures and not one.succeeded_at)
+    )
+    if not feeds:
+        return []
+    if failing:
+        return [found("feeds", WARN, "failing", names=_counted(failing))]
+    return [found("feeds", OK, "ok", count=len(feeds))]
 
 
 def _way(call: Call, unlock: Unlock) -> Sequence[Finding]:

@@ -16,17 +16,17 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import requests
-import requests.adapters
-import urllib3
+from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import HTTPError
 
 from exchange.errors import Rejected, Unavailable
 from exchange.node.feed_answers import AGENT, CONNECT_SECONDS, READ_SECONDS, Answer, Way, check_status
 
 _PART: Final = 65_536
 # Whatever goes wrong on the way, by requests or by what lies under it.
-_ON_THE_WAY: Final = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError)
+_ON_THE_WAY: Final = (requests.RequestException, HTTPError, OSError, ValueError)
 
 
 class BoundedSession(requests.Session):
@@ -136,7 +136,7 @@ class BoundedSession(requests.Session):
             self.abort()
 
 
-class _Adapter(requests.adapters.HTTPAdapter):
+class _Adapter(HTTPAdapter):
     """Connections that `opened` is told of, with our own context for TLS."""
 
     def __init__(self, tls: ssl.SSLContext, opened: Callable[[socket.socket], None]) -> None:

@@ -18,7 +18,7 @@ from exchange.errors import ExchangeError
 from exchange.exposition import DatabaseCollector, Values
 from exchange.limits import SECOND_MS
 from exchange.loop_lag import LoopLag
-from exchange.node import store_figures
+from exchange.node import store_feeds, store_figures
 from exchange.node.node import Node
 from exchange.storage.files import write_private
 
@@ -36,6 +36,7 @@ async def text(node: Node, lag: LoopLag) -> bytes:
     _link(values, node, now)
     _mail(values, figures, now)
     _faults(values, figures)
+    _feeds(values, figures.feeds, node.feeds.stuck, now)
     _machine(values, node, lag)
     registry.register(DatabaseCollector(_PREFIX, node.store.db))
     return generate_latest(registry)
@@ -88,6 +89,17 @@ def _faults(values: Values, figures: store_figures.Figures) -> None:
     gauge("over_time", "messages past their retention that are not erased yet", figures.kept.due)
     backup = figures.backup_at / SECOND_MS
     gauge("backup_timestamp_seconds", "when the newest backup was made; 0: never", backup)
+
+
+def _feeds(values: Values, figures: store_feeds.Figures, stuck: int, now: int) -> None:
+    gauge = values.gauge
+    gauge("feeds", "feeds from outside that stand", figures.stand)
+    gauge("feeds_paused", "of them those that are paused", figures.paused)
+    gauge("feeds_failing", "of them those whose last try failed", figures.failing)
+    age = _age(figures.oldest, now)
+    gauge("feeds_oldest_success_seconds", "since the one that did worst was read, or added", age)
+    gauge("feeds_stuck", "threads left behind by servers that do not answer", stuck)
+    gauge("outside_taken", "versions of objects taken from outside since the first", figures.taken)
 
 
 def _machine(values: Values, node: Node, lag: LoopLag) -> None:

@@ -65,6 +65,18 @@ class Refusal:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Feeds that stand, and of them those paused and failing; since when (ms) the one that did worst has not succeeded,
+    0 for none; versions of objects ever taken from outside."""
+
+    stand: int
+    paused: int
+    failing: int
+    oldest: int
+    taken: int
+
+
 def add(
     connection: Connection,
     cipher: LocalCipher,
@@ -120,6 +132,19 @@ def find(connection: Connection, cipher: LocalCipher, name: str) -> Feed | None:
 def count(connection: Connection) -> int:
     """How many stand."""
     return int(sql(connection, "SELECT count(*) AS total FROM feeds WHERE removed_at IS NULL").one().total)
+
+
+def figures(connection: Connection) -> Figures:
+    """What operators watch; none of it takes longer because more has come."""
+    row = sql(
+        connection,
+        "SELECT count(*) AS stand, coalesce(sum(paused), 0) AS paused,"
+        " coalesce(sum(failures > 0 AND NOT paused), 0) AS failing,"
+        " coalesce(min(CASE WHEN paused THEN NULL ELSE coalesce(succeeded_at, created_at) END), 0) AS oldest"
+        " FROM feeds WHERE removed_at IS NULL",
+    ).one()
+    taken = sql(connection, "SELECT seq FROM sqlite_sequence WHERE name = 'outside_objects'").first()
+    return Figures(row.stand, row.paused, row.failing, row.oldest, 0 if taken is None else taken.seq)
 
 
 def credential(connection: Connection, cipher: LocalCipher, n: int) -> str:

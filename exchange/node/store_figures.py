@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from exchange.header import LANES
+from exchange.node import store_feeds
 from exchange.node.store import Transaction, number, sql
 from exchange.node.store_alarm import waiting
 from exchange.node.store_inbox import count_unopened
@@ -33,6 +34,7 @@ class Figures:
     `sealed`, `received`: copies by lane since each chain began. `aside`: items by kind, `refused`: those in quarantine
     by code. `flash`: messages nobody has acknowledged, `flash_oldest` since when. `exposed`: messages to revoked keys.
     `kept`: holds, messages erased, and those over their time. `uncalled`: notices that did not go out.
+    `feeds`: from outside.
     """
 
     unopened: int
@@ -49,6 +51,7 @@ class Figures:
     kept: Counts
     backup_at: int
     uncalled: int
+    feeds: store_feeds.Figures
 
     @property
     def undelivered(self) -> int:
@@ -80,6 +83,7 @@ def figures(connection: Transaction, *, now: int) -> Figures:
         kept=counts(connection, until=now),
         backup_at=number(connection, LAST),
         uncalled=len(calls.trouble(connection)),
+        feeds=store_feeds.figures(connection),
     )
 
 

@@ -80,6 +80,8 @@ FOUND: Final[Phrases] = table(
     queues.overdue | {count} messages are overdue, the oldest of {at} | {count} mensajes atrasados, el más antiguo del {at} | {count} mensagens atrasadas, a mais antiga de {at} | {count} messages en retard, le plus ancien du {at}
     retention.ok | {due} messages go within 30 days, {holds} holds | {due} mensajes se borran en 30 días, {holds} retenciones | {due} mensagens saem em 30 dias, {holds} retenções | {due} messages partent sous 30 jours, {holds} gels
     retention.waits | {due} messages are over their time and still here | {due} mensajes pasaron su plazo y siguen aquí | {due} mensagens passaram do prazo e seguem aqui | {due} messages ont dépassé leur délai et sont encore là
+    feeds.ok | {count} are read | se leen {count} | {count} são lidos | {count} sont lus
+    feeds.failing | not read: {names} | no se leen: {names} | não são lidos: {names} | non lus : {names}
     alarms.ok | none | ninguna | nenhum | aucune
     alarms.some | {names}; {count} with evidence kept | {names}; {count} con pruebas guardadas | {names}; {count} com provas guardadas | {names} ; {count} avec preuves conservées
     aside.ok | nothing | nada | nada | rien
@@ -142,6 +144,7 @@ FIXES: Final[Phrases] = table(
     hook.unsure | exchange {role} alarm test | exchange {role} alarm test | exchange {role} alarm test | exchange {role} alarm test
     queues.overdue | exchange node outbox --overdue; telephone them | exchange node outbox --overdue; llámelos | exchange node outbox --overdue; ligue para eles | exchange node outbox --overdue ; téléphonez-leur
     retention.waits | exchange node serve erases them; a hold shows in: exchange node retention show | exchange node serve los borra; retenciones: exchange node retention show | exchange node serve as apaga; retenções: exchange node retention show | exchange node serve les efface ; gels : exchange node retention show
+    feeds.failing | exchange node feed list says which; docs/feeds.md what to do | exchange node feed list dice cuáles; docs/feeds.md qué hacer | exchange node feed list diz quais; docs/feeds.md o que fazer | exchange node feed list dit lesquels ; docs/feeds.md quoi faire
     alarms.some | exchange node status says what each means | exchange node status dice qué significa cada una | exchange node status diz o que cada um significa | exchange node status dit ce que chacune signifie
     aside.some | exchange node quarantine | exchange node quarantine | exchange node quarantine | exchange node quarantine
     log.old | exchange hub serve | exchange hub serve | exchange hub serve | exchange hub serve

@@ -136,6 +136,22 @@ def test_what_came_from_outside_goes_on_only_when_somebody_decided_so(door: Door
             assert decided.allowed == fits
 
 
+@pytest.mark.parametrize("door", Door)
+def test_nothing_goes_back_through_its_own_door(door: Door) -> None:
+    """Whoever has the name that a feed reads under, or is a unit of the member that it is, gets none of it."""
+    assert "`release.own-door`" in PAGE
+    for circle, readers in READERS.items():
+        for reader in readers:
+            back = content(Tlp.CLEAR, outside=True, decided=True, doors=frozenset({reader.name, "other"}))
+            forth = content(Tlp.CLEAR, outside=True, decided=True, doors=frozenset({"other"}))
+            fits = decide(door, content(Tlp.CLEAR), reader).allowed
+            assert decide(door, forth, reader).allowed == fits, circle
+            assert (decide(door, back, reader).code == "release.own-door") == fits
+    unit = Reader(who=Who.MEMBER, name="co-csirt/soc")
+    member = content(Tlp.CLEAR, outside=True, decided=True, doors=frozenset({"co-csirt"}))
+    assert decide(Door.EXPORT, member, unit).code == "release.own-door"
+
+
 def test_a_label_of_nobody_known_is_asked_of_its_source() -> None:
     decision = decide(Door.EXPORT, Content(tlp=Tlp.AMBER), Reader(who=Who.MEMBER, name="co-csirt"))
     assert (decision.code, decision.ask) == ("release.other-organisation", "whoever it came from")

@@ -9,6 +9,10 @@ from typing import Any
 import pytest
 
 from exchange.cli.app import run
+from exchange.cli.call import Call
+from exchange.cli.doctor_node import _feeds as look_at_feeds
+from exchange.cli.node_home import opened
+from exchange.cli.output import Output
 from tests.address_book import shelf
 from tests.cli.furnished import furnished
 from tests.feeds.servers import COLLECTION, TLP_GREEN, Server, indicator, page
@@ -127,6 +131,9 @@ def test_failures_have_a_code_and_an_exit(typed: Typing, server: Server) -> None
     assert (polled["exit"], polled["error"]["code"]) == (4, "feed.denied")
     [listed] = typed("list")["feeds"]
     assert (listed["state"], listed["failures"], listed["error"]["code"]) == ("failing", 1, "feed.denied")
+    with opened(Call(typed.folder / "co", Output(), yes=True, key_file=typed.folder / "key")) as home:
+        [finding] = look_at_feeds(home)
+    assert (finding.code, finding.facts) == ("feeds.failing", {"names": "1 feed.denied"})
     typed("remove", "shut")
 
 
