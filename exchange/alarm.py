@@ -34,7 +34,7 @@ _NONE, _SERIOUS, _ALL = "none", "serious", "all"
 _MILD: Final = frozenset({"outbox.lost", "retention.unacknowledged", "node.member-suspended"})
 _SECURITY: Final = ("starttls", "tls", "none")
 _HERE: Final = ("127.0.0.1", "::1", "localhost")
-_MAILBOX: Final = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,253}\Z")
+MAILBOX: Final = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,253}\Z")
 _HOST: Final = re.compile(r"[A-Za-z0-9.:-]{1,253}\Z")
 _MOST_WORDS: Final = 32
 _MOST_MAILBOXES: Final = 16
@@ -103,14 +103,15 @@ class AlarmSettings:
     def _rules(self) -> Collection[tuple[str, bool, str]]:
         line = re.compile(r"[^\x00\r\n]{1,1024}\Z")
         mail = bool(self.mail_to)
+        sent_from, server = self.mail_from, self.mail_server
         return (
             ("command", not self.command or self.command[0].startswith("/"), "begins with a whole path, /..."),
             ("command", len(self.command) <= _MOST_WORDS, f"at most {_MOST_WORDS} words"),
             ("command", all(line.match(one) for one in self.command), "words of 1 to 1,024 characters"),
             ("mail_to", len(self.mail_to) <= _MOST_MAILBOXES, f"at most {_MOST_MAILBOXES} addresses"),
-            ("mail_to", all(_MAILBOX.match(one) for one in self.mail_to), "name@host"),
-            ("mail_from", not mail or bool(_MAILBOX.match(self.mail_from)), "name@host, for mail_to"),
-            ("mail_server", not mail or bool(_HOST.match(self.mail_server)), "a host, for mail_to"),
+            ("mail_to", all(MAILBOX.match(one) for one in self.mail_to), "name@host"),
+            ("mail_from", bool(MAILBOX.match(sent_from)) or not (mail or sent_from), "name@host, for mail_to"),
+            ("mail_server", bool(_HOST.match(server)) or not (mail or server), "a host, for mail_to"),
             ("mail_port", 0 < self.mail_port < 65_536, "1 to 65535"),
             ("mail_security", self.mail_security in _SECURITY, ", ".join(_SECURITY)),
             ("mail_security", self.mail_security != "none" or self.mail_server in _HERE, "none: only to 127.0.0.1"),

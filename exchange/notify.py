@@ -47,7 +47,7 @@ def ways(settings: AlarmSettings, home: Path, *, seconds: float = SECONDS) -> di
         await _run(list(settings.command), environment, b"", code="alarm.command", seconds=seconds)
 
     async def mail(notice: Notice) -> None:
-        await _mail(_Letter(settings, home, notice), seconds)
+        await deliver(settings, home, _letter(settings, notice), seconds=seconds)
 
     async def apprise(notice: Notice) -> None:
         if importlib.util.find_spec("apprise") is None:
@@ -101,10 +101,10 @@ async def _run(
 class _Letter:
     """One mail on its way. `send` runs in a thread; `cut` ends it from outside."""
 
-    def __init__(self, settings: AlarmSettings, home: Path, notice: Notice) -> None:
+    def __init__(self, settings: AlarmSettings, home: Path, message: EmailMessage) -> None:
         self._settings = settings
         self._home = home
-        self._message = _letter(settings, notice)
+        self._message = message
         self._socket: socket.socket | None = None
 
     def send(self) -> None:
@@ -141,7 +141,13 @@ class _Letter:
                 self._socket.shutdown(socket.SHUT_RDWR)
 
 
-async def _mail(letter: _Letter, seconds: float) -> None:
+async def deliver(
+    settings: AlarmSettings, home: Path, message: EmailMessage, *, seconds: float = SECONDS
+) -> None:
+    """Hand a mail to the server of `settings`, one try. Raises Unavailable alarm.mail, Refused keystore.mode,
+    settings.invalid.
+    """
+    letter = _Letter(settings, home, message)
     sending = asyncio.ensure_future(asyncio.to_thread(letter.send))
     done, _ = await asyncio.wait([sending], timeout=seconds)
     if not done:

@@ -21,6 +21,8 @@ from exchange.retention import RetentionPolicy
 
 MIB = 1024 * 1024
 _PROXY = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?/?\Z")
+_OWN_MAIL = re.compile(r"[A-Za-z0-9._%+-]{0,64}@[A-Za-z0-9.-]{1,253}\Z")
+_MOST_MAILBOXES = 64
 _MOST = 2**53 - 1
 
 
@@ -122,6 +124,7 @@ class NodeSettings:
     proxy: str = ""  # http://host:port
     proxy_login: str = ""  # file with one line, user:password
     websocket: bool = True  # false: long poll only
+    own_mail: tuple[str, ...] = ()  # of this member's own people: duty@example.org, or all of @example.org
     retention: RetentionPolicy = field(default_factory=RetentionPolicy)  # table [retention]
     alarm: AlarmSettings = field(default_factory=AlarmSettings)  # table [alarm]
     http: DoorSettings = field(default_factory=DoorSettings)  # table [http]
@@ -141,7 +144,11 @@ class NodeSettings:
             raise Refused("settings.invalid", "hub and net go together")
         if values.get("proxy") and not _PROXY.match(values["proxy"]):
             raise Refused("settings.invalid", "proxy: http://host:port, its login in a file of its own")
+        own_mail = _texts(values, "own_mail")
+        if len(own_mail) > _MOST_MAILBOXES or not all(_OWN_MAIL.match(each) for each in own_mail):
+            raise Refused("settings.invalid", f"own_mail: at most {_MOST_MAILBOXES} of name@host or @host")
         tables = {
+            "own_mail": own_mail,
             "retention": RetentionPolicy.from_mapping(values.get("retention", {})),
             "alarm": AlarmSettings.from_mapping(values.get("alarm", {})),
             "http": DoorSettings.from_mapping(values.get("http", {})),

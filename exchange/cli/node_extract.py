@@ -6,7 +6,6 @@ Owns the verb: whose assets they are, and what is printed. Which objects go is `
 
 from __future__ import annotations
 
-import unicodedata
 import uuid
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
     from exchange.formats.source import Written
     from exchange.message import Message
 
-MAX_NAME = 64  # characters of what a constituent is called
 Names = Annotated[
     list[str] | None,
     typer.Option("--assets", help="Its prefixes, AS numbers and domain names; commas between."),
@@ -53,7 +51,9 @@ def extract(
     *,
     owner: Annotated[
         str,
-        typer.Option("--for", help="Who gets it: a member, whose constituency counts; else a name of yours."),
+        typer.Option(
+            "--for", help="Who gets it: a constituent that is kept here, a member, else a name of yours."
+        ),
     ] = "",
     assets: Names = None,
     also: Annotated[
@@ -72,14 +72,16 @@ def extract(
     from exchange.formats.extract import extract as extracted
     from exchange.formats.mentions import Assets
     from exchange.formats.registry import dump
+    from exchange.node.constituents import assets_of, name_of
     from exchange.node.doors import Passed, readers_of_assets
     from exchange.release import Door
 
     check_output(call, output)
     besides = Assets.read(words(also)) if also else None
     with opened(call) as home:
-        book, name = book_of(home), _name(owner)
-        own = Assets.read(words(assets) if assets else _claims(book, name))
+        book, name = book_of(home), name_of(owner or "constituent")
+        kept = home.constituents.find(name)
+        own = Assets.read(assets_of(kept, words(assets)) if kept else words(assets) or _claims(book, name))
         me = home.home.settings.member
         readers = readers_of_assets(book, me, name, own.texts, exercise=exercise)
 
@@ -121,20 +123,12 @@ def _say_withheld(call: Call, withheld: tuple[tuple[str, str], ...]) -> None:
         call.out.note(f"stays here: {safe(one)}: {why}")
 
 
-def _name(typed: str) -> str:
-    """What the constituent is called, fit for the access log. Raises Refused cli.usage."""
-    name = " ".join(unicodedata.normalize("NFC", safe(typed)).split()) or "constituent"
-    if len(name) > MAX_NAME:
-        raise Refused("cli.usage", f"--for: at most {MAX_NAME} characters")
-    return name
-
-
 def _claims(book: Book, name: str) -> list[str]:
     """The assets of a member's approved constituency. Raises Refused release.no-assets."""
     entry = book.members.get(name)
     if entry is None or entry.claims is None:
         raise Refused(
-            "release.no-assets", f"the directory has no constituency of {name}: name them with --assets"
+            "release.no-assets", f"none are kept of {name}, and the directory has no such member: --assets"
         )
     claims = entry.claims
     return [*claims.prefix, *(f"AS{number}" for number in claims.asn), *claims.domain]

@@ -58,6 +58,8 @@ STEPS: tuple[str, ...] = (
     ),
     """CREATE TRIGGER mail_changes_many AFTER INSERT ON mail_changes WHEN NEW.n % 1000 = 0 BEGIN
         DELETE FROM mail_changes WHERE n <= NEW.n - 100000; END""",
+    # Whom this member serves. facts: sealed JSON of the name, the assets, the mailboxes.
+    "CREATE TABLE constituents (n INTEGER PRIMARY KEY AUTOINCREMENT, facts BLOB NOT NULL)",
     # Feeds from outside. settings, credential: sealed; position: sealed, where to go on, in the words of its kind. due_at: when
     # it is asked next. readers: names, between spaces, under which the same system reads here. Kept when removed.
     """CREATE TABLE feeds (n INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, kind TEXT NOT NULL, readers TEXT NOT NULL,
