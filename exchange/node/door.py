@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
 
 from exchange.door_settings import DoorSettings
-from exchange.errors import Refused
 from exchange.http_rate import Rate, Room
-from exchange.node import http
+from exchange.node import door_tls, http
 from exchange.node.address_book import AddressBook
 from exchange.node.collections import Collections
+from exchange.node.door_tls import DoorTls
 from exchange.node.doorkeeper import Doorkeeper
 from exchange.node.home import Home
 from exchange.node.http_context import Api, Context
@@ -26,7 +25,6 @@ from exchange.node.mail_view import MailView
 from exchange.node.node import Node
 from exchange.node.posted_mail import PostedMail
 from exchange.node.posting import Posting
-from exchange.tls import ServerTls, create_authority
 
 ROOM_BYTES: Final = 64 * 1024 * 1024  # of bodies in work, and as much of answers on their way
 SHARE_BYTES: Final = 32 * 1024 * 1024  # of them for one caller
@@ -94,36 +92,15 @@ async def opened(home: Home, node: Node, metrics: Callable[[], Awaitable[bytes]]
     if not settings.open:
         yield ""
         return
-    tls = server_tls(home, settings, now=node.sources.clock())
+    tls = DoorTls(home, settings, now=node.sources.clock()) if settings.secure else None
     context = await make_context(node, settings, metrics)
-    async with http.listening(context, tls) as (host, port):
+    async with http.listening(context, None if tls is None else tls.context) as (host, port):
         shown = f"[{host}]" if ":" in host else host
-        yield f"{'https' if tls is not None else 'http'}://{shown}:{port}/"
-
-
-def server_tls(home: Home, settings: DoorSettings, *, now: int) -> ssl.SSLContext | None:
-    """The context it listens with, None on loopback where it is not asked for.
-
-    Raises Refused tls.certificate; Unavailable storage.*.
-    """
-    if not settings.secure:
-        return None
-    root = home.paths.root
-    names = settings.names or tuple(dict.fromkeys((settings.host, "localhost", "127.0.0.1")))
-    origins = [f"https://[{name}]" if ":" in name else f"https://{name}" for name in names]
-    create_authority(home.keystore, root, now=now, owner="node")
-    files = {"certificate": settings.tls_certificate, "key": settings.tls_key}
-    server = ServerTls(
-        home.keystore,
-        origins,
-        owner="node",
-        **{name: str(root / file) if file else "" for name, file in files.items()},
-    )
-    server.refresh(now=now)
-    if settings.client_ca:
+        if tls is None:
+            yield f"http://{shown}:{port}/"
+            return
+        keeping = asyncio.create_task(door_tls.keep(tls, node.store, node.sources.clock))
         try:
-            server.context.load_verify_locations(cafile=str(root / settings.client_ca))
-        except (OSError, ssl.SSLError) as error:
-            raise Refused("tls.certificate", f"client_ca: {type(error).__name__} while loading it") from error
-        server.context.verify_mode = ssl.CERT_OPTIONAL
-    return server.context
+            yield f"https://{shown}:{port}/"
+        finally:
+            keeping.cancel()
