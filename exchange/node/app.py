@@ -92,8 +92,12 @@ def build(
     sources: Sources,
     policy: RetentionPolicy = DEFAULTS,
     way: Callable[[], Way] = straight,
+    as_invitee: bool = False,
 ) -> Node:
-    """Every service of a node, handed what it needs. `way`: to the servers of feeds."""
+    """Every service of a node, handed what it needs.
+
+    `way`: to the servers of feeds. `as_invitee`: the hub isn't asked what only a member may ask.
+    """
     replica = Replica(store, net=identity.net, me=identity.address, clock=sources.clock)
     held = Prekeys(store, prekeys, identity, replica, sources)
     outbox = Outbox(store, identity, replica, sources)
@@ -138,6 +142,11 @@ def build(
     )
     retention = Retention(store, policy, sources)
     attachments = Attachments(store, identity, outbox, sources)
+    restore = Restore(
+        store=store, identity=identity, replica=replica, prekeys=held, outbox=outbox, sources=sources
+    )
+    if not as_invitee:
+        replica.before = restore.look
     services = Services(
         store=store,
         replica=replica,
@@ -156,9 +165,7 @@ def build(
         large=LargeDeliveries(store),
         receipts=Receipts(store, identity, replica, sources),
         questions=Questions(store, outbox, sources),
-        restore=Restore(
-            store=store, identity=identity, replica=replica, prekeys=held, outbox=outbox, sources=sources
-        ),
+        restore=restore,
         retention=retention,
         secretariat=Secretariat(store, identity, replica, sources),
         sources=sources,
@@ -214,6 +221,7 @@ async def running(
                     sources=sources,
                     policy=home.settings.retention,
                     way=partial(way_out, home),
+                    as_invitee=as_invitee,
                 )
                 await node.load()
                 node.succession.move = partial(_move, home, hub)

@@ -1,13 +1,12 @@
 """Owns this node's replica of the directory log: replay at the start, pages from the hub, checkpoints, alarms (§9).
 
-Every leaf is judged by directory/state; a checkpoint is taken only when the own log has its very root. Does not make
-statements (prekeys.py, membership.py) nor decide when to refresh (sync.py).
+Every leaf is judged by directory/state; a checkpoint is taken only when the own log has its very root.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from exchange import policy
@@ -60,6 +59,7 @@ class Replica:
         self._notes: list[tuple[str, SignedCheckpoint]] = []
         self._listeners: list[Listener] = [Watch(me, clock)]
         self.overlay = Overlay()  # trust that notices take away and the log doesn't yet; notices.py sets it
+        self.before: Callable[[HubApi], Awaitable[None]] | None = None  # a refresh
         self._turn = asyncio.Lock()
 
     def listen(self, listener: Listener) -> None:
@@ -204,6 +204,8 @@ class Replica:
 
     async def refresh(self, hub: HubApi) -> bool:
         """Follow the hub's newest checkpoint, alarm if it is over 24 h old; did the log grow? Raises as `follow`."""
+        if self.before is not None:
+            await self.before(hub)
         grew = await self.follow(hub, SignedCheckpoint.from_json(await hub.checkpoint()))
         if self.is_stale():  # one that was behind has been helped just now, and has a newer one
             grew |= await self.follow(hub, SignedCheckpoint.from_json(await hub.checkpoint()))

@@ -1,7 +1,8 @@
 """Owns what follows when this home was restored from an old copy, which only the hub can tell (§6.4).
 
-At each start the hub's memory of us (newest prekeys statement, highest receipt batch) is compared with our own. The
-steps survive a crash: a flag stands until the last of them is done.
+At each start the hub's memory of us (newest prekeys statement, highest receipt batch) is compared with our own, before
+anything follows the log: what a lost run said there isn't a thief's. The steps survive a crash: a flag stands until the
+last of them is done.
 """
 
 from __future__ import annotations
@@ -51,6 +52,12 @@ class Restore:
         self._prekeys = prekeys
         self._outbox = outbox
         self._sources = sources
+        self._has_noted = False  # in this process: one that runs isn't restored
+
+    async def look(self, hub: HubApi) -> None:
+        """`note`, before the log is first followed, whoever does it. Raises as `note`; what the hub answers."""
+        if not self._has_noted and self._replica.is_member():
+            await self.note(await hub.state())
 
     async def note(self, state: HubState) -> bool:
         """Compare with what the hub remembers of us; whether this home is behind. To be called before a refresh.
@@ -80,7 +87,9 @@ class Restore:
                 raise_alarm(connection, key=key, at=now, code="node.restored", subject=self._identity.address)
             return behind
 
-        return await self._store.db.write(write)
+        behind = await self._store.db.write(write)
+        self._has_noted = True
+        return behind
 
     async def make_good(self, hub: HubApi) -> bool:
         """New prekeys, then `restored` to every member; whether it was done now. Raises as `Prekeys.publish`."""

@@ -247,3 +247,17 @@ async def test_what_lapses_as_soon_as_it_is_sealed_waits_for_the_next_connection
         assert (pe.state(lapsing, "bb-csirt"), pe.state(other, "co-csirt")) == ("queued", "accepted")
     await sim.rounds(2)
     assert pe.state(lapsing, "bb-csirt") == "stored"
+
+
+async def test_restored_home_whose_first_act_is_a_key_change_raises_no_alarm_in_its_own_name(
+    sim: Simulation, tmp_path: Path
+) -> None:
+    """The command follows the log before any session has asked the hub whether this home is behind."""
+    pe = sim.sites["pe-csirt"]
+    await pe.copy_home(tmp_path / "copy")
+    assert await pe.up.prekeys.publish(pe.hub, afresh=True)
+    await pe.restore(tmp_path / "copy")
+    await pe.up.own_keys.rotate(pe.hub, seed("next/pe-csirt"), keys("second/pe-csirt").public)
+    assert pe.alarm_codes() == ["node.restored"]
+    await sim.rounds(2)
+    assert pe.alarm_codes() == ["node.restored"]
