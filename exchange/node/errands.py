@@ -43,9 +43,10 @@ async def beside_the_log(hub: HubApi, services: Services, epoch: str) -> str:
 
 
 async def own_statements(hub: HubApi, services: Services) -> str:
-    """Prekeys on time; a hub that takes no statements now, or has taken another first, is asked again later."""
+    """Keys that a restored hub forgot; prekeys on time. A hub that takes no statements now is asked again later."""
     return await _until_refused(
         [
+            lambda: services.own_keys.repeat(hub),
             lambda: services.restore.make_good(hub),
             lambda: services.prekeys.publish(hub),
             lambda: services.succession.say_again(hub),

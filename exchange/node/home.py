@@ -26,7 +26,7 @@ from exchange.errors import ExchangeError, Refused
 from exchange.invitation import Invitation
 from exchange.keys import SEED_BYTES, PrivateKeys, PublicKey, PublicKeys
 from exchange.node.identity import Identity, Sources
-from exchange.node.own_keys import NEXT, SEED
+from exchange.node.own_keys import MAX_PUBLIC, NEXT, SEED
 from exchange.node.store import Store, open_store
 from exchange.settings import NodeSettings
 from exchange.storage.files import PRIVATE_DIRECTORY, HomeLock, disk_fault, write_private
@@ -38,7 +38,6 @@ LOCAL_KEY: Final = "local.key"
 REVOKE: Final = "revoke.public"
 INVITATION: Final = "invitation.token"
 MAX_CONFIG: Final = 65_536  # bytes
-_MAX_PUBLIC: Final = 16_384
 
 
 @dataclass(frozen=True)
@@ -132,12 +131,12 @@ class Home:
 
     def revoke_public(self) -> PublicKey:
         """The public half of the printed revoke-only key."""
-        value = loads(self.keystore.get(REVOKE), most=_MAX_PUBLIC, field="revoke")
+        value = loads(self.keystore.get(REVOKE), most=MAX_PUBLIC, field="revoke")
         return PublicKey.from_json(value, what="revoke")
 
     def next_commitment(self) -> bytes:
         """The `next` of the application: a hash of the printed next keys, bound to the network."""
-        value = loads(self.keystore.get(NEXT), most=_MAX_PUBLIC, field="next")
+        value = loads(self.keystore.get(NEXT), most=MAX_PUBLIC, field="next")
         return PublicKeys.from_json(value, what="next").next_commitment(self.identity().net)
 
     def tie(self, invitation: Invitation) -> Home:

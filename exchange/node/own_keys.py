@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from typing import Final
 
-from exchange.canonical import dumps
+from exchange.canonical import dumps, loads
 from exchange.content import Notice
 from exchange.directory.bodies_members import (
     OWN,
@@ -45,6 +45,7 @@ REVEALED: Final = (
 )
 REVEALED_NEXT: Final = "revealed.next"  # the public half of those after them
 REVEALED_UNTIL: Final = "keys.revealed-until"  # UTC ms of leaf time; what the log hasn't by then has lapsed
+MAX_PUBLIC: Final = 16_384  # bytes of a public half in the keystore
 LIFE_MS: Final = HOUR_MS  # of a rotation that the hub doesn't take at once
 FLASH: Final = ("flash",)
 NOT_THIS_KEY: Final = frozenset({"auth.bad-signature", "auth.unknown-issuer"})
@@ -79,6 +80,7 @@ class OwnKeys:
         self._sources = sources
         # a seed that is being revealed has no time in the store yet: it must not look lapsed
         self._revealing = asyncio.Lock()
+        self._rotating = asyncio.Lock()
 
     # -- rotation -----------------------------------------------------------------------------------------------
 
@@ -96,8 +98,20 @@ class OwnKeys:
         From when the hub has logged it this node signs with the new keys; prekeys are published anew.
         Raises Refused directory.not-next; what the hub answers (repeat it with the same seed).
         """
+        keys, now = self.check_next(seed), self._sources.clock()
+        async with self._rotating:
+            async with self._revealing:
+                await self._store.db.write(lambda c: set_fact(c, REVEALED_UNTIL, now + LIFE_MS))
+                self._keystore.update({REVEALED: seed, REVEALED_NEXT: dumps(next_keys.to_json())})
+            submission = await self._hand_in(hub, keys, next_keys)
+            if submission.outcome == LOGGED:
+                self._swap()
+                await self._replica.refresh(hub)
+                await self._prekeys.publish(hub, afresh=True)
+        return submission
+
+    async def _hand_in(self, hub: HubApi, keys: PrivateKeys, next_keys: PublicKeys) -> Submission:
         identity, now = self._identity, self._sources.clock()
-        keys = self.check_next(seed)
         body = build_rotate(
             net=identity.net,
             handle=identity.address,
@@ -108,9 +122,6 @@ class OwnKeys:
         )
         statement = Statement(body).with_signature(identity.address, keys)
         digest = statement.hash(identity.net)
-        async with self._revealing:
-            await self._store.db.write(lambda c: set_fact(c, REVEALED_UNTIL, now + LIFE_MS))
-            self._keystore.update({REVEALED: seed, REVEALED_NEXT: dumps(next_keys.to_json())})
         await self._store.db.write(lambda c: rows.add_own_statement(c, digest, "rotate", now=now))
         try:
             answer = SignedSubmission.from_json(await hub.post_statement(statement.to_json()))
@@ -119,18 +130,50 @@ class OwnKeys:
                 raise
             # its key is revoked, or a restored home has an older one: the next keys prove themselves
             answer = SignedSubmission.from_json(await hub.post_notice(statement.to_json()))
-        submission = answer.verify(identity.net, self._replica.directory.hub.keys.signing, statement=digest)
-        if submission.outcome == LOGGED:
-            self._swap()
-            await self._replica.refresh(hub)
-            await self._prekeys.publish(hub, afresh=True)
-        return submission
+        return answer.verify(identity.net, self._replica.directory.hub.keys.signing, statement=digest)
 
-    def use_other(self) -> bool:
-        """The hub refuses the keys in use: use the other ones there are, in memory; whether there are any.
+    async def repeat(self, hub: HubApi) -> bool:
+        """Rotate to the keys in use once more, where a hub restored from an older copy has forgotten it; if it did.
 
-        After a crash between the hub's logging and `_swap` only the hub knows that the revealed keys count.
+        No member had the leaf, else the hub has it back. Raises what the hub answers.
         """
+        if not self._is_forgotten():
+            return False
+        async with self._rotating:
+            try:
+                await self._replica.refresh(hub)
+            except (Refused, Rejected) as refusal:
+                if refusal.code not in NOT_THIS_KEY:
+                    raise
+            if not self._is_forgotten():
+                return False
+            after = PublicKeys.from_json(
+                loads(self._keystore.get(NEXT), most=MAX_PUBLIC, field="next"), what="next"
+            )
+            submission = await self._hand_in(hub, self._identity.keys, after)
+            if submission.outcome == LOGGED:
+                await self._replica.refresh(hub)
+            return submission.outcome == LOGGED
+
+    def _is_forgotten(self) -> bool:
+        """Whether the log has the keys in use as the next ones still."""
+        if REVEALED in self._keystore.names() or self._replica.is_empty:
+            return False
+        member = self._replica.directory.members.get(self._identity.address)
+        public = self._identity.keys.public
+        if member is None or member.keys == public:
+            return False
+        return member.next == public.next_commitment(self._identity.net)
+
+    async def prove(self, hub: HubApi) -> bool:
+        """The hub refuses the keys in use: use the others there are, or tell it of these anew; whether either was done.
+
+        Raises as `repeat`.
+        """
+        return self._use_other() or await self.repeat(hub)
+
+    def _use_other(self) -> bool:
+        """After a crash between the hub's logging and `_swap` only the hub knows that the revealed keys count."""
         if REVEALED not in self._keystore.names():
             return False
         revealed, current = PrivateKeys(self._keystore.get(REVEALED)), PrivateKeys(self._keystore.get(SEED))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Final
 
 from exchange.errors import Refused, Rejected
 from exchange.limits import DAY_MS, MAX_RECEIPT_LEAVES
@@ -11,9 +12,11 @@ from exchange.node.directory_sync import Replica
 from exchange.node.hub_api import HubApi
 from exchange.node.identity import Identity, Sources
 from exchange.node.store import Store, Transaction, raise_alarm
+from exchange.node.trust import is_listed
 from exchange.receipt import Leaf, make_batch
 
-_UPLOADS = 16
+UNKNOWN_SIGNER: Final = "receipt.unknown-signer"
+_UPLOADS: Final = 16
 
 
 class Receipts:
@@ -47,11 +50,15 @@ class Receipts:
         rows.add_batch(connection, number, batch, [one.env for one in owed])
         return len(owed)
 
+    def _has_own_key(self) -> bool:
+        return is_listed(self._replica, self._identity.address, self._identity.skid)
+
     async def upload(self, hub: HubApi) -> int:
         """Sign and upload everything that is owed now; how many batches the hub took. Repeats are harmless.
 
-        One that it refuses alarms, stays, and keeps nothing else from going. What comes to be owed meanwhile is for the
-        next time: on a thin link there would be a signature for every message.
+        One that it refuses alarms, stays, and keeps nothing else from going; where the log lacks the key in use, they
+        wait without an alarm. What comes to be owed meanwhile is for the next time: on a thin link there would be a
+        signature for every message.
         """
         count = last = 0
         full = True
@@ -65,6 +72,8 @@ class Receipts:
                 try:
                     await hub.post_receipts(batch.upload())
                 except (Refused, Rejected) as fault:
+                    if fault.code == UNKNOWN_SIGNER and not self._has_own_key():
+                        return count  # a log without the key in use is to have it first (own_keys.py)
                     key = f"receipts/{fault.code}/{now // DAY_MS}"
                     alarm = partial(raise_alarm, key=key, at=now, code=fault.code, subject="hub")
                     await self._store.db.write(alarm)

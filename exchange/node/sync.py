@@ -149,7 +149,7 @@ class Sync:
         try:
             return await self._hub.state(await self._cursor())
         except (Refused, Rejected) as refusal:
-            if refusal.code not in NOT_THIS_KEY or not self._services.own_keys.use_other():
+            if refusal.code not in NOT_THIS_KEY or not await self._services.own_keys.prove(self._hub):
                 raise
         return await self._hub.state(await self._cursor())
 

@@ -1,4 +1,4 @@
-"""Owns the question whether a key is believed: by the log, and by the notices that the log lacks (§9.9, §9.17)."""
+"""Owns the question whether a key is known and believed: by the log, and by notices that it lacks (§9.9, §9.17)."""
 
 from __future__ import annotations
 
@@ -13,3 +13,12 @@ def counts(replica: Replica, address: str, skid: bytes, now: int) -> bool:
     except Hold:
         return False
     return standing.counts(now) and replica.overlay.distrusted(address, skid) is None
+
+
+def is_listed(replica: Replica, address: str, skid: bytes) -> bool:
+    """Whether the log has this signing key of the address at all, whatever it counts for."""
+    try:
+        replica.directory.key_standing(address, skid)
+    except Hold:
+        return False
+    return True

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from exchange.errors import Hold, Unavailable
+from exchange.errors import Hold, Refused, Unavailable
 from exchange.header import parse_header
 from exchange.limits import DAY_MS, HOUR_MS, MINUTE_MS
 from exchange.node.hub_api import Posted, Result
@@ -261,3 +261,35 @@ async def test_restored_home_whose_first_act_is_a_key_change_raises_no_alarm_in_
     assert pe.alarm_codes() == ["node.restored"]
     await sim.rounds(2)
     assert pe.alarm_codes() == ["node.restored"]
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+async def test_key_change_that_a_restored_hub_forgot_is_told_to_it_again(
+    sim: Simulation, tmp_path: Path, refuses: bool
+) -> None:
+    """Nobody else had seen it. With `refuses` the hub, as over HTTP, knows the caller by the keys in its log alone."""
+    pe, co = sim.sites["pe-csirt"], sim.sites["co-csirt"]
+    await sim.copy_hub(tmp_path / "copy")
+
+    def cut_off(name: str, _value: object) -> None:
+        if name == "checkpoint":  # the hub's answer has come, its log hasn't
+            raise Unavailable("hub.unreachable")
+
+    pe.hub.wire.before, new = cut_off, keys("next/pe-csirt").public
+    with pytest.raises(Unavailable):
+        await pe.up.own_keys.rotate(pe.hub, seed("next/pe-csirt"), keys("second/pe-csirt").public)
+    assert pe.up.identity.keys.public == new
+    await sim.restore_hub(tmp_path / "copy")
+
+    def as_over_http(name: str, _value: object) -> None:
+        known = sim.running_hub.registrar.directory.members["pe-csirt"].keys
+        if refuses and name != "post_notice" and known != new:
+            raise Refused("auth.bad-signature")
+
+    pe.hub.wire.before = as_over_http
+    sent, came = pe.send("co-csirt"), co.send("pe-csirt")
+    await sim.rounds(3)
+    assert sim.running_hub.registrar.directory.members["pe-csirt"].keys == new
+    assert (co.received(), pe.received()) == ([sent], [came])
+    assert (pe.state(sent, "co-csirt"), co.state(came, "pe-csirt")) == ("stored", "stored")
+    assert pe.alarm_codes() == []
