@@ -27,7 +27,7 @@ MOST_KEEP_MS: Final = 3_650 * DAY_MS
 MAX_READERS: Final = 16
 MAX_URL: Final = 2_048  # characters
 MAX_CA: Final = 65_536
-_COLLECTION: Final = re.compile(r"[A-Za-z0-9._~-]{1,128}\Z")
+_COLLECTION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,127}\Z")
 _SPAN: Final = re.compile(r"([0-9]{1,5})([mhd])\Z")
 _UNIT_MS: Final = {"m": MINUTE_MS, "h": 60 * MINUTE_MS, "d": DAY_MS}
 

@@ -148,6 +148,11 @@ class _Adapter(HTTPAdapter):
         super().init_poolmanager(*args, ssl_context=self._tls, **kwargs)
         self.poolmanager.pool_classes_by_scheme = self._pools
 
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:  # noqa: ANN401 - as requests has it
+        """By our context, and by nobody that requests brings along."""
+        del url, verify, cert
+        conn.cert_reqs = "CERT_REQUIRED"
+
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:  # noqa: ANN401 - as requests has it
         manager = super().proxy_manager_for(proxy, ssl_context=self._tls, **kwargs)
         manager.pool_classes_by_scheme = self._pools

@@ -210,7 +210,8 @@ class Feeds:
         self, feed: Feed, chunk: Sequence[Brought], batch: Batch | None, connection: Transaction
     ) -> int:
         cipher, now = self._store.cipher, self._sources.clock()
-        if store_feeds.find(connection, cipher, feed.name) is None:
+        standing = store_feeds.find(connection, cipher, feed.name)
+        if standing is None or standing.n != feed.n:
             raise Refused("feed.unknown", "it was removed")
         if self._keys is None:
             self._keys = store_taxii.ensure_secret(connection, cipher, self._sources.random(SECRET_BYTES))

@@ -6,6 +6,7 @@ What each answers is a function of the request, so that a test can say it in a l
 from __future__ import annotations
 
 import asyncio
+import ssl
 import threading
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
@@ -88,7 +89,9 @@ async def _awaited(answer: Any) -> web.StreamResponse:
 
 
 @contextmanager
-def serving(answer: Callable[[web.Request], Any] | None = None) -> Iterator[Server]:
+def serving(
+    answer: Callable[[web.Request], Any] | None = None, tls: ssl.SSLContext | None = None
+) -> Iterator[Server]:
     """One on a free port of loopback."""
     server, loop = Server(answer=answer), asyncio.new_event_loop()
     ready, stop = threading.Event(), asyncio.Event()
@@ -98,10 +101,10 @@ def serving(answer: Callable[[web.Request], Any] | None = None) -> Iterator[Serv
         app.router.add_route("*", "/{path:.*}", server.handle)
         runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
+        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
         await site.start()
         host, port = site._server.sockets[0].getsockname()[:2]
-        server.url = f"http://{host}:{port}/"
+        server.url = f"http{'s' if tls else ''}://{host}:{port}/"
         ready.set()
         await stop.wait()
         await runner.cleanup()

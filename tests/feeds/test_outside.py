@@ -247,6 +247,7 @@ async def test_what_no_feed_brings_any_more_goes(home: Home, server: Server) -> 
         ("https://feed.example/" + "a" * 2_048, {}),
         ("https://feed.example/", {"collection": ""}),
         ("https://feed.example/", {"collection": "../../x"}),
+        ("https://feed.example/", {"collection": ".."}),
         ("https://feed.example/", {"kind": FeedKind.MISP}),
         ("https://feed.example/", {"proof": Proof.BASIC}),
         ("https://feed.example/", {"user": "ana"}),
