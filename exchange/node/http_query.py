@@ -24,13 +24,13 @@ from exchange.tlp import Tlp, parse
 
 DEFAULT_PAGE: Final = 100  # objects
 MAX_PAGE: Final = 1_000
-MAX_MATCHES: Final = 100  # values of one filter
+MAX_MATCHES: Final = 400  # values of one filter: more than a request line has room for, where they are ids
 _POSITION = struct.Struct(">BQH8s")  # version, position, page size, what it belongs to
 _MAC_BYTES: Final = 16
 _VERSION: Final = 1
 _SPECS: Final = {"2.0": 20, "2.1": 21}
 _SPEC = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}\Z")
-_LIMIT = re.compile(r"[0-9]{1,15}\Z")
+_LIMIT = re.compile(r"[0-9]{1,100}\Z")
 _WORDS: Final = ("last", "first", "all")
 
 # What a client may accept, and how exactly that names what it gets.

@@ -100,7 +100,7 @@ def test_3_4_added_after_takes_fewer_and_more_decimals(client: Client, many: lis
     assert added(client, added_after="2000-01-01T00:00:00.123456789Z") == added(client)
 
 
-@pytest.mark.parametrize("limit", [1, 2, MANY, 1000])
+@pytest.mark.parametrize("limit", [1, 2, MANY, 1000, 2**64, 10**40])
 def test_3_4_no_more_objects_than_the_limit(client: Client, many: list[dict[str, Any]], limit: int) -> None:
     whole = added(client)
     answer = client.get(OBJECTS, limit=limit).json()
@@ -155,6 +155,8 @@ def test_3_4_1_id(client: Client, many: list[dict[str, Any]]) -> None:
     both = f"{many[9]['id']},{many[4]['id']}"
     assert client.objects("received", match_id=both) == [many[4], many[9]]
     assert client.objects("received", match_id=f"indicator--{uuid.uuid4()}") == []
+    unknown = ",".join(f"indicator--{uuid.uuid4()}" for _ in range(299))
+    assert client.objects("received", match_id=f"{unknown},{many[4]['id']}") == [many[4]]
 
 
 def test_3_4_1_type(client: Client, many: list[dict[str, Any]]) -> None:
