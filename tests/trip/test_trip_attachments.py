@@ -180,7 +180,7 @@ async def test_what_a_restored_hub_lacks_is_brought_again_and_what_the_sender_lo
             blob.unlink()
     with closing(sqlite3.connect(pe.path / "node.db")) as db, db:
         db.execute(
-            "UPDATE facts SET value = 'before' WHERE name = 'feed.epoch'"
+            "UPDATE facts SET value = x'00' WHERE name = 'feed.epoch'"
         )  # what the hub has now is newer
     await network.up("pe-csirt", "co-csirt")
     await network.delivered("pe-csirt", [kept], ["co-csirt"])
