@@ -12,7 +12,7 @@ from pydantic.json_schema import models_json_schema
 from exchange.errors import CODES
 from exchange.node.api_models import Problem
 from exchange.node.http_api_call import API, Answer, Route
-from exchange.node.http_problems import headers_said, status_of
+from exchange.node.http_problems import TAXII, headers_said, status_of
 from exchange.protocol import PROBLEM
 
 _REF: Final = "#/components/schemas/{model}"
@@ -73,6 +73,11 @@ def _operation(route: Route) -> dict[str, Any]:
     answers: dict[str, Any] = {str(status): _good(one) for status, one in route.answers.items()}
     for status, codes in codes_of(route.all_codes).items():
         answers[str(status)] = _refusal(status, codes)
+    answers["431"] = {
+        "description": "The request line and headers are too long; told before the path is read, so as to TAXII.",
+        "headers": {},
+        "content": {TAXII: {"schema": {"type": "object"}}},
+    }
     operation: dict[str, Any] = {
         "operationId": route.name,
         "summary": route.summary,

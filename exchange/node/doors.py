@@ -112,7 +112,9 @@ class Doors:
         message = read_message(sent[1].payload)
         to = store_outbox.addressees(connection, self._store.cipher, sent[0])
         named = frozenset(copy.recipient for copy in to)
-        return Passed(message, self._address, message.created, None), _content(message, named, self._address)
+        return Passed(message, self._address, message.created, None), content_said(
+            message, named, self._address
+        )
 
     def _note(
         self, door: Door, one: Passed, decisions: Sequence[tuple[Reader, Decision]], *, leaves: bool
@@ -143,10 +145,11 @@ def content_of(connection: Transaction, received: Received, message: Message) ->
     addressees = (
         frozenset(address for address, _ in parse_header(evidence[0]).to) if evidence else frozenset()
     )
-    return _content(message, addressees, received.sender)
+    return content_said(message, addressees, received.sender)
 
 
-def _content(message: Message, named: frozenset[str], sender: str) -> Content:
+def content_said(message: Message, named: frozenset[str], sender: str) -> Content:
+    """What policy asks of a message of `sender` that is addressed to `named`."""
     return Content(
         tlp=message.tlp,
         pap=pap_of_message(message),

@@ -40,6 +40,7 @@ from exchange.node.http_problems import (
 LINGER_SECONDS: Final = 5  # for what a refused caller still sends, so that it reads why
 DRAIN_SECONDS: Final = 5
 BACKLOG: Final = 128
+PIECE: Final = 65_536 + 1  # bytes: one more than aiohttp writes without waiting
 
 _log = logs.logger("node.http")
 
@@ -122,9 +123,15 @@ async def _deliver(context: Context, request: web.Request, response: web.StreamR
     except Unavailable as error:
         response, size = refusal(error, request.path), 0
     response.headers["Server"] = SERVER
+    body = b""
+    if size > PIECE and request.method != "HEAD":
+        response, body = _apart(response)
     try:
         async with asyncio.timeout(context.settings.body_seconds + size / BODY_RATE):
             writer = await response.prepare(request)
+            # in pieces: TLS takes in at once whatever it is given, and only then says that it is full
+            for start in range(0, len(body), PIECE):
+                await response.write(body[start : start + PIECE])
             await response.write_eof()
             if writer is not None:
                 await writer.drain()
@@ -136,6 +143,17 @@ async def _deliver(context: Context, request: web.Request, response: web.StreamR
     finally:
         if size:
             context.answers.give_back(caller, size)
+
+
+def _apart(response: web.StreamResponse) -> tuple[web.StreamResponse, bytes]:
+    """An answer without its body, and the body."""
+    body = response.body if isinstance(response, web.Response) else None
+    if not isinstance(body, bytes):
+        return response, b""
+    bare = web.StreamResponse(status=response.status, headers=response.headers)
+    if response.keep_alive is False:
+        bare.force_close()
+    return bare, body
 
 
 def _refused(request: web.Request, error: ExchangeError) -> web.Response:

@@ -13,10 +13,10 @@ from typing import Final
 from exchange.access import Access
 from exchange.errors import CODES, Rejected
 from exchange.formats.cover import read_message
-from exchange.formats.permissions import pap_of_message
 from exchange.message import Message
 from exchange.node import store_api, store_inbox, store_outbox
-from exchange.node.doors import content_of
+from exchange.node.doors import content_of, content_said
+from exchange.node.outside import with_outside
 from exchange.node.reading import VOIDED
 from exchange.node.store import Transaction
 from exchange.node.store_api import SentHead
@@ -78,46 +78,41 @@ class FactBook:
         self._cipher = cipher
         self._address = address
         self._known: OrderedDict[tuple[Box, int], Facts] = OrderedDict()
+        self._outside = 0
 
-    def received(self, connection: Transaction, one: Received) -> tuple[Facts, int]:
-        """The facts of a message that came, and how many bytes had to be read for them."""
-        known = self._known.get((Box.IN, one.n))
-        if known is not None:
+    def received(self, connection: Transaction, one: Received, *, anew: bool = False) -> tuple[Facts, int]:
+        """The facts of a message that came, and how many bytes had to be read for them. `anew`: as of this moment."""
+        known = self._remembered(connection, Box.IN, one.n)
+        if known is not None and not anew:
             return known, 0
         payload = one.payload or store_inbox.payload(connection, self._cipher, one.n)
         try:
             message = read_message(payload)
-            found = facts_of(message, content_of(connection, one, message))
+            content = content_of(connection, one, message)
+            found = facts_of(message, with_outside(connection, self._cipher, content, message.bundle))
         except Rejected as fault:
             found = Facts(None, fault=fault.code)
         return self._remember(Box.IN, one.n, found), len(payload)
 
-    def sent(self, connection: Transaction, n: int) -> tuple[Facts, int]:
-        """The same of one that this node sent, by its row."""
-        known = self._known.get((Box.OUT, n))
-        if known is not None:
+    def sent(self, connection: Transaction, n: int, *, anew: bool = False) -> tuple[Facts, int]:
+        """The same of one that this node sent, by its row: its labels bind whoever fetches it here all the same."""
+        known = self._remembered(connection, Box.OUT, n)
+        if known is not None and not anew:
             return known, 0
         payload = store_outbox.get(connection, self._cipher, n).payload
         try:
             message = read_message(payload)
-            found = facts_of(message, self.content_sent(connection, n, message))
+            content = content_said(message, frozenset(store_api.recipients(connection, n)), self._address)
+            found = facts_of(message, with_outside(connection, self._cipher, content, message.bundle))
         except Rejected as fault:  # a later version of this node wrote it
             found = Facts(None, fault=fault.code)
         return self._remember(Box.OUT, n, found), len(payload)
 
-    def content_sent(self, connection: Transaction, n: int, message: Message) -> Content:
-        """What policy asks of a message that this node sent: its labels bind whoever fetches it here all the same."""
-        return Content(
-            tlp=message.tlp,
-            pap=pap_of_message(message),
-            exercise_id=message.exercise_id,
-            named=frozenset(store_api.recipients(connection, n)),
-            sender=self._address,
-        )
-
-    def item_received(self, connection: Transaction, one: Received, access: Access) -> tuple[Item, int]:
+    def item_received(
+        self, connection: Transaction, one: Received, access: Access, *, anew: bool = False
+    ) -> tuple[Item, int]:
         """A message that came as a list shows it to a right of entry, and how many bytes were read for it."""
-        facts, cost = self.received(connection, one)
+        facts, cost = self.received(connection, one, anew=anew)
         marks = {*one.marks, *(("conflict",) if one.conflict else ())}
         if is_void(connection, one.sender, one.env):
             marks.add(VOIDED)
@@ -137,9 +132,11 @@ class FactBook:
         )
         return item, cost
 
-    def item_sent(self, connection: Transaction, head: SentHead, access: Access) -> tuple[Item, int]:
+    def item_sent(
+        self, connection: Transaction, head: SentHead, access: Access, *, anew: bool = False
+    ) -> tuple[Item, int]:
         """The same of a message that this node sent."""
-        facts, cost = self.sent(connection, head.n)
+        facts, cost = self.sent(connection, head.n, anew=anew)
         item = Item(
             box=Box.OUT,
             n=head.n,
@@ -155,6 +152,14 @@ class FactBook:
             decision=decided(facts, frozenset(), access),
         )
         return item, cost
+
+    def _remembered(self, connection: Transaction, box: Box, n: int) -> Facts | None:
+        """Nothing any more where something came from outside since, which may make labels stricter."""
+        outside = store_api.newest_outside(connection)
+        if outside != self._outside:
+            self._known.clear()
+            self._outside = outside
+        return self._known.get((box, n))
 
     def _remember(self, box: Box, n: int, facts: Facts) -> Facts:
         self._known[box, n] = facts

@@ -161,9 +161,11 @@ class MailSending:
             to=to,
             waiting=self._waiting(to),
         )
+        who, now = who_of(access), self._sources.clock()
+        readers = [reader_at(directory, me, address) for address in to]
+        await check_sent(self._store, outgoing, tlp, readers, who=who, now=now)
 
         def write(connection: Transaction) -> Queued:
-            now = self._sources.clock()
             if not store_outbox.add(connection, self._store.cipher, outgoing, to, now=now):
                 before = self._queued_before(connection, order, asked)
                 if before is None:
@@ -171,7 +173,7 @@ class MailSending:
                 return before
             store_api.add_ordered(connection, outgoing.id, asked)
             what = f"{self._identity.address} {outgoing.id}"
-            store_access.append(connection, at=now, who=who_of(access), action=ACTION, what=what)
+            store_access.append(connection, at=now, who=who, action=ACTION, what=what)
             return queued
 
         done = await self._store.db.write(write, size=len(outgoing.payload))

@@ -152,12 +152,12 @@ class MailView:
         cipher = self._store.cipher
         received = store_inbox.find(connection, cipher, message_id)
         if received:
-            item, _ = self._facts.item_received(connection, received[-1], access)
+            item, _ = self._facts.item_received(connection, received[-1], access, anew=True)
             payload = received[-1].payload
         else:
             n, outgoing = self._found_sent(connection, message_id)
             [head] = store_api.sent_heads(connection, before=n + 1, limit=1)
-            item, _ = self._facts.item_sent(connection, head, access)
+            item, _ = self._facts.item_sent(connection, head, access, anew=True)
             payload = outgoing.payload
         return item, read_message(payload) if item.decision.allowed else None
 

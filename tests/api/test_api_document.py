@@ -63,6 +63,11 @@ def test_what_isnt_there_is_not_found(client: ApiClient, path: str) -> None:
     assert (answer.status_code, answer.json()["code"]) == (404, "request.not-found")
 
 
+def test_a_request_line_that_is_too_long_is_told_so(client: ApiClient) -> None:
+    for size in (20_000, 60_000):
+        assert client.get("/search", text="x" * size).status_code == 431
+
+
 def test_a_path_knows_its_methods(client: ApiClient) -> None:
     answer = client.session.put(f"{client.root}/messages", timeout=10)
     assert (answer.status_code, answer.json()["code"]) == (405, "request.method")

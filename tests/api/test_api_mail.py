@@ -100,6 +100,16 @@ def test_the_content_is_what_the_sender_signed_byte_for_byte(door: Place, client
     assert client.get(f"/messages/{id_}/content", headers={"If-None-Match": '"x"'}).status_code == 200
 
 
+def test_a_large_content_comes_whole(door: Place, client: ApiClient) -> None:
+    """Larger than one write takes."""
+    id_ = door.mail(*(indicator(f"Large {n}", description="d" * 300_000) for n in range(3)))
+    answer = client.get(f"/messages/{id_}/content")
+    [payload] = [one.payload for one in door.pe.inbox() if one.message_id == id_]
+    assert len(payload) > 900_000
+    assert answer.content == payload
+    assert client.get(f"/messages/{id_}").status_code == 200  # on the same connection
+
+
 def test_a_message_says_what_it_says(door: Place, client: ApiClient) -> None:
     by = door.sim.world.now + HOUR_MS
     id_ = door.mail(indicator(), subject="Seen at a bank", text="Two hosts\nof one network", ack_by=by)

@@ -1,0 +1,58 @@
+"""What came by feeds from outside binds what leaves by the REST API, in and out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from exchange.feed_settings import FeedKind, FeedSettings
+from exchange.formats.stix import read_object
+from exchange.formats.taxii import head_of
+from exchange.node import store_feeds, store_outside
+from exchange.node.store import Transaction
+from exchange.node.store_outside import Brought
+from exchange.tlp import Tlp
+from tests.api.conftest import ApiClient
+from tests.doors import CO, Place
+from tests.taxii.conftest import indicator
+
+
+def bring(door: Place, one: dict[str, Any], *, said: Tlp | None) -> None:
+    """It comes by a feed."""
+    store, keys = door.pe.up.store, door.context.collections.keys
+    now, data = door.sim.world.now, orjson.dumps(one)
+    head = head_of(one)
+    assert head
+
+    def write(connection: Transaction) -> None:
+        settings = FeedSettings(kind=FeedKind.TAXII, url="https://feed.example/taxii2/")
+        feed = store_feeds.add(connection, store.cipher, f"feed-{one['id']}", settings, "", now=now, who="a")
+        assert feed
+        brought = Brought(head, said or Tlp.GREEN, said, None, data)
+        store_outside.keep(connection, store.cipher, keys, feed, [brought], now=now)
+
+    assert read_object(data).id == one["id"]
+    door.run(store.db.write(write))
+
+
+def test_what_nobody_decided_about_is_not_sent(door: Place, client: ApiClient) -> None:
+    one = indicator()
+    bring(door, one, said=None)
+    order = {"to": [CO], "kind": "alert", "subject": "x", "tlp": "green", "objects": [one]}
+    answer = client.post("/messages", order)
+    assert (answer.status_code, answer.json()["code"]) == (403, "release.outside")
+    assert client.post("/messages", order | {"objects": [indicator()]}).status_code == 201
+
+
+def test_a_stricter_label_that_comes_later_counts_at_once_and_everywhere(
+    door: Place, client: ApiClient
+) -> None:
+    one = indicator()
+    id_ = door.mail(one, tlp=Tlp.GREEN)
+    assert client.get(f"/messages/{id_}").status_code == 200
+    bring(door, one, said=Tlp.RED)
+    assert client.get(f"/messages/{id_}").json()["code"] == "tlp.red-needs-persons"
+    rows = client.get("/messages", limit=200).json()["messages"]
+    [row] = [row for row in rows if row["id"] == id_]
+    assert row["withheld"]["code"] == "tlp.red-needs-persons"
