@@ -35,8 +35,12 @@ GETS = (
     "/v1/parts?after={}",
     "/v1/directory/pending?{}",
     "/v1/applications?{}",
+    "/v1/blobs/" + ENV + "?from={}&max=1",
+    "/v1/blobs/{}?from=0",
     "/v1/{}",
 )
+# what such a call brings is its path's to name: no body spoils it
+PUTS = ("/v1/blobs/" + ENV + "?from={}&size=9", "/v1/blobs/" + ENV + "?size={}", "/v1/blobs/{}?size=9")
 
 
 @pytest.fixture
@@ -101,19 +105,19 @@ async def test_no_spoilt_body_is_a_fault_of_the_hub(world: World, tmp_path: Path
 async def test_no_spoilt_query_or_path_is_a_fault_of_the_hub(world: World, tmp_path: Path) -> None:
     chance = random.Random(2)
     async with running_hub(world, tmp_path / "hub", limits=PLENTY) as hub:
-        for form in GETS:
+        for form in (*GETS, *PUTS):
             for _ in range(EACH):
                 value = spoilt([str(chance.choice(VALUES)).encode(), b"e1.1.2.3.4.5.6", b"a=b&a=c"], chance)
                 path = form.format(quote(value, safe="&=%" if chance.random() < 0.5 else ""))
-                answer = await call(hub, path)
+                answer = await call(hub, "PUT" if form in PUTS else "GET", path)
                 assert is_ours(*answer), (path, answer)
 
 
-async def call(hub: Hub, path: str) -> tuple[int, str]:
-    """A GET of exactly this path; the client's own reading of it is passed by."""
+async def call(hub: Hub, method: str, path: str) -> tuple[int, str]:
+    """A call of exactly this path; the client's own reading of it is passed by."""
     url = URL(hub.origin + path, encoded=True)
-    authorization = {"Authorization": "Exchange " + hub.token("GET", path)} if path.isascii() else {}
-    async with hub.session.get(url, headers=authorization, ssl=hub.context) as response:
+    authorization = {"Authorization": "Exchange " + hub.token(method, path)} if path.isascii() else {}
+    async with hub.session.request(method, url, headers=authorization, ssl=hub.context) as response:
         body = await response.read()
         is_problem = response.content_type == "application/problem+json"
         return response.status, str(orjson.loads(body)["code"]) if is_problem else ""
