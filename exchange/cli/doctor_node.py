@@ -26,6 +26,7 @@ from exchange.node.home import Home, Paths, open_home
 from exchange.node.hub_client import HubClient
 from exchange.node.retention import Records
 from exchange.node.store import MIGRATIONS, number
+from exchange.node.store_attachment_files import files_of
 from exchange.node.store_feeds import listed
 from exchange.node.store_restore import LAST
 from exchange.storage import calls
@@ -151,7 +152,16 @@ def _kept(home: Opened) -> list[Finding]:
         backup(last, role="node"),
         hook(home.home.settings.alarm, home.store.db.read_sync(calls.trouble), without=WARN),
         *_feeds(home),
+        *_attachments(home),
     ]
+
+
+def _attachments(home: Opened) -> list[Finding]:
+    """What no backup has, if there is any."""
+    sizes = files_of(home.store).sizes()
+    if not sizes:
+        return []
+    return [found("attachments", OK, "kept", count=len(sizes), mib=sum(sizes) // 2**20)]
 
 
 def _feeds(home: Opened) -> list[Finding]:

@@ -88,12 +88,17 @@ def restore(
         "made_at": restored.made_at,
         "units": list(restored.units),
         "erased": restored.erased,
+        "attachments": restored.attachments,
     }
     lines = [f"restored {restored.of} at {call.home}, as it was at {utc(restored.made_at)}"]
     if restored.units:
         lines.append(f"with the homes of {', '.join(restored.units)}")
     if restored.erased:
         lines.append(f"erased again: {restored.erased} messages")
+    if restored.attachments:
+        lines.append(
+            f"not in a backup: {restored.attachments} attachments: exchange node attachment fetch ID"
+        )
     call.out.result(value, lines, next_step="exchange node serve; peers then seal again what is missing here")
 
 

@@ -14,6 +14,7 @@ from exchange.directory.state import Directory
 from exchange.errors import CODES, Refused
 from exchange.keys import digits, member_digits
 from exchange.limits import STALE_CHECKPOINT_MS
+from exchange.node import store_attachments
 from exchange.node.exposure import report
 from exchange.node.store import Alarm
 from exchange.node.units import homes
@@ -26,6 +27,7 @@ def condition(home: Opened, server: Json | None) -> dict[str, Any]:
     directory = _directory(home)
     admitted = _admitted(directory, identity.address) if directory else None
     outbox = [copy for sent in home.desk.outbox() for copy in sent.addressees]
+    to_send, to_fetch = home.store.db.read_sync(store_attachments.waiting)
     waiting = [copy for copy in outbox if copy.state in ("queued", "sealed", "accepted")]
     return {
         "member": identity.address,
@@ -48,6 +50,7 @@ def condition(home: Opened, server: Json | None) -> dict[str, Any]:
         "unopened": home.desk.unopened(),
         "undelivered": len(waiting),
         "overdue": len(home.desk.outbox(overdue=True)),
+        "attachments": {"to_send": to_send, "to_fetch": to_fetch},
         "set_aside": dict(Counter(one.what for one in home.set_aside())),
         "calls_failing": [
             {"way": one.way, "kind": one.kind, "state": one.state, "tries": one.tries, "code": one.code}
@@ -105,6 +108,7 @@ def condition_lines(value: dict[str, Any]) -> list[str]:
             ("as of", _as_of(value)),
             ("inbox", f"{value['unopened']} unopened"),
             ("outbox", f"{value['undelivered']} not delivered yet, {value['overdue']} overdue"),
+            ("attachments", _under_way(**value["attachments"])),
             (
                 "exposed",
                 f"{value['exposed']} messages to revoked keys: exchange node exposure"
@@ -125,6 +129,11 @@ def condition_lines(value: dict[str, Any]) -> list[str]:
         for one in value["alarms"]
     )
     return lines
+
+
+def _under_way(*, to_send: int, to_fetch: int) -> str:
+    parts = ((to_send, "on their way to the hub"), (to_fetch, "being fetched"))
+    return ", ".join(f"{count} {what}" for count, what in parts if count)
 
 
 def _admitted(directory: Directory, address: str) -> Member | Unit | None:

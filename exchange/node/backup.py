@@ -6,6 +6,7 @@
     units/HANDLE/  the same of each unit, but its keystore as it is: only the unit opens it
 
 Prekeys are in no backup (envelope.md): a restored node makes new ones, and its peers seal again (§6.4, restore.py).
+Nor are attachments, which the hub may still have.
 """
 
 from __future__ import annotations
@@ -69,12 +70,16 @@ class Made:
 
 @dataclass(frozen=True)
 class Restored:
-    """A home that was restored: whose, from when (UTC ms), which units came with it, how many messages were erased."""
+    """A home that was restored: whose, from when (UTC ms), which units came with it, how many messages were erased.
+
+    `attachments`: how many were kept in it and are in no backup.
+    """
 
     of: str
     made_at: int
     units: tuple[str, ...]
     erased: int
+    attachments: int
 
 
 def back_up(
@@ -146,12 +151,12 @@ def restore(
             facts = {PENDING: 1, LAST: backup.head.at} | (
                 {REVEALED_UNTIL: now + SEED_LIFE_MS} if seed is not None else {}
             )
-            _prepare(paths, facts)
+            attachments = _prepare(paths, facts)
             keystore = Keystore.create(paths.keystore, unlock, secrets)
             Keystore.create(paths.prekeys, unlock, {})
             later = [listed] if newer is None else [listed, _erasures_of(newer, secret, settings)]
             erased = _erase(paths, keystore, later, now=now)
-            return Restored(settings.member, backup.head.at, units, erased)
+            return Restored(settings.member, backup.head.at, units, erased, attachments)
 
 
 # -- making ------------------------------------------------------------------------------------------------------
@@ -233,11 +238,12 @@ def _checked(paths: Paths, head: Head) -> NodeSettings:
     return settings
 
 
-def _prepare(paths: Paths, facts: dict[str, int]) -> None:
+def _prepare(paths: Paths, facts: dict[str, int]) -> int:
     check_copy(paths.database, app="node")
-    mark_restored(paths.database, facts)
+    attachments = mark_restored(paths.database, facts)
     for before in paths.root.glob(f"{_DATABASE}.before-*"):
         before.unlink()  # the upgrade's copy: it would keep what is erased next
+    return attachments
 
 
 def _erasures_of(path: Path, secret: Unlock, settings: NodeSettings) -> bytes:

@@ -20,6 +20,7 @@ from exchange.limits import SECOND_MS
 from exchange.loop_lag import LoopLag
 from exchange.node import store_feeds, store_figures
 from exchange.node.node import Node
+from exchange.node.store_attachment_files import files_of
 from exchange.storage.files import write_private
 
 FILE: Final = "metrics.prom"
@@ -31,12 +32,14 @@ async def text(node: Node, lag: LoopLag) -> bytes:
     """All numbers as of now. Raises as `Database.read`."""
     now = node.sources.clock()
     figures = await node.store.db.read(partial(store_figures.figures, now=now))
+    files = await asyncio.to_thread(files_of(node.store).sizes)
     registry = CollectorRegistry()
     values = Values(registry, _PREFIX)
     _link(values, node, now)
     _mail(values, figures, now)
     _faults(values, figures)
     _feeds(values, figures.feeds, node.feeds.stuck, now)
+    _attachments(values, figures, len(files), sum(files))
     _machine(values, node, lag)
     registry.register(DatabaseCollector(_PREFIX, node.store.db))
     return generate_latest(registry)
@@ -100,6 +103,14 @@ def _feeds(values: Values, figures: store_feeds.Figures, stuck: int, now: int) -
     gauge("feeds_oldest_success_seconds", "since the one that did worst was read, or added", age)
     gauge("feeds_stuck", "threads left behind by servers that do not answer", stuck)
     gauge("outside_taken", "versions of objects taken from outside since the first", figures.taken)
+
+
+def _attachments(values: Values, figures: store_figures.Figures, files: int, size: int) -> None:
+    to_send, to_fetch = figures.attachments
+    values.gauge("attachments_to_send", "attachments that are not at the hub yet", to_send)
+    values.gauge("attachments_to_fetch", "attachments that were asked for and have not come", to_fetch)
+    values.gauge("attachments_kept", "sealed attachments in the home, unfinished ones among them", files)
+    values.gauge("attachments_kept_bytes", "bytes of them", size)
 
 
 def _machine(values: Values, node: Node, lag: LoopLag) -> None:

@@ -166,9 +166,9 @@ class AttachmentFiles:
                 found.add(bytes.fromhex(path.stem))
         return sorted(found)
 
-    def total(self) -> int:
-        """Bytes of all files."""
-        return sum(_size(path) for path in self._files())
+    def sizes(self) -> list[int]:
+        """Bytes of each file here."""
+        return [_size(path) for path in self._files()]
 
     def _files(self) -> list[Path]:
         try:

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from exchange.header import LANES
-from exchange.node import store_feeds
+from exchange.node import store_attachments, store_feeds
 from exchange.node.store import Transaction, number, sql
 from exchange.node.store_alarm import waiting
 from exchange.node.store_inbox import count_unopened
@@ -34,7 +34,7 @@ class Figures:
     `sealed`, `received`: copies by lane since each chain began. `aside`: items by kind, `refused`: those in quarantine
     by code. `flash`: messages nobody has acknowledged, `flash_oldest` since when. `exposed`: messages to revoked keys.
     `kept`: holds, messages erased, and those over their time. `uncalled`: notices that did not go out.
-    `feeds`: from outside.
+    `feeds`: from outside. `attachments`: how many wait to go to the hub, and to be fetched.
     """
 
     unopened: int
@@ -52,6 +52,7 @@ class Figures:
     backup_at: int
     uncalled: int
     feeds: store_feeds.Figures
+    attachments: tuple[int, int]
 
     @property
     def undelivered(self) -> int:
@@ -84,6 +85,7 @@ def figures(connection: Transaction, *, now: int) -> Figures:
         backup_at=number(connection, LAST),
         uncalled=len(calls.trouble(connection)),
         feeds=store_feeds.figures(connection),
+        attachments=store_attachments.waiting(connection),
     )
 
 

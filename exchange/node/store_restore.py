@@ -13,7 +13,7 @@ import orjson
 from sqlalchemy import Connection
 
 from exchange.errors import Refused
-from exchange.node import store_outbox, store_sealings
+from exchange.node import store_attachments, store_outbox, store_sealings
 from exchange.node.store import MIGRATIONS, set_fact, sql
 from exchange.node.store_erasing import id_hash, replay
 from exchange.node.store_holds import Hold as LegalHold
@@ -26,15 +26,17 @@ MOST_ERASED: Final = 65_536  # newest ones that are carried on; a backup itself 
 MOST_HOLDS: Final = 10_000
 
 
-def mark_restored(path: Path, facts: dict[str, int]) -> None:
+def mark_restored(path: Path, facts: dict[str, int]) -> int:
     """Note facts in the database of a home that is being restored, and bring it to this program's schema.
 
+    How many attachments lay in the home and are in no backup: they can be fetched again, as long as the hub has them.
     Needs no key. Raises as Database.open.
     """
     db = Database.open(path, migrations=MIGRATIONS, app="node")
     try:
         for name, value in facts.items():
             db.write_sync(partial(set_fact, name=name, value=value))
+        return db.write_sync(store_attachments.forget_files)
     finally:
         db.close_sync()
 
