@@ -1,4 +1,4 @@
-"""A home for each test, and a server for each."""
+"""A home for each test, and a server for each; a whole node with its door open for each file of tests."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.doors import Place, place
 from tests.feeds.places import Home
 from tests.feeds.servers import Server, serving
 
@@ -30,3 +31,9 @@ def server(running: Server) -> Server:
     running.answer, running.about = None, None
     running.requests.clear()
     return running
+
+
+@pytest.fixture(scope="module")
+def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    with place(tmp_path_factory.mktemp("feeds")) as running:
+        yield running

@@ -18,6 +18,7 @@ from exchange.node.outside import Outside
 from exchange.node.store import Store, open_store
 from exchange.node.store_feeds import Feed
 from exchange.node.store_outside import Listed, Thing
+from tests.doors import Place
 from tests.feeds.servers import COLLECTION
 from tests.worlds import NOW
 
@@ -112,3 +113,14 @@ class Home:
     @property
     def outside(self) -> Outside:
         return Outside(self.store, self.sources, who="analyst")
+
+
+def add_feed(door: Place, name: str, url: str, **settings: Any) -> None:
+    """A TAXII feed of the node behind a door."""
+    node = door.pe.up
+    made = FeedSettings(kind=FeedKind.TAXII, url=url, collection=COLLECTION, **settings).check()
+
+    def write(connection: Any) -> None:
+        store_feeds.add(connection, node.store.cipher, name, made, "", now=node.sources.clock(), who="admin")
+
+    node.store.db.write_sync(write)

@@ -6,26 +6,17 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import pytest
 from aiohttp import web
 
-from exchange.feed_settings import FeedKind, FeedSettings, Proof
-from exchange.node import store_access, store_feeds
-from tests.doors import READS, Client, Place, place
-from tests.feeds.places import Home
-from tests.feeds.servers import COLLECTION, TLP_GREEN, Server, indicator, page
+from exchange.feed_settings import Proof
+from exchange.node import store_access
+from tests.doors import READS, Client, Place
+from tests.feeds.places import Home, add_feed
+from tests.feeds.servers import TLP_GREEN, Server, indicator, page
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="module")
-def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    with place(tmp_path_factory.mktemp("feeds")) as running:
-        yield running
 
 
 def collection_of(door: Place, token: str, alias: str) -> str:
@@ -50,16 +41,6 @@ async def test_another_node_is_read_as_any_server_and_goes_on_where_it_was(home:
     assert again.code == ""
     assert later["id"] in {one["id"] for one in home.objects("pe")}
     assert home.objects("pe").count(sent[0]) == 1
-
-
-def add_feed(door: Place, name: str, url: str, **settings: Any) -> None:
-    node = door.pe.up
-    made = FeedSettings(kind=FeedKind.TAXII, url=url, collection=COLLECTION, **settings).check()
-
-    def write(connection: Any) -> None:
-        store_feeds.add(connection, node.store.cipher, name, made, "", now=node.sources.clock(), who="admin")
-
-    node.store.db.write_sync(write)
 
 
 def test_what_came_from_outside_has_a_collection_of_its_own(door: Place, server: Server) -> None:
@@ -98,7 +79,7 @@ KILLED = """
 import asyncio, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from tests.feeds.places import Home
+from tests.feeds.places import Home, add_feed
 async def main():
     home = Home(Path(sys.argv[2])).open()
     print((await home.poll("cert")).code)
