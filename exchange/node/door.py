@@ -74,7 +74,7 @@ def _api(node: Node, collections: Collections) -> Api:
             digest=partial(collections.keys.digest, b"api-send"),
             poke=node.sync.poke,
         ),
-        events=MailEvents(store, facts),
+        events=MailEvents(store, facts, view),
         book=AddressBook(store, replica, sources),
         replica=replica,
         changed=node.sync.changed,

@@ -14,6 +14,7 @@ from exchange.access import Access
 from exchange.errors import Refused
 from exchange.node import store_api, store_inbox
 from exchange.node.mail_facts import FactBook, Item, is_for
+from exchange.node.mail_view import MailView
 from exchange.node.store import Store, Transaction
 from exchange.node.store_api import Change, Position, Raised
 
@@ -46,9 +47,10 @@ def written(position: Position) -> str:
 class MailEvents:
     """What happened, for each right of entry."""
 
-    def __init__(self, store: Store, facts: FactBook) -> None:
+    def __init__(self, store: Store, facts: FactBook, view: MailView) -> None:
         self._store = store
         self._facts = facts
+        self._view = view
 
     async def newest(self) -> Position:
         """The position of who has seen everything."""
@@ -56,7 +58,9 @@ class MailEvents:
 
     async def after(self, access: Access, position: Position) -> tuple[list[Event], Position]:
         """The next that happened, and the position of who has seen that; the same position where nothing has."""
-        return await self._store.db.read(lambda c: self._after(c, access, position))
+        if await self.newest() == position:
+            return [], position
+        return await self._view.read(lambda c: self._after(c, access, position))
 
     def _after(
         self, connection: Transaction, access: Access, position: Position

@@ -83,13 +83,13 @@ class MailSearch:
         looked = withheld = read = 0
         async with self._one:
             while True:
-                items = await self._store.db.read(partial(self._some, access, before))
+                items = await self._view.read(partial(self._some, access, before))
                 for item in items:
                     before, looked = item.n, looked + 1
                     if not item.decision.allowed:
                         withheld += 1
                         continue
-                    payload = await self._store.db.read(partial(self._payload, item.n))
+                    payload = await self._view.read(partial(self._payload, item.n))
                     read += len(payload)
                     objects = await asyncio.to_thread(_matches, payload, sought)
                     if objects is not None:

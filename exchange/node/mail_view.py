@@ -6,9 +6,10 @@ for each message and right. A program that reads is no person who opens: no send
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from exchange.access import Access
 from exchange.errors import Refused
@@ -23,6 +24,7 @@ from exchange.node.store import Store, Transaction
 from exchange.node.store_outbox import Addressee, Outgoing
 from exchange.release import Door
 
+Made = TypeVar("Made")
 CHUNK: Final = 50  # rows read at a time
 MOST_LOOKED: Final = 2_000  # rows looked at for one page
 MOST_READ: Final = 4 * 1024 * 1024  # bytes of content read for one page
@@ -72,10 +74,16 @@ class MailView:
         self._store = store
         self._sources = sources
         self._facts = facts
+        self._one = asyncio.Lock()
+
+    async def read(self, fn: Callable[[Transaction], Made]) -> Made:
+        """`Database.read` for what may take long: one at a time, so that mail gets the other readers."""
+        async with self._one:
+            return await self._store.db.read(fn)
 
     async def page(self, access: Access, wanted: Wanted, *, before: int | None, limit: int) -> Page:
         """A page of a list; it may be short where much had to be read for it."""
-        page = await self._store.db.read(lambda c: self._page(c, access, wanted, before=before, limit=limit))
+        page = await self.read(lambda c: self._page(c, access, wanted, before=before, limit=limit))
         await self.note_listed(access, page.items)
         return page
 
@@ -136,7 +144,7 @@ class MailView:
 
         Raises Refused message.* (unknown, or not to be read by this version), tlp.red-needs-persons, release.*
         """
-        item, message = await self._store.db.read(lambda c: self._whole(c, access, message_id))
+        item, message = await self.read(lambda c: self._whole(c, access, message_id))
         what, who = noted(item.sender, item.id, reader_of(access), item.decision), who_of(access)
         action = Door.API.value if message else f"{Door.API.value} refused"
         now = self._sources.clock()
@@ -169,7 +177,7 @@ class MailView:
 
     async def rungs(self, access: Access, message_id: str) -> Rungs:
         """How far each copy of a message that this node sent has come. Raises Refused message.unknown."""
-        return await self._store.db.read(lambda c: self._rungs(c, access, message_id))
+        return await self.read(lambda c: self._rungs(c, access, message_id))
 
     def _rungs(self, connection: Transaction, access: Access, message_id: str) -> Rungs:
         n, _ = self._found_sent(connection, message_id)
@@ -197,14 +205,17 @@ class MailView:
         """
         desk = Desk(self._store, self._sources, who=who_of(access))
 
-        def write(connection: Transaction) -> int:
+        def check(connection: Transaction) -> None:
             for one in store_inbox.find(connection, self._store.cipher, message_id):
                 if not is_for(self._facts.received(connection, one)[0], access):
                     raise Refused("message.unknown")
+
+        def write(connection: Transaction) -> int:
             if level == OPENED:
                 return len(desk.open_within(connection, message_id))
             return desk.answer_within(connection, message_id, level, person=person, note=note)
 
+        await self.read(check)
         return await self._store.db.write(write)
 
 

@@ -11,7 +11,7 @@ from exchange.node.api_openapi import codes_of
 from exchange.node.http import build
 from exchange.node.http_api import DOCUMENT as WHERE
 from exchange.node.http_api import ROUTES, described
-from exchange.node.http_api_call import API
+from exchange.node.http_api_call import API, Route
 from exchange.node.http_problems import status_of
 from tests.api.conftest import DOCUMENT, ApiClient
 from tests.doors import Place
@@ -48,8 +48,8 @@ def test_each_schema_is_one_and_each_reference_leads_somewhere() -> None:
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
-def test_each_refusal_is_documented_under_its_status(route: object) -> None:
-    names = route.all_codes  # type: ignore[attr-defined]
+def test_each_refusal_is_documented_under_its_status(route: Route) -> None:
+    names = route.all_codes
     for name in names:
         assert any(code == name or code.startswith(name.removesuffix("*")) for code in CODES), name
     found = codes_of(names)

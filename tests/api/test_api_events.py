@@ -141,8 +141,9 @@ def test_changes_too_old_to_be_kept_are_told_of_by_reset(door: Place, client: Ap
 
 @pytest.mark.parametrize("position", ["x", "1-2", "1-2-3-4", "-1-0-0", "1-2-9999999999999999999"])
 def test_a_position_that_is_none_is_refused(client: ApiClient, position: str) -> None:
-    for more in ({"after": position}, {"headers": {"Last-Event-ID": position}}):
-        answer = client.get("/events", seconds=0, **more)  # type: ignore[arg-type]
+    by_parameter = client.get("/events", seconds=0, after=position)
+    by_header = client.get("/events", seconds=0, headers={"Last-Event-ID": position})
+    for answer in (by_parameter, by_header):
         assert (answer.status_code, answer.json()["code"]) == (400, "api.bad-parameter")
 
 

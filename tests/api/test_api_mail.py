@@ -292,7 +292,9 @@ def test_a_person_answers_through_a_tool_and_the_sender_learns_who(door: Place, 
     assert copy.opened_at
     assert copy.acknowledged_at
     assert (copy.person, copy.note) == ("Ana Quispe", "On it")
-    assert row_of(client, id_)["state"] == "acknowledged"  # type: ignore[index]
+    row = row_of(client, id_)
+    assert row
+    assert row["state"] == "acknowledged"
 
 
 def test_the_status_says_for_each_copy_how_far_it_came_and_what_it_lacks(
