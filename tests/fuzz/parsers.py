@@ -21,6 +21,7 @@ from tests.foreign_samples import OPEN_RDP, PASTED, SINKHOLE
 from tests.fuzz import core_drives as core
 from tests.fuzz import door_drives as door
 from tests.fuzz import edge_drives as edge
+from tests.fuzz import feed_drives as feed
 from tests.fuzz import misp_drives as misp
 from tests.fuzz import seeds
 from tests.fuzz.mutation import spoilt
@@ -270,6 +271,21 @@ PARSERS: Final[dict[str, Parser]] = {
     "aliases": Parser(
         core.from_text(door.names), lambda: seeds.words("alert,tlp-green"), ("access.parse_collections",)
     ),
+    "feed-page": Parser(feed.page, seeds.stix, ("formats.taxii.read_page",)),
+    "feed-date": Parser(
+        core.from_text(feed.date),
+        lambda: seeds.words("2026-10-01T14:00:00.123456789+02:00", "Thu, 01 Oct 2026 12:00:00 GMT"),
+    ),
+    "feed-wait": Parser(
+        core.from_text(feed.wait), lambda: seeds.words("7200", "Thu, 01 Oct 2026 12:00:00 GMT")
+    ),
+    "feed-index": Parser(
+        feed.index,
+        lambda: [b'[{"uuid":"10000000-0000-4000-8000-000000000001","timestamp":"1790000000"}]'],
+    ),
+    "feed-span": Parser(
+        core.from_text(feed.span), lambda: seeds.words("15m", "365d"), ("feed_settings.parse_span",)
+    ),
     "keystore": Parser(edge.keystore, edge.keystores, heavy=True),
     "backup": Parser(edge.backup, edge.backups, heavy=True),
 }
@@ -279,6 +295,7 @@ NOT_REGISTERED: Final[dict[str, str]] = {
     "canonical.Fields.items": "hands out a list of what is parsed already",
     "canonical.unb64_checked": "its callers have matched the spelling before",
     "directory.overlay.read_notice": "verifies signatures over what `statement` and `statement-body` parse",
+    "feed_settings.FeedSettings.from_mapping": "reads what to_mapping wrote, from under the node's own seal",
     "directory.waiting.check_document": "hashes and compares, parses nothing",
 }
 
