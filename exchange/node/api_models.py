@@ -93,8 +93,22 @@ class MailPage(Model):
     next: int | None
 
 
+class Attached(Model):
+    """An attachment: what its sender says it is. Its bytes are fetched and saved by `exchange node attachment`."""
+
+    n: int
+    name: str
+    size: Annotated[int, Field(description="Bytes.")]
+    sha256: str
+    media_type: str
+    malware: bool
+    state: Annotated[
+        str, Field(description="offered, wanted, kept, gone, bad; of one sent waiting, there, dropped.")
+    ]
+
+
 class Mail(MailRow):
-    """A message with what it says, but for its objects."""
+    """A message with what it says, but for its objects; and what is attached to it."""
 
     text: str
     lang: str
@@ -109,6 +123,7 @@ class Mail(MailRow):
     reason: str
     function: str | None
     exercise: str | None
+    attachments: list[Attached]
 
 
 class SearchHit(MailRow):

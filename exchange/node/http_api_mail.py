@@ -9,6 +9,7 @@ import orjson
 from aiohttp import web
 
 from exchange.access import Scope
+from exchange.attachment import file_name
 from exchange.errors import Refused
 from exchange.formats import stix
 from exchange.formats.incident import IncidentFacts
@@ -25,7 +26,7 @@ from exchange.node.http_api_call import Answer, Call, Route, answer, parsed
 from exchange.node.mail_facts import Box, Item
 from exchange.node.mail_search import Sought
 from exchange.node.mail_sending import Order, Queued
-from exchange.node.mail_view import Wanted
+from exchange.node.mail_view import Beside, Wanted
 from exchange.node.store_outbox import HUMAN, Addressee
 from exchange.tlp import parse as label_of
 
@@ -84,13 +85,14 @@ async def listed(call: Call) -> web.StreamResponse:
 
 async def one(call: Call) -> web.StreamResponse:
     """What a message says, but for its objects."""
-    item, message = await call.context.api.view.whole(call.access, call.request.match_info["id"])
-    return answer(models.Mail(**row(item), **_said(message)))
+    item, message, beside = await call.context.api.view.whole(call.access, call.request.match_info["id"])
+    attached = [_attached(each) for each in beside]
+    return answer(models.Mail(**row(item), **_said(message), attachments=attached))
 
 
 async def content(call: Call) -> web.StreamResponse:
     """Its exact bytes."""
-    _, message = await call.context.api.view.whole(call.access, call.request.match_info["id"])
+    _, message, _ = await call.context.api.view.whole(call.access, call.request.match_info["id"])
     tag = f'"{hashlib.sha256(message.bundle).hexdigest()[:32]}"'
     headers = {"ETag": tag, "Cache-Control": "no-store"}
     if tag in call.request.headers.get("If-None-Match", ""):
@@ -185,6 +187,19 @@ def _said(message: Message) -> dict[str, Any]:
         "function": message.audience_function,
         "exercise": message.exercise_id,
     }
+
+
+def _attached(beside: Beside) -> models.Attached:
+    one = beside.attachment
+    return models.Attached(
+        n=beside.n,
+        name=file_name(one.name),
+        size=one.size,
+        sha256=one.digest.hex(),
+        media_type=one.media_type,
+        malware=one.malware,
+        state=beside.state,
+    )
 
 
 def _copy(copy: Addressee, lacks: Missing | None) -> models.Copy:

@@ -7,20 +7,22 @@ for each message and right. A program that reads is no person who opens: no send
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from exchange.access import Access
+from exchange.attachment import Attachment
 from exchange.errors import Refused
 from exchange.formats.cover import read_message
 from exchange.message import Message
-from exchange.node import store_access, store_api, store_inbox, store_outbox
+from exchange.node import store_access, store_api, store_attachments, store_inbox, store_outbox
 from exchange.node.desk import Desk, Missing
 from exchange.node.doors import noted
 from exchange.node.identity import Sources
 from exchange.node.mail_facts import Box, FactBook, Item, is_for, reader_of
 from exchange.node.store import Store, Transaction
+from exchange.node.store_attachments import Come, Leaving
 from exchange.node.store_outbox import Addressee, Outgoing
 from exchange.release import Door
 
@@ -65,6 +67,15 @@ class Rungs:
 
     id: str
     copies: tuple[tuple[Addressee, Missing | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """An attachment of a message: its number, what it is, where it stands (exchange node attachment)."""
+
+    n: int
+    attachment: Attachment
+    state: str
 
 
 class MailView:
@@ -139,12 +150,14 @@ class MailView:
         if rows and await self._store.db.read(new):
             await self._store.db.write(write)
 
-    async def whole(self, access: Access, message_id: str) -> tuple[Item, Message]:
-        """A message, if it may leave; of several under that id the newest that came, else the one that was sent.
+    async def whole(self, access: Access, message_id: str) -> tuple[Item, Message, tuple[Beside, ...]]:
+        """A message, and what is attached to it, if it may leave.
+
+        Of several under that id the newest that came, else the one that was sent.
 
         Raises Refused message.* (unknown, or not to be read by this version), tlp.red-needs-persons, release.*
         """
-        item, message = await self.read(lambda c: self._whole(c, access, message_id))
+        item, message, beside = await self.read(lambda c: self._whole(c, access, message_id))
         what, who = noted(item.sender, item.id, reader_of(access), item.decision), who_of(access)
         action = Door.API.value if message else f"{Door.API.value} refused"
         now = self._sources.clock()
@@ -154,20 +167,28 @@ class MailView:
         item.decision.check()
         if message is None:
             raise Refused("message.unknown")
-        return item, message
+        return item, message, beside
 
-    def _whole(self, connection: Transaction, access: Access, message_id: str) -> tuple[Item, Message | None]:
+    def _whole(
+        self, connection: Transaction, access: Access, message_id: str
+    ) -> tuple[Item, Message | None, tuple[Beside, ...]]:
         cipher = self._store.cipher
         received = store_inbox.find(connection, cipher, message_id)
         if received:
             item, _ = self._facts.item_received(connection, received[-1], access, anew=True)
             payload = received[-1].payload
+            beside: Sequence[Come | Leaving] = store_attachments.come_with(
+                connection, cipher, received[-1].env
+            )
         else:
             n, outgoing = self._found_sent(connection, message_id)
             [head] = store_api.sent_heads(connection, before=n + 1, limit=1)
             item, _ = self._facts.item_sent(connection, head, access, anew=True)
             payload = outgoing.payload
-        return item, read_message(payload) if item.decision.allowed else None
+            beside = store_attachments.going_with(connection, cipher, n)
+        if not item.decision.allowed:
+            return item, None, ()
+        return item, read_message(payload), tuple(Beside(o.place, o.attachment, o.state) for o in beside)
 
     def _found_sent(self, connection: Transaction, message_id: str) -> tuple[int, Outgoing]:
         found = store_outbox.find(connection, self._store.cipher, message_id)
