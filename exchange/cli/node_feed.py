@@ -258,21 +258,31 @@ def resume(call: Call, name: Name) -> None:
     call.out.result({"name": name, "paused": False}, [f"{name} is asked again"])
 
 
-def remove(call: Call, name: Name) -> None:
+def remove(
+    call: Call,
+    name: Name,
+    *,
+    forget: Annotated[bool, typer.Option("--forget", help="Delete what no other feed brought, too.")] = False,
+) -> None:
     """End a feed and forget its credential. What it brought stays for as long as it was to be kept."""
     from exchange.cli.node_home import opened
-    from exchange.node import store_access, store_feeds
+    from exchange.node import store_access, store_feeds, store_outside
     from exchange.node.store import Transaction
 
-    call.confirm(f"End the feed {name}?")
+    call.confirm(f"End the feed {name}" + (" and delete what it brought?" if forget else "?"))
     with opened(call) as home:
         cipher, now, who = home.store.cipher, now_ms(), getpass.getuser()
 
-        def write(connection: Transaction) -> None:
-            store_feeds.remove(connection, cipher, find(connection, cipher, name).n, now=now)
-            store_access.append(connection, at=now, who=who, action="feed-remove", what=name)
+        def write(connection: Transaction) -> int:
+            feed = find(connection, cipher, name)
+            store_feeds.remove(connection, cipher, feed.n, now=now)
+            what = f"{name} and what it brought" if forget else name
+            store_access.append(connection, at=now, who=who, action="feed-remove", what=what)
+            return feed.n
 
-        home.store.db.write_sync(write)
+        n = home.store.db.write_sync(write)
+        while forget and home.store.db.write_sync(lambda c: store_outside.expire(c, n, before=now + 1)):
+            pass
     call.out.result({"name": name, "removed": True}, [f"{name} is removed"])
 
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from exchange.cli.app import run
 from exchange.cli.call import Call
@@ -103,8 +108,9 @@ def test_a_feed_from_its_beginning_to_its_end(typed: Typing, server: Server, tmp
     assert typed("list")["feeds"][0]["state"] == "paused"
     typed("resume", "cert")
     assert typed("list")["feeds"][0]["due_at"] is not None
-    assert typed("remove", "cert")["removed"]
+    assert typed("remove", "cert", "--forget")["removed"]
     assert typed("list")["feeds"] == []
+    assert typed("export", one["id"], "--output", str(tmp_path / "gone"))["error"]["code"] == "feed.no-object"
     assert typed("poll", "cert")["error"]["code"] == "feed.unknown"
 
 
@@ -152,3 +158,39 @@ def test_failures_have_a_code_and_an_exit(typed: Typing, server: Server) -> None
 )
 def test_what_add_does_not_take(typed: Typing, words: list[str], code: str) -> None:
     assert typed("add", *words)["error"]["code"] == code
+
+
+@pytest.fixture
+def serving_node(folder: Path) -> Iterator[None]:
+    """co's node as a process of its own; nobody answers where its hub should be."""
+    command = [sys.executable, "-m", "exchange", "node", "serve", "--home", str(folder / "co")]
+    command += ["--key-file", str(folder / "key")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("ready")
+        yield
+        process.terminate()
+        assert process.wait(30) == 0
+
+
+def test_a_serving_node_asks_what_was_added_and_what_a_command_wants(
+    typed: Typing, server: Server, serving_node: None
+) -> None:
+    asked, one, two = threading.Event(), indicator("one"), indicator("two")
+
+    def answer(_: web.Request) -> web.Response:
+        asked.set()
+        return page([one])
+
+    server.answer = answer
+    typed("add", "cert", "--taxii", server.url, "--collection", COLLECTION)
+    assert asked.wait(20), "the server wasn't told"
+    server.answer = lambda _: page([one, two])
+    polled = typed("poll", "cert")
+    if not polled["new"]:  # it joined the run that the addition had begun
+        polled = typed("poll", "cert")
+    assert (polled["exit"], polled["ended"]) == (0, True)
+    assert typed("list")["feeds"][0]["objects"] == 2
+    server.answer = lambda _: page(status=503)
+    assert typed("poll", "cert")["error"]["code"] == "feed.busy"
+    typed("remove", "cert")
