@@ -260,7 +260,8 @@ def _received_pap(around: Mapping[str, Any], values: Sequence[Mapping[str, Any]]
     """What stands on the cover or the bundle, for all of the message."""
     definitions: dict[str, Pap] = {}
     for value in values:
-        permissions.collect_definition(value, definitions)
+        if value.get("type") == "marking-definition":
+            permissions.collect_definition(value, definitions)
     found = (permissions.pap_of(value, definitions) for value in (around, values[0]))
     return strictest_pap(label for label in found if label is not None)
 

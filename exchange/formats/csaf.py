@@ -70,17 +70,27 @@ def read(source: Source, limits: Limits) -> Loaded:
 
 
 def write(message: Message) -> Written:
-    """The advisory that a message carries, byte for byte as its publisher wrote it.
+    """The advisory that a message carries, byte for byte as its publisher wrote it; none is made of other objects.
 
     Raises: Refused `format.no-form` for a message that carries none, or more than one.
     """
     values = [orjson.loads(data) for data in carried_objects(message)]
     found = [data for value in values if (data := _carried(value)) is not None]
     if len(found) != 1:
-        raise Refused("format.no-form", f"it carries {len(found)} CSAF advisories, and a file holds one")
+        raise Refused(
+            "format.no-form",
+            f"as CSAF only the advisory is written that a message carries, and this one carries {len(found)}",
+        )
     its_own = {each.id for each in read(Source("advisory", found[0]), Limits()).accepted}
     others = sum(value["id"] not in its_own for value in values)
-    losses = [Loss("message", "subject, text and label of the message", "an advisory has its own")]
+    losses = [
+        Loss("message", "subject and text of the message", "an advisory has its own"),
+        Loss(
+            "message",
+            f"its label, {message.tlp.label}",
+            "the file has its publisher's; the message's binds you",
+        ),
+    ]
     if others:
         losses.append(Loss("objects", f"{others} objects", "not of the advisory"))
     return Written(found[0], tuple(losses))

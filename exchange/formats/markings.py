@@ -89,7 +89,7 @@ def tags(value: Mapping[str, Any]) -> list[Tlp]:
     A tag makes an object's label stricter; it doesn't make the object marked.
     """
     listed = value.get("labels")
-    if not isinstance(listed, list):
+    if not listed or not isinstance(listed, list):
         return []
     return [_of_tag(tag) for tag in listed if isinstance(tag, str) and tag.strip().lower().startswith(_TAG)]
 

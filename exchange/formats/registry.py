@@ -23,7 +23,13 @@ __all__ = ["Format", "Source", "Written", "dump", "formats", "load"]
 _FORMATS = (
     Format(stix.FORMAT, "STIX 2.0 and 2.1", stix.recognise, stix.read, stix.write),
     Format("misp", "MISP event, or a list of events", misp.recognise, misp.read, misp_write.write),
-    Format("csaf", "CSAF 2.0 advisory", csaf.recognise, csaf.read, csaf.write),
+    Format(
+        "csaf",
+        "CSAF 2.0 advisory, written if carried",
+        csaf.recognise,
+        csaf.read,
+        csaf.write,
+    ),
     Format("shadowserver", "Shadowserver report", shadowserver.recognise, shadowserver.read),
     Format("csv", "CSV of indicators, addresses made harmless", table.recognise, table.read, sheet.write),
     Format("csv-live", "CSV of indicators as they are, for machines", write=sheet.write_live),

@@ -87,7 +87,8 @@ def read(source: Source, limits: Limits) -> Loaded:
         except Refused as refusal:
             aside.append(SetAside(_name_of(value, place), refusal.code, refusal.detail))
         markings.collect_definition(value, definitions)
-        permissions.collect_definition(value, paps)
+        if bundle_refs:
+            permissions.collect_definition(value, paps)
     on_all = markings.resolve(bundle_refs, definitions)
     accepted = tuple(_mark(each, on_all, definitions) for each in checked)
     pap = permissions.pap_of({"object_marking_refs": bundle_refs}, paps)

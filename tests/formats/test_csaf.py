@@ -192,7 +192,10 @@ def test_the_advisory_is_written_again_byte_for_byte(loaded, draft, author):
     message = compose(type(draft)(**alert), author, loaded.accepted)
     written = dump(message, "csaf")
     assert written.data == advisory_file()
-    assert [loss.place for loss in written.losses] == ["message"]
+    assert [loss.what for loss in written.losses] == [
+        "subject and text of the message",
+        f"its label, {message.tlp.label}",
+    ]
     with pytest.raises(Refused) as refused:
         dump(compose(type(draft)(**alert), author, ()), "csaf")
     assert refused.value.code == "format.no-form"
