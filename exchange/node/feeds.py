@@ -27,7 +27,7 @@ from exchange.limits import HOUR_MS, SECOND_MS
 from exchange.node import store_feeds, store_outside, store_taxii
 from exchange.node.feed_api import Batch, Event, FeedSource
 from exchange.node.identity import Sources
-from exchange.node.outside import labelled
+from exchange.node.outside import labelled, undefined
 from exchange.node.store import Store, Transaction
 from exchange.node.store_feeds import Feed
 from exchange.node.store_outside import Brought
@@ -44,6 +44,7 @@ FIRST_TRIES: Final = 5  # doublings that the first wait has: half a minute
 SOON_MS: Final = SECOND_MS
 EXPIRE_EVERY_MS: Final = HOUR_MS
 EXPIRE_ROUNDS: Final = 8
+MOST_MARKINGS: Final = 1_000  # of a batch that are looked for among what came before
 
 
 class Servers(Protocol):
@@ -196,7 +197,8 @@ class Feeds:
 
     async def _take(self, feed: Feed, batch: Batch, progress: Progress) -> None:
         """Store a batch, a chunk at a time; the position stands in the transaction of the last one."""
-        brought = await asyncio.to_thread(labelled, batch.loaded, feed.settings.floor)
+        known = await self._definitions(feed, await asyncio.to_thread(undefined, batch.loaded))
+        brought = await asyncio.to_thread(labelled, batch.loaded, feed.settings.floor, known)
         chunks = [brought[at : at + CHUNK] for at in range(0, len(brought), CHUNK)] or [[]]
         for place, chunk in enumerate(chunks):
             last = batch if place + 1 == len(chunks) else None
@@ -205,6 +207,18 @@ class Feeds:
         progress.objects += len(brought)
         progress.refused += len(batch.loaded.set_aside)
         progress.done, progress.more = batch.done, batch.more
+
+    async def _definitions(self, feed: Feed, markings: Sequence[str]) -> list[bytes]:
+        """Of markings that a batch uses, as the same feed has brought them before: another one's say nothing here."""
+        cipher, ids = self._store.cipher, markings[:MOST_MARKINGS]
+
+        def read(connection: Transaction) -> list[bytes]:
+            secret = store_taxii.secret(connection, cipher)
+            if secret is None:
+                return []
+            return store_outside.definitions(connection, cipher, Keys(secret), feed.n, ids)
+
+        return await self._store.db.read(read) if ids else []
 
     def _write(
         self, feed: Feed, chunk: Sequence[Brought], batch: Batch | None, connection: Transaction

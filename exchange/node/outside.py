@@ -25,11 +25,11 @@ from exchange.node.store import Store, Transaction
 from exchange.node.store_outbox import Outgoing
 from exchange.node.store_outside import Brought, Listed, Thing
 from exchange.node.store_taxii import Keys
-from exchange.pap import Pap
+from exchange.pap import Pap, pap_of_marking_id
 from exchange.pap import strictest as strictest_pap
 from exchange.release import Content, Decision, Door, Reader, decide
 from exchange.storage.local_cipher import LocalCipher
-from exchange.tlp import Tlp, strictest
+from exchange.tlp import Tlp, strictest, tlp_of_marking_id
 
 MAX_REASON: Final = 2_000  # characters
 MOST_REFS: Final = 20_000
@@ -46,35 +46,60 @@ class Bundle:
     bundle: bytes
 
 
-def labelled(loaded: Loaded, floor: Tlp) -> list[Brought]:
-    """The objects of a batch with their labels. What carries none, or one that nobody here knows, gets the floor."""
-    pairs = [(raw, parse(raw.data)) for raw in loaded.accepted]
+def undefined(loaded: Loaded) -> list[str]:
+    """The markings that the objects of a batch have, and that neither it nor the standards define."""
+    values = [value for raw in loaded.accepted if isinstance(value := parse(raw.data), dict)]
+    refs = {ref for value in values for ref in _refs(value)}
+    return sorted(ref for ref in refs - {value.get("id") for value in values} if not _is_standard(ref))
+
+
+def labelled(loaded: Loaded, floor: Tlp, definitions: Iterable[bytes] = ()) -> list[Brought]:
+    """The objects of a batch with their labels. What carries none, or one that nobody here knows, gets the floor.
+
+    `definitions`: of markings, as the same feed has brought them before.
+    """
+    pairs = [(raw, value) for raw in loaded.accepted if isinstance(value := parse(raw.data), dict)]
     tlps: dict[str, Tlp] = {}
     paps: dict[str, Pap] = {}
-    for _, value in pairs:
+    known: set[str] = set()
+    for value in (*map(parse, definitions), *(value for _, value in pairs)):
         markings.collect_definition(value, tlps)
         permissions.collect_definition(value, paps)
+        if isinstance(value, dict):
+            known.add(str(value.get("id")))
     found = []
     for raw, value in pairs:
         head = head_of(value)
-        if head is None or not isinstance(value, dict):
-            continue
-        tlp = _tlp(raw, value, tlps, paps, floor)
-        found.append(Brought(head, tlp, raw.tlp, permissions.pap_of(value, paps), raw.data))
+        if head is not None:
+            said = _said(raw, value, tlps)
+            is_known = all(ref in known or _is_standard(ref) for ref in _refs(value))
+            tlp = _label(value, said, floor, is_whole=is_known and _is_marked(value, tlps))
+            found.append(Brought(head, tlp, said, permissions.pap_of(value, paps), raw.data))
     return found
 
 
-def _tlp(
-    raw: RawObject, value: Mapping[str, Any], tlps: Mapping[str, Tlp], paps: Mapping[str, Pap], floor: Tlp
-) -> Tlp:
+def _said(raw: RawObject, value: Mapping[str, Any], definitions: Mapping[str, Tlp]) -> Tlp | None:
+    labels = [*markings.resolve(_refs(value), definitions), *([] if raw.tlp is None else [raw.tlp])]
+    return strictest(labels) if labels else None
+
+
+def _label(value: Mapping[str, Any], said: Tlp | None, floor: Tlp, *, is_whole: bool) -> Tlp:
+    """A definition of a label is no secret; what isn't labelled as a whole counts as the floor says at least."""
     if value.get("type") == "marking-definition" and markings.tlp_of_definition(value) is not None:
         return Tlp.CLEAR
-    refs = markings.marking_refs(value) + markings.granular_refs(value)
-    unknown = any(not markings.resolve([ref], tlps) and ref not in paps for ref in refs)
-    labels = [label for label in (raw.tlp,) if label is not None]
-    if unknown or not raw.marked:
-        labels.append(floor)
-    return strictest(labels)
+    return strictest([*([] if said is None else [said]), *([] if is_whole else [floor])])
+
+
+def _is_marked(value: Mapping[str, Any], definitions: Mapping[str, Tlp]) -> bool:
+    return bool(markings.resolve(markings.marking_refs(value), definitions))
+
+
+def _refs(value: Mapping[str, Any]) -> list[str]:
+    return markings.marking_refs(value) + markings.granular_refs(value)
+
+
+def _is_standard(ref: str) -> bool:
+    return tlp_of_marking_id(ref) is not None or pap_of_marking_id(ref) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,6 +143,14 @@ def of_feed(
     return found
 
 
+def definitions(
+    connection: Connection, cipher: LocalCipher, keys: Keys, feed: int, ids: Iterable[str]
+) -> list[bytes]:
+    """Every version of those of the things that this feed has brought."""
+    found = (one for id_ in ids for one in versions(connection, cipher, keys, id_))
+    return [one.data for one in found if feed in one.thing.feeds]
+
+
 def versions(connection: Connection, cipher: LocalCipher, keys: Keys, id_: str) -> list[Listed]:
     """Every version of a thing, oldest first; none where nothing from outside has that id."""
     thing = _thing(connection, key_of(keys, id_))

@@ -10,6 +10,7 @@ import pytest
 from exchange.errors import Refused
 from exchange.feed_settings import FeedKind, FeedSettings, Proof, parse_span
 from exchange.formats.cover import compose
+from exchange.formats.markings import TLP2_EXTENSION
 from exchange.formats.stix import read_object
 from exchange.message import Author, Draft, Urgency
 from exchange.node import store_access, store_outside
@@ -40,6 +41,32 @@ async def test_what_carries_no_label_has_the_feeds_floor(home: Home, server: Ser
     assert home.thing(unknown["id"]).tlp is Tlp.AMBER_STRICT
     await brought(home, server, "b", other := indicator(), floor=Tlp.GREEN)
     assert home.thing(other["id"]).tlp is Tlp.GREEN
+
+
+async def test_a_marking_that_came_before_is_known_and_one_of_another_feed_is_not(
+    home: Home, server: Server
+) -> None:
+    mark = {
+        "type": "marking-definition",
+        "spec_version": "2.1",
+        "id": "marking-definition--10000000-0000-4000-8000-00000000bbbb",
+        "created": "2026-09-01T00:00:00.000Z",
+    }
+    copyright_ = {**mark, "definition_type": "statement", "definition": {"statement": "Made by us"}}
+    secret = {**mark, "id": mark["id"].replace("bbbb", "cccc"), "name": "TLP:RED"}
+    secret |= {"extensions": {TLP2_EXTENSION: {"extension_type": "property-extension", "tlp_2_0": "red"}}}
+    marked, red = indicator("1", TLP_CLEAR, copyright_["id"]), indicator("2", TLP_CLEAR, secret["id"])
+    await brought(home, server, "a", copyright_, secret)
+    server.answer = lambda _: page([marked, red])
+    await home.poll("a")
+    assert home.thing(marked["id"]).tlp is Tlp.CLEAR
+    assert (home.thing(red["id"]).tlp, home.thing(red["id"]).said) == (Tlp.RED, Tlp.RED)
+    other = indicator("3", TLP_CLEAR, copyright_["id"])
+    await brought(home, server, "b", other)
+    assert home.thing(other["id"]).tlp is Tlp.AMBER_STRICT
+    pap = indicator("4", TLP_CLEAR, "marking-definition--c43594d1-4b11-4c59-93ab-1c9b14d53ce9")
+    await brought(home, server, "c", pap)
+    assert (home.thing(pap["id"]).tlp, home.thing(pap["id"]).pap) == (Tlp.CLEAR, Pap.GREEN)
 
 
 async def test_one_uuid_through_two_doors_is_one_thing_with_the_strictest_label(
