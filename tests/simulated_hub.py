@@ -19,7 +19,7 @@ from exchange.directory.contacts import Part
 from exchange.directory.statements import Statement
 from exchange.directory.waiting import REJECTED, WITHDRAWN
 from exchange.errors import ExchangeError, Refused, Unavailable
-from exchange.limits import PIECE_BYTES
+from exchange.limits import LARGE_BYTES, PIECE_BYTES
 from exchange.node.hub_api import Feed, HubState, Page, Posted, Result
 from exchange.node.hub_feed import PollFeed
 from exchange.protocol import Item
@@ -30,12 +30,16 @@ Fault = Callable[[str, Any], None]
 
 @dataclass
 class Wire:
-    """What stands between one node and the hub. `before` and `after` a call may raise; `touch` may change a page."""
+    """What stands between one node and the hub.
+
+    `before` and `after` a call may raise; `touch` may change a page, `piece` a part of a blob.
+    """
 
     up: bool = True
     before: Fault = lambda _name, _value: None
     after: Fault = lambda _name, _value: None
     touch: Callable[[Item], Item] = lambda item: item
+    piece: Callable[[bytes], bytes] = lambda data: data
     gates: dict[str, asyncio.Event] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
 
@@ -173,6 +177,37 @@ class SimulatedHub:
             return await self._hub.mailboxes.piece(self._member, env, start=start, most=PIECE_BYTES)
 
         return await self._carry("piece", (env, start), call)
+
+    async def blob_has(self, blob: bytes, size: int) -> int:
+        return await self._take(blob, size, 0, None)
+
+    async def put_blob(self, blob: bytes, size: int, start: int, read: Callable[[int], bytes]) -> int:
+        async def parts() -> AsyncIterator[bytes]:
+            yield read(LARGE_BYTES)
+
+        return await self._take(blob, size, start, parts())
+
+    async def _take(self, blob: bytes, size: int, start: int, parts: AsyncIterator[bytes] | None) -> int:
+        async def call() -> int:
+            member = self._member.partition("/")[0]
+            taken = await self._hub.blobs.take(
+                member, blob, start=start, size=size, parts=parts, end=lambda: None
+            )
+            return taken.have
+
+        return await self._carry("put_blob", (blob, start), call)
+
+    async def blob(self, blob: bytes, start: int) -> bytes:
+        async def call() -> bytes:
+            reading = await self._hub.blobs.open(
+                self._member, blob, start=start, most=LARGE_BYTES, end=lambda: None
+            )
+            try:
+                return self.wire.piece(b"".join([part async for part in reading.parts]))
+            finally:
+                reading.close()
+
+        return await self._carry("blob", (blob, start), call)
 
     @asynccontextmanager
     async def feed(self, after: str) -> AsyncIterator[Feed]:

@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from exchange.attachment import Attachment
 from exchange.directory.log import Leaf
 from exchange.errors import Unavailable
 from exchange.formats.cover import compose
@@ -158,6 +159,7 @@ class Site:
         separate: bool = False,
         text: str = "",
         tlp: Tlp = Tlp.AMBER,
+        attachments: Sequence[Attachment] = (),
     ) -> str:
         """Queue an alert; its message id."""
         message_id = message_id or self.up.sources.new_id()
@@ -178,7 +180,7 @@ class Site:
         outgoing = Outgoing(
             message_id, "stix", urgency.value, now, now + life_ms, message.bundle, separate=separate
         )
-        self.desk.submit(outgoing, to)
+        self.desk.submit(outgoing, to, attachments)
         return message_id
 
     def copy(self, message_id: str, recipient: str) -> Addressee:

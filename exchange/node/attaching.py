@@ -35,10 +35,11 @@ def attach(
         descriptor = os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise Refused("attachment.bad-file", f"{source}: {os.strerror(error.errno or 0)}") from None
+    about = os.fstat(descriptor)
+    if not stat.S_ISREG(about.st_mode):
+        os.close(descriptor)
+        raise Refused("attachment.bad-file", f"{source}: not a plain file")
     with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor
-        about = os.fstat(descriptor)
-        if not stat.S_ISREG(about.st_mode):
-            raise Refused("attachment.bad-file", f"{source}: not a plain file")
         if about.st_size > MAX_ATTACHMENT:
             raise Refused("blob.too-large", f"{source}: {about.st_size} bytes, at most {MAX_ATTACHMENT}")
         files.check_room(about.st_size)
