@@ -125,9 +125,9 @@ def install() -> str:
     wanted = LOCK.read_text()
     if not STAMP.exists() or STAMP.read_text() != wanted:
         print("installing OpenTAXII, from bench/opentaxii.lock", file=sys.stderr, flush=True)
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(ENVIRONMENT)], check=True)  # noqa: S603
+        subprocess.run([sys.executable, "-m", "venv", "--clear", str(ENVIRONMENT)], check=True)  # noqa: S603 - this very Python
         pip = [_tool("python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, "--require-hashes", "--no-deps", "-r", str(LOCK)], check=True)  # noqa: S603
+        subprocess.run([*pip, "--require-hashes", "--no-deps", "-r", str(LOCK)], check=True)  # noqa: S603 - of our lock, hashed
         STAMP.write_text(wanted)
     return next(line for line in wanted.splitlines() if line.startswith("opentaxii==")).split()[0]
 
@@ -159,7 +159,7 @@ def _tool(name: str) -> str:
 
 def _told(name: str, *arguments: str, env: Mapping[str, str]) -> str:
     command = [_tool(name), *arguments]
-    done = subprocess.run(command, env=os.environ | env, check=True, capture_output=True, text=True)  # noqa: S603
+    done = subprocess.run(command, env=os.environ | env, check=True, capture_output=True, text=True)  # noqa: S603 - of our lock
     return done.stdout
 
 

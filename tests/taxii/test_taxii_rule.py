@@ -70,8 +70,8 @@ def forget(door: Place) -> None:
 
 def posts(door: Place) -> int:
     """How many the node knows of."""
-    return door.pe.up.store.db.read_sync(
-        lambda c: sql(c, "SELECT count(*) AS it FROM taxii_posts").one().it  # type: ignore[no-any-return]
+    return int(
+        door.pe.up.store.db.read_sync(lambda c: sql(c, "SELECT count(*) AS it FROM taxii_posts").one().it)
     )
 
 
