@@ -88,7 +88,9 @@ def add(
     if credential and credential_file is not None:
         raise Refused("cli.usage", "one of --credential and --credential-file")
     check_name(name)
-    secret = first_line(credential_file) if credential_file else _typed() if credential else ""
+    secret = first_line(credential_file) if credential_file else ""
+    if credential:
+        secret = getpass.getpass("Token, API key or password: ")
     kind = FeedKind.MISP if taxii is None else FeedKind.TAXII
     settings = FeedSettings(
         kind=kind,
@@ -264,9 +266,9 @@ def remove(
     *,
     forget: Annotated[bool, typer.Option("--forget", help="Delete what no other feed brought, too.")] = False,
 ) -> None:
-    """End a feed and forget its credential. What it brought stays for as long as it was to be kept."""
+    """End a feed and its rules, and forget its credential. What it brought stays for as long as it was to be kept."""
     from exchange.cli.node_home import opened
-    from exchange.node import store_access, store_feeds, store_outside
+    from exchange.node import store_access, store_decisions, store_feeds, store_outside
     from exchange.node.store import Transaction
 
     call.confirm(f"End the feed {name}" + (" and delete what it brought?" if forget else "?"))
@@ -276,6 +278,9 @@ def remove(
         def write(connection: Transaction) -> int:
             feed = find(connection, cipher, name)
             store_feeds.remove(connection, cipher, feed.n, now=now)
+            store_decisions.end(connection, now=now, feed=feed.n)
+            if forget:
+                store_feeds.set_position(connection, cipher, feed.n, {})
             what = f"{name} and what it brought" if forget else name
             store_access.append(connection, at=now, who=who, action="feed-remove", what=what)
             return feed.n
@@ -380,10 +385,6 @@ def _proof(kind: Any, scheme: str, *, user: str, secret: str) -> Proof:  # noqa:
     if scheme not in (Proof.BEARER, Proof.TOKEN, Proof.KEY):
         raise Refused("cli.usage", "--scheme: bearer, token or key")
     return Proof(scheme)
-
-
-def _typed() -> str:
-    return getpass.getpass("Token, API key or password: ")
 
 
 def _pem(path: Path | None) -> str:

@@ -87,32 +87,52 @@ def add(
     now: int,
     who: str,
 ) -> int | None:
-    """Keep a feed, due at once; its number, None where the name is taken."""
+    """Keep a feed, due at once; its number, None where the name is taken.
+
+    One that is added again as it was, but for a credential or the like, is the same feed, and goes on where it was.
+    """
     if find(connection, cipher, name) is not None:
         return None
-    n = int(
-        sql(
-            connection,
-            "INSERT INTO feeds (name, kind, readers, settings, credential, position, created_at, created_by, due_at)"
-            " VALUES (:name, :kind, :readers, x'', x'', x'', :now, :who, :now) RETURNING n",
-            name=name,
-            kind=settings.kind.value,
-            readers=" ".join(sorted({name, *settings.readers})),
-            now=now,
-            who=who,
-        )
-        .one()
-        .n
-    )
+    before = _same_before(connection, cipher, name, settings)
+    n = _insert(connection, name, settings, now=now, who=who) if before is None else before.n
     sql(
         connection,
-        "UPDATE feeds SET settings = :settings, credential = :credential WHERE n = :n",
+        "UPDATE feeds SET settings = :settings, credential = :credential, removed_at = NULL, paused = 0, failures = 0,"
+        " code = '', detail = '', due_at = :now WHERE n = :n",
         settings=cipher.seal("feeds.settings", str(n), orjson.dumps(settings.to_mapping())),
         credential=cipher.seal("feeds.credential", str(n), credential.encode("utf-8")),
+        now=now,
         n=n,
     )
-    set_position(connection, cipher, n, {})
+    if before is None:
+        set_position(connection, cipher, n, {})
     return n
+
+
+def _same_before(
+    connection: Connection, cipher: LocalCipher, name: str, settings: FeedSettings
+) -> Feed | None:
+    """The newest feed of that name that was removed, if it was of the same collection and has the same readers."""
+    row = sql(connection, "SELECT * FROM feeds WHERE name = :name ORDER BY n DESC LIMIT 1", name=name).first()
+    before = None if row is None else _feed(cipher, row)
+    if before is None:
+        return None
+    same = ("kind", "url", "collection", "readers")
+    return before if all(getattr(before.settings, one) == getattr(settings, one) for one in same) else None
+
+
+def _insert(connection: Connection, name: str, settings: FeedSettings, *, now: int, who: str) -> int:
+    row = sql(
+        connection,
+        "INSERT INTO feeds (name, kind, readers, settings, credential, position, created_at, created_by, due_at)"
+        " VALUES (:name, :kind, :readers, x'', x'', x'', :now, :who, :now) RETURNING n",
+        name=name,
+        kind=settings.kind.value,
+        readers=" ".join(sorted({name, *settings.readers})),
+        now=now,
+        who=who,
+    ).one()
+    return int(row.n)
 
 
 def listed(connection: Connection, cipher: LocalCipher, *, removed: bool = False) -> list[Feed]:

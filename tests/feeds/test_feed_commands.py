@@ -143,6 +143,24 @@ def test_failures_have_a_code_and_an_exit(typed: Typing, server: Server) -> None
     typed("remove", "shut")
 
 
+def test_a_feed_that_is_added_again_goes_on_where_it_was(typed: Typing, server: Server) -> None:
+    where = ["--taxii", server.url, "--collection", COLLECTION]
+    server.answer = lambda _: page([indicator()], last="2026-10-01T00:00:00.000001Z")
+    typed("add", "again", *where)
+    typed("poll", "again")
+    typed("decide", "--rule", "again", "--reason", "agreed")
+    typed("remove", "again")
+    assert typed("list")["feeds"] == []
+    typed("add", "again", *where, "--every", "1d")
+    shown = typed("show", "again")
+    assert (shown["objects"], shown["every"], shown["rules"]) == (1, 86_400_000, [])
+    assert shown["position"]["after"] == "2026-10-01T00:00:00.000001Z"
+    typed("remove", "again")
+    typed("add", "again", *where, "--reader", "their-siem")
+    assert typed("show", "again")["objects"] == 0
+    typed("remove", "again", "--forget")
+
+
 @pytest.mark.parametrize(
     ("words", "code"),
     [
@@ -183,14 +201,14 @@ def test_a_serving_node_asks_what_was_added_and_what_a_command_wants(
         return page([one])
 
     server.answer = answer
-    typed("add", "cert", "--taxii", server.url, "--collection", COLLECTION)
+    typed("add", "served", "--taxii", server.url, "--collection", COLLECTION)
     assert asked.wait(20), "the server wasn't told"
     server.answer = lambda _: page([one, two])
-    polled = typed("poll", "cert")
+    polled = typed("poll", "served")
     if not polled["new"]:  # it joined the run that the addition had begun
-        polled = typed("poll", "cert")
+        polled = typed("poll", "served")
     assert (polled["exit"], polled["ended"]) == (0, True)
     assert typed("list")["feeds"][0]["objects"] == 2
     server.answer = lambda _: page(status=503)
-    assert typed("poll", "cert")["error"]["code"] == "feed.busy"
-    typed("remove", "cert")
+    assert typed("poll", "served")["error"]["code"] == "feed.busy"
+    typed("remove", "served")
