@@ -44,6 +44,7 @@ FIRST_TRIES: Final = 5  # doublings that the first wait has: half a minute
 SOON_MS: Final = SECOND_MS
 EXPIRE_EVERY_MS: Final = HOUR_MS
 EXPIRE_ROUNDS: Final = 8
+MOST_THINGS: Final = 1_000_000  # of one feed; once it has brought them, it is asked no more
 MOST_MARKINGS: Final = 1_000  # of a batch that are looked for among what came before
 
 
@@ -72,10 +73,14 @@ class Progress:
 class Feeds:
     """The feeds of one node. One per process that owns the home."""
 
-    def __init__(self, store: Store, sources: Sources, servers: Servers) -> None:
+    def __init__(
+        self, store: Store, sources: Sources, servers: Servers, *, most_things: int = MOST_THINGS
+    ) -> None:
+        """`most_things`: of one feed."""
         self._store = store
         self._sources = sources
         self._servers = servers
+        self._most_things = most_things
         self._polls: dict[int, asyncio.Task[None]] = {}
         self._progress: dict[int, Progress] = {}
         self._look = asyncio.Event()
@@ -187,6 +192,8 @@ class Feeds:
         async def unseen(events: Sequence[Event]) -> list[Event]:
             return await store.db.read(lambda c: store_feeds.unseen(c, feed.n, events))
 
+        if await store.db.read(partial(store_outside.count, feed=feed.n)) >= self._most_things:
+            raise Refused("feed.full")
         credential = await store.db.read(lambda c: store_feeds.credential(c, store.cipher, feed.n))
         source = self._servers.open(feed, credential)
         async with aclosing(cast("AsyncGenerator[Batch, None]", source.run(feed.position, unseen))) as run:

@@ -26,6 +26,7 @@ from exchange.tlp import Tlp, strictest
 
 KIND: Final = "outside"
 SOURCE: Final = -(1 << 62)  # of the collections' objects that came from outside
+MOST_VERSIONS: Final = 100  # of a thing; the oldest go
 MOST_EXPIRED: Final = 256  # in one transaction
 _BATCH: Final = 256  # read at once by a search
 
@@ -170,6 +171,12 @@ def counts(connection: Connection) -> dict[int, int]:
     return {row.feed: row.total for row in found}
 
 
+def count(connection: Connection, feed: int) -> int:
+    """How many things one has brought that are still here."""
+    row = sql(connection, "SELECT count(*) AS total FROM outside_origins WHERE feed = :feed", feed=feed).one()
+    return int(row.total)
+
+
 def expire(connection: Connection, feed: int, *, before: int) -> bool:
     """Let go what the feed has not brought since; what came by no other feed is deleted. Whether there is more."""
     found = sql(
@@ -189,11 +196,8 @@ def expire(connection: Connection, feed: int, *, before: int) -> bool:
         )
         if _feeds(connection, key):
             continue
-        moments = sql(connection, "SELECT added FROM outside_objects WHERE thing_key = :key", key=key).all()
-        for moment in moments:
-            sql(connection, "DELETE FROM taxii_data WHERE added = :added", added=moment.added)
-            sql(connection, "DELETE FROM taxii_objects WHERE added = :added", added=moment.added)
-        for table in ("outside_objects", "outside_things", "outside_decisions"):
+        _delete_versions(connection, key, keep=0)
+        for table in ("outside_things", "outside_decisions"):
             sql(connection, f"DELETE FROM {table} WHERE thing_key = :key", key=key)  # noqa: S608 - our own names
     return len(found) == MOST_EXPIRED
 
@@ -293,7 +297,21 @@ def _add_version(
         bytes_key=bytes_key,
         added=added,
     )
+    _delete_versions(connection, key, keep=MOST_VERSIONS)
     return True
+
+
+def _delete_versions(connection: Connection, key: int, *, keep: int) -> None:
+    """All but the newest of a thing."""
+    old = sql(
+        connection,
+        "SELECT added FROM outside_objects WHERE thing_key = :key ORDER BY n DESC LIMIT -1 OFFSET :keep",
+        key=key,
+        keep=keep,
+    ).all()
+    for row in old:
+        for table in ("taxii_data", "taxii_objects", "outside_objects"):
+            sql(connection, f"DELETE FROM {table} WHERE added = :added", added=row.added)  # noqa: S608 - our own names
 
 
 # -- lists ----------------------------------------------------------------------------------------------------------

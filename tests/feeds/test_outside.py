@@ -14,6 +14,8 @@ from exchange.formats.markings import TLP2_EXTENSION
 from exchange.formats.stix import read_object
 from exchange.message import Author, Draft, Urgency
 from exchange.node import store_access, store_outside
+from exchange.node.feed_servers import FeedServers, straight
+from exchange.node.feeds import Feeds
 from exchange.node.outside import judge
 from exchange.pap import Pap
 from exchange.release import Reader, Who
@@ -254,6 +256,23 @@ async def test_what_no_feed_brings_any_more_goes(home: Home, server: Server) -> 
     assert [each["id"] for each in home.objects("b")] == [both["id"]]
     count = home.store.db.read_sync(lambda c: c.exec_driver_sql("SELECT count(*) FROM taxii_data").scalar())
     assert count == 1
+
+
+async def test_one_thing_cannot_fill_the_disk_with_versions(home: Home, server: Server) -> None:
+    one = indicator("0")
+    versions = [{**one, "name": str(n)} for n in range(store_outside.MOST_VERSIONS + 5)]
+    await brought(home, server, "a", *versions)
+    assert [each["name"] for each in home.objects("a")] == [each["name"] for each in versions[5:]]
+    count = home.store.db.read_sync(lambda c: c.exec_driver_sql("SELECT count(*) FROM taxii_data").scalar())
+    assert count == store_outside.MOST_VERSIONS
+
+
+async def test_a_feed_that_is_full_is_asked_no_more(home: Home, server: Server) -> None:
+    await brought(home, server, "a", indicator(), indicator())
+    few = Feeds(home.store, home.sources, FeedServers(straight, clock=home.sources.clock), most_things=2)
+    server.requests.clear()
+    progress, _ = await few.poll("a")
+    assert (progress.code, server.requests) == ("feed.full", [])
 
 
 # -- settings -------------------------------------------------------------------------------------------------------
