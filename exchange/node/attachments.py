@@ -167,14 +167,17 @@ class Attachments:
         if have < one.size:
             if not have:
                 await asyncio.to_thread(self.files.check_room, one.size)
+            came = bytearray()
             try:
-                data = await hub.blob(blob, have)
+                await hub.blob(blob, have, came.extend)
             except Refused as refusal:
                 state = rows.GONE if refusal.code == "request.not-found" else rows.BAD
                 code = GONE if state == rows.GONE else refusal.code
                 await self._settle(one, state, code)
                 return True
-            have = await asyncio.to_thread(self.files.append, blob, data)
+            finally:
+                if came:  # also of a piece that was cut off
+                    have = await asyncio.to_thread(self.files.append, blob, bytes(came))
         if have >= one.size:
             await self._judge(one, self.files.part(blob))
         return True

@@ -5,6 +5,7 @@ Owns one table for what an HTTP status alone means to a node (docs/protocol.md Â
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,18 +32,15 @@ class Answer:
     more: bool
 
 
-async def bounded(response: aiohttp.ClientResponse, *, partly: bool = False) -> bytes:
-    """The answer's body, up to the largest page there can be; `partly`: what has come of one that is cut off."""
-    parts, size = [], 0
-    try:
-        async for part in response.content.iter_any():
-            size += len(part)
-            if size > max(_MAX_ANSWER, _MAX_PAGE_ANSWER):
-                raise Unavailable("hub.unreachable", "the answer is too long")
-            parts.append(part)
-    except (aiohttp.ClientError, TimeoutError, OSError):
-        if not partly or not parts:
-            raise
+async def bounded(response: aiohttp.ClientResponse, came: Callable[[bytes], object] | None = None) -> bytes:
+    """The answer's body, up to the largest page there can be; with `came` that is given each part as it comes."""
+    parts: list[bytes] = []
+    take, size = came or parts.append, 0
+    async for part in response.content.iter_any():
+        size += len(part)
+        if size > max(_MAX_ANSWER, _MAX_PAGE_ANSWER):
+            raise Unavailable("hub.unreachable", "the answer is too long")
+        take(part)
     return b"".join(parts)
 
 

@@ -126,8 +126,8 @@ class HubApi(Protocol):
     async def put_blob(self, blob: bytes, size: int, start: int, read: Callable[[int], bytes]) -> int:
         """Bring the next piece, which `read(most)` gives from `start` on; how many bytes the hub has then."""
 
-    async def blob(self, blob: bytes, start: int) -> bytes:
-        """The next piece of a peer's blob, from byte `start` on; at least one byte."""
+    async def blob(self, blob: bytes, start: int, came: Callable[[bytes], object]) -> None:
+        """Fetch the next piece of a peer's blob, from byte `start` on; `came` is given what comes, also of one cut off."""
 
     def feed(self, after: str) -> AbstractAsyncContextManager[Feed]:
         """The feed after a cursor, by WebSocket where that works, else by long poll."""

@@ -6,9 +6,8 @@ signed in an answer is verified by whoever asked for it.
 
 from __future__ import annotations
 
-import io
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -32,7 +31,7 @@ from exchange.limits import (
 )
 from exchange.node.hub_answers import MAX_DETAIL, Answer, bounded, json_of, problem, receipts_of
 from exchange.node.hub_api import Feed, HubState, Page, Posted, Result
-from exchange.node.hub_blobs import HubBlobs
+from exchange.node.hub_blobs import HubBlobs, body_of, vouched
 from exchange.node.hub_feed import PollFeed, SocketUnusable, open_socket
 from exchange.node.hub_pieces import ASK, Pieces, is_flash
 from exchange.node.identity import Identity, Sources
@@ -295,24 +294,23 @@ class HubClient(HubBlobs):
         media: str = "",
         patience: int = 0,
         anonymous: bool = False,
-        blob: bool = False,
+        came: Callable[[bytes], object] | None = None,
     ) -> Answer:
         """One request. A clock that is off is corrected for tokens by what the hub says, once (§10).
 
-        `blob`: bytes of one, which the token doesn't vouch for; of an answer that is cut off what has come.
+        `came` is given the parts of a good answer as they come, and the answer is empty.
         """
-        rest = partial(self._request, method, target, body, media=media, patience=patience, partly=blob)
+        rest = partial(self._request, method, target, body, media=media, patience=patience, came=came)
         if anonymous:
             return await rest({})
-        vouched = b"" if blob else body
         try:
-            return await rest({"Authorization": self._authorization(method, target, vouched)})
+            return await rest({"Authorization": self._authorization(method, target, body)})
         except ExchangeError as refusal:
             now = refusal.facts.get("now")
             if refusal.code != "auth.clock-skew" or type(now) is not int:
                 raise
             self._offset = max(-36_500 * DAY_MS, min(now - self._sources.clock(), 36_500 * DAY_MS))
-        return await rest({"Authorization": self._authorization(method, target, vouched)})
+        return await rest({"Authorization": self._authorization(method, target, body)})
 
     async def _request(
         self,
@@ -323,11 +321,13 @@ class HubClient(HubBlobs):
         *,
         media: str,
         patience: int,
-        partly: bool,
+        came: Callable[[bytes], object] | None,
     ) -> Answer:
         headers = dict(token)
         if media:
             headers["Content-Type"] = media
+        if body:
+            headers["Content-Length"] = str(len(body))
         timeout = aiohttp.ClientTimeout(
             total=None, sock_connect=CONNECT_SECONDS, sock_read=ANSWER_SECONDS + patience
         )
@@ -335,17 +335,17 @@ class HubClient(HubBlobs):
             async with self._open_session().request(
                 method,
                 self._route.origin + target,
-                data=io.BytesIO(body) if body else None,  # raw bytes over 1 MiB would be sent in one piece
+                data=body_of(target, body),
                 headers=headers,
                 timeout=timeout,
                 proxy=self._route.proxy or None,
                 proxy_headers=self._login(),
                 allow_redirects=False,
             ) as response:
-                data = await bounded(response, partly=partly and response.status in _GOOD)
                 if response.status not in _GOOD:
-                    raise problem(response.status, data)
-                return Answer(data, response.status, response.headers.get(protocol.MORE) == "1")
+                    raise problem(response.status, await bounded(response))
+                answer = await bounded(response, came)
+                return Answer(answer, response.status, response.headers.get(protocol.MORE) == "1")
         except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError) as error:
             raise Unavailable("hub.certificate") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -361,7 +361,7 @@ class HubClient(HubBlobs):
             origin=self._route.origin,
             method=method,
             target=target,
-            body_hash=sha256(body),
+            body_hash=sha256(vouched(target, body)),
             now=self._sources.clock() + self._offset,
             jti=self._sources.random(16),
         )
