@@ -209,7 +209,8 @@ def _kept(
     """The bytes, or the heads, of the objects added at these moments."""
     column = "data" if with_data else "head"
     rows = sql(
-        connection, f"SELECT added, {column} AS sealed FROM taxii_data WHERE added IN ({_numbers(moments)})"
+        connection,
+        f"SELECT added, {column} AS sealed FROM taxii_data WHERE added IN ({_numbers(moments)})",  # noqa: S608 - numbers
     )
     kind = f"taxii_data.{column}"
     return {row.added: cipher.open(kind, str(row.added), bytes(row.sealed)) for row in rows}
