@@ -127,7 +127,7 @@ class HubApi(Protocol):
         """Bring the next piece, which `read(most)` gives from `start` on; how many bytes the hub has then."""
 
     async def blob(self, blob: bytes, start: int, came: Callable[[bytes], object]) -> None:
-        """Fetch the next piece of a peer's blob, from byte `start` on; `came` is given what comes, also of one cut off."""
+        """Fetch the next piece of a peer's blob, from byte `start` on; `came` gets what comes, also if it is cut."""
 
     def feed(self, after: str) -> AbstractAsyncContextManager[Feed]:
         """The feed after a cursor, by WebSocket where that works, else by long poll."""

@@ -29,6 +29,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         "retention",
         "doors",
         "foreign_files",
+        "attachments",
         "tokens",
         "onboarding",
         "units",
