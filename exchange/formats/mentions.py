@@ -68,7 +68,7 @@ class Assets:
     @classmethod
     def read(cls, texts: Iterable[str]) -> Assets:
         """From `192.0.2.0/24`, `AS64496`, `example.org`. Raises Refused release.no-assets for none, or what is none."""
-        found = [read(text) for text in texts]
+        found = [asset_named(text) for text in texts]
         if not 0 < len(found) <= MAX_ASSETS:
             raise Refused("release.no-assets", f"name 1 to {MAX_ASSETS} of them")
         networks: dict[tuple[int, int], set[int]] = {}
@@ -96,7 +96,7 @@ class Assets:
         )
 
 
-def read(text: str) -> Asset:
+def asset_named(text: str) -> Asset:
     """What somebody may have. Raises Refused release.no-assets for what nobody has, or what is none."""
     try:
         asset = read_asset(text)

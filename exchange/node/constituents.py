@@ -11,7 +11,7 @@ from typing import Final
 
 from exchange.alarm import MAILBOX
 from exchange.errors import Refused
-from exchange.formats.mentions import Assets, read
+from exchange.formats.mentions import Assets, asset_named
 from exchange.node import store_access, store_constituents
 from exchange.node.identity import Sources
 from exchange.node.store import Store, Transaction
@@ -84,7 +84,7 @@ def assets_of(constituent: Constituent, said: Sequence[str]) -> list[str]:
     """Those of its assets that were said; all where none were. Raises Refused release.no-assets for another's."""
     own = Assets.read(constituent.assets)
     for text in said:
-        if not own.covers(read(text)):
+        if not own.covers(asset_named(text)):
             raise Refused("release.no-assets", f"{text[:64]} isn't kept as {constituent.name}'s")
     return list(said or constituent.assets)
 
