@@ -57,7 +57,8 @@ class BoundedSession(requests.Session):
         self._media = media
         self._check = check
         self._clock = clock
-        self._sockets: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        self._newest: socket.socket | None = None
         self._aborted = threading.Event()
         self.last = Answer(b"", {})  # the last good answer
         if way.proxy:
@@ -67,12 +68,18 @@ class BoundedSession(requests.Session):
         self.mount("http://", adapter)
 
     def abort(self) -> None:
-        """End all that is under way, for good."""
+        """End what is under way, for good."""
         self._aborted.set()
-        for each in list(self._sockets):
-            with contextlib.suppress(OSError):
-                # the plain socket's: TLS's own would forget its state under the thread that reads
-                socket.socket.shutdown(each, socket.SHUT_RDWR)
+        with self._lock, contextlib.suppress(OSError):  # it may have ended by itself
+            if self._newest is not None:
+                self._newest.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Let go of everything."""
+        super().close()
+        with self._lock:
+            if self._newest is not None:
+                self._newest.close()
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         """One request within the limits; its whole body is in the response.
@@ -131,7 +138,11 @@ class BoundedSession(requests.Session):
         return Unavailable("feed.unreachable", type(error).__name__)
 
     def _opened(self, connection: socket.socket) -> None:
-        self._sockets = {each for each in self._sockets if each.fileno() >= 0} | {connection}
+        """Keep a second hold on the newest connection, also while TLS or a proxy begin on it; requests go in turn."""
+        with self._lock:
+            before, self._newest = self._newest, connection.dup()
+        if before is not None:
+            before.close()
         if self._aborted.is_set():
             self.abort()
 
@@ -161,14 +172,16 @@ class _Adapter(HTTPAdapter):
 
 def _pools(opened: Callable[[socket.socket], None]) -> dict[str, type[HTTPConnectionPool]]:
     class Plain(HTTPConnection):
-        def connect(self) -> None:
-            super().connect()
-            opened(self.sock)
+        def _new_conn(self) -> socket.socket:
+            connection = super()._new_conn()
+            opened(connection)
+            return connection
 
     class Secure(HTTPSConnection):
-        def connect(self) -> None:
-            super().connect()
-            opened(self.sock)
+        def _new_conn(self) -> socket.socket:
+            connection = super()._new_conn()
+            opened(connection)
+            return connection
 
     class PlainPool(HTTPConnectionPool):
         ConnectionCls = Plain

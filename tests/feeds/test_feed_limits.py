@@ -77,6 +77,17 @@ async def dripping(head: bytes) -> AsyncIterator[str]:
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 
+async def test_a_drip_where_tls_should_begin_ends_with_its_time() -> None:
+    threads = FeedThreads()
+    async with dripping(b"\x16\x03\x03\x40\x00\x02") as url:
+        secure = url.replace("http:", "https:")
+        assert await code_of(taxii(secure, threads)) == "feed.late"
+        settings = FeedSettings(kind=FeedKind.MISP, url=secure)
+        misp = MispFeed(settings, "key", straight(), clock=lambda: 0, seconds=SHORT)
+        assert await code_of(misp) == "feed.late"
+    assert threads.stuck == 0
+
+
 @pytest.mark.parametrize(
     "head", [b"HTTP/1.1 200 OK\r\nX: ", HEAD + b'Content-Length: 1000000\r\n\r\n{"a":"'], ids=["head", "body"]
 )
