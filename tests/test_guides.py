@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta
+from itertools import takewhile
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -59,7 +60,7 @@ def test_every_command_of_the_guide_does_what_it_says(name: str, tmp_path: Path)
 
 def verb(command: str) -> str:
     """`exchange node send` of a whole command line; `directory contact` has verbs of its own."""
-    words = command.split()
+    words = list(takewhile(lambda word: not word.startswith("-"), command.split()))
     return " ".join(words[: 4 if words[1:3] == ["directory", "contact"] else 3])
 
 

@@ -25,6 +25,7 @@ def _node() -> Sequence[Register]:
         node,
         node_attachments,
         node_backup,
+        node_collections,
         node_constituents,
         node_disclosure,
         node_doors,
@@ -63,6 +64,7 @@ def _node() -> Sequence[Register]:
         node_retention.register,
         node_backup.register,
         node_token.register,
+        node_collections.register,
         node_drafts.register,
         node_feed.register,
     )

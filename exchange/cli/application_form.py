@@ -14,11 +14,11 @@ import orjson
 from exchange.canonical import b64
 from exchange.cli.call import Call
 from exchange.cli.waiting import paper_hash
-from exchange.zones import zones
 from exchange.directory.record_rules import check_application, write, write_bytes
 from exchange.directory.records import Application, to_bytes
 from exchange.directory.waiting import MAX_DOCUMENT
 from exchange.errors import Refused
+from exchange.zones import zones
 
 LANGUAGE: Final = "en"
 TEMPLATE: Final[dict[str, Any]] = {

@@ -53,9 +53,9 @@ def find(
     from exchange.cli.call import now_ms
     from exchange.cli.directory_book import Speaker, log_reads, look, tell
     from exchange.cli.when import parse_when
-    from exchange.zones import zones
     from exchange.directory.find import Need
     from exchange.directory.find import find as found_in
+    from exchange.zones import zones
 
     asked_at = parse_when(at, now=now_ms()) if at else 0
     view, speaker = look(call), Speaker(lang)

@@ -70,9 +70,9 @@ def _print_template(call: Call) -> None:
 async def _record(call: Call, register: Register, file: Path | None, settings: list[str]) -> list[Submission]:
     from exchange.cli.record_form import FORMS, plain, read_json_object, set_fields, without_nothing
     from exchange.cli.registering import change_lines, changes
-    from exchange.zones import zones
     from exchange.directory.record_rules import check_public, part_bytes, write
     from exchange.directory.records import MembersRecord, PublicRecord
+    from exchange.zones import zones
 
     register.replica.directory.member(register.address)
     before = _said((await register.book()).members[register.address])

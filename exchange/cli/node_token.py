@@ -16,7 +16,7 @@ from exchange.cli.call import Call, now_ms
 from exchange.cli.command import command
 from exchange.cli.node_send import words
 from exchange.cli.output import table, utc
-from exchange.errors import Refused
+from exchange.errors import ExchangeError, Refused
 
 MAX_PEM = 65_536  # bytes
 Name = Annotated[str, typer.Argument(metavar="NAME", help="What it is called, e.g. siem.")]
@@ -59,6 +59,9 @@ def add(
     passive: Annotated[
         bool, typer.Option("--passive", help="It only watches and acts on nothing it gets (PAP:AMBER).")
     ] = False,
+    output: Annotated[
+        Path | None, typer.Option(help="Write the token into this file (mode 0600) and don't show it.")
+    ] = None,
 ) -> None:
     """Let a tool or person in at the HTTP door. The token is shown once and kept nowhere."""
     from exchange.access import parse_collections, parse_scopes
@@ -66,10 +69,13 @@ def add(
     from exchange.cli.node_home import opened
     from exchange.cli.when import parse_when
     from exchange.node.app import real_sources
-    from exchange.node.doorkeeper import Grant, give
+    from exchange.node.doorkeeper import Grant, give, take
+    from exchange.storage.files import write_private
 
     if sum((password, password_file is not None, certificate is not None)) > 1:
         raise Refused("cli.usage", "one of --password, --password-file and --certificate")
+    if output is not None and (password or password_file or certificate):
+        raise Refused("cli.usage", "--output is for a token")
     grant = Grant(
         name=name,
         scopes=parse_scopes(words(scope)),
@@ -82,6 +88,12 @@ def add(
     )
     with opened(call) as home:
         access, token = give(home.store, real_sources(), grant, who=getpass.getuser())
+        if output is not None:
+            try:
+                write_private(output, f"{token}\n".encode("ascii"))
+            except (ExchangeError, OSError):
+                take(home.store, real_sources(), name, who=getpass.getuser())  # nobody has its token
+                raise
         settings = home.home.settings.http
     value: dict[str, Any] = {
         "name": access.name,
@@ -89,10 +101,13 @@ def add(
         "scopes": sorted(access.scopes),
         "collections": sorted(access.collections),
         "until": access.until,
-        "token": token,
+        "token": "" if output else token,
     }
     lines = [f"{access.name} may come in, for {', '.join(sorted(access.scopes))}"]
-    if token:
+    if output is not None:
+        value["file"] = str(output)
+        lines += [f"wrote {output}: whoever has this file comes in by it"]
+    elif token:
         lines += ["", "Give it to the tool now; it is shown once and kept nowhere:", f"  {token}"]
     next_step = (
         "" if settings.open else "open the door: [http] open = true in config.toml, then exchange node serve"

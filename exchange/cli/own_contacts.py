@@ -16,7 +16,6 @@ from exchange.cli.contact_form import FORMS, Said
 from exchange.cli.record_form import plain
 from exchange.cli.registering import Change, Register, changes
 from exchange.cli.waiting import paper_hash
-from exchange.zones import zones
 from exchange.directory.bodies_contacts import ContactPoint
 from exchange.directory.contacts import NPC
 from exchange.directory.network import member_of
@@ -28,6 +27,7 @@ from exchange.errors import Refused
 from exchange.node import store_parts
 from exchange.node.identity import Identity
 from exchange.node.registration import Function
+from exchange.zones import zones
 
 if TYPE_CHECKING:
     from exchange.directory.book import Book, ContactEntry

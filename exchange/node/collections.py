@@ -89,7 +89,7 @@ class Collections:
 
     def listed(self, access: Access) -> list[Collection]:
         """Those that this right of entry is for, always in the same order."""
-        return [one for one in self._all() if access.covers(one.alias)]
+        return [one for one in self.every() if access.covers(one.alias)]
 
     def find(self, access: Access, name: str) -> Collection:
         """By id or alias. Raises Refused taxii.unknown: also for one that the right doesn't cover."""
@@ -98,7 +98,8 @@ class Collections:
                 return one
         raise Refused("taxii.unknown", "no such collection here")
 
-    def _all(self) -> list[Collection]:
+    def every(self) -> list[Collection]:
+        """All there are, whoever asks."""
         handles = () if self._replica.is_empty else tuple(sorted(self._replica.directory.members))
         if handles != self._made_for:
             self._made_for, self._standing = handles, self._made_all(handles)
