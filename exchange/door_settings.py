@@ -53,7 +53,7 @@ class DoorSettings:
     head_seconds: int = limits.HEAD_SECONDS
     body_seconds: int = limits.BODY_SECONDS
     idle_seconds: int = 75
-    requests_per_second: int = 100  # of one right of entry, or of one address without; twice as many at once
+    requests_per_second: int = 500  # of one right of entry; twice as many at once
 
     @property
     def secure(self) -> bool:

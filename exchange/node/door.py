@@ -29,6 +29,7 @@ from exchange.node.posting import Posting
 ROOM_BYTES: Final = 64 * 1024 * 1024  # of bodies in work, and as much of answers on their way
 SHARE_BYTES: Final = 32 * 1024 * 1024  # of them for one caller
 STRANGERS_PER_SECOND: Final = 10
+STRANGERS_AT_ONCE: Final = 200
 WRONG_PER_SECOND: Final = 0.2  # wrong passwords for a name, of an address; after WRONG_AT_ONCE
 WRONG_AT_ONCE: Final = 10
 
@@ -52,7 +53,7 @@ async def make_context(
         sources=node.sources,
         metrics=metrics,
         callers=Rate(per_second=rate, burst=2 * rate, seconds=seconds),
-        strangers=Rate(per_second=STRANGERS_PER_SECOND, burst=2 * rate, seconds=seconds),
+        strangers=Rate(per_second=STRANGERS_PER_SECOND, burst=STRANGERS_AT_ONCE, seconds=seconds),
         wrong=Rate(per_second=WRONG_PER_SECOND, burst=WRONG_AT_ONCE, seconds=seconds),
         bodies=Room(ROOM_BYTES, share=SHARE_BYTES),
         answers=Room(ROOM_BYTES, share=SHARE_BYTES),
