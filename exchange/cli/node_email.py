@@ -96,7 +96,7 @@ def email(
     losses = written.losses if written else ()
     tell(call, losses)
     if output is None:
-        _send(call, settings.alarm, root, mails)
+        send(call, settings.alarm, root, mails)
         files, line = [], f"mailed {whole} to {', '.join(mailboxes)}: {content.tlp.label}"
     else:
         files = [_write(output, whole, number, mail) for number, mail in enumerate(mails, 1)]
@@ -111,7 +111,7 @@ def _check(settings: AlarmSettings, *, sends: bool) -> None:
         raise Refused("settings.invalid", "alarm.mail_from and alarm.mail_server: mail needs them")
 
 
-def _send(call: Call, settings: AlarmSettings, root: Path, mails: Sequence[EmailMessage]) -> None:
+def send(call: Call, settings: AlarmSettings, root: Path, mails: Sequence[EmailMessage]) -> None:
     """One try for each. Raises Unavailable alarm.mail after the last, if any didn't go."""
     from exchange.notify import deliver
 

@@ -7,6 +7,7 @@ import json
 import sys
 import time
 from dataclasses import replace
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
@@ -336,6 +337,10 @@ async def test_mail_goes_encrypted_with_a_login(
         assert "Subject: co-csirt: flash sem" in letter
         for word in (CANARY, sent, "pe-csirt", "case-1"):
             assert word not in letter
+        other = EmailMessage()
+        other["To"], other["From"] = "luz@co.example", settings.mail_from
+        await notify.deliver(duty.settings, tmp_path, other)
+        assert server.taken[1][:2] == (True, ["<luz@co.example>"])
 
 
 async def test_mail_that_does_not_go_says_why(
