@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from exchange.cli.node_home import Opened
     from exchange.formats.objects import SetAside
     from exchange.formats.shadowserver import Groups, Report, Row
+    from exchange.node.constituents import Served
     from exchange.tlp import Tlp
 
 MAX_REPORTS: Final = 200
@@ -69,6 +70,7 @@ def shadowserver(
     from exchange.directory.network import member_of
     from exchange.directory.owners import Owners
     from exchange.formats.shadowserver import grouped
+    from exchange.node.constituents import Served
 
     if len(file) > MAX_REPORTS or (drafts and send):
         raise Refused("cli.usage", f"at most {MAX_REPORTS} reports, and --drafts or --send")
@@ -78,7 +80,7 @@ def shadowserver(
         owners = Owners.build(view_of(home).book)
         own = member_of(home.home.identity().address)
         found = [Sorted(path, report, grouped(report.rows, owners)) for path, report in reports]
-        value = _value(found, own)
+        value = _value(found, own, Served(home.constituents.listed()))
         lines = _lines(value)
         if not drafts and not send:
             step = "the same with --drafts FOLDER, or --send" if value["owners"] else ""
@@ -151,15 +153,15 @@ def _write(call: Call, value: dict[str, Any], folder: Path, ready: Sequence[tupl
     call.out.result(value, lines, next_step="\n      ".join(steps))
 
 
-def _value(found: Sequence[Sorted], own: str) -> dict[str, Any]:
-    """As docs/cli.md promises it."""
+def _value(found: Sequence[Sorted], own: str, served: Served) -> dict[str, Any]:
+    """As docs/cli.md promises it; of this member's own rows, whose among its constituents each is."""
     owners: dict[str, list[Row]] = {}
     held: dict[str, list[tuple[Row, list[str]]]] = {why: [] for why in NOT_SENT}
     aside: list[tuple[Path, SetAside]] = []
     for one in found:
         for member, rows in one.groups.owned.items():
             if member == own:
-                held["own"] += ((row, [own]) for row in rows)
+                held["own"] += ((row, served.names(row.address, row.asn) or [own]) for row in rows)
             else:
                 owners.setdefault(member, []).extend(rows)
         held[""] += ((row, []) for row in one.groups.unowned)

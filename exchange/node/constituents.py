@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from exchange.alarm import MAILBOX
+from exchange.directory.assets import read_asset
 from exchange.errors import Refused
 from exchange.formats.mentions import Assets, asset_named
 from exchange.node import store_access, store_constituents
@@ -87,6 +88,22 @@ def assets_of(constituent: Constituent, said: Sequence[str]) -> list[str]:
         if not own.covers(asset_named(text)):
             raise Refused("release.no-assets", f"{text[:64]} isn't kept as {constituent.name}'s")
     return list(said or constituent.assets)
+
+
+class Served:
+    """Whose an address is among those that this member serves: by prefix, else by AS number."""
+
+    def __init__(self, constituents: Iterable[Constituent]) -> None:
+        self._assets = [(one.name, Assets.read(one.assets)) for one in constituents]
+
+    def names(self, address: str, asn: int) -> list[str]:
+        """Of all whose it is, by name; none where it is nobody's. `asn` is 0 where it isn't known."""
+        said = [address, *([f"AS{asn}"] if asn else [])]
+        for asset in map(read_asset, said):
+            found = [name for name, assets in self._assets if assets.covers(asset)]
+            if found:
+                return found
+        return []
 
 
 def reader_of_mail(

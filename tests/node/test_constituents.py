@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from exchange.errors import Refused
-from exchange.node.constituents import Constituents, assets_of, reader_of_mail
+from exchange.node.constituents import Constituents, Served, assets_of, reader_of_mail
 from exchange.node.store_constituents import Constituent
 from exchange.release import Who
 from tests.simulator import Site
@@ -76,6 +76,19 @@ def test_an_extract_is_of_what_is_kept_as_its_own() -> None:
     for other in ("203.0.112.0/23", "example", "AS64500", "power.example"):
         with pytest.raises(Refused, match=r"release\.no-assets"):
             assets_of(WATER, [other])
+
+
+@pytest.mark.parametrize(
+    ("address", "asn", "names"),
+    [
+        ("203.0.113.9", 64_500, ["Water works"]),  # its prefix says more than whose system it is in
+        ("198.51.100.4", 64_500, ["Power grid"]),
+        ("198.51.100.4", 0, []),
+        ("2001:db8::1", 64_501, []),
+    ],
+)
+def test_whose_an_address_is(address: str, asn: int, names: list[str]) -> None:
+    assert Served([WATER, Constituent("Power grid", ("AS64500",))]).names(address, asn) == names
 
 
 @pytest.mark.parametrize(
