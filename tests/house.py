@@ -8,6 +8,8 @@ from __future__ import annotations
 # Earlier layers first; within a layer, a module may import what stands above it. `*` also matches dots.
 LAYERS: dict[str, str] = {
     "core": """
+        exchange.codes_network
+        exchange.codes_node
         exchange.errors
         exchange.limits
         exchange.pacing
