@@ -40,6 +40,8 @@ STEPS: tuple[str, ...] = (
     # What rights of entry sent through the REST API, by the message's id: a keyed hash of what was asked, so that the same
     # again is told from something else under that id.
     """CREATE TABLE api_sends (message_id TEXT PRIMARY KEY, access INTEGER NOT NULL, asked_key BLOB NOT NULL) WITHOUT ROWID""",
+    # Each receipt of the hub asks whose newest sealing an envelope is.
+    "CREATE INDEX addressees_env ON addressees (env) WHERE env IS NOT NULL",
     # How far copies of mail came, in the order of commits, for those who follow it; the newest hundred thousand. level: a
     # state, or what people did.
     """CREATE TABLE mail_changes (n INTEGER PRIMARY KEY AUTOINCREMENT, message_n INTEGER NOT NULL, recipient TEXT NOT NULL,
