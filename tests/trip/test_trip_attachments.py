@@ -22,10 +22,10 @@ from tests.trip.faulty_proxy import FaultyProxy
 from tests.trip.network import Network, NodeSide
 from tests.trip.processes import until
 
-SIZE = 3_000_000  # bytes of a file
+SIZE = 2_000_000  # bytes of a file
 RATE = 3_000_000  # bytes a second
-BETWEEN = 0.3  # seconds between two cuts
-CUTS = 3
+BETWEEN = 0.25  # seconds between two cuts
+CUTS = 2
 
 
 def a_file(folder: Path, name: str, size: int = 200_000) -> tuple[Path, bytes]:
