@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
 from enum import Enum
 from functools import partial
@@ -36,6 +37,7 @@ MAX_TRIES: Final = 3  # of a blob that doesn't come, or arrive, as the one it is
 NOTED_MS: Final = SECOND_MS  # between two notes of how far a blob has come
 LOOK: Final = 30.0  # seconds: how often the rows are looked at without being told to
 MOST_WAIT: Final = 600.0  # seconds that a hub may ask for before it is tried again
+_NO_HUB: Final = frozenset({"hub.unreachable", "hub.certificate"})  # there is no session any more
 
 
 class Step(Enum):
@@ -56,7 +58,7 @@ class Attachments:
         self._sources = sources
         self.files: Final = files_of(store)
         self._at: dict[bytes, int] = {}  # bytes of a blob that the hub is known to have, in this session
-        self._tries: dict[bytes, int] = {}
+        self._tries = Counter[bytes]()
         self._noted_at = 0
         self._due = (asyncio.Event(), asyncio.Event())
 
@@ -112,12 +114,13 @@ class Attachments:
             return await self._bring(hub, one)
         except (Refused, Rejected, Unavailable) as trouble:
             sent = self._at.pop(blob, one.sent)
-            if isinstance(trouble, Unavailable) or trouble.code in LATER:
+            if trouble.code != WRONG:
                 await self._note(one, sent=sent, code=trouble.code)
                 raise Unavailable(trouble.code, trouble.detail, **trouble.facts) from trouble
-            tries = self._tries[blob] = self._tries.get(blob, 0) + 1
-            if trouble.code != WRONG or tries >= MAX_TRIES:
-                await self._give_up(one, trouble.code)
+            # It was sealed and named here: the way, the hub or this disk has spoilt it.
+            self._tries[blob] += 1
+            if self._tries[blob] >= MAX_TRIES:
+                await self._give_up(one, WRONG)
             return Step.MOVED
 
     async def _bring(self, hub: HubApi, one: Leaving) -> Step:
@@ -171,9 +174,9 @@ class Attachments:
             try:
                 await hub.blob(blob, have, came.extend)
             except Refused as refusal:
-                state = rows.GONE if refusal.code == "request.not-found" else rows.BAD
-                code = GONE if state == rows.GONE else refusal.code
-                await self._settle(one, state, code)
+                if refusal.code != "request.not-found":
+                    raise Unavailable(refusal.code, refusal.detail) from refusal
+                await self._settle(one, rows.GONE, GONE)
                 return True
             finally:
                 if came:  # also of a piece that was cut off
@@ -228,9 +231,11 @@ async def _keep(
                 moved()
                 continue
         except Unavailable as error:
-            if error.code not in LATER:
+            if error.code in _NO_HUB:
                 raise
-            seconds = min(max(error.facts.get("retry_after", 0), LEAST_DELAY), MOST_WAIT)
+            # whatever it says, the mail goes on, and it is asked again: only a person gives a message up
+            least = LEAST_DELAY if error.code in LATER else LOOK
+            seconds = min(max(error.facts.get("retry_after", 0), least), MOST_WAIT)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await due.wait()

@@ -115,6 +115,42 @@ async def test_a_cut_link_is_taken_up_where_it_was(
     assert come(co, sent).state == "here"
 
 
+async def test_a_hub_that_refuses_for_now_is_asked_again(
+    sim: Simulation, pe: Site, co: Site, tmp_path: Path
+) -> None:
+    sent = pe.send("co-csirt", attachments=[attached(pe, a_file(tmp_path))])
+
+    def refuse(name: str, _: object) -> None:
+        if name in ("put_blob", "blob"):
+            raise Refused("auth.forbidden")
+
+    pe.hub.wire.before = co.hub.wire.before = refuse
+    with pytest.raises(Unavailable, match=r"auth\.forbidden"):
+        await pe.once()
+    (one,) = desk_of(pe).sent(sent)
+    assert (one.state, one.code, pe.state(sent, "co-csirt")) == (rows.WAITING, "auth.forbidden", "queued")
+    pe.hub.wire.before = lambda _name, _value: None
+    await sim.rounds()
+    desk_of(co).want(sent, None)
+    with pytest.raises(Unavailable, match=r"auth\.forbidden"):
+        await co.once()
+    assert (come(co, sent).state, co.alarm_codes()) == (rows.WANTED, [])
+    co.hub.wire.before = lambda _name, _value: None
+    await co.once()
+    assert (come(co, sent).state, pe.alarm_codes()) == ("here", [])
+
+
+async def test_a_hub_that_never_takes_it_as_it_is_named_ends_it(
+    sim: Simulation, pe: Site, tmp_path: Path
+) -> None:
+    attachment = attached(pe, a_file(tmp_path))
+    sent = pe.send("co-csirt", attachments=[attachment])
+    with files_of(pe.up.store).sealed(attachment.blob).open("r+b") as file:
+        file.write(b"spoilt")
+    await pe.once()
+    assert (pe.state(sent, "co-csirt"), pe.copy(sent, "co-csirt").code) == ("lost", "blob.wrong-hash")
+
+
 async def test_what_is_not_what_its_sender_says_is_refused(
     sim: Simulation, pe: Site, co: Site, tmp_path: Path
 ) -> None:
