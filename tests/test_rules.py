@@ -267,6 +267,8 @@ RULES: dict[str, tuple[Find, tuple[str, ...], dict[str, int]]] = {
         (*PRODUCT, "bench/**/*.py", "run"),
         {
             "exchange/node/sync.py": 1,  # the top of the loop
+            "exchange/node/feeds.py": 1,  # same, of one feed's run
+            "exchange/node/feed_threads.py": 1,  # told to whoever awaits the thread
             "exchange/hub/http.py": 1,  # the middleware
             "exchange/node/http.py": 1,  # the middleware
             "exchange/storage/write_queue.py": 1,  # carried to the caller that awaits it

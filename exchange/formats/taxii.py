@@ -98,11 +98,11 @@ def lenient_timestamp(text: str) -> int | None:
         moment = datetime.fromisoformat(_FINER.sub(r"\1", text.strip()))
     except ValueError:
         return None
-    zoned = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-    try:
-        return (zoned - _EPOCH) // _MICROSECOND
+    try:  # in UTC it may be in the year 10000, or 0
+        zoned = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except OverflowError:
         return None
+    return (zoned - _EPOCH) // _MICROSECOND
 
 
 def from_timestamp(text: str) -> int:

@@ -1,9 +1,9 @@
 """A live MISP as a feed, by its REST API: an index of published events, then each event that is new or has changed.
 
-Owns how such a server is gone through. Position: the greatest (timestamp, UUID) of an event that is stored. A
-timestamp is that of the last edit, and an event may be published later: so the index is looked through from LOOK_BACK
-before the position, and `unseen` says which versions of events aren't here yet. An event that can't be read, or that
-its MISP fails to give TRIES times, is set aside with the reason; the others go on.
+Owns how such a server is gone through. Position: the greatest (timestamp, UUID) of an event that is stored, and no
+later than tomorrow. A timestamp is that of the last edit, and an event may be published later: so the index is looked
+through from LOOK_BACK before the position, and `unseen` says which versions of events aren't here yet. An event that
+can't be read, or that its MISP fails to give TRIES times, is set aside with the reason; the others go on.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from exchange.node.feed_answers import (
 from exchange.node.feed_api import Batch, Event, Unseen
 
 LOOK_BACK: Final = 30 * DAY_MS // SECOND_MS  # seconds
+MOST_AHEAD: Final = DAY_MS // SECOND_MS  # seconds that another clock may be before this one's
 RUN_EVENTS: Final = 2_000  # in one run; the next one goes on from there
 TRIES: Final = 5
 INDEX: Final = Limits(max_bytes=64 * 1024 * 1024, max_objects=250_000, max_values=5_000_000)
@@ -68,7 +69,9 @@ class MispFeed:
 
     async def run(self, position: Mapping[str, Json], unseen: Unseen) -> AsyncIterator[Batch]:
         """As FeedSource."""
-        last, tried = _last(position), _tried(position)
+        # an event edited in the year 3000, by its own clock, must not hide all that is edited before
+        newest = self._clock() // SECOND_MS + MOST_AHEAD
+        last, tried = min(_last(position), (newest, "")), _tried(position)
         since = max(0, last[0] - LOOK_BACK)
         async with self._session() as session:
             index = await self._index(session, since)
@@ -85,7 +88,7 @@ class MispFeed:
                         yield Batch(_nothing(), _position(last, (uuid, count)), _told(last))
                         raise
                     loaded = _nothing(SetAside(uuid, fault.code, fault.detail))
-                last = max(last, (moment, uuid))
+                last = max(last, min((moment, uuid), (newest, "")))
                 yield Batch(
                     loaded,
                     _position(last),

@@ -12,6 +12,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -52,6 +53,8 @@ class BoundedSession(requests.Session):
         self.trust_env = False  # no proxy, password or authority that somebody left in the environment
         self.headers.update({"User-Agent": AGENT, "Accept-Encoding": "identity", **headers})
         self.auth = login
+        # a server could set others with each page, for ever
+        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._most = most_bytes
         self._seconds = seconds
         self._media = media
@@ -80,6 +83,10 @@ class BoundedSession(requests.Session):
         with self._lock:
             if self._newest is not None:
                 self._newest.close()
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Nowhere: to know what comes next, the library would read the whole body of a redirect, whatever its size."""
+        del resp
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         """One request within the limits; its whole body is in the response.

@@ -269,6 +269,6 @@ def _greatest(before: str, text: str) -> str:
 def _date(text: str) -> str:
     """An HTTP date (RFC 9110 §5.6.7) as TAXII spells times; "" for none."""
     try:
-        return to_timestamp(int(parsedate_to_datetime(text).timestamp()) * 1_000_000)
+        return to_timestamp(max(0, int(parsedate_to_datetime(text).timestamp())) * 1_000_000)
     except (ValueError, OverflowError):
         return ""

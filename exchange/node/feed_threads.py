@@ -58,6 +58,8 @@ class FeedThreads:
                 result, error = work(), None
             except ExchangeError as fault:
                 error = fault
+            except Exception as fault:  # noqa: BLE001 - a traceback may quote what came, or a credential
+                error = Unavailable("internal.error", type(fault).__name__)
             finally:
                 with self._lock:
                     del self._running[name]

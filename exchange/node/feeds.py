@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import shutil
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -28,11 +29,13 @@ from exchange.node import store_feeds, store_outside, store_taxii
 from exchange.node.feed_api import Batch, Event, FeedSource
 from exchange.node.identity import Sources
 from exchange.node.outside import labelled, undefined
+from exchange.node.retention import plausible
 from exchange.node.store import Store, Transaction
 from exchange.node.store_feeds import Feed
 from exchange.node.store_outside import Brought
 from exchange.node.store_taxii import Keys
 from exchange.node.together import backoff
+from exchange.storage.files import RESERVE_BYTES, disk_fault
 
 LOG = logging.getLogger("exchange.node.feeds")
 AT_ONCE: Final = 4  # feeds being asked
@@ -45,6 +48,7 @@ SOON_MS: Final = SECOND_MS
 EXPIRE_EVERY_MS: Final = HOUR_MS
 EXPIRE_ROUNDS: Final = 8
 MOST_THINGS: Final = 1_000_000  # of one feed; once it has brought them, it is asked no more
+LEAST_FREE: Final = 2 * RESERVE_BYTES  # attachments and copies leave the half of it
 MOST_MARKINGS: Final = 1_000  # of a batch that are looked for among what came before
 
 
@@ -74,17 +78,25 @@ class Feeds:
     """The feeds of one node. One per process that owns the home."""
 
     def __init__(
-        self, store: Store, sources: Sources, servers: Servers, *, most_things: int = MOST_THINGS
+        self,
+        store: Store,
+        sources: Sources,
+        servers: Servers,
+        *,
+        most_things: int = MOST_THINGS,
+        least_free: int = LEAST_FREE,
     ) -> None:
-        """`most_things`: of one feed."""
+        """`most_things`: of one feed. `least_free`: bytes of the disk that feeds leave to the mail."""
         self._store = store
         self._sources = sources
         self._servers = servers
         self._most_things = most_things
+        self._least_free = least_free
         self._polls: dict[int, asyncio.Task[None]] = {}
         self._progress: dict[int, Progress] = {}
         self._look = asyncio.Event()
-        self._expire_at = 0
+        self._resting: dict[int, int] = {}  # until when (monotonic ms), where that could not be written
+        self._expire_at = 0  # monotonic ms
         self._keys: Keys | None = None
 
     @property
@@ -122,10 +134,10 @@ class Feeds:
 
     async def _start_due(self) -> float:
         """Begin what is due, as far as may be at once; seconds until the next one is."""
-        now = self._sources.clock()
-        wait = LOOK_SECONDS
+        now, wait = self._sources.clock(), LOOK_SECONDS
         for feed in await self._store.db.read(partial(store_feeds.listed, cipher=self._store.cipher)):
-            if feed.paused or feed.n in self._polls:
+            rests = self._resting.get(feed.n, 0) > self._sources.monotonic()
+            if feed.paused or feed.n in self._polls or rests:
                 continue
             left = feed.due_at - now
             if left > MOST_EVERY_MS:
@@ -146,9 +158,8 @@ class Feeds:
     def _ended(self, n: int, poll: asyncio.Task[None]) -> None:
         del self._polls[n]
         self._look.set()
-        if not poll.cancelled() and (error := poll.exception()) is not None:
-            self._progress[n].code = "internal.error"
-            LOG.error("fault in a feed", extra={"type": type(error).__name__})
+        if not poll.cancelled():
+            poll.exception()  # it has been told of
 
     # -- one feed -----------------------------------------------------------------------------------------------
 
@@ -177,14 +188,18 @@ class Feeds:
         return feed
 
     async def _poll(self, feed: Feed, progress: Progress) -> None:
+        error: ExchangeError | None = None
         try:
             await self._take_all(feed, progress)
-        except ExchangeError as error:
+        except ExchangeError as fault:
+            error = fault
+            LOG.info("a feed failed", extra={"feed": feed.name, "code": fault.code})
+        except Exception as fault:  # noqa: BLE001 - whatever a server brings about, it isn't asked again at once
+            error = Unavailable("internal.error", type(fault).__name__)
+            LOG.error("fault in a feed", extra={"feed": feed.name, "type": type(fault).__name__})
+        if error is not None:
             progress.code, progress.detail = error.code, error.detail
-            LOG.info("a feed failed", extra={"feed": feed.name, "code": error.code})
-            await self._write_end(feed, error, more=False)
-        else:
-            await self._write_end(feed, None, more=progress.more)
+        await self._write_end(feed, error, more=progress.more)
 
     async def _take_all(self, feed: Feed, progress: Progress) -> None:
         store, began = self._store, self._sources.monotonic()
@@ -194,13 +209,24 @@ class Feeds:
 
         if await store.db.read(partial(store_outside.count, feed=feed.n)) >= self._most_things:
             raise Refused("feed.full")
+        self._check_room()
         credential = await store.db.read(lambda c: store_feeds.credential(c, store.cipher, feed.n))
         source = self._servers.open(feed, credential)
         async with aclosing(cast("AsyncGenerator[Batch, None]", source.run(feed.position, unseen))) as run:
             async for batch in run:
                 await self._take(feed, batch, progress)
+                self._check_room()
                 if self._sources.monotonic() - began > RUN_SECONDS * SECOND_MS:
                     return
+
+    def _check_room(self) -> None:
+        """No feed takes the disk that mail needs. Raises Unavailable storage.full, storage.io."""
+        try:
+            missing = self._least_free - shutil.disk_usage(self._store.db.path.parent).free
+        except OSError as error:
+            raise disk_fault(error) from error
+        if missing > 0:
+            raise Unavailable("storage.full", f"feeds leave room for mail: {missing} bytes more are needed")
 
     async def _take(self, feed: Feed, batch: Batch, progress: Progress) -> None:
         """Store a batch, a chunk at a time; the position stands in the transaction of the last one."""
@@ -259,8 +285,10 @@ class Feeds:
                     connection, feed.n, now=now, due_at=due, code=error.code, detail=error.detail
                 )
 
-        with contextlib.suppress(ExchangeError):  # then it is asked again when the disk lets it be written
+        try:
             await self._store.db.write(write)
+        except ExchangeError:  # it is asked again when the disk lets it be written; not at once
+            self._resting[feed.n] = self._sources.monotonic() + int(LOOK_SECONDS * SECOND_MS)
 
     def _wait(self, feed: Feed, error: ExchangeError) -> int:
         """How long (ms) until a feed that fails is asked again; what nobody mends soon waits its whole turn."""
@@ -275,10 +303,13 @@ class Feeds:
 
     async def _expire(self) -> None:
         """Let go, now and then, what no feed has brought for as long as it is kept."""
-        now = self._sources.clock()
-        if now < self._expire_at:
+        if self._sources.monotonic() < self._expire_at:
             return
-        listed = partial(store_feeds.listed, cipher=self._store.cipher, removed=True)
+        clock, listed = (
+            self._sources.clock(),
+            partial(store_feeds.listed, cipher=self._store.cipher, removed=True),
+        )
+        now = await self._store.db.read(partial(plausible, clock=clock))
         more = False
         for feed in await self._store.db.read(listed):
             expire = partial(store_outside.expire, feed=feed.n, before=now - feed.settings.keep)
@@ -286,7 +317,7 @@ class Feeds:
                 more = await self._store.db.write(expire)
                 if not more:
                     break
-        self._expire_at = now if more else now + EXPIRE_EVERY_MS
+        self._expire_at = self._sources.monotonic() + (0 if more else EXPIRE_EVERY_MS)
 
 
 def as_json(progress: Progress, *, ended: bool) -> dict[str, Json]:

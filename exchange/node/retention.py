@@ -95,8 +95,7 @@ class Retention:
         clock = self._sources.clock()
 
         def write(connection: Transaction) -> bool:
-            signed_at = store_directory.newest_signed_at(connection)
-            now = clock if signed_at is None else min(clock, signed_at + MOST_AHEAD_MS)
+            now = plausible(connection, clock)
             swept = rows.sweep(connection, self._store.cipher, self._policy, now=now)
             for sender, message_id in swept.told:
                 raise_alarm(
@@ -124,6 +123,12 @@ class Retention:
             return
         await self._store.db.write(lambda c: set_fact(c, store_erasing.UNFOLDED, 0))
         await self._store.db.fold()
+
+
+def plausible(connection: Transaction, clock: int) -> int:
+    """The clock (ms), as far as the hub's newest signature bears it out: by itself it must not erase everything."""
+    signed_at = store_directory.newest_signed_at(connection)
+    return clock if signed_at is None else min(clock, signed_at + MOST_AHEAD_MS)
 
 
 async def judge(store: Store, policy: RetentionPolicy, *, rounds: int) -> bool:
