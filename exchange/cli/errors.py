@@ -27,6 +27,7 @@ EXITS: Final[dict[str, int]] = {
     "alarm.": UNREACHABLE,
     "alarm.no-apprise": FAILED,
     "alarm.none": USAGE,
+    "api.": REFUSED,
     "application.": NOT_ALLOWED,
     "application.bad-document": REFUSED,
     "application.unknown": REFUSED,
