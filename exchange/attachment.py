@@ -21,6 +21,7 @@ Blob: TypeAlias = tuple[bytes, int]  # SHA-256 of the sealed bytes, and how many
 MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,63}/[a-z0-9][a-z0-9!#$&^_.+-]{0,63}\Z")
 _COLUMNS: Final = 7
 _NAMELESS: Final = "attachment"
+_MAX_FILE_NAME: Final = 240  # bytes; file systems take 255, and `.zip` and the like come to it
 # What some file system refuses or gives a meaning to; device names are Windows'.
 _NOT_IN_NAMES = re.compile(r'[<>:"/\\|?*]')
 _DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|\Z)", re.IGNORECASE)
@@ -90,18 +91,18 @@ def read_attachments(fields: Fields, name: str) -> tuple[Attachment, ...]:
 
 
 def file_name(name: str) -> str:
-    """A stranger's name as one that a file may have here: no path, nothing unprintable, at most 255 bytes.
+    """A stranger's name as one that a file may have here: no path, nothing unprintable, at most 240 bytes.
 
     Right-to-left marks and the like go too: they make `exe.pdf` of `fdp.exe`.
     """
     last = re.split(r"[/\\]", name)[-1]
     shown = "".join(letter for letter in last if unicodedata.category(letter)[0] != "C")
     clean = _NOT_IN_NAMES.sub("_", unicodedata.normalize("NFC", shown)).strip(" .")
-    if _DEVICES.match(clean):
+    if _DEVICES.match(clean) or clean.startswith("-"):  # programs take that for an option
         clean = f"_{clean}"
     stem, dot, ending = clean.rpartition(".")
     if not dot or len(ending.encode()) > 16:
         stem, ending = clean, ""
-    room = MAX_ATTACHMENT_NAME - len((dot + ending).encode()) if ending else MAX_ATTACHMENT_NAME
+    room = _MAX_FILE_NAME - (len((dot + ending).encode()) if ending else 0)
     short = stem.encode()[:room].decode("utf-8", "ignore")
-    return (f"{short}.{ending}" if ending else short) or _NAMELESS
+    return (f"{short}.{ending}" if ending else short.rstrip(" .")) or _NAMELESS

@@ -49,13 +49,17 @@ class BlobTotals:
 
 
 # Built once: putting a statement together costs more than running it.
-_FIND = text("SELECT n, size, have, whole FROM blobs WHERE member = :member AND hash = :hash")
+_FIND = text(
+    "SELECT n, size, have, whole, EXISTS (SELECT 1 FROM blob_uses WHERE blob = n) AS used FROM blobs"
+    " WHERE member = :member AND hash = :hash"
+)
 _TOUCH = text("UPDATE blobs SET at = :now WHERE n = :n")
 _USED = text("SELECT count(*), coalesce(sum(size), 0) FROM blobs WHERE member = :member")
 _ADD = text(
     "INSERT INTO blobs (member, hash, size, have, whole, at) VALUES (:member, :hash, :size, 0, 0, :now) RETURNING n"
 )
 _DROP = text("DELETE FROM blobs WHERE n = :n")
+_DROP_UNUSED = text("DELETE FROM blobs WHERE n = :n AND NOT EXISTS (SELECT 1 FROM blob_uses WHERE blob = n)")
 _HAVE = text("UPDATE blobs SET have = :have, at = :now WHERE n = :n")
 _WHOLE = text("UPDATE blobs SET whole = 1, at = :now WHERE n = :n")
 _LOST = text("UPDATE blobs SET have = 0, whole = 0 WHERE n = :n")
@@ -89,12 +93,12 @@ def begin(
 ) -> tuple[Stored, list[int]]:
     """The member's blob of that hash, begun where it isn't there yet; and numbers whose files are to go.
 
-    `now` in ms. Raises Refused quota.exceeded; Rejected request.bad for another size than a whole one has.
+    `now` in ms. Raises Refused quota.exceeded; Rejected request.bad for another size than one has that was whole.
     """
     dropped = []
     row = connection.execute(_FIND, {"member": member, "hash": digest}).one_or_none()
     if row is not None and row.size != size:
-        if row.whole:
+        if row.whole or row.used:
             raise Rejected("request.bad", f"that blob has {row.size} bytes")
         connection.execute(_DROP, {"n": row.n})
         dropped, row = [int(row.n)], None
@@ -119,8 +123,12 @@ def finish(connection: Connection, n: int, *, now: int) -> None:
 
 
 def drop(connection: Connection, n: int) -> None:
-    """It isn't what its hash says. Its file is to go next."""
-    connection.execute(_DROP, {"n": n})
+    """It isn't what its hash says. Its file is to go next.
+
+    One that was lost and is brought again stays for those whom envelopes name it to.
+    """
+    connection.execute(_DROP_UNUSED, {"n": n})
+    connection.execute(_LOST, {"n": n})
 
 
 def lose(connection: Connection, numbers: Collection[int]) -> None:

@@ -7,13 +7,14 @@ attachments.py's business.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from exchange.attachment import Attachment, file_name
-from exchange.errors import Refused
+from exchange.errors import Refused, Rejected
 from exchange.node import attaching, store_outbox
 from exchange.node import store_attachments as rows
 from exchange.node.desk import Desk
@@ -118,11 +119,13 @@ class AttachmentDesk:
         *,
         infected_zip: bool,
     ) -> tuple[Shown, Path, Passed]:
-        """Take one out of the home, opened, to the file that `target` names for it; logged as an export.
+        """Take one out of the home, opened, to the file that `target` names for it; logged as an export before.
 
         Raises Refused attachment.unknown, attachment.not-here, attachment.malware (without `infected_zip`), and as
         Doors.let_out; Rejected blob.* where it was damaged here.
         """
+
+        leaving = ExitStack()
 
         def make(passed: Passed) -> tuple[Shown, Path, Passed]:
             found = self.come_with(passed.received.env) if passed.received else self.sent(message_id)
@@ -136,19 +139,30 @@ class AttachmentDesk:
                 raise Refused("attachment.malware")
             path = target(one)
             sealed = self._files.sealed(attachment.blob)
-            with handing_out(path) as file:
-                pieces = attaching.opened(self._files, sealed, attachment, self._identity.net)
+            file = leaving.enter_context(handing_out(path))
+            pieces = attaching.opened(self._files, sealed, attachment, self._identity.net)
+            try:
                 if infected_zip:
                     write_infected(file, one.name, pieces)
                 else:
                     for piece in pieces:
                         file.write(piece)
+            except Rejected as fault:
+                if passed.received:
+                    self._doubt(passed.received.env, one, fault.code)
+                raise
             return one, path, passed
 
-        one, path, passed = self._doors.let_out(Door.EXPORT, message_id, [reader], make)
-        what = f"{passed.sender} {passed.id} attachment {one.n} {one.attachment.blob.hex()[:16]}"
-        self._desk.note_access("save in a zip" if infected_zip else "save", [what])
+        with leaving:  # the file takes its place at the end, when the log says so
+            one, path, passed = self._doors.let_out(Door.EXPORT, message_id, [reader], make)
+            what = f"{passed.sender} {passed.id} attachment {one.n} {one.attachment.blob.hex()[:16]}"
+            self._desk.note_access("save in a zip" if infected_zip else "save", [what])
         return one, path, passed
+
+    def _doubt(self, env: bytes, one: Shown, code: str) -> None:
+        """It was whole when it came: it has been damaged here, and can be fetched again."""
+        if one.state == HERE:
+            self._store.db.write_sync(partial(rows.doubt, env=env, place=one.n, code=code))
 
     def _shown_come(self, one: Come) -> Shown:
         blob, state, have = one.attachment.blob, one.state, self._files.have(one.attachment.blob)

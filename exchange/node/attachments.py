@@ -29,9 +29,8 @@ from exchange.node.store import Store, Transaction, raise_alarm
 from exchange.node.store_attachment_files import files_of
 from exchange.node.store_attachments import Come, Leaving
 from exchange.node.together import LEAST_DELAY
-from exchange.node.uploads import LATER
+from exchange.node.uploads import GONE, LATER
 
-GONE: Final = "attachment.gone"
 WRONG: Final = "blob.wrong-hash"
 MAX_TRIES: Final = 3  # of a blob that doesn't come, or arrive, as the one it is named
 NOTED_MS: Final = SECOND_MS  # between two notes of how far a blob has come
@@ -107,9 +106,6 @@ class Attachments:
         if one is None:
             return Step.NOTHING
         blob = one.attachment.blob
-        if not await asyncio.to_thread(self.files.holds, blob, one.size):
-            await self._give_up(one, GONE)
-            return Step.MOVED
         try:
             return await self._bring(hub, one)
         except (Refused, Rejected, Unavailable) as trouble:
@@ -128,6 +124,10 @@ class Attachments:
         if at is None:
             at = await hub.blob_has(blob, one.size)
         if at < one.size:
+            # The hub is asked first: what it has needs no file here, as in a home that was restored.
+            if not await asyncio.to_thread(self.files.holds, blob, one.size):
+                await self._give_up(one, GONE)
+                return Step.MOVED
             at = await hub.put_blob(blob, one.size, at, partial(self.files.read, blob, at))
         if at >= one.size:
             self._at.pop(blob, None)
@@ -144,12 +144,15 @@ class Attachments:
         await self._store.db.write(partial(rows.set_sent, blob=one.attachment.blob, sent=sent, code=code))
 
     async def _give_up(self, one: Leaving, code: str) -> None:
-        """What was attached can't be brought: the message isn't sent without it, and its sender is told."""
+        """What was attached can't be brought: the message isn't sent without it, and its sender is told.
+
+        Of what is sealed the hub may have the envelope all the same: whether it does, Uploads learns by offering it.
+        """
 
         def write(connection: Transaction) -> None:
             message = outbox_rows.get(connection, self._store.cipher, one.message_n)
             for copy in outbox_rows.addressees(connection, self._store.cipher, one.message_n):
-                if copy.state not in outbox_rows.ENDED:
+                if copy.state == outbox_rows.QUEUED:
                     self._outbox.lose(connection, message, copy, code)
             rows.drop_all(connection, one.message_n)
 
@@ -168,8 +171,7 @@ class Attachments:
             return True
         have = await asyncio.to_thread(self.files.have, blob)
         if have < one.size:
-            if not have:
-                await asyncio.to_thread(self.files.check_room, one.size)
+            await asyncio.to_thread(self.files.check_room, one.size - have)
             came = bytearray()
             try:
                 await hub.blob(blob, have, came.extend)
@@ -180,7 +182,7 @@ class Attachments:
                 return True
             finally:
                 if came:  # also of a piece that was cut off
-                    have = await asyncio.to_thread(self.files.append, blob, bytes(came))
+                    have = await asyncio.to_thread(self.files.append, blob, have, bytes(came))
         if have >= one.size:
             await self._judge(one, self.files.part(blob))
         return True
@@ -190,7 +192,9 @@ class Attachments:
         attachment, files = one.attachment, self.files
         if not await asyncio.to_thread(attaching.is_blob, files, path, attachment):
             # The sender signed another hash: the way, the hub or this disk has spoilt it. Once more from the beginning.
-            await asyncio.to_thread(files.drop, attachment.blob)
+            # A message that says another length of a blob that lies here whole must not drop that one.
+            spoilt = path == files.part(attachment.blob)
+            await asyncio.to_thread(files.drop_part if spoilt else files.drop, attachment.blob)
             tries = await self._store.db.write(partial(rows.count_try, one=one, code=WRONG))
             if tries >= MAX_TRIES:
                 await self._settle(one, rows.BAD, WRONG)

@@ -199,10 +199,22 @@ class Outbox:
             if (recipients is None or one.recipient in recipients) and one.state not in (rows.STORED, LOST):
                 rows.set_ended(connection, found[0], one.recipient, LOST, "directory.bad-part", at=now)
                 envs |= {one.env} if one.env else set()
+        self._void_all(connection, envs, "directory.bad-part")
+
+    def give_up(self, connection: Transaction, message_n: int, code: str) -> None:
+        """Give up all copies of a message that are under way, and close the numbers of their sealings."""
+        message = rows.get(connection, self._store.cipher, message_n)
+        copies = rows.addressees(connection, self._store.cipher, message_n)
+        going = [one for one in copies if one.state not in rows.ENDED]
+        for one in going:
+            self.lose(connection, message, one, code)
+        self._void_all(connection, {one.env for one in going if one.env}, code)
+
+    def _void_all(self, connection: Transaction, envs: Collection[bytes], code: str) -> None:
         for env in envs:
             sealing = sealings.get(connection, env)
             if sealing is not None and sealing.state in ("sealed", "accepted"):
-                self.void(connection, env, "directory.bad-part")
+                self.void(connection, env, code)
 
     # -- what may go wrong on the way -------------------------------------------------------------------------------
 

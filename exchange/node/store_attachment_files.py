@@ -106,16 +106,21 @@ class AttachmentFiles:
         except OSError as error:
             raise disk_fault(error) from error
 
-    def append(self, blob: bytes, data: bytes) -> int:
-        """Put the next bytes of a blob to those that have come; how many there are then."""
+    def append(self, blob: bytes, at: int, data: bytes) -> int:
+        """Put the bytes of a blob from `at` on to those that have come; how many there are then.
+
+        Harmless when they are there already, and nothing is done where those before them have gone meanwhile.
+        """
         path = self.part(blob)
         try:
             if not path.exists():
                 self._make()
                 create_private(path)
-            with path.open("ab") as file:
-                file.write(data)
-                return file.tell()
+            with path.open("r+b") as file:
+                if file.seek(0, os.SEEK_END) >= at:
+                    file.seek(at)
+                    file.write(data)
+                return file.seek(0, os.SEEK_END)
         except OSError as error:
             raise disk_fault(error) from error
 
@@ -184,15 +189,16 @@ class AttachmentFiles:
 
     def _make(self) -> None:
         for folder in (self._folder, self._quarantine):
-            folder.mkdir(mode=PRIVATE_DIRECTORY, exist_ok=True)
+            if not folder.is_dir():
+                folder.mkdir(mode=PRIVATE_DIRECTORY, exist_ok=True)
+                sync_directory(folder.parent)  # a row that names a file in it will be durable
 
 
 @contextmanager
 def handing_out(target: Path) -> Iterator[BinaryIO]:
     """A file to write that takes its place at `target`, of mode 0600, when all went well, and is gone otherwise."""
-    staged = target.with_name(f".{target.name}.new")
+    staged = target.with_name(f".{secrets.token_hex(8)}.new")  # the target's name may be as long as any
     try:
-        staged.unlink(missing_ok=True)
         create_private(staged)
         try:
             with staged.open("r+b") as file:

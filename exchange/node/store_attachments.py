@@ -126,6 +126,16 @@ def ask_again(connection: Connection, message_n: int | None = None) -> None:
     )
 
 
+def is_waiting(connection: Connection, message_n: int) -> bool:
+    """Whether something of this message is to go to the hub."""
+    row = sql(
+        connection,
+        "SELECT EXISTS (SELECT 1 FROM attachments_out WHERE message_n = :n AND state = 'waiting') AS found",
+        n=message_n,
+    ).one()
+    return bool(row.found)
+
+
 def drop_all(connection: Connection, message_n: int) -> None:
     """Nobody can need the blobs of this message any more; that they were attached stays."""
     _drop(
@@ -221,6 +231,17 @@ def set_state(connection: Connection, one: Come, state: str, code: str = "") -> 
         code=code,
         env=one.env,
         place=one.place,
+    )
+
+
+def doubt(connection: Connection, env: bytes, place: int, code: str) -> None:
+    """Its file here doesn't open any more: it is looked at, and fetched again, when a person asks for it."""
+    sql(
+        connection,
+        "UPDATE attachments_in SET state = 'offered', code = :code WHERE env = :env AND place = :place",
+        code=code,
+        env=env,
+        place=place,
     )
 
 

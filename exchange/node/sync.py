@@ -88,10 +88,10 @@ class Sync:
         await self._drain()
         await self.upkeep()
         await self._push_all()
-        if await self._services.attachments.carry(self._hub):
-            await self._push_all()
         await self._drain()
         await self._services.receipts.upload(self._hub)
+        if await self._services.attachments.carry(self._hub):  # last: what stops it must stop no mail
+            await self._push_all()
 
     async def _drain(self) -> None:
         self.condition.drained = False

@@ -35,6 +35,7 @@ BATCH_BYTES: Final = 1024 * 1024  # of bulk in one request at most, on a fast li
 ALONE: Final = ("flash",)  # each on a request of its own
 
 BLOB_MISSING: Final = "envelope.blob-missing"
+GONE: Final = "attachment.gone"
 
 # The hub may take the very same bytes later; everything else is final for them (§4.4).
 LATER: Final = frozenset(
@@ -188,9 +189,8 @@ class Uploads:
             if result.code == "":
                 self._offered.add(one.env)
             elif result.code == BLOB_MISSING:
-                # The hub has lost what it had: the envelope waits until that is there again.
-                await self._store.db.write(partial(store_attachments.ask_again, message_n=one.message_n))
-                later = later or result.code
+                if await self._store.db.write(partial(self._bring_again, message_n=one.message_n)):
+                    later = later or result.code
             elif result.code in LATER or self._is_new_key(parse_header(one.header), result.code):
                 if not await self._helped(hub, one, result):
                     later = later or result.code
@@ -218,6 +218,15 @@ class Uploads:
         signed = SignedCheckpoint(*row) if row else self._replica.newest
         await show_checkpoint(self._store, self._identity.net, hub, signed)
         self._shown.add(digest)
+
+    def _bring_again(self, connection: Transaction, message_n: int) -> bool:
+        """The hub has lost blobs: the envelope waits until they are there again, if they can be. Else it is given up:
+        offered again and again, it would stand in the way of its lane."""
+        store_attachments.ask_again(connection, message_n)
+        if store_attachments.is_waiting(connection, message_n):
+            return True
+        self._outbox.give_up(connection, message_n, GONE)
+        return False
 
     def _refused(self, connection: Transaction, sealing: Sealing, result: Result) -> None:
         """Final for these bytes: seal again, a few times, then report the loss."""

@@ -124,6 +124,9 @@ def test_other_attachments_make_another_message() -> None:
         ("con", "_con"),
         ("NUL.txt", "_NUL.txt"),
         ("ends in dot.", "ends in dot"),
+        ("-rf", "_-rf"),
+        ("n" * 250 + ".csv", "n" * 236 + ".csv"),
+        ("n" * 239 + " n", "n" * 239),
     ],
 )
 def test_a_name_becomes_one_that_a_file_may_have(name: str, clean: str) -> None:

@@ -226,6 +226,23 @@ async def test_a_start_puts_right_what_a_crash_left(world: World, tmp_path: Path
         assert (await lost.get(hub)).body == lost.data, "its envelope still stands"
 
 
+async def test_what_is_brought_again_wrong_stays_for_its_readers(world: World, tmp_path: Path) -> None:
+    file = File()
+    async with a_hub(world, tmp_path) as hub:
+        await file.put(hub, 0)
+        await send(hub, await made(hub, file.blob))
+        (gone,) = files(hub)
+    gone.unlink()
+    async with a_hub(world, tmp_path) as hub:
+        assert (await file.put(hub, 0, data=bytes(300_000))).code == "blob.wrong-hash"
+        path = file.path("?from=0&size=2000")
+        token = f"Exchange {hub.token('PUT', path)}"
+        assert (await hub.call("PUT", path, b"", authorization=token)).code == "request.bad"
+        assert await file.have(hub) == 0
+        assert (await file.put(hub, 0)).status == 201
+        assert (await file.get(hub)).body == file.data
+
+
 async def test_all_bytes_and_then_a_crash_are_a_blob_when_asked(world: World, tmp_path: Path) -> None:
     """Between the last byte and the look at their hash."""
     file = File()

@@ -1,0 +1,142 @@
+"""What becomes of attachments that a hub or a node has lost, or that were damaged: nothing in silence, nobody waits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from exchange.errors import Rejected, Unavailable
+from exchange.limits import MAX_ATTACHMENT_NAME
+from exchange.message import Urgency
+from exchange.node import store_attachments as rows
+from exchange.node.doors import own_reader
+from exchange.node.store_attachment_files import AttachmentFiles, files_of
+from tests.node.test_node_attachments import a_file, attached, come, delivered, desk_of, fetched, files
+from tests.simulator import Simulation, Site
+
+
+def names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+def save(site: Site, message: str, target: Path, *, infected_zip: bool = False) -> None:
+    desk_of(site).save(message, None, lambda _: target, own_reader("co-csirt"), infected_zip=infected_zip)
+
+
+async def test_a_hub_restored_from_before_it_is_brought_all_again(
+    sim: Simulation, pe: Site, co: Site, tmp_path: Path
+) -> None:
+    await sim.rounds()
+    copy = tmp_path / "copy"
+    await sim.copy_hub(copy)
+    path = a_file(tmp_path)
+    sent = pe.send("co-csirt", attachments=[attached(pe, path)])
+    await pe.once()
+    assert pe.copy(sent, "co-csirt").accepted_at
+    await sim.restore_hub(copy)
+    assert (await sim.running_hub.blobs.totals()).blobs == 0
+    await sim.rounds()
+    assert pe.state(sent, "co-csirt") == "stored"
+    assert (await fetched(co, sent)).state == "here"
+    save(co, sent, tmp_path / "out")
+    assert (tmp_path / "out").read_bytes() == path.read_bytes()
+
+
+async def test_what_the_hub_has_needs_no_file_here(
+    sim: Simulation, pe: Site, co: Site, tmp_path: Path
+) -> None:
+    """A home that was restored has no files, and offers everything again."""
+    attachment = attached(pe, a_file(tmp_path))
+    sent = pe.send("co-csirt", attachments=[attachment])
+    await pe.once()
+    files_of(pe.up.store).drop(attachment.blob)
+    await sim.restart_hub()
+    await sim.rounds()
+    assert (pe.state(sent, "co-csirt"), pe.alarm_codes()) == ("stored", [])
+    assert (await fetched(co, sent)).state == "here"
+
+
+@pytest.mark.parametrize("urgency", [Urgency.FLASH, Urgency.ROUTINE])
+async def test_an_envelope_whose_file_is_nowhere_stands_in_no_way(
+    sim: Simulation, pe: Site, co: Site, tmp_path: Path, urgency: Urgency
+) -> None:
+    await sim.rounds()
+    copy = tmp_path / "copy"
+    await sim.copy_hub(copy)
+    attachment = attached(pe, a_file(tmp_path))
+    sent = pe.send("co-csirt", urgency=urgency, attachments=[attachment])
+    await pe.once()
+    assert pe.copy(sent, "co-csirt").accepted_at
+    files_of(pe.up.store).drop(attachment.blob)
+    await sim.restore_hub(copy)
+    then = pe.send("co-csirt", urgency=urgency)
+    await sim.rounds(4)
+    assert co.received() == [then]
+    assert (pe.state(sent, "co-csirt"), pe.copy(sent, "co-csirt").code) == ("lost", "attachment.gone")
+    assert (pe.alarm_codes(), co.alarm_codes()) == (["outbox.lost"], [])
+
+
+async def test_what_was_damaged_here_is_fetched_again(
+    sim: Simulation, pe: Site, co: Site, tmp_path: Path
+) -> None:
+    path = a_file(tmp_path)
+    sent = await delivered(sim, pe, attached(pe, path))
+    one = await fetched(co, sent)
+    with files_of(co.up.store).sealed(one.attachment.blob).open("r+b") as sealed:
+        sealed.seek(70_000)
+        sealed.write(b"damaged")
+    with pytest.raises(Rejected, match=r"blob\.bad-seal"):
+        save(co, sent, tmp_path / "out")
+    assert "out" not in names(tmp_path)
+    assert (come(co, sent).state, come(co, sent).code) == (rows.OFFERED, "blob.bad-seal")
+    assert (await fetched(co, sent)).state == "here"
+    save(co, sent, tmp_path / "out")
+    assert (tmp_path / "out").read_bytes() == path.read_bytes()
+
+
+async def test_nothing_leaves_before_the_log_says_so(
+    sim: Simulation, pe: Site, co: Site, tmp_path: Path
+) -> None:
+    sent = await delivered(sim, pe, attached(pe, a_file(tmp_path)))
+    await fetched(co, sent)
+    before = len(co.desk.access_log())
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(Unavailable, match=r"storage\.io"):
+        save(co, sent, tmp_path / "folder")  # refused when it is put there, at the very end
+    assert [row.action for row in co.desk.access_log()][: -before or None] == ["save", "export"]
+    assert [name for name in names(tmp_path) if name.startswith(".")] == []
+
+
+async def test_a_name_as_long_as_any_can_be_saved(
+    sim: Simulation, pe: Site, co: Site, tmp_path: Path
+) -> None:
+    attachment = replace(attached(pe, a_file(tmp_path)), name="n" * (MAX_ATTACHMENT_NAME - 4) + ".csv")
+    one = await fetched(co, await delivered(sim, pe, attachment))
+    sent = co.received()[0]
+    for name in (one.name, f"{one.name}.zip"):
+        save(co, sent, tmp_path / name, infected_zip=name.endswith(".zip"))
+        assert (tmp_path / name).stat().st_size > 0
+
+
+async def test_another_length_of_a_blob_that_is_here_does_not_drop_it(
+    sim: Simulation, pe: Site, co: Site, tmp_path: Path
+) -> None:
+    """A hub that is in league with a member could have such a message accepted."""
+    sent = await delivered(sim, pe, attached(pe, a_file(tmp_path)))
+    one = await fetched(co, sent)
+    (row,) = co.up.store.db.read_sync(lambda c: rows.come_with(c, co.up.store.cipher, co.inbox()[0].env))
+    attachments = co.up.sync._services.attachments
+    files_of(co.up.store).append(one.attachment.blob, 0, b"another")
+    await attachments._judge(replace(row, size=one.of + 1), files_of(co.up.store).part(one.attachment.blob))
+    assert files(co) == [".sealed"]
+
+
+def test_pieces_that_come_twice_or_too_late_spoil_nothing(tmp_path: Path) -> None:
+    here, blob = AttachmentFiles(tmp_path), bytes(32)
+    assert here.append(blob, 0, b"abcd") == 4
+    assert here.append(blob, 2, b"cdef") == 6
+    assert here.append(blob, 0, b"ab") == 6
+    assert here.append(blob, 9, b"x") == 6  # what stood before it has gone
+    assert here.part(blob).read_bytes() == b"abcdef"
