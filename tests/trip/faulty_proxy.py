@@ -12,8 +12,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
+
+from tests.trip.processes import until
 
 CHUNK: Final = 4_096  # bytes passed at a time: small, so that connections share a slow link fairly
 _PATIENCE: Final = 10.0
@@ -138,3 +142,22 @@ def abort(writer: asyncio.StreamWriter) -> None:
     transport = writer.transport
     with contextlib.suppress(OSError):
         transport.abort()
+
+
+@asynccontextmanager
+async def cutting(link: FaultyProxy, times: int, *, each: float) -> AsyncIterator[None]:
+    """The link is cut that often, each time when `each` bytes have passed since the last."""
+
+    async def cut() -> None:
+        for _ in range(times):
+            due = link.up.passed + link.down.passed + each
+            await until(lambda due=due: link.up.passed + link.down.passed >= due, "enough for another cut")
+            link.cut()
+
+    task = asyncio.create_task(cut())
+    try:
+        yield
+        await task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

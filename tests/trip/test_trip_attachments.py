@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 
@@ -18,7 +16,7 @@ from exchange.errors import Refused
 from exchange.node.attachment_desk import Shown
 from exchange.node.doors import own_reader
 from tests.trip.attaching import send_with, sitting, states, want
-from tests.trip.faulty_proxy import FaultyProxy
+from tests.trip.faulty_proxy import FaultyProxy, cutting
 from tests.trip.network import Network, NodeSide
 from tests.trip.processes import until
 
@@ -89,25 +87,6 @@ async def test_a_file_goes_beside_its_message_and_comes_when_it_is_asked_for(
     await network.down()
 
 
-@asynccontextmanager
-async def cutting(link: FaultyProxy, times: int) -> AsyncIterator[None]:
-    """The link is cut that often, each time when enough has passed since the last."""
-
-    async def cut() -> None:
-        for _ in range(times):
-            due = link.up.passed + link.down.passed + RATE * BETWEEN
-            await until(lambda due=due: link.up.passed + link.down.passed >= due, "enough for another cut")
-            link.cut()
-
-    task = asyncio.create_task(cut())
-    try:
-        yield
-        await task
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
 async def test_it_comes_once_and_whole_over_a_link_that_is_cut(network: Network, tmp_path: Path) -> None:
     async with FaultyProxy(network.move_hub(), port=network.homes.port) as link:
         await network.up("pe-csirt", "co-csirt")
@@ -115,12 +94,12 @@ async def test_it_comes_once_and_whole_over_a_link_that_is_cut(network: Network,
         path, data = a_file(tmp_path, "image.bin", SIZE)
         link.up.rate = link.down.rate = RATE
         before, whole = link.up.passed, sealed_size(SIZE)
-        async with cutting(link, CUTS):
+        async with cutting(link, CUTS, each=RATE * BETWEEN):
             message = send_with(pe, ["co-csirt"], [path])
             small = pe.send(["co-csirt"], "Meanwhile")
             await network.delivered("pe-csirt", [small, message], ["co-csirt"])
         went, before = link.up.passed - before, link.down.passed
-        async with cutting(link, CUTS):
+        async with cutting(link, CUTS, each=RATE * BETWEEN):
             want(co, message)
             await is_here(co, message)
         came = link.down.passed - before

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
-from tests.trip.faulty_proxy import FaultyProxy
+from tests.trip.faulty_proxy import FaultyProxy, cutting
 from tests.trip.network import Network
 from tests.trip.processes import until
 
@@ -16,25 +12,6 @@ BETWEEN = 0.5  # seconds between two cuts: never enough for a long one
 FEW = 4  # cuts, then the link holds
 
 
-@asynccontextmanager
-async def cutting(link: FaultyProxy, times: int) -> AsyncIterator[None]:
-    """The link is cut that often, each time when enough has passed since the last."""
-
-    async def cut() -> None:
-        for _ in range(times):
-            due = link.up.passed + link.down.passed + RATE * BETWEEN
-            await until(lambda due=due: link.up.passed + link.down.passed >= due, "enough for another cut")
-            link.cut()
-
-    task = asyncio.create_task(cut())
-    try:
-        yield
-        await task
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
 async def test_long_messages_come_through_a_link_that_is_cut_within_each(network: Network) -> None:
     async with FaultyProxy(network.move_hub(), port=network.homes.port) as link:
         await network.up("pe-csirt", "co-csirt")
@@ -42,7 +19,7 @@ async def test_long_messages_come_through_a_link_that_is_cut_within_each(network
         await network.delivered("pe-csirt", [pe.send(["co-csirt"], "Warm")], ["co-csirt"])
         link.up.rate = link.down.rate = RATE
         before = link.up.passed, link.down.passed
-        async with cutting(link, FEW):
+        async with cutting(link, FEW, each=RATE * BETWEEN):
             ids = [pe.send(["co-csirt"], f"Long {n}", size=LONG) for n in range(2)]
             await network.delivered("pe-csirt", ids, ["co-csirt"])
         assert co.holds.ids()[-2:] == ids
@@ -61,7 +38,7 @@ async def test_a_backlog_is_not_fetched_again_after_a_cut(network: Network) -> N
         await until(lambda: network.hub.holds.waiting("co-csirt") == len(ids), "the backlog waits")
         before = link.down.passed
         link.down.rate = RATE
-        async with cutting(link, 2):
+        async with cutting(link, 2, each=RATE * BETWEEN):
             await co.serve.up()
             await network.delivered("pe-csirt", ids, ["co-csirt"])
         assert co.holds.ids("pe-csirt") == ids
