@@ -40,6 +40,7 @@ CODES: dict[str, str] = {
     "taxii.encoding": "a body is sent as it is, without a content encoding",
     "access.missing": "this needs a right of entry: a token, a name and password, or a client's certificate",
     "access.unknown": "no right of entry stands that this proves",
+    "access.other-site": "a browser asks for another site's page: call from a program instead",
     "access.scope": "the right of entry is not for that",
     "access.bad-name": "a name has 1 to 64 of a-z 0-9 . _ - and begins with a letter or digit",
     "access.bad-scope": "no such scope",

@@ -72,6 +72,7 @@ def _api(node: Node, collections: Collections) -> Api:
             node.identity,
             replica,
             sources,
+            view,
             digest=partial(collections.keys.digest, b"api-send"),
             poke=node.sync.poke,
         ),

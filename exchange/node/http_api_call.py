@@ -30,7 +30,7 @@ _WORDS: Final = {"true": True, "false": False}
 
 # What any endpoint may answer, by code.
 ALWAYS: Final = ("internal.error", "rate.too-many", "request.bad", "storage.*")
-ENTERED: Final = ("access.missing", "access.unknown", "access.scope")
+ENTERED: Final = ("access.missing", "access.other-site", "access.scope", "access.unknown")
 PARAMETERS: Final = ("api.bad-parameter",)
 BODY: Final = (
     "api.bad-body",

@@ -23,14 +23,18 @@ from exchange.node.http_context import CONTEXT
 RESERVED: Final = web.RequestKey(
     "reserved", tuple[Room, str, int]
 )  # room taken for the body: whose, how much
+_OWN_SITE: Final = ("none", "same-origin")  # none: a person typed the address
 MAX_CREDENTIALS: Final = 2 * MAX_PASSWORD  # characters of the header
 
 
 async def entered(request: web.Request) -> Access:
     """Whose request it is. The body is not read yet. What the right is for is asked by the handler.
 
-    Raises Rejected access.missing, access.unknown; Refused rate.too-many.
+    Raises Rejected access.missing, access.unknown; Refused access.other-site, rate.too-many.
     """
+    # a browser that was once given a password or a certificate shows it for whatever page asks
+    if request.headers.get("Sec-Fetch-Site", "none") not in _OWN_SITE:
+        raise Refused("access.other-site")
     context = request.app[CONTEXT]
     header, certificate = request.headers.get("Authorization", ""), _certificate(request)
     if not header and certificate is None:

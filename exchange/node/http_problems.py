@@ -20,6 +20,7 @@ SERVER: Final = "exchange"  # no versions for whoever isn't let in
 # A code that isn't here has the status of its first word, in _BY_KIND.
 _BY_CODE: Final = {
     "access.missing": 401,
+    "access.other-site": 403,
     "access.scope": 403,
     "access.unknown": 401,
     "api.bad-parameter": 400,

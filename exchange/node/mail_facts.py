@@ -14,7 +14,7 @@ from exchange.access import Access
 from exchange.errors import CODES, Rejected
 from exchange.formats.cover import read_message
 from exchange.message import Message
-from exchange.node import store_api, store_inbox, store_outbox
+from exchange.node import store_api, store_inbox, store_outbox, store_outside
 from exchange.node.doors import content_of, content_said
 from exchange.node.outside import with_outside
 from exchange.node.reading import VOIDED
@@ -154,8 +154,8 @@ class FactBook:
         return item, cost
 
     def _remembered(self, connection: Transaction, box: Box, n: int) -> Facts | None:
-        """Nothing any more where something came from outside since, which may make labels stricter."""
-        outside = store_api.newest_outside(connection)
+        """Nothing any more where labels or origins of what came from outside have changed since."""
+        outside = store_outside.changes(connection)
         if outside != self._outside:
             self._known.clear()
             self._outside = outside

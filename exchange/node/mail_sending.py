@@ -6,6 +6,7 @@ is sent once, however often it is asked for.
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,11 +25,10 @@ from exchange.formats.incident import IncidentFacts, build_incident
 from exchange.formats.objects import RawObject
 from exchange.message import Urgency
 from exchange.node import store_access, store_api, store_outbox
-from exchange.node.desk import thread_of
 from exchange.node.directory_sync import Replica
 from exchange.node.doors import reader_at
 from exchange.node.identity import Identity, Sources
-from exchange.node.mail_view import who_of
+from exchange.node.mail_view import MailView, who_of
 from exchange.node.membership import CONFIRMED
 from exchange.node.outside import check_sent
 from exchange.node.store import Store, Transaction, fact
@@ -88,6 +88,7 @@ class MailSending:
         identity: Identity,
         replica: Replica,
         sources: Sources,
+        view: MailView,
         *,
         digest: Callable[[bytes], bytes],
         poke: Callable[[], None],
@@ -97,6 +98,7 @@ class MailSending:
         self._identity = identity
         self._replica = replica
         self._sources = sources
+        self._view = view
         self._digest = digest
         self._poke = poke
 
@@ -123,17 +125,13 @@ class MailSending:
                 "addressees of more than one function: send one message for each",
                 field="to",
             )
-        case, urgency = order.case, order.urgency
-        if order.in_reply_to is not None:
-            reply_to, cipher = order.in_reply_to, self._store.cipher
-            thread = await self._store.db.read(lambda c: thread_of(c, cipher, reply_to))
-            case, urgency = case or thread[0] or None, urgency or Urgency(thread[1])
-        urgency = urgency or Urgency.ROUTINE
+        case, urgency = await self._thread(access, order)
         writer = Writer(directory, self._identity, self._sources)
         tlp = labels.strictest(
             [order.tlp or labels.DEFAULT, *(o.tlp for o in order.objects if o.tlp is not None)]
         )
-        outgoing = writer.message(
+        outgoing = await asyncio.to_thread(  # it may have 10 MB
+            writer.message,
             order.kind,
             Letter(order.lang, order.subject, order.text),
             urgency=urgency,
@@ -148,9 +146,6 @@ class MailSending:
         )
         confirmed = await self._store.db.read(lambda c: fact(c, CONFIRMED)) is not None
         writer.check_send(to, tlp=tlp, lane=urgency.value, anchor_confirmed=confirmed)
-        readers, now = [reader_at(directory, me, one) for one in to], self._sources.clock()
-        await check_sent(self._store, outgoing, tlp, readers, who=who_of(access), now=now)
-
         queued = Queued(
             id=outgoing.id,
             new=True,
@@ -179,6 +174,20 @@ class MailSending:
         done = await self._store.db.write(write, size=len(outgoing.payload))
         self._poke()
         return done
+
+    async def _thread(self, access: Access, order: Order) -> tuple[str | None, Urgency]:
+        """Case and urgency of an order: those of what it answers, unless it says others.
+
+        Raises Refused message.unknown; why what it answers is withheld, whose case is then not told either.
+        """
+        if order.in_reply_to is None:
+            return order.case, order.urgency or Urgency.ROUTINE
+        item = await self._view.answerable(access, order.in_reply_to)
+        if order.case is None and not item.decision.allowed:
+            code, ask = item.decision.code, item.decision.ask
+            detail = f"{item.decision.reason}; name the case, or ask {ask}"
+            raise Refused(code, detail, field="in_reply_to", ask=ask)
+        return order.case or item.facts.case or None, order.urgency or Urgency(item.lane)
 
     def _queued_before(self, connection: Transaction, order: Order, asked: Ordered) -> Queued | None:
         """This very order as it was queued before. Raises Refused api.taken where another one was."""

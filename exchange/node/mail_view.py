@@ -172,23 +172,32 @@ class MailView:
     def _whole(
         self, connection: Transaction, access: Access, message_id: str
     ) -> tuple[Item, Message | None, tuple[Beside, ...]]:
+        item, payload, beside = self._found(connection, access, message_id)
+        if not item.decision.allowed:
+            return item, None, ()
+        return item, read_message(payload), tuple(Beside(o.place, o.attachment, o.state) for o in beside)
+
+    def _found(
+        self, connection: Transaction, access: Access, message_id: str
+    ) -> tuple[Item, bytes, Sequence[Come | Leaving]]:
+        """A message as of now, what it says, and what is attached to it. Raises Refused message.unknown."""
         cipher = self._store.cipher
         received = store_inbox.find(connection, cipher, message_id)
         if received:
             item, _ = self._facts.item_received(connection, received[-1], access, anew=True)
-            payload = received[-1].payload
-            beside: Sequence[Come | Leaving] = store_attachments.come_with(
-                connection, cipher, received[-1].env
-            )
-        else:
-            n, outgoing = self._found_sent(connection, message_id)
-            [head] = store_api.sent_heads(connection, before=n + 1, limit=1)
-            item, _ = self._facts.item_sent(connection, head, access, anew=True)
-            payload = outgoing.payload
-            beside = store_attachments.going_with(connection, cipher, n)
-        if not item.decision.allowed:
-            return item, None, ()
-        return item, read_message(payload), tuple(Beside(o.place, o.attachment, o.state) for o in beside)
+            come = store_attachments.come_with(connection, cipher, received[-1].env)
+            return item, received[-1].payload, come
+        n, outgoing = self._found_sent(connection, message_id)
+        [head] = store_api.sent_heads(connection, before=n + 1, limit=1)
+        item, _ = self._facts.item_sent(connection, head, access, anew=True)
+        return item, outgoing.payload, store_attachments.going_with(connection, cipher, n)
+
+    async def answerable(self, access: Access, message_id: str) -> Item:
+        """What a program wants to answer by a message of its own. Raises Refused message.unknown."""
+        item, _, _ = await self.read(lambda c: self._found(c, access, message_id))
+        if not is_for(item.facts, access):
+            raise Refused("message.unknown")
+        return item
 
     def _found_sent(self, connection: Transaction, message_id: str) -> tuple[int, Outgoing]:
         found = store_outbox.find(connection, self._store.cipher, message_id)

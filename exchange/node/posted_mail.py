@@ -5,6 +5,7 @@ What the rule may not send, by labels or standing, stays a draft for a person: n
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Final
 
@@ -62,7 +63,7 @@ class PostedMail:
             writer = Writer(self._replica.directory, self._identity, self._sources)
             tlp = effective_tlp(objects, self._label)
             letter = Letter("en", SUBJECT.format(count=len(objects), member=self._identity.address), "")
-            outgoing = writer.message(Kind.ALERT, letter, tlp=tlp, objects=objects)
+            outgoing = await asyncio.to_thread(writer.message, Kind.ALERT, letter, tlp=tlp, objects=objects)
             writer.check_send(self._to, tlp=tlp, lane=outgoing.lane, anchor_confirmed=anchored)
             readers = [reader_at(self._replica.directory, self._identity.address, one) for one in self._to]
             await check_sent(self._store, outgoing, tlp, readers, who="posts", now=now)

@@ -89,12 +89,6 @@ def newest(connection: Connection) -> Position:
     return Position(last.get("inbox", 0), last.get("mail_changes", 0), last.get("alarms", 0))
 
 
-def newest_outside(connection: Connection) -> int:
-    """The number of the newest object from outside: labels of what is the same elsewhere may be stricter since."""
-    row = sql(connection, "SELECT seq FROM sqlite_sequence WHERE name = 'outside_objects'").first()
-    return 0 if row is None else int(row.seq)
-
-
 def oldest_change(connection: Connection) -> int:
     """The number of the oldest change that is kept, 0 without any."""
     return int(sql(connection, "SELECT coalesce(min(n), 0) AS n FROM mail_changes").one().n)

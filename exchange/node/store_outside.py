@@ -18,7 +18,7 @@ from exchange import pap as permissions
 from exchange.formats.taxii import Head
 from exchange.node import store_decisions, store_feeds
 from exchange.node import store_taxii as rows
-from exchange.node.store import sql
+from exchange.node.store import number, set_fact, sql
 from exchange.node.store_taxii import Facts, Item, Keys
 from exchange.pap import Pap
 from exchange.storage.local_cipher import LocalCipher
@@ -29,6 +29,7 @@ SOURCE: Final = -(1 << 62)  # of the collections' objects that came from outside
 MOST_VERSIONS: Final = 100  # of a thing; the oldest go
 MOST_EXPIRED: Final = 256  # in one transaction
 _BATCH: Final = 256  # read at once by a search
+_CHANGES: Final = "outside.changes"  # how often labels or origins of things have changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def keep(
     """Keep what a feed brought, now in ms; how many versions are new here. Repeats change nothing but that."""
     names, readers = store_feeds.names(connection), store_feeds.readers(connection)
     classes = dict[Facts, int]()
-    new = 0
+    new, changed = 0, False
     for one in brought:
         key = key_of(keys, one.head.id)
         before = _thing(connection, key)
@@ -102,13 +103,25 @@ def keep(
         thing = _merged(before, one, key, feed)
         if before is None or (thing.tlp, thing.said, thing.pap) != (before.tlp, before.said, before.pap):
             _set_labels(connection, thing)
+        changed = changed or before != thing
         facts = _facts(thing, names, readers)
         if facts not in classes:
             classes[facts] = rows.class_of(connection, cipher, keys, facts)
         if before is not None and _facts(before, names, readers) != facts:
             _set_class(connection, key, classes[facts])
         new += _add_version(connection, cipher, keys, key, Item(one.head, classes[facts], one.data), now=now)
+    if changed:
+        _note_change(connection)
     return new
+
+
+def changes(connection: Connection) -> int:
+    """A number that is another one whenever labels or origins of things are others."""
+    return number(connection, _CHANGES)
+
+
+def _note_change(connection: Connection) -> None:
+    set_fact(connection, _CHANGES, changes(connection) + 1)
 
 
 def is_empty(connection: Connection) -> bool:
@@ -199,6 +212,8 @@ def expire(connection: Connection, feed: int, *, before: int) -> bool:
         _delete_versions(connection, key, keep=0)
         for table in ("outside_things", "outside_decisions"):
             sql(connection, f"DELETE FROM {table} WHERE thing_key = :key", key=key)  # noqa: S608 - our own names
+    if found:
+        _note_change(connection)
     return len(found) == MOST_EXPIRED
 
 

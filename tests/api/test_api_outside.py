@@ -13,12 +13,12 @@ from exchange.node import store_feeds, store_outside
 from exchange.node.store import Transaction
 from exchange.node.store_outside import Brought
 from exchange.tlp import Tlp
-from tests.api.conftest import ApiClient
+from tests.api.conftest import ApiClient, api
 from tests.doors import CO, Place
 from tests.taxii.conftest import indicator
 
 
-def bring(door: Place, one: dict[str, Any], *, said: Tlp | None) -> None:
+def bring(door: Place, one: dict[str, Any], *, said: Tlp | None, feed_name: str = "") -> None:
     """It comes by a feed."""
     store, keys = door.pe.up.store, door.context.collections.keys
     now, data = door.sim.world.now, orjson.dumps(one)
@@ -27,7 +27,8 @@ def bring(door: Place, one: dict[str, Any], *, said: Tlp | None) -> None:
 
     def write(connection: Transaction) -> None:
         settings = FeedSettings(kind=FeedKind.TAXII, url="https://feed.example/taxii2/")
-        feed = store_feeds.add(connection, store.cipher, f"feed-{one['id']}", settings, "", now=now, who="a")
+        name = feed_name or f"feed-{one['id']}"
+        feed = store_feeds.add(connection, store.cipher, name, settings, "", now=now, who="a")
         assert feed
         brought = Brought(head, said or Tlp.GREEN, said, None, data)
         store_outside.keep(connection, store.cipher, keys, feed, [brought], now=now)
@@ -56,3 +57,22 @@ def test_a_stricter_label_that_comes_later_counts_at_once_and_everywhere(
     rows = client.get("/messages", limit=200).json()["messages"]
     [row] = [row for row in rows if row["id"] == id_]
     assert row["withheld"]["code"] == "tlp.red-needs-persons"
+
+
+def test_what_comes_again_by_another_feed_counts_at_once_too(door: Place) -> None:
+    """The same bytes are no new version; but that feed knows them under a stricter label, or reads here itself."""
+    one, other = indicator(), indicator()
+    stricter, back = door.mail(one, tlp=Tlp.GREEN), door.mail(other, tlp=Tlp.GREEN)
+    reader = api(door, "reading-feed")
+    bring(door, one, said=Tlp.GREEN, feed_name="first")
+    bring(door, other, said=Tlp.GREEN, feed_name="second")
+
+    def withheld() -> dict[str, str]:
+        rows = reader.get("/messages", limit=200).json()["messages"]
+        return {row["id"]: row["withheld"]["code"] for row in rows if row["withheld"]}
+
+    assert not {stricter, back} & withheld().keys()
+    bring(door, one, said=Tlp.RED, feed_name="third")
+    assert withheld()[stricter] == "tlp.red-needs-persons"
+    bring(door, other, said=Tlp.GREEN, feed_name="reading-feed")
+    assert withheld()[back] == "release.own-door"

@@ -156,3 +156,17 @@ def test_what_is_for_exercises_sends_exercises_and_knows_of_nothing_real(door: P
     assert drill.post(f"/messages/{made}/ack", ack).status_code == 200
     assert drill.get(f"/messages/{own}/status").status_code == 404
     assert drill.get(f"/messages/{sent.json()['id']}/status").status_code == 200
+
+
+def test_an_answer_does_not_tell_the_case_of_what_is_withheld(door: Place) -> None:
+    """By its id, a right that may send and nothing else could ask for it."""
+    sends = api(door, scopes=frozenset({Scope.API_SEND}))
+    kept, exercise = mailed(door, pap=Pap.RED), mailed(door, exercise_id="EX-1")
+    order = {"to": [CO], "kind": "response", "subject": "x", "outcome": "partial", "tlp": "green"}
+    refused = sends.post("/messages", order | {"in_reply_to": kept}).json()
+    assert (refused["code"], refused["field"]) == ("release.pap", "in_reply_to")
+    assert "case-1" not in str(refused)
+    answer = sends.post("/messages", order | {"in_reply_to": kept, "case": "case-7"})
+    assert (answer.status_code, answer.json()["case"]) == (201, "case-7")
+    unknown = sends.post("/messages", order | {"in_reply_to": exercise, "case": "case-7"})
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "message.unknown")

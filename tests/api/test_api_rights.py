@@ -60,3 +60,14 @@ def test_nobody_enters_without_a_right_or_with_one_that_ended(door: Place, name:
     take(node.store, node.sources, f"ended-{name.lower()}", who="admin")
     answer = ended.ask(route.method, path_of(route))
     assert (answer.status_code, answer.json()["code"]) == (401, "access.unknown")
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_no_page_of_another_site_enters_by_what_a_browser_remembers(door: Place, site: str) -> None:
+    client = api(door)
+    for path in ("/messages", "/search", "/events"):
+        refused = client.get(path, headers={"Sec-Fetch-Site": site}, seconds=0)
+        assert (refused.status_code, refused.json()["code"]) == (403, "access.other-site")
+    assert client.get("/messages", headers={"Sec-Fetch-Site": "none"}).status_code == 200
+    headers = client.session.headers | {"Sec-Fetch-Site": site}
+    assert requests.get(f"{door.url}taxii2/", headers=headers, timeout=10).status_code == 403
