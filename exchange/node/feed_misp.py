@@ -83,8 +83,7 @@ class MispFeed:
                     loaded = await self._event(session, uuid)
                 except (Refused, Rejected, Unavailable) as fault:
                     count = tried[1] + 1 if tried[0] == uuid else 1
-                    failing = isinstance(fault, Unavailable) and count < TRIES
-                    if failing or not (isinstance(fault, Unavailable) or fault.code in _OF_ONE):
+                    if fault.code not in _OF_ONE and count < TRIES:
                         yield Batch(_nothing(), _position(last, (uuid, count)), _told(last))
                         raise
                     loaded = _nothing(SetAside(uuid, fault.code, fault.detail))

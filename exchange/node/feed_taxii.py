@@ -6,8 +6,8 @@ where a server's pages do.
 
 Position: `after`, what a run asks for; `next`, where it is within the run; `last`, the greatest date that a page of
 the run named (X-TAXII-Date-Added-Last). The next run asks for what came after `last`. `asked`: the server's own time
-when the run began, kept once a page with objects names no date. Then the next run asks for what came since an hour
-before that, and gets some twice: the objects' own dates say nothing of when they were added.
+when the run began, kept once a page with objects names no date, or one still to come. Then the next run asks for what
+came since an hour before that, and gets some twice: the objects' own dates say nothing of when they were added.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from exchange.errors import Refused, Rejected
 from exchange.feed_settings import FeedSettings, Proof
 from exchange.formats.json_spans import Limits, scan
 from exchange.formats.taxii import PageRead, from_timestamp, lenient_timestamp, read_page, to_timestamp
-from exchange.limits import MAX_STIX
+from exchange.limits import DAY_MS, MAX_STIX
 from exchange.node.feed_answers import AGENT, ANSWER_SECONDS, CONNECT_SECONDS, Answer, Way
 from exchange.node.feed_api import Batch, Unseen
 from exchange.node.feed_session import BoundedSession
@@ -42,6 +42,7 @@ RUN_OBJECTS: Final = 100_000  # in one run; the next one goes on from there
 RUN_PAGES: Final = 10_000
 IDLE_PAGES: Final = 5  # in a row that bring nothing new and promise more
 OVERLAP: Final = 3_600_000_000  # microseconds
+MOST_AHEAD: Final = DAY_MS * 1_000  # microseconds
 _LAST: Final = "x-taxii-date-added-last"
 _MEDIA: Final = "application/taxii+json;version=2.1"
 _STALE: Final = frozenset(
@@ -83,8 +84,9 @@ class _Position:
         """Behind a page, in a run that began then. Without `next` a server is asked for what came after its date."""
         last, asked = self.last, self.asked
         if page.loaded.accepted or page.loaded.set_aside:
-            last = _greatest(self.last, answer.headers.get(_LAST, ""))
-            if lenient_timestamp(answer.headers.get(_LAST, "")) is None:
+            named = _named(answer)
+            last = _greatest(self.last, named)
+            if not named:
                 asked = asked or began
         after = last if page.more and not page.next and last else self.after
         return _Position(after, page.next, last, asked)
@@ -141,7 +143,7 @@ class TaxiiFeed:
                 continue
             began = began or _date(answer.headers.get("date", ""))
             at = at.moved(page, answer, began)
-            objects += len(page.loaded.accepted)
+            objects += len(page.loaded.accepted) + len(page.loaded.set_aside)
             closed = page.more and circles.closed(page, at)
             here = at if page.more and not closed else at.ended
             yield Batch(
@@ -200,7 +202,9 @@ class _Circles:
 
     def closed(self, page: PageRead, at: _Position) -> bool:
         """Whether this page, which promises more, closes a circle."""
-        marks = {blake2b(raw.data, digest_size=8).digest() for raw in page.loaded.accepted}
+        had = [raw.data for raw in page.loaded.accepted]
+        had += [f"{one.object} {one.code}".encode() for one in page.loaded.set_aside]
+        marks = {blake2b(one, digest_size=8).digest() for one in had}
         self._idle = 0 if marks - self._had else self._idle + 1
         self._had |= marks
         where = f"{at.after} {at.next}"
@@ -256,6 +260,16 @@ def _read(body: bytes) -> PageRead:
 def _of_json(refusal: Refused) -> Rejected:
     code = "feed.too-large" if refusal.code in _TOO_LARGE else "feed.bad-answer"
     return Rejected(code, f"{refusal.code}: {refusal.detail}")
+
+
+def _named(answer: Answer) -> str:
+    """The date that a page names; "" for none, and for one that is still to come by the server's own clock: all that is
+    added until then would be missed."""
+    text, today = answer.headers.get(_LAST, ""), _date(answer.headers.get("date", ""))
+    moment = lenient_timestamp(text)
+    if moment is None or (today and moment > from_timestamp(today) + MOST_AHEAD):
+        return ""
+    return text
 
 
 def _greatest(before: str, text: str) -> str:

@@ -47,7 +47,9 @@ FIRST_TRIES: Final = 5  # doublings that the first wait has: half a minute
 SOON_MS: Final = SECOND_MS
 EXPIRE_EVERY_MS: Final = HOUR_MS
 EXPIRE_ROUNDS: Final = 8
-MOST_THINGS: Final = 1_000_000  # of one feed; once it has brought them, it is asked no more
+MOST_THINGS: Final = (
+    1_000_000  # of one feed, and events that it remembers; once it has brought them, it is asked no more
+)
 LEAST_FREE: Final = 2 * RESERVE_BYTES  # attachments and copies leave the half of it
 MOST_MARKINGS: Final = 1_000  # of a batch that are looked for among what came before
 
@@ -207,7 +209,10 @@ class Feeds:
         async def unseen(events: Sequence[Event]) -> list[Event]:
             return await store.db.read(lambda c: store_feeds.unseen(c, feed.n, events))
 
-        if await store.db.read(partial(store_outside.count, feed=feed.n)) >= self._most_things:
+        def brought(connection: Transaction) -> int:
+            return max(store_outside.count(connection, feed.n), store_feeds.seen(connection, feed.n))
+
+        if await store.db.read(brought) >= self._most_things:
             raise Refused("feed.full")
         self._check_room()
         credential = await store.db.read(lambda c: store_feeds.credential(c, store.cipher, feed.n))

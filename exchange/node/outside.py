@@ -217,7 +217,7 @@ class Outside:
         self._who = who
 
     def decide(self, id_: str, reason: str) -> int:
-        """A thing may go on as it is now, and all that it refers to by `object_refs`; how many things.
+        """A thing may go on as it is now, and what it refers to by `object_refs`; how many things.
 
         Raises Refused feed.no-object, feed.no-reason.
         """
@@ -315,9 +315,10 @@ class Outside:
         return made
 
     def _with_refs(self, connection: Transaction, id_: str) -> list[Thing]:
-        """Things by key, each once."""
-        found = {one.thing.key: one.thing for one in self._objects(connection, id_)}
-        return list(found.values())
+        """A thing, and what it refers to that a feed of its own brought too: a report may name anything; each once."""
+        things = [one.thing for one in self._objects(connection, id_)]
+        own = {*things[0].feeds}
+        return list({thing.key: thing for thing in things if own & {*thing.feeds}}.values())
 
     def _objects(self, connection: Transaction, id_: str) -> list[Listed]:
         """The newest version of a thing, then of what it refers to."""

@@ -323,6 +323,12 @@ def unseen(connection: Connection, feed: int, events: Iterable[tuple[str, int]])
     return [(event, moment) for event, moment in events if known.get(_event_key(feed, event)) != moment]
 
 
+def seen(connection: Connection, feed: int) -> int:
+    """How many events are remembered of a feed."""
+    row = sql(connection, "SELECT count(*) AS total FROM feed_seen WHERE feed = :feed", feed=feed).one()
+    return int(row.total)
+
+
 def set_seen(connection: Connection, feed: int, events: Iterable[tuple[str, int]], *, since: int) -> None:
     """It has brought these; what is older than a look back (`since`, seconds) is asked for no more and forgotten."""
     rows = [(feed, _event_key(feed, event), moment) for event, moment in events]

@@ -14,6 +14,7 @@ from exchange.canonical import Json
 from exchange.feed_settings import FeedKind
 from exchange.limits import DAY_MS
 from exchange.node.feed_api import Batch, Unseen
+from exchange.node.feed_misp import TRIES
 from exchange.node.feeds import Feeds
 from exchange.node.store import sql
 from exchange.node.store_feeds import Feed
@@ -140,3 +141,46 @@ async def test_a_clock_that_is_years_ahead_lets_nothing_go(home: Home, server: S
     home.now += 3_650 * DAY_MS
     await home.feeds._expire()
     assert len(home.objects("cert")) == 1
+
+
+async def test_a_date_still_to_come_hides_nothing_that_comes_before_it(home: Home, server: Server) -> None:
+    date = {"Date": "Thu, 01 Oct 2026 12:00:00 GMT"}
+    server.answer = lambda _: page([indicator()], last="2036-10-01T12:00:00.000000Z", headers=date)
+    home.add("cert", server.url)
+    assert (await home.poll("cert")).code == ""
+    assert home.feed("cert").position["after"] == "2026-10-01T11:00:00.000000Z"
+
+
+async def test_pages_of_nothing_but_bad_objects_are_no_circle(home: Home, server: Server) -> None:
+    def answer(request: web.Request) -> web.Response:
+        n = int(request.query.get("next", "0"))
+        return page(
+            [indicator(pattern=7 if n < 8 else "[ipv4-addr:value = '203.0.113.57']")], more=n < 8, next_=n + 1
+        )
+
+    server.answer = answer
+    home.add("cert", server.url)
+    progress = await home.poll("cert")
+    assert (progress.code, progress.new, progress.refused) == ("", 1, 8)
+
+
+async def test_an_event_that_a_misp_never_lets_be_read_holds_up_no_other(home: Home, server: Server) -> None:
+    misp = Misp()
+    server.answer = misp.answer
+    kept, good = (misp.put(event(n, at=1_790_000_000 + n)) for n in (1, 2))
+    misp.failing[kept] = 403
+    home.add("misp", server.url, kind=FeedKind.MISP)
+    codes = [(await home.poll("misp")).code for _ in range(TRIES)]
+    assert codes == ["feed.denied"] * (TRIES - 1) + [""]
+    assert home.refused("misp") == [("feed.denied", kept)]
+    assert home.thing(f"report--{good}")
+
+
+async def test_events_that_bring_nothing_fill_a_feed_too(home: Home, server: Server) -> None:
+    misp = Misp()
+    server.answer = misp.answer
+    misp.failing |= {misp.put(event(n)): 404 for n in range(3)}
+    home.add("misp", server.url, kind=FeedKind.MISP)
+    home.feeds = Feeds(home.store, home.sources, home.feeds._servers, most_things=3)
+    assert (await home.poll("misp")).refused == 3
+    assert (await home.poll("misp")).code == "feed.full"

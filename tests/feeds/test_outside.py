@@ -185,6 +185,26 @@ async def test_a_decision_on_a_report_is_on_what_it_refers_to(home: Home, server
     ]
 
 
+async def test_a_decision_on_a_report_is_not_on_what_other_feeds_brought(home: Home, server: Server) -> None:
+    """A report may name anything: whoever makes it must not have decided what it never showed."""
+    other = indicator("of another feed", TLP_GREEN)
+    report = {
+        "type": "report",
+        "spec_version": "2.1",
+        "id": "report--10000000-0000-4000-8000-00000000abce",
+        "created": "2026-09-01T00:00:00.000Z",
+        "modified": "2026-09-01T00:00:00.000Z",
+        "published": "2026-09-01T00:00:00.000Z",
+        "name": "A report",
+        "object_refs": [other["id"]],
+        "object_marking_refs": [TLP_GREEN],
+    }
+    await brought(home, server, "a", other)
+    await brought(home, server, "b", report)
+    assert home.outside.decide(report["id"], "the report alone") == 1
+    assert (sent(home, report), sent(home, other)) == ("", "release.outside")
+
+
 async def test_a_rule_holds_for_a_feed_up_to_a_label(home: Home, server: Server) -> None:
     green, amber = indicator("green", TLP_GREEN), indicator("amber", TLP_AMBER)
     await brought(home, server, "a", green, amber)
