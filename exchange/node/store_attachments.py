@@ -146,12 +146,16 @@ def drop_all(connection: Connection, message_n: int) -> None:
 
 
 def drop_ended(connection: Connection, *, now: int) -> None:
-    """The same of every message whose copies have all ended KEPT_MS ago: until then one may be sealed again."""
+    """The same of every message whose copies have all ended KEPT_MS ago: until then one may be sealed again.
+
+    But for those that a legal hold keeps, which no time is set for.
+    """
     _drop(
         connection,
         "SELECT hash FROM attachments_out o INDEXED BY attachments_out_state WHERE o.state IN ('waiting', 'there')"
         " AND NOT EXISTS (SELECT 1 FROM addressees a WHERE a.message_n = o.message_n"
-        " AND (a.state NOT IN ('stored', 'rejected', 'lost') OR coalesce(a.stored_at, a.ended_at, 0) > :before))",
+        " AND (a.state NOT IN ('stored', 'rejected', 'lost') OR coalesce(a.stored_at, a.ended_at, 0) > :before))"
+        " AND EXISTS (SELECT 1 FROM messages m WHERE m.n = o.message_n AND m.erase_at IS NOT NULL)",
         before=now - KEPT_MS,
     )
 

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from exchange.errors import Rejected, Unavailable
-from exchange.limits import MAX_ATTACHMENT_NAME
+from exchange.limits import DAY_MS, HOUR_MS, MAX_ATTACHMENT_NAME
 from exchange.message import Urgency
 from exchange.node import store_attachments as rows
 from exchange.node.doors import own_reader
+from exchange.node.retention import Records
 from exchange.node.store_attachment_files import AttachmentFiles, files_of
+from exchange.retention import DEFAULTS
 from tests.node.test_node_attachments import a_file, attached, come, delivered, desk_of, fetched, files
 from tests.simulator import Simulation, Site
 
@@ -131,6 +133,18 @@ async def test_another_length_of_a_blob_that_is_here_does_not_drop_it(
     files_of(co.up.store).append(one.attachment.blob, 0, b"another")
     await attachments._judge(replace(row, size=one.of + 1), files_of(co.up.store).part(one.attachment.blob))
     assert files(co) == [".sealed"]
+
+
+async def test_a_legal_hold_keeps_what_was_sent(sim: Simulation, pe: Site, co: Site, tmp_path: Path) -> None:
+    sent = await delivered(sim, pe, attached(pe, a_file(tmp_path)))
+    records = Records(pe.up.store, DEFAULTS, pe.sources(), who="officer")
+    records.hold("message", sent, "letter 17 of the court")
+    sim.world.now += DAY_MS + HOUR_MS
+    await pe.up.retention.erase_due()
+    assert files(pe) == [".sealed"]
+    records.release("message", sent)
+    await pe.up.retention.erase_due()
+    assert files(pe) == []
 
 
 def test_pieces_that_come_twice_or_too_late_spoil_nothing(tmp_path: Path) -> None:
