@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
+from unicodedata import normalize
 
 from exchange.attachment import Attachment
-from exchange.content import Status
+from exchange.content import MAX_NOTE, MAX_PERSON, Status
 from exchange.errors import Refused
 from exchange.formats.cover import read_message
 from exchange.limits import DAY_MS, HOUR_MS, MAX_ATTACHMENTS, MAX_STIX, MINUTE_MS
@@ -188,7 +189,7 @@ class Desk:
     def answer(self, message_id: str, level: str, *, person: str, note: str = "") -> int:
         """Acknowledge, take on or decline a message, in a person's name; how many senders are told.
 
-        Raises Refused message.unknown, message.bad-status.
+        Raises Refused message.unknown, message.bad-status, message.text-too-long.
         """
         return self._store.db.write_sync(
             lambda c: self.answer_within(c, message_id, level, person=person, note=note)
@@ -200,6 +201,10 @@ class Desk:
         """`answer` in a transaction of its caller's."""
         if level not in ANSWERS:
             raise Refused("message.bad-status")
+        # what is longer its sender would put aside as malformed, under this node's signature
+        for name, text, most in (("person", person, MAX_PERSON), ("note", note, MAX_NOTE)):
+            if len(normalize("NFC", text).encode("utf-8", "replace")) > most:
+                raise Refused("message.text-too-long", f"{name}: at most {most} bytes of UTF-8", field=name)
         now = self._sources.clock()
         found = [
             one for one in store_inbox.find(connection, self._store.cipher, message_id) if one.type == "stix"

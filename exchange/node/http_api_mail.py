@@ -384,7 +384,7 @@ ROUTES: Final = (
         handler=answered,
         body=api_asked.Answering,
         answers={200: Answer("The senders will be told.", models.Answered)},
-        codes=("message.unknown", "message.bad-status"),
+        codes=("message.unknown", "message.bad-status", "message.text-too-long"),
     ),
     Route(
         method="GET",

@@ -314,3 +314,14 @@ def test_the_status_says_for_each_copy_how_far_it_came_and_what_it_lacks(
     assert (copy["level"], copy["missing"]) == ("acknowledged", None)
     received = door.mail(indicator())
     assert client.get(f"/messages/{received}/status").status_code == 404  # it wasn't sent from here
+
+
+def test_an_answer_that_its_sender_could_not_read_is_refused_here(door: Place, client: ApiClient) -> None:
+    """The protocol counts bytes: a name of 200 letters may have 600."""
+    id_ = door.mail(indicator())
+    answer = client.post(f"/messages/{id_}/ack", {"level": "working", "person": "\u6f22" * 200})
+    assert (answer.status_code, answer.json()["code"]) == (422, "message.text-too-long")
+    assert answer.json()["field"] == "person"
+    row = row_of(client, id_)
+    assert row
+    assert row["state"] == "new"
