@@ -69,5 +69,5 @@ def test_no_page_of_another_site_enters_by_what_a_browser_remembers(door: Place,
         refused = client.get(path, headers={"Sec-Fetch-Site": site}, seconds=0)
         assert (refused.status_code, refused.json()["code"]) == (403, "access.other-site")
     assert client.get("/messages", headers={"Sec-Fetch-Site": "none"}).status_code == 200
-    headers = client.session.headers | {"Sec-Fetch-Site": site}
+    headers = {**client.session.headers, "Sec-Fetch-Site": site}
     assert requests.get(f"{door.url}taxii2/", headers=headers, timeout=10).status_code == 403
