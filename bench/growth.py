@@ -36,7 +36,9 @@ NOTHING_NEW: Final = Announcement(0, b"")
 class Work:
     """What a round does: groups of `GROUP`, single envelopes, pages."""
 
-    groups: int = 25  # enough that each size has its share of checkpoints: one comes every 1,000 pages written
+    groups: int = (
+        25  # enough that each size has its share of checkpoints: one comes every 1,000 pages written
+    )
     singles: int = 32
     pages: int = 200
 

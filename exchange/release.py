@@ -163,7 +163,9 @@ def _by_fit(door: Door, circle: str, reader: Reader) -> Decision | None:
 
 def _by_origin(content: Content, reader: Reader) -> Decision | None:
     if content.doors & {reader.name, reader.name.partition("/")[0]}:
-        return _refused("release.own-door", "it came from there: nothing goes back through its own door", TEAM)
+        return _refused(
+            "release.own-door", "it came from there: nothing goes back through its own door", TEAM
+        )
     if content.outside and not content.decided and not reader.inside:
         return _refused(
             "release.outside", "it came from outside the network and nobody decided that it goes on", TEAM

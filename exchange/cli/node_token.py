@@ -76,6 +76,8 @@ def add(
         raise Refused("cli.usage", "one of --password, --password-file and --certificate")
     if output is not None and (password or password_file or certificate):
         raise Refused("cli.usage", "--output is for a token")
+    if output is not None and not output.parent.is_dir():
+        raise Refused("cli.bad-file", f"{output.parent} is no folder")
     grant = Grant(
         name=name,
         scopes=parse_scopes(words(scope)),

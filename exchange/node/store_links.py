@@ -174,7 +174,9 @@ def add_void(connection: Connection, sender: str, env: bytes, why: str) -> None:
 
 def is_void(connection: Connection, sender: str, env: bytes) -> bool:
     """Whether the sender has declared `env` void."""
-    row = sql(connection, "SELECT 1 FROM voids_in WHERE env = :env AND sender = :sender", env=env, sender=sender)
+    row = sql(
+        connection, "SELECT 1 FROM voids_in WHERE env = :env AND sender = :sender", env=env, sender=sender
+    )
     return row.first() is not None
 
 
