@@ -6,9 +6,7 @@ Owns the homes, the log that is written straight into the hub's store, and the p
 from __future__ import annotations
 
 import os
-import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -18,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from bench._child import child
 from bench._rounds import process_mib
 from exchange.canonical import sha256
 from exchange.directory.bodies_base import build_add, build_prekeys
@@ -37,7 +36,6 @@ from exchange.storage.unlock import Unlock, create_key_file
 OFFICER: Final = "alba"
 KEY: Final = "key"
 START_SECONDS: Final = 60
-STOP_SECONDS: Final = 30
 
 
 @cache
@@ -149,29 +147,12 @@ class _Log:
 def serving(hub: Founded, *, arguments: Sequence[str] = ()) -> Iterator[int]:
     """The hub's process, ready; its id. Ended when the block is."""
     command = [sys.executable, "-m", "exchange", "hub", "serve", "--home", str(hub.home)]
-    log = (hub.folder / "hub.log").open("wb")
-    child = subprocess.Popen(  # noqa: S603 - this very program
-        [*command, "--key-file", str(hub.folder / KEY), "--json", *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=log,
-        start_new_session=True,
-    )
-    try:
-        assert child.stdout is not None
-        line = child.stdout.readline()  # its ready line, or the end
+    command += ["--key-file", str(hub.folder / KEY), "--json", *arguments]
+    with child(command, hub.folder / "hub.log") as running:
+        assert running.stdout is not None
+        line = running.stdout.readline()  # its ready line, or the end
         assert line, (hub.folder / "hub.log").read_text()[-2_000:]
-        yield child.pid
-    finally:
-        child.send_signal(signal.SIGTERM)
-        try:
-            child.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
-        if child.stdout is not None:
-            child.stdout.close()
-        log.close()
+        yield running.pid
 
 
 def settled_mib(pid: int, *, pause: float = 2.0, within: float = 0.25) -> float:

@@ -5,18 +5,18 @@ Owns how each is made, started, given an empty writable collection and one right
 
 from __future__ import annotations
 
+import http.client
 import os
-import signal
+import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bench._founded_hub import quiet_port
+from bench._child import child
 from exchange.access import Scope
 from exchange.demo.network import DemoNetwork, DemoNode
 from exchange.demo.processes import Servers
@@ -31,7 +31,6 @@ STAMP: Final = ENVIRONMENT / "installed-from"
 ROOT_ID: Final = "11111111-1111-4111-8111-111111111111"
 NAME: Final = "bench"
 READY_SECONDS: Final = 60
-STOP_SECONDS: Final = 30
 _CONFIG: Final = """---
 domain: "127.0.0.1"
 support_basic_auth: yes
@@ -93,12 +92,12 @@ def our_node(node: DemoNode, folder: Path) -> Iterator[Server]:
         scopes = frozenset({Scope.TAXII_READ, Scope.TAXII_WRITE})
         _, token = give(opened.store, real_sources(), Grant(name=NAME, scopes=scopes), who=NAME)
     command = ["-m", "exchange", "node", "serve", "--home", str(node.path), "--key-file", str(node.key)]
-    with _process([sys.executable, *command, "--json"], folder / f"{node.member}.log") as child:
-        line = child.stdout.readline() if child.stdout is not None else b""  # its ready line, or the end
+    with child([sys.executable, *command, "--json"], folder / f"{node.member}.log") as running:
+        line = running.stdout.readline() if running.stdout is not None else b""  # its ready line, or the end
         assert line, "the node ended; its log is in the folder"
         url = control.ask(node.path / "control.sock", "status")["http"]
         port = int(url.rstrip("/").rpartition(":")[2])
-        yield Server(port, "/taxii2/node/", "drafts", token, (child.pid,))
+        yield Server(port, "/taxii2/node/", "drafts", token, (running.pid,))
 
 
 @contextmanager
@@ -112,12 +111,13 @@ def opentaxii(folder: Path) -> Iterator[Server]:
     token = said.partition("token: ")[2].split()[0]
     _told("opentaxii-add-api-root", "-t", NAME, "--default", "-i", ROOT_ID, env=variables)
     _told("opentaxii-add-collection", "-r", ROOT_ID, "-t", NAME, "-a", NAME, env=variables)
-    port = quiet_port()
-    command = [_tool("gunicorn"), "opentaxii.http:app", "--bind", f"127.0.0.1:{port}", "--no-control-socket"]
-    command += ["--config", "python:opentaxii.http", "--timeout", "600"]  # a long post is no dead worker
-    with _process(command, folder / "log", env=variables) as child:
-        workers = _workers(child)
-        yield Server(port, f"/taxii2/{ROOT_ID}/", NAME, token, (child.pid, *workers))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        bind, port = f"fd://{listening.fileno()}", listening.getsockname()[1]
+        command = [_tool("gunicorn"), "opentaxii.http:app", "--bind", bind, "--no-control-socket"]
+        command += ["--config", "python:opentaxii.http", "--timeout", "600"]  # a long post is no dead worker
+        with child(command, folder / "log", env=variables, pass_fds=[listening.fileno()]) as running:
+            workers = _workers(running, port)
+            yield Server(port, f"/taxii2/{ROOT_ID}/", NAME, token, (running.pid, *workers))
 
 
 def install() -> str:
@@ -142,15 +142,14 @@ def _pss_kib(pid: int) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
 
 
-def _workers(master: subprocess.Popen[bytes]) -> tuple[int, ...]:
-    """Its children, once it has some that answer: gunicorn's worker listens when it has imported everything."""
+def _workers(master: subprocess.Popen[bytes], port: int) -> tuple[int, ...]:
+    """Its children, once one answers: the socket listened before any of them was there, so the request waits."""
+    asking = http.client.HTTPConnection("127.0.0.1", port, timeout=READY_SECONDS)
+    asking.request("GET", "/taxii2/")
+    asking.getresponse().read()  # it asks for a login: that is an answer
+    asking.close()
     children = Path(f"/proc/{master.pid}/task/{master.pid}/children")
-    end = time.monotonic() + READY_SECONDS
-    while not (found := tuple(int(one) for one in children.read_text().split())):
-        assert master.poll() is None, "OpenTAXII ended; its log is in the folder"
-        assert time.monotonic() < end, "OpenTAXII didn't start"
-        time.sleep(0.05)  # /proc tells nobody of a change
-    return found
+    return tuple(int(one) for one in children.read_text().split())
 
 
 def _tool(name: str) -> str:
@@ -161,29 +160,3 @@ def _told(name: str, *arguments: str, env: Mapping[str, str]) -> str:
     command = [_tool(name), *arguments]
     done = subprocess.run(command, env=os.environ | env, check=True, capture_output=True, text=True)  # noqa: S603 - of our lock
     return done.stdout
-
-
-@contextmanager
-def _process(
-    command: Sequence[str], log: Path, *, env: Mapping[str, str] | None = None
-) -> Iterator[subprocess.Popen[bytes]]:
-    with log.open("wb") as errors:
-        child = subprocess.Popen(  # noqa: S603 - ours, or of our lock
-            command,
-            env=os.environ | (env or {}),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            start_new_session=True,
-        )
-        try:
-            yield child
-        finally:
-            child.send_signal(signal.SIGTERM)
-            try:
-                child.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
-            if child.stdout is not None:
-                child.stdout.close()
