@@ -87,7 +87,10 @@ def messages_after(
 
 
 def reopen(connection: Connection, message_n: int, recipient: str) -> None:
-    """Take back `stored`, and believe no receipt for what was sealed before: the run that gave it is lost."""
+    """Take back `stored`, and believe no receipt for what was sealed before: the run that gave it is lost.
+
+    Nor for a sealing that was voided, which that run may have stored all the same.
+    """
     sql(
         connection,
         "UPDATE addressees SET state = 'accepted', stored_at = NULL, ended_at = NULL"
@@ -97,7 +100,7 @@ def reopen(connection: Connection, message_n: int, recipient: str) -> None:
     )
     sql(
         connection,
-        "UPDATE links_out SET state = :forgotten WHERE recipient = :recipient AND state <> 'voided'"
+        "UPDATE links_out SET state = :forgotten WHERE recipient = :recipient"
         " AND env IN (SELECT env FROM sealings WHERE message_n = :n)",
         forgotten=FORGOTTEN,
         n=message_n,

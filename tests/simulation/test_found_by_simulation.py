@@ -44,6 +44,28 @@ async def test_receipt_of_a_lost_run_counts_no_more_after_the_restore(
     assert (bb.received(), pe.state(message, "bb-csirt")) == ([message], "stored")
 
 
+async def test_receipt_of_a_lost_run_for_a_voided_sealing_counts_no_more_either(
+    sim: Simulation, tmp_path: Path
+) -> None:
+    """The run that is lost had stored the sealing that its own change of keys had made void, and said so."""
+    pe, bb = sim.sites["pe-csirt"], sim.sites["bb-csirt"]
+    await sim.rounds(1)
+    message = pe.send("bb-csirt")
+    await pe.once()
+    voided = pe.copy(message, "bb-csirt").env
+    await bb.up.own_keys.rotate(bb.hub, seed("next/bb-csirt"), keys("second/bb-csirt").public)
+    await sim.restart_hub()  # it is offered everything again, which has lapsed by now
+    await pe.once()
+    assert pe.copy(message, "bb-csirt").env != voided
+    await bb.copy_home(tmp_path / "copy")
+    await bb.once()
+    assert bb.received() == [message]
+    await bb.restore(tmp_path / "copy")
+    await bb.once()
+    await sim.rounds(3)
+    assert (bb.received(), pe.state(message, "bb-csirt")) == ([message], "stored")
+
+
 async def test_hub_that_was_restored_and_is_given_back_its_log_is_not_frozen(
     sim: Simulation, tmp_path: Path
 ) -> None:
