@@ -28,7 +28,7 @@ from exchange.directory.state import Directory
 from exchange.directory.statements import Statement
 from exchange.directory.vocabulary import NEIGHBOURS
 from exchange.hub import home as hub_home
-from exchange.hub.store import HubStore
+from exchange.hub.store.store import HubStore
 from exchange.keys import PrivateKeys
 from exchange.limits import DAY_MS
 from exchange.storage.unlock import Unlock, create_key_file

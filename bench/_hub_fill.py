@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Final
 
 from exchange.directory.vocabulary import NEIGHBOURS
-from exchange.hub.store import FILE
-from exchange.hub.store_accept import NewEnvelope, Quota, accept_group
+from exchange.hub.store.accept import NewEnvelope, Quota, accept_group
+from exchange.hub.store.store import FILE
 from exchange.keys import SIGNATURE_BYTES
 from exchange.limits import DAY_MS
 from exchange.receipt import Batch

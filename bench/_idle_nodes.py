@@ -18,8 +18,8 @@ import aiohttp
 import uvloop
 
 from bench._founded_hub import keys
-from exchange.node.hub_feed import SocketFeed, open_socket
 from exchange.node.identity import Identity
+from exchange.node.uplink.feed import SocketFeed, open_socket
 
 AT_ONCE = 16  # handshakes: nodes don't come all in the same moment
 POLL_SECONDS = 25.0

@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from exchange import envelope, keys
 from exchange.demo import child
-from exchange.node import store_inbox
-from exchange.node.inbox import Inbox
+from exchange.node.mail.inbox import Inbox
+from exchange.node.store import inbox as store_inbox
 from exchange.storage.local_cipher import LocalCipher
 
 REAL: Final = "real"

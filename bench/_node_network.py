@@ -16,7 +16,7 @@ import orjson
 from exchange.content import STIX, Meta, pack_content
 from exchange.envelope import Recipient, Sealed, seal
 from exchange.formats import registry
-from exchange.formats.cover import compose
+from exchange.formats.stix.cover import compose
 from exchange.link import CHAIN_BYTES, Link
 from exchange.message import Author, Draft, Message, Urgency, member_identity_id
 from exchange.node.node import Node

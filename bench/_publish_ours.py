@@ -29,12 +29,21 @@ from exchange.directory.checkpoint import SignedCheckpoint
 from exchange.directory.state import Directory
 from exchange.envelope import Recipient, seal
 from exchange.header import SUITE, DirRef
-from exchange.hub.store import HubStore
+from exchange.hub.store.store import HubStore
 from exchange.keys import PREKEY_SECRET_BYTES, RECEIPTS, SIGNATURE_BYTES, PrekeySecret
 from exchange.limits import DAY_MS, MAX_RECEIPT_LEAVES
 from exchange.link import Link
-from exchange.protocol import BINARY, CHECKPOINT, ENVELOPES, ITEM_DELIVERY, JSON, MEMBER_SCHEME, SOCKET, items
-from exchange.protocol import RECEIPTS as RECEIPTS_PATH
+from exchange.protocol import (
+    BINARY,
+    CHECKPOINT,
+    ENVELOPES,
+    ITEM_DELIVERY,
+    JSON,
+    MEMBER_SCHEME,
+    RECEIPTS as RECEIPTS_PATH,
+    SOCKET,
+    items,
+)
 from exchange.receipt import SALT_BYTES, STORED, Batch
 from exchange.token import make_token, socket_message
 from exchange.wire import LC_BYTES, WRAP_BYTES

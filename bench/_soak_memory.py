@@ -35,13 +35,13 @@ from bench._hub_fill import (
 )
 from bench._rounds import process_mib
 from exchange.canonical import sha256
-from exchange.hub.store import HubStore
-from exchange.hub.store_cursor import Cursor
-from exchange.hub.store_page import Announcement
+from exchange.hub.store.cursor import Cursor
+from exchange.hub.store.page import Announcement
+from exchange.hub.store.store import HubStore
 from exchange.limits import DAY_MS, PAGE_BYTES
-from exchange.node import store_inbox
-from exchange.node.store import Store, Transaction, open_store
-from exchange.node.store_figures import figures
+from exchange.node.store import inbox as store_inbox
+from exchange.node.store.figures import figures
+from exchange.node.store.store import Store, Transaction, open_store
 
 NAME: Final = "memory"
 SMALL: Final = 100_000

@@ -21,9 +21,9 @@ from exchange.access import Scope
 from exchange.demo.network import DemoNetwork, DemoNode
 from exchange.demo.processes import Servers
 from exchange.door_settings import DoorSettings
-from exchange.node import control
 from exchange.node.app import real_sources
-from exchange.node.doorkeeper import Grant, give
+from exchange.node.control import channel as control
+from exchange.node.doors.doorkeeper import Grant, give
 
 LOCK: Final = Path(__file__).parent / "opentaxii.lock"
 ENVIRONMENT: Final = Path(sys.prefix) / "bench-opentaxii"  # it goes when `.venv` goes

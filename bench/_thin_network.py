@@ -18,8 +18,8 @@ from typing import Final
 from bench._node_network import LIFE_MS, Alerts
 from bench._thin_link import Shape, ThinLink
 from exchange.node import app as node_app
-from exchange.node.desk import Desk
-from exchange.node.store_outbox import Outgoing
+from exchange.node.mail.desk import Desk
+from exchange.node.store.outbox import Outgoing
 from tests.trip.founding import Homes, found, quiet_port
 from tests.trip.holdings import query
 from tests.trip.network import Network, NodeSide, running

@@ -26,7 +26,7 @@ from bench._thin_link import Shape, ThinLink
 from bench._thin_network import FAR, NEAR, behind, founded, waited
 from exchange.blob import sealed_size
 from exchange.limits import MAX_ATTACHMENT
-from exchange.node.doors import own_reader
+from exchange.node.doors.doors import own_reader
 from tests.trip.attaching import send_with, sitting, states, want
 from tests.trip.founding import Homes
 from tests.trip.network import Network

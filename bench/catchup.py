@@ -24,11 +24,12 @@ from exchange.demo.network import BB, CO, PE, DemoNetwork
 from exchange.demo.processes import Servers, until
 from exchange.envelope import HeldPrekey, open_
 from exchange.limits import MAX_BATCH_ITEMS
-from exchange.node import control, store_receipts
 from exchange.node.app import real_sources, running
+from exchange.node.control import channel as control
 from exchange.node.node import Node
-from exchange.node.store import Transaction
-from exchange.node.store_inbox import count_unopened
+from exchange.node.store import receipts as store_receipts
+from exchange.node.store.inbox import count_unopened
+from exchange.node.store.store import Transaction
 
 ROUNDS: Final = 3
 MESSAGES: Final = 10_000

@@ -26,8 +26,8 @@ from bench._thin_link import Shape, ThinLink
 from bench._thin_network import FAR, NEAR, founded, own_way, waited
 from exchange.message import Urgency
 from exchange.node import app as node_app
-from exchange.node.desk import Desk
-from exchange.node.store_outbox import Outgoing
+from exchange.node.mail.desk import Desk
+from exchange.node.store.outbox import Outgoing
 from tests.trip.founding import Homes
 from tests.trip.network import Network, NodeSide
 

@@ -20,9 +20,9 @@ from typing import Any, Final
 
 from bench._hub_fill import BODY_BYTES, MEMBERS, NO_QUOTA, Envelopes, NoRoom, dummy_batch, fill, need_room
 from bench._rounds import Goal, alternate, options, tell
-from exchange.hub.store import FILE, HubStore
-from exchange.hub.store_cursor import ORDER, Cursor
-from exchange.hub.store_page import Announcement
+from exchange.hub.store.cursor import ORDER, Cursor
+from exchange.hub.store.page import Announcement
+from exchange.hub.store.store import FILE, HubStore
 
 SIZES: Final = (10_000, 100_000, 1_000_000)
 GOALS: Final = {"accept_1m_vs_10k": Goal("<=", 1.5), "page_1m_vs_10k": Goal("<=", 1.5)}

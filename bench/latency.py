@@ -27,8 +27,8 @@ from exchange.content import STIX
 from exchange.demo.network import BB, PE, DemoNetwork, DemoNode
 from exchange.demo.processes import Server, Servers, until
 from exchange.message import Message
-from exchange.node import control
-from exchange.node.store_outbox import Outgoing
+from exchange.node.control import channel as control
+from exchange.node.store.outbox import Outgoing
 
 ROUNDS: Final = 3
 PER_SECOND: Final = 20

@@ -20,9 +20,7 @@ from typing import Any, Final
 
 import uvloop
 
-from bench import _publish_nats as nats
-from bench import _publish_ours as ours
-from bench import _publish_reference as reference
+from bench import _publish_nats as nats, _publish_ours as ours, _publish_reference as reference
 from bench._rounds import Goal, Side, alternate, options, tell
 
 ROUNDS: Final = 5

@@ -25,7 +25,8 @@ from bench._machine import profile
 from bench._rounds import Goal, alternate, options, tell
 from bench._stix_files import stix_files
 from exchange.errors import Refused
-from exchange.formats import registry, validation
+from exchange.formats import registry
+from exchange.formats.stix import validation
 
 GOALS: Final = {"vs_stix2_parse": Goal(">=", 50)}
 OURS_A_ROUND: Final = 5

@@ -7,7 +7,7 @@ import sys
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    from exchange.cli.hub_server import run_plain  # noqa: PLC0415 - so that importing this module costs nothing
+    from exchange.cli.hub.server import run_plain  # noqa: PLC0415 - so that importing this module costs nothing
 
     arguments = sys.argv[1:]
     code = run_plain(arguments)

@@ -2,7 +2,7 @@
 
 Owns scopes, the spelling and hashes of tokens, and the hashes of passwords. Tokens are random and long, so one hash is
 enough; passwords are people's, so theirs is slow. Where rights are kept is `node/store_access_rights`' business, who
-comes in `node/doorkeeper`'s.
+comes in `node/doors/doorkeeper`'s.
 """
 
 from __future__ import annotations

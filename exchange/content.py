@@ -302,7 +302,10 @@ class PartNote:
 
 @dataclass(frozen=True)
 class Notice:
-    """A statement that takes trust away, handed on by a peer (docs/protocol.md §9.17): node/notices verifies it."""
+    """A statement that takes trust away, handed on by a peer (docs/protocol.md §9.17).
+
+    node/directory/notices verifies it.
+    """
 
     body: bytes
     signatures: tuple[tuple[str, bytes], ...]

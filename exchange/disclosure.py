@@ -1,7 +1,7 @@
 """Who opened, exported or handed on a message: the question to a recipient's node and its record (docs/protocol.md §5).
 
 Owns the rows of an access log with their chained hashes, the two control payloads, and how a record is verified. What
-is in the log is `node/store_access`' business, who is asked when `node/disclosures`'.
+is in the log is `node/store/access`' business, who is asked when `node/doors/disclosures`'.
 """
 
 from __future__ import annotations

@@ -13,16 +13,14 @@ from typing import Final, NoReturn, Protocol
 from cryptography.cobblestone import Cobblestone256Decryptor, Cobblestone256Encryptor
 from cryptography.exceptions import InvalidTag
 
-from exchange import body as body_codec
-from exchange import keys as k
+from exchange import body as body_codec, keys as k
 from exchange.attachment import Blob
 from exchange.canonical import MAX_INT, h, sha256
 from exchange.content import Meta, unpack_content
 from exchange.errors import Damaged, Hold, Rejected
 from exchange.header import DirRef, Header, Pre, commitment, core_hash, parse_header
 from exchange.limits import CLOCK_MARK_MS, PREKEY_MARGIN_MS
-from exchange.link import NONCE_BYTES, Link
-from exchange.link import commitment as link_commitment
+from exchange.link import NONCE_BYTES, Link, commitment as link_commitment
 from exchange.wire import Delivery, Upload, header_of
 
 _WRAPPED: Final = struct.Struct(">32s16s16sQ32s")

@@ -1,7 +1,7 @@
 """What one member tells another: the content of a message, apart from how it is sealed or written as STIX.
 
 This file owns the kinds, urgencies and outcomes, the fields of a message and the rules between them
-(docs/messages.md). `formats/cover` turns it into a bundle and back; who may send it is `policy`'s business.
+(docs/messages.md). `formats/stix/cover` turns it into a bundle and back; who may send it is `policy`'s business.
 Times are UTC milliseconds since 1970, and the clock is the caller's.
 """
 

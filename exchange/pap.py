@@ -1,7 +1,7 @@
 """The Permissible Actions Protocol: its four labels, their order, their spellings and their STIX marking ids.
 
 TLP says who may have something, PAP what they may do with it. This file owns what a label is and which of two is
-stricter. Reading them out of STIX is `formats/permissions`' business; what a label closes is `release`'s.
+stricter. Reading them out of STIX is `formats/stix/permissions`' business; what a label closes is `release`'s.
 """
 
 from __future__ import annotations

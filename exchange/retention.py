@@ -32,7 +32,7 @@ class Label:
 
     @classmethod
     def of(cls, summary: Mapping[str, Any]) -> Self:
-        """From what lists show of a message (node/inbox.py); a newer version's may lack everything."""
+        """From what lists show of a message (node/mail/inbox.py); a newer version's may lack everything."""
         return cls(
             kind=summary.get("kind") or "",
             tlp=parse(summary["tlp"]) if summary.get("tlp") else DEFAULT,

@@ -1,7 +1,7 @@
 """The Traffic Light Protocol: its five labels, their order, their spellings and their STIX marking ids.
 
 This file owns what a label is and which of two is stricter. Reading markings out of STIX objects is
-`formats/markings`' business; what a label permits is `policy`'s. Nowhere else are labels compared.
+`formats/stix/markings`' business; what a label permits is `policy`'s. Nowhere else are labels compared.
 """
 
 from __future__ import annotations

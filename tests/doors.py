@@ -20,15 +20,15 @@ import requests
 
 from exchange.access import Scope
 from exchange.door_settings import DoorSettings
-from exchange.formats.cover import compose
-from exchange.formats.stix import read_object
+from exchange.formats.stix.cover import compose
+from exchange.formats.stix.read import read_object
 from exchange.limits import DAY_MS
 from exchange.message import Author, Draft, Urgency, member_identity_id
-from exchange.node import http
-from exchange.node.door import make_context
-from exchange.node.doorkeeper import Grant, give
-from exchange.node.http_context import Context
-from exchange.node.store_outbox import Outgoing
+from exchange.node.doors.doorkeeper import Grant, give
+from exchange.node.http import server as http
+from exchange.node.http.context import Context
+from exchange.node.http.door import make_context
+from exchange.node.store.outbox import Outgoing
 from exchange.tlp import Tlp
 from tests.simulator import Simulation, Site, simulation
 from tests.worlds import NOW

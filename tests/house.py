@@ -83,52 +83,52 @@ LAYERS: dict[str, str] = {
         exchange.settings
     """,
     "formats": """
-        exchange.formats.vocabulary
+        exchange.formats.stix.vocabulary
         exchange.formats.objects
-        exchange.formats.json_spans
+        exchange.formats.stix.spans
         exchange.formats.source
-        exchange.formats.stix_time
-        exchange.formats.markings
-        exchange.formats.flat_schemas
-        exchange.formats.permissions
-        exchange.formats.validation
-        exchange.formats.patterns
-        exchange.formats.suffixes
-        exchange.formats.stix
+        exchange.formats.stix.time
+        exchange.formats.stix.markings
+        exchange.formats.stix.flat_schemas
+        exchange.formats.stix.permissions
+        exchange.formats.stix.validation
+        exchange.formats.stix.patterns
+        exchange.formats.indicators.suffixes
+        exchange.formats.stix.read
         exchange.formats.making
-        exchange.formats.incident
-        exchange.formats.cover
-        exchange.formats.handing_on
+        exchange.formats.stix.incident
+        exchange.formats.stix.cover
+        exchange.formats.stix.handing_on
         exchange.formats.text
         exchange.formats.members
-        exchange.formats.defang
-        exchange.formats.refang
+        exchange.formats.indicators.defang
+        exchange.formats.indicators.refang
         exchange.formats.mentions
         exchange.formats.extract
-        exchange.formats.indicators
+        exchange.formats.indicators.indicator
         exchange.formats.spreadsheet
-        exchange.formats.indicator_table
-        exchange.formats.indicator_sheet
-        exchange.formats.paste
+        exchange.formats.indicators.table
+        exchange.formats.indicators.sheet
+        exchange.formats.indicators.paste
         exchange.formats.shadowserver
-        exchange.formats.misp_types
-        exchange.formats.misp_stix
-        exchange.formats.misp_labels
-        exchange.formats.misp_made
-        exchange.formats.misp_back
-        exchange.formats.misp_sightings
-        exchange.formats.misp_galaxies
-        exchange.formats.misp_attribute
-        exchange.formats.misp_object
-        exchange.formats.misp
-        exchange.formats.misp_write
-        exchange.formats.csaf_made
-        exchange.formats.csaf_products
-        exchange.formats.csaf_vulnerabilities
-        exchange.formats.csaf
-        exchange.formats.contact_table
-        exchange.formats.contact_preview
-        exchange.formats.contact_vcard
+        exchange.formats.misp.types
+        exchange.formats.misp.stix
+        exchange.formats.misp.labels
+        exchange.formats.misp.made
+        exchange.formats.misp.back
+        exchange.formats.misp.sightings
+        exchange.formats.misp.galaxies
+        exchange.formats.misp.attribute
+        exchange.formats.misp.object
+        exchange.formats.misp.read
+        exchange.formats.misp.write
+        exchange.formats.csaf.made
+        exchange.formats.csaf.products
+        exchange.formats.csaf.vulnerabilities
+        exchange.formats.csaf.read
+        exchange.formats.contacts.table
+        exchange.formats.contacts.preview
+        exchange.formats.contacts.vcard
         exchange.formats.registry
         exchange.formats.taxii
     """,
@@ -156,64 +156,64 @@ LAYERS: dict[str, str] = {
     "services": """
         exchange.node.identity
         exchange.node.budget
-        exchange.node.hub_api
-        exchange.node.log_watch
-        exchange.node.hub_help
-        exchange.node.other_log
-        exchange.node.directory_sync
-        exchange.node.trust
-        exchange.node.peer_prekeys
-        exchange.node.prekeys
-        exchange.node.outbox
-        exchange.node.proofs
-        exchange.node.uploads
+        exchange.node.uplink.api
+        exchange.node.directory.log_watch
+        exchange.node.directory.hub_help
+        exchange.node.directory.other_log
+        exchange.node.directory.replica
+        exchange.node.keys.trust
+        exchange.node.keys.peer_prekeys
+        exchange.node.keys.prekeys
+        exchange.node.mail.outbox
+        exchange.node.mail.proofs
+        exchange.node.mail.uploads
         exchange.node.together
-        exchange.node.attaching
-        exchange.node.attachments
-        exchange.node.answers
-        exchange.node.parts
-        exchange.node.notices
-        exchange.node.exposure
-        exchange.node.registration
-        exchange.node.own_keys
-        exchange.node.succession
-        exchange.node.disclosures
-        exchange.node.control_messages
-        exchange.node.questions
+        exchange.node.attachments.attaching
+        exchange.node.attachments.traffic
+        exchange.node.mail.answers
+        exchange.node.directory.parts
+        exchange.node.directory.notices
+        exchange.node.directory.exposure
+        exchange.node.directory.registration
+        exchange.node.keys.own_keys
+        exchange.node.directory.succession
+        exchange.node.doors.disclosures
+        exchange.node.mail.control_messages
+        exchange.node.mail.questions
         exchange.node.retention
-        exchange.node.receipts
+        exchange.node.mail.receipts
         exchange.node.restore
-        exchange.node.opening
-        exchange.node.storing
-        exchange.node.inbox
-        exchange.node.reading
-        exchange.node.outside
-        exchange.node.feed_api
-        exchange.node.feeds
-        exchange.node.collections
-        exchange.node.posting
-        exchange.node.drafts
-        exchange.node.doorkeeper
-        exchange.node.large
-        exchange.node.desk
-        exchange.node.doors
-        exchange.node.constituents
-        exchange.node.attachment_desk
-        exchange.node.checklist
-        exchange.node.membership
-        exchange.node.introduction
+        exchange.node.mail.opening
+        exchange.node.mail.storing
+        exchange.node.mail.inbox
+        exchange.node.taxii.reading
+        exchange.node.feeds.outside
+        exchange.node.feeds.api
+        exchange.node.feeds.feeds
+        exchange.node.taxii.collections
+        exchange.node.taxii.posting
+        exchange.node.taxii.drafts
+        exchange.node.doors.doorkeeper
+        exchange.node.mail.large
+        exchange.node.mail.desk
+        exchange.node.doors.doors
+        exchange.node.doors.constituents
+        exchange.node.attachments.desk
+        exchange.node.directory.checklist
+        exchange.node.directory.membership
+        exchange.node.directory.introduction
         exchange.node.condition
-        exchange.node.writing
-        exchange.node.address_book
-        exchange.node.mail_facts
-        exchange.node.mail_view
-        exchange.node.mail_search
-        exchange.node.mail_events
-        exchange.node.mail_sending
-        exchange.node.posted_mail
-        exchange.node.counterparts
-        exchange.node.contact_tests
-        exchange.node.secretariat
+        exchange.node.mail.writing
+        exchange.node.directory.address_book
+        exchange.node.mail.facts
+        exchange.node.mail.view
+        exchange.node.mail.search
+        exchange.node.mail.events
+        exchange.node.mail.sending
+        exchange.node.taxii.posted_mail
+        exchange.node.directory.counterparts
+        exchange.node.directory.contact_tests
+        exchange.node.directory.secretariat
         exchange.node.services
         exchange.node.errands
         exchange.node.sync
@@ -242,38 +242,38 @@ LAYERS: dict[str, str] = {
         exchange.node.home
         exchange.node.units
         exchange.node.backup
-        exchange.node.hub_feed
-        exchange.node.hub_pieces
-        exchange.node.hub_answers
-        exchange.node.hub_blobs
-        exchange.node.hub_client
-        exchange.node.feed_answers
-        exchange.node.feed_threads
-        exchange.node.feed_session
-        exchange.node.feed_taxii
-        exchange.node.feed_misp
-        exchange.node.feed_servers
-        exchange.node.control
+        exchange.node.uplink.feed
+        exchange.node.uplink.pieces
+        exchange.node.uplink.answers
+        exchange.node.uplink.blobs
+        exchange.node.uplink.client
+        exchange.node.feeds.answers
+        exchange.node.feeds.threads
+        exchange.node.feeds.session
+        exchange.node.feeds.taxii
+        exchange.node.feeds.misp
+        exchange.node.feeds.servers
+        exchange.node.control.channel
         exchange.node.node
-        exchange.node.control_keys
-        exchange.node.control_verbs
+        exchange.node.control.keys
+        exchange.node.control.verbs
         exchange.node.metrics
-        exchange.node.http_context
-        exchange.node.http_problems
-        exchange.node.http_auth
-        exchange.node.http_query
-        exchange.node.http_taxii
-        exchange.node.api_models
-        exchange.node.api_asked
-        exchange.node.http_api_call
-        exchange.node.http_api_mail
-        exchange.node.http_api_directory
-        exchange.node.http_api_events
-        exchange.node.api_openapi
-        exchange.node.http_api
-        exchange.node.http
-        exchange.node.door_tls
-        exchange.node.door
+        exchange.node.http.context
+        exchange.node.http.problems
+        exchange.node.http.auth
+        exchange.node.http.query
+        exchange.node.http.taxii
+        exchange.node.http.api_models
+        exchange.node.http.api_asked
+        exchange.node.http.api_call
+        exchange.node.http.api_mail
+        exchange.node.http.api_directory
+        exchange.node.http.api_events
+        exchange.node.http.api_openapi
+        exchange.node.http.api
+        exchange.node.http.server
+        exchange.node.http.door_tls
+        exchange.node.http.door
         exchange.node.alarm_hook
         exchange.node.app
         exchange.hub.home
@@ -298,15 +298,15 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "orjson": ANYWHERE,
     "pydantic": ANYWHERE,
     "stix2": ("formats",),
-    "stix2patterns": ("exchange.formats.patterns",),
-    "publicsuffixlist": ("exchange.formats.suffixes",),
+    "stix2patterns": ("exchange.formats.stix.patterns",),
+    "publicsuffixlist": ("exchange.formats.indicators.suffixes",),
     "jsonschema_rs": ("formats",),
     "sqlalchemy": ("storage",),
     "alembic": ("storage",),
     "aiohttp": ("edges",),
-    "requests": ("exchange.node.feed_session",),
-    "urllib3": ("exchange.node.feed_session",),
-    "taxii2client": ("exchange.node.feed_taxii",),
+    "requests": ("exchange.node.feeds.session",),
+    "urllib3": ("exchange.node.feeds.session",),
+    "taxii2client": ("exchange.node.feeds.taxii",),
     "prometheus_client": ("edges",),
     "pyzipper": ("exchange.storage.infected_zip",),
     "pydantic_settings": ("edges",),

@@ -27,7 +27,7 @@ from exchange.canonical import b64, sha256
 from exchange.hub.app import Listening, serve
 from exchange.hub.applications import create_invitation
 from exchange.hub.home import KEYSTORE, SEED
-from exchange.hub.store import HubStore
+from exchange.hub.store.store import HubStore
 from exchange.keys import PrivateKeys
 from exchange.settings import HubSettings
 from exchange.storage.keystore import Keystore

@@ -23,12 +23,11 @@ from exchange.hub.blobs import Blobs
 from exchange.hub.mailboxes import Mailboxes
 from exchange.hub.pending import Pending
 from exchange.hub.registrar import Registrar
-from exchange.hub.store import HubStore
-from exchange.hub.store_blob_files import BlobFiles
+from exchange.hub.store.blob_files import BlobFiles
+from exchange.hub.store.store import HubStore
 from exchange.limits import DAY_MS
 from exchange.link import Link
-from exchange.receipt import Leaf as ReceiptLeaf
-from exchange.receipt import make_batch
+from exchange.receipt import Leaf as ReceiptLeaf, make_batch
 from exchange.settings import HubLimits
 from tests.worlds import World
 

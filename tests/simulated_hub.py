@@ -20,8 +20,8 @@ from exchange.directory.statements import Statement
 from exchange.directory.waiting import REJECTED, WITHDRAWN
 from exchange.errors import ExchangeError, Refused, Unavailable
 from exchange.limits import LARGE_BYTES, PIECE_BYTES
-from exchange.node.hub_api import Feed, HubState, Page, Posted, Result
-from exchange.node.hub_feed import PollFeed
+from exchange.node.uplink.api import Feed, HubState, Page, Posted, Result
+from exchange.node.uplink.feed import PollFeed
 from exchange.protocol import Item
 from tests.hub_services import Services
 

@@ -17,19 +17,19 @@ from pathlib import Path
 from exchange.attachment import Attachment
 from exchange.directory.log import Leaf
 from exchange.errors import Unavailable
-from exchange.formats.cover import compose
+from exchange.formats.stix.cover import compose
 from exchange.keys import PrivateKeys
 from exchange.limits import DAY_MS
 from exchange.message import Author, Draft, Urgency, member_identity_id
 from exchange.node.app import build
-from exchange.node.desk import Desk
 from exchange.node.identity import Identity, Sources
+from exchange.node.keys.own_keys import SEED
+from exchange.node.mail.desk import Desk
 from exchange.node.node import Node
-from exchange.node.own_keys import SEED
-from exchange.node.store import Store, Transaction, open_store
-from exchange.node.store_directory import add_own_statement
-from exchange.node.store_inbox import Received, arrived
-from exchange.node.store_outbox import Addressee, Outgoing
+from exchange.node.store.directory import add_own_statement
+from exchange.node.store.inbox import Received, arrived
+from exchange.node.store.outbox import Addressee, Outgoing
+from exchange.node.store.store import Store, Transaction, open_store
 from exchange.settings import HubLimits
 from exchange.storage.keystore import Keystore
 from exchange.storage.unlock import Unlock, create_key_file

@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from bench import _soak_memory as memory
-from bench import growth, idle, seal, validate
+from bench import _soak_memory as memory, growth, idle, seal, validate
 from bench._founded_hub import found
 from bench._gpg import gpg_home
 from bench._hub_fill import Envelopes, fill
 from bench._stix_files import stix_files
-from exchange.hub.store import HubStore
+from exchange.hub.store.store import HubStore
 
 
 def test_seal_beside_gpg(tmp_path: Path) -> None:

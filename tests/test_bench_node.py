@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench import catchup, latency
 from bench._node_network import Alerts
-from exchange.formats.cover import read_message
+from exchange.formats.stix.cover import read_message
 
 
 def test_alerts_are_readable_messages_of_a_few_kilobytes() -> None:

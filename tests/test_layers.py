@@ -220,8 +220,8 @@ PLANTED = {
         "services imports exchange.cli.a of the later layer above",
     ),
     "library in the wrong layer": (
-        {"exchange/node/outbox.py": "def f():\n    from sqlalchemy import select"},
-        "exchange/node/outbox.py:2: sqlalchemy belongs to storage, not to services",
+        {"exchange/node/mail/outbox.py": "def f():\n    from sqlalchemy import select"},
+        "exchange/node/mail/outbox.py:2: sqlalchemy belongs to storage, not to services",
     ),
     "library nobody has placed": (
         {"exchange/keys.py": "import left_pad"},
@@ -253,7 +253,10 @@ PLANTED = {
     ),
     "unlisted file": ({"exchange/surprise.py": ""}, "exchange/surprise.py: add it to the layer list"),
     "upward import": (
-        {"exchange/formats/stix.py": "import exchange.storage.database", "exchange/storage/database.py": ""},
+        {
+            "exchange/formats/stix/read.py": "import exchange.storage.database",
+            "exchange/storage/database.py": "",
+        },
         "formats imports exchange.storage.database of the later layer storage",
     ),
 }
@@ -273,7 +276,7 @@ def test_a_house_in_order_raises_no_alarm(tmp_path: Path) -> None:
         "exchange/keys.py": "from cryptography.hazmat.primitives import hashes\nfrom . import errors",
         "exchange/node/__init__.py": "",
         "exchange/node/sync.py": "import asyncio\nimport exchange.keys",
-        "exchange/cli/node.py": "def f():\n    from exchange.node.sync import x",
+        "exchange/cli/node/commands.py": "def f():\n    from exchange.node.sync import x",
     }
     plant(tmp_path, files)
     assert check(tmp_path) == []

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from exchange.errors import CODES
 from exchange.header import LANES
 from exchange.hub.metrics import Metrics, Reading
-from exchange.hub.store_alarm import flash_copies, oldest_flash
+from exchange.hub.store.alarm import flash_copies, oldest_flash
 from exchange.limits import SECOND_MS
 from exchange.loop_lag import LoopLag
 from exchange.message import Urgency

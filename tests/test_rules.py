@@ -258,8 +258,8 @@ RULES: dict[str, tuple[Find, tuple[str, ...], dict[str, int]]] = {
         {
             "exchange/hub/http*": ANY_NUMBER,
             "exchange/node/http*": ANY_NUMBER,
-            "exchange/node/hub_client.py": 1,
-            "exchange/cli/hub.py": 1,
+            "exchange/node/uplink/client.py": 1,
+            "exchange/cli/hub/commands.py": 1,
         },
     ),
     "catching everything": (
@@ -267,10 +267,10 @@ RULES: dict[str, tuple[Find, tuple[str, ...], dict[str, int]]] = {
         (*PRODUCT, "bench/**/*.py", "run"),
         {
             "exchange/node/sync.py": 1,  # the top of the loop
-            "exchange/node/feeds.py": 1,  # same, of one feed's run
-            "exchange/node/feed_threads.py": 1,  # told to whoever awaits the thread
-            "exchange/hub/http.py": 1,  # the middleware
-            "exchange/node/http.py": 1,  # the middleware
+            "exchange/node/feeds/feeds.py": 1,  # same, of one feed's run
+            "exchange/node/feeds/threads.py": 1,  # told to whoever awaits the thread
+            "exchange/hub/http/server.py": 1,  # the middleware
+            "exchange/node/http/server.py": 1,  # the middleware
             "exchange/storage/write_queue.py": 1,  # carried to the caller that awaits it
             "exchange/storage/database.py": 1,  # same, for every caller of a group commit
             "bench/thin.py": 1,  # same, to the thread that asks for the figure
@@ -366,13 +366,13 @@ GOOD = {
 @pytest.mark.parametrize(("name", "text"), [(name, text) for name, texts in BAD.items() for text in texts])
 def test_planted_breach_is_found(name: str, text: str) -> None:
     find, _, allowed = RULES[name]
-    assert violations(find, allowed, [Source("exchange/node/outbox.py", text)])
+    assert violations(find, allowed, [Source("exchange/node/mail/outbox.py", text)])
 
 
 @pytest.mark.parametrize("name", RULES)
 def test_what_the_rule_permits_passes(name: str) -> None:
     find, _, allowed = RULES[name]
-    assert violations(find, allowed, [Source("exchange/node/outbox.py", GOOD[name])]) == []
+    assert violations(find, allowed, [Source("exchange/node/mail/outbox.py", GOOD[name])]) == []
 
 
 def test_a_second_catch_all_in_an_allowed_file_is_found() -> None:
@@ -387,5 +387,5 @@ def test_a_vague_file_name_is_found() -> None:
 
 
 def test_an_unused_code_is_found() -> None:
-    file = Source("exchange/node/outbox.py", "raise Refused('a.used')  # a.unused")
+    file = Source("exchange/node/mail/outbox.py", "raise Refused('a.used')  # a.unused")
     assert unused_codes({"a.used", "a.unused"}, [file]) == {"a.unused"}

@@ -13,7 +13,7 @@ from exchange.canonical import b64, h, unb64
 from exchange.directory.bodies_base import MAX_NAME, MAX_OFFICERS, MAX_SPONSORS
 from exchange.directory.rules_contacts import MAX_CONTACTS, MAX_UNITS
 from exchange.errors import CODES
-from exchange.formats import json_spans
+from exchange.formats.stix import spans as json_spans
 from exchange.header import LANES, parse_header
 from exchange.wire import Delivery
 

@@ -13,7 +13,7 @@ from exchange.errors import Refused
 
 if TYPE_CHECKING:
     from exchange.cli.call import Call
-    from exchange.cli.node_home import Opened
+    from exchange.cli.node.home import Opened
     from exchange.directory.addressing import Target
     from exchange.directory.book import Book
     from exchange.directory.find import Resolution
@@ -122,7 +122,7 @@ def book_of(home: Opened) -> Book:
     """The address book as this home has it now."""
     from exchange.cli.call import now_ms
     from exchange.directory.book import Book
-    from exchange.node.store_parts import all_parts
+    from exchange.node.store.parts import all_parts
 
     store = home.store
     parts = store.db.read_sync(lambda c: all_parts(c, store.cipher))

@@ -21,28 +21,28 @@ Register = Callable[[typer.Typer], None]
 
 
 def _node() -> Sequence[Register]:
-    from exchange.cli import (
-        node,
-        node_attachments,
-        node_backup,
-        node_collections,
-        node_constituents,
-        node_disclosure,
-        node_doors,
-        node_drafts,
-        node_email,
-        node_exposure,
-        node_extract,
-        node_feed,
-        node_keys,
-        node_mail,
-        node_onboarding,
-        node_paste,
-        node_retention,
-        node_send,
-        node_shadowserver,
-        node_token,
-        node_units,
+    from exchange.cli.node import (
+        attachments as node_attachments,
+        backup as node_backup,
+        collections as node_collections,
+        commands as node,
+        constituents as node_constituents,
+        disclosure as node_disclosure,
+        doors as node_doors,
+        drafts as node_drafts,
+        email as node_email,
+        exposure as node_exposure,
+        extract as node_extract,
+        feed as node_feed,
+        keys as node_keys,
+        mail as node_mail,
+        onboarding as node_onboarding,
+        paste as node_paste,
+        retention as node_retention,
+        send as node_send,
+        shadowserver as node_shadowserver,
+        token as node_token,
+        units as node_units,
     )
 
     return (
@@ -71,17 +71,17 @@ def _node() -> Sequence[Register]:
 
 
 def _directory() -> Sequence[Register]:
-    from exchange.cli import (
-        directory,
-        directory_contact,
-        directory_counterpart,
-        directory_files,
-        directory_find,
-        directory_nominate,
-        directory_record,
-        directory_secretariat,
-        directory_sheet,
-        directory_table,
+    from exchange.cli.directory import (
+        commands as directory,
+        contact as directory_contact,
+        counterpart as directory_counterpart,
+        files as directory_files,
+        find as directory_find,
+        nominate as directory_nominate,
+        record as directory_record,
+        secretariat as directory_secretariat,
+        sheet as directory_sheet,
+        table as directory_table,
     )
 
     return (
@@ -99,20 +99,21 @@ def _directory() -> Sequence[Register]:
 
 
 def _hub() -> Sequence[Register]:
-    from exchange.cli import hub, hub_backup
+    from exchange.cli.hub import backup as hub_backup, commands as hub
 
     return (hub.register, hub_backup.register)
 
 
 def _officer() -> Sequence[Register]:
-    from exchange.cli import officer, officer_moves, officer_network
+    from exchange.cli.officer import commands as officer, moves as officer_moves, network as officer_network
 
     return (officer.register, officer_moves.register, officer_network.register)
 
 
 def _single() -> Sequence[Register]:
     """Verbs that stand beside the groups."""
-    from exchange.cli import doctor, formats
+    from exchange.cli import formats
+    from exchange.cli.doctor import commands as doctor
 
     return (formats.register, doctor.register)
 

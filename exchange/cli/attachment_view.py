@@ -10,7 +10,7 @@ from exchange.cli.call import Call
 from exchange.cli.output import one_line, safe, table
 
 if TYPE_CHECKING:
-    from exchange.node.attachment_desk import Shown
+    from exchange.node.attachments.desk import Shown
 
 _SECONDS: Final = 2.0  # between two words on how far it is
 _STATES: Final = {

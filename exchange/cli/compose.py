@@ -13,15 +13,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from exchange import pap
-from exchange import tlp as labels
+from exchange import pap, tlp as labels
 from exchange.cli.when import parse_when
 from exchange.errors import CODES, Refused
 from exchange.formats import registry
-from exchange.formats.cover import compose as join
-from exchange.formats.incident import IncidentFacts, build_incident
-from exchange.formats.markings import effective_tlp
 from exchange.formats.objects import Loss, RawObject
+from exchange.formats.stix.cover import compose as join
+from exchange.formats.stix.incident import IncidentFacts, build_incident
+from exchange.formats.stix.markings import effective_tlp
 from exchange.limits import MAX_STIX
 from exchange.message import MAX_SUBJECT_CHARS, Author, Draft, Message, Urgency
 from exchange.pap import Pap

@@ -22,7 +22,7 @@ from exchange.directory.network import member_of
 from exchange.directory.record_rules import part_bytes, write
 from exchange.directory.records import ContactRecord, Form, HoldersRecord, OwnerRecord, read
 from exchange.errors import Refused
-from exchange.formats.contact_table import read_hours
+from exchange.formats.contacts.table import read_hours
 
 FORMS: Final[Mapping[str, type[Form]]] = {
     "holders": HoldersRecord,

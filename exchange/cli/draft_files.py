@@ -17,7 +17,7 @@ from exchange.storage.files import write_private
 
 if TYPE_CHECKING:
     from exchange.cli.compose import Composed, Flags
-    from exchange.cli.node_home import Opened
+    from exchange.cli.node.home import Opened
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def send_draft(home: Opened, draft: Draft, flags: Flags, recipients: Sequence[st
     """Put it into the outbox as a message, as `node send` does with a file. Raises Refused as that does."""
     from exchange.cli.call import now_ms
     from exchange.cli.compose import ReadFiles
-    from exchange.cli.node_send import compose_for, submit
+    from exchange.cli.node.send import compose_for, submit
 
     read = ReadFiles(files=(Path(draft.name),), objects=draft.objects)
     composed = compose_for(home, flags, read, recipients, now=now_ms())

@@ -14,7 +14,7 @@ from email.utils import format_datetime, make_msgid
 from typing import Final
 
 from exchange.cli.output import one_line
-from exchange.formats.defang import defang
+from exchange.formats.indicators.defang import defang
 from exchange.formats.text import banner
 from exchange.message import Message
 

@@ -1,6 +1,6 @@
 """How a received or sent message looks on a terminal and as JSON: state words, ticks, marks, defanged text.
 
-Owns the look only: what is shown may be shown is decided, and logged, before (`node_mail`).
+Owns the look only: what is shown may be shown is decided, and logged, before (`node/mail`).
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Any, Final
 import orjson
 
 from exchange.cli.output import pairs, safe, utc
-from exchange.formats.cover import carried_objects
-from exchange.formats.defang import defang
-from exchange.formats.handing_on import original_of
-from exchange.formats.permissions import pap_of_message
+from exchange.formats.indicators.defang import defang
+from exchange.formats.stix.cover import carried_objects
+from exchange.formats.stix.handing_on import original_of
+from exchange.formats.stix.permissions import pap_of_message
 from exchange.formats.text import banner
 from exchange.message import Message
 

@@ -24,9 +24,9 @@ from exchange.directory.statements import Head
 from exchange.directory.submission import Submission
 from exchange.directory.vocabulary import FUNCTIONS
 from exchange.errors import Refused
-from exchange.node import store_parts
+from exchange.node.directory.registration import Function
 from exchange.node.identity import Identity
-from exchange.node.registration import Function
+from exchange.node.store import parts as store_parts
 from exchange.zones import zones
 
 if TYPE_CHECKING:

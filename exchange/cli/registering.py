@@ -1,7 +1,7 @@
 """What the commands share that state something of this home's own in the log: previews, handing in, who signs next.
 
-Owns how such a statement is shown before and after it is signed. The statements are node/registration's, whose
-signatures they need is the directory's judgement.
+Owns how such a statement is shown before and after it is signed. The statements are node/directory/registration's,
+whose signatures they need is the directory's judgement.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import orjson
 
 from exchange.canonical import Json
 from exchange.cli.call import Call, now_ms
-from exchange.cli.node_home import Connected, connected, wake
+from exchange.cli.node.home import Connected, connected, wake
 from exchange.cli.output import one_line
 from exchange.cli.waiting import lacks, statement_id
 from exchange.directory.bodies_contacts import ContactPoint
@@ -26,17 +26,18 @@ from exchange.directory.contacts import Part
 from exchange.directory.submission import LOGGED, PENDING, Submission
 from exchange.directory.waiting import Pending
 from exchange.errors import Refused, Unavailable
-from exchange.node import control, store_parts
 from exchange.node.app import real_sources, running
-from exchange.node.directory_sync import Replica
+from exchange.node.control import channel as control
+from exchange.node.directory.membership import Membership
+from exchange.node.directory.parts import Parts
+from exchange.node.directory.registration import Registration
+from exchange.node.directory.replica import Replica
 from exchange.node.home import Home, open_home
-from exchange.node.hub_api import HubApi
 from exchange.node.identity import Identity
-from exchange.node.membership import Membership
-from exchange.node.outbox import Outbox
-from exchange.node.parts import Parts
-from exchange.node.registration import Registration
-from exchange.node.store import Store, Transaction
+from exchange.node.mail.outbox import Outbox
+from exchange.node.store import parts as store_parts
+from exchange.node.store.store import Store, Transaction
+from exchange.node.uplink.api import HubApi
 from exchange.storage.local_cipher import LocalCipher
 
 SERVER_SECONDS: Final = 10.0  # in which a server beside us takes in a leaf that the hub has logged

@@ -18,7 +18,8 @@ from typing import Final
 import uvloop
 
 from exchange.cli import app
-from exchange.formats import cover, registry
+from exchange.formats import registry
+from exchange.formats.stix import cover
 from exchange.hub import app as hub_app
 from exchange.node import app as node_app
 

@@ -13,13 +13,13 @@ from typing import Any, Final
 
 from exchange.cli.call import now_ms
 from exchange.cli.compose import Flags, ReadFiles, read_files
-from exchange.cli.node_home import Opened
-from exchange.cli.node_send import compose_for, submit
+from exchange.cli.node.home import Opened
+from exchange.cli.node.send import compose_for, submit
 from exchange.demo.network import BB, CO, PE, DemoNetwork
 from exchange.demo.processes import until
 from exchange.errors import Refused
-from exchange.formats.cover import carried_objects, read_message
-from exchange.node.store_outbox import ENDED
+from exchange.formats.stix.cover import carried_objects, read_message
+from exchange.node.store.outbox import ENDED
 
 RECIPIENTS: Final = (CO, BB)
 LEFT_OUT: Final = ("INDEX.json",)  # and *.md: they describe the collection

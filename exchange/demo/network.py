@@ -17,22 +17,22 @@ from pathlib import Path
 from typing import Final
 
 from exchange.cli.call import now_ms, remember_key_file
-from exchange.cli.node_home import Opened, membership
-from exchange.cli.officer_home import OfficerHome, read_genesis, write_public
-from exchange.cli.officer_view import viewing
+from exchange.cli.node.home import Opened, membership
+from exchange.cli.officer.home import OfficerHome, read_genesis, write_public
+from exchange.cli.officer.view import viewing
 from exchange.demo.processes import Server, Servers, free_port, until
 from exchange.door_settings import DoorSettings
 from exchange.errors import Unavailable
 from exchange.hub import home as hub_home
 from exchange.hub.applications import create_invitation
-from exchange.hub.store import HubStore
+from exchange.hub.store.store import HubStore
 from exchange.invitation import Invitation
 from exchange.keys import digits
-from exchange.node import control
 from exchange.node.app import real_sources, running
-from exchange.node.desk import Desk
+from exchange.node.control import channel as control
+from exchange.node.directory.membership import Papers, confirm_anchor
 from exchange.node.home import Home, create, open_home
-from exchange.node.membership import Papers, confirm_anchor
+from exchange.node.mail.desk import Desk
 from exchange.storage.files import PRIVATE_DIRECTORY
 from exchange.storage.unlock import Unlock, create_key_file
 

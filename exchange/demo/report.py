@@ -14,13 +14,14 @@ from exchange.access import Scope
 from exchange.demo.network import MEMBERS, DemoNetwork, DemoNode
 from exchange.demo.story import Sending, Told
 from exchange.errors import Refused, Rejected
-from exchange.formats.cover import read_message
+from exchange.formats.stix.cover import read_message
 from exchange.header import parse_header
-from exchange.node import control, store_links, store_taxii
 from exchange.node.app import real_sources
-from exchange.node.collections import DRAFTS, RECEIVED, id_of
-from exchange.node.doorkeeper import Grant, give
-from exchange.node.store_inbox import Received
+from exchange.node.control import channel as control
+from exchange.node.doors.doorkeeper import Grant, give
+from exchange.node.store import links as store_links, taxii as store_taxii
+from exchange.node.store.inbox import Received
+from exchange.node.taxii.collections import DRAFTS, RECEIVED, id_of
 from exchange.tls import CA_FILE
 from exchange.wire import SLOT_BYTES
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from exchange.demo.network import DemoNetwork, DemoNode
 from exchange.errors import Unavailable
-from exchange.hub.store import FILE
+from exchange.hub.store.store import FILE
 
 # The stored parts of an envelope in the order of a delivery (docs/protocol.md §4.3), each with its table and row.
 _PARTS: Final = (

@@ -17,15 +17,15 @@ import orjson
 
 from exchange.cli.call import now_ms
 from exchange.cli.compose import Flags, read_files
-from exchange.cli.node_send import compose_for, submit
+from exchange.cli.node.send import compose_for, submit
 from exchange.demo.network import BB, CO, PE, DemoNetwork, DemoNode
 from exchange.demo.processes import until
 from exchange.demo.proof import Seen, look
 from exchange.demo.sabotage import Sabotage
 from exchange.demo.text import Teller
 from exchange.message import Message
-from exchange.node.desk import Desk
-from exchange.node.store_outbox import ENDED
+from exchange.node.mail.desk import Desk
+from exchange.node.store.outbox import ENDED
 
 INCIDENT: Final = "ransomware.json"
 PERSONS: Final = {CO: "Lucia Rojas", BB: "Andre Clarke"}

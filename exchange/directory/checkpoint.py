@@ -1,6 +1,6 @@
 """Checkpoints: what the hub signs of the log's size and root, and how two views of it are compared (§9.6).
 
-Owns their form, signature, age and comparison. The high-water mark is node/store_directory's.
+Owns their form, signature, age and comparison. The high-water mark is node/store/directory's.
 """
 
 from __future__ import annotations

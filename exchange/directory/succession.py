@@ -1,7 +1,7 @@
 """When another hub takes the place of one that is lost: may it, on the log that this side holds? (§9.11)
 
 Owns what a change of hub must satisfy before any leaf of the new hub is seen: a reader that is handed one goes back in
-its own log, and an attacker must not be able to make it. Cutting and storing is node/succession's business.
+its own log, and an attacker must not be able to make it. Cutting and storing is node/directory/succession's business.
 """
 
 from __future__ import annotations

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from exchange.directory.assets import Asset
-from exchange.formats.handing_on import objects_of
-from exchange.formats.json_spans import parse
-from exchange.formats.markings import granular_refs, marking_refs
 from exchange.formats.mentions import UNREADABLE, Assets, mentions
 from exchange.formats.objects import RawObject
+from exchange.formats.stix.handing_on import objects_of
+from exchange.formats.stix.markings import granular_refs, marking_refs
+from exchange.formats.stix.spans import parse
 from exchange.message import Message
 
 # Facts about machines and networks; victims' accounts and devices (user-account, mac-addr) and files whole (artifact)

@@ -13,7 +13,7 @@ from typing import Any, Final
 import orjson
 
 from exchange.formats.objects import RawObject
-from exchange.formats.stix import object_of
+from exchange.formats.stix.read import object_of
 from exchange.tlp import Tlp
 
 # UUIDv5 namespace of everything that is made of another format (docs/messages.md).

@@ -16,8 +16,8 @@ from urllib.parse import unquote, urlsplit
 
 from exchange.directory.assets import SHORTEST_CLAIM, Asset, read_asn, read_asset, read_domain, read_prefix
 from exchange.errors import Refused
-from exchange.formats.refang import refang
-from exchange.formats.suffixes import public_suffix
+from exchange.formats.indicators.refang import refang
+from exchange.formats.indicators.suffixes import public_suffix
 
 MAX_ASSETS: Final = 100_000
 MAX_PATTERN: Final = 65_536  # characters; a longer one counts as unreadable

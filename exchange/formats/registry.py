@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from exchange.errors import Refused
-from exchange.formats import csaf, misp, misp_write, shadowserver, stix, text
-from exchange.formats import indicator_sheet as sheet
-from exchange.formats import indicator_table as table
-from exchange.formats.json_spans import Limits
+from exchange.formats import shadowserver, text
+from exchange.formats.csaf import read as csaf
+from exchange.formats.indicators import sheet, table
+from exchange.formats.misp import read as misp, write as misp_write
 from exchange.formats.objects import Loaded
 from exchange.formats.source import Format, Source, Written
+from exchange.formats.stix import read as stix
+from exchange.formats.stix.spans import Limits
 from exchange.message import Message
 
 __all__ = ["Format", "Source", "Written", "dump", "formats", "load"]

@@ -18,12 +18,12 @@ from exchange.directory.addressing import folded
 from exchange.directory.assets import read_domain
 from exchange.directory.owners import Owners
 from exchange.errors import Refused
-from exchange.formats.json_spans import Limits
 from exchange.formats.making import made, made_id, made_publisher, observable_id, source_extension
 from exchange.formats.objects import Loaded, RawObject, SetAside
 from exchange.formats.source import Source
 from exchange.formats.spreadsheet import decoded, rows, unguarded
-from exchange.formats.stix_time import from_iso, to_stix
+from exchange.formats.stix.spans import Limits
+from exchange.formats.stix.time import from_iso, to_stix
 from exchange.tlp import Tlp
 
 FORMAT: Final = "shadowserver"

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from exchange.errors import Refused
-from exchange.formats.json_spans import Document, Limits, holds_long_integer, parse, scan
 from exchange.formats.objects import Loaded, Loss
+from exchange.formats.stix.spans import Document, Limits, holds_long_integer, parse, scan
 from exchange.message import Message
 
 _LEVELS_AROUND = 8  # of a fact within our extension, of an object, of a bundle

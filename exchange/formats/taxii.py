@@ -1,7 +1,7 @@
 """What TAXII 2.1 knows of a STIX object, and its timestamps and envelopes.
 
 Owns how an object's id, version and specification are read out of it (TAXII 2.1 §3.4.1, §5.3.1), and how times are
-spelt. Which objects stand in which collection is `node/collections`' business.
+spelt. Which objects stand in which collection is `node/taxii/collections`' business.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from exchange.errors import Refused
-from exchange.formats import stix
-from exchange.formats.json_spans import Document, Limits, parse, scan
 from exchange.formats.objects import Loaded
 from exchange.formats.source import Source
-from exchange.formats.validation import version_of
+from exchange.formats.stix import read as stix
+from exchange.formats.stix.spans import Document, Limits, parse, scan
+from exchange.formats.stix.validation import version_of
 
 MEDIA_TYPES: Final = ("application/stix+json;version=2.1", "application/stix+json;version=2.0")
 MAX_ID: Final = 300  # characters

@@ -9,11 +9,11 @@ from collections import Counter
 
 import orjson
 
-from exchange.formats.cover import carried_objects
 from exchange.formats.objects import Loss
-from exchange.formats.permissions import pap_of_message
 from exchange.formats.source import Written
-from exchange.formats.stix_time import to_stix
+from exchange.formats.stix.cover import carried_objects
+from exchange.formats.stix.permissions import pap_of_message
+from exchange.formats.stix.time import to_stix
 from exchange.message import Message
 
 

@@ -11,8 +11,8 @@ from typing import Final
 
 from exchange.alarm import NOT_STORED, NOT_STORED_OVER, AlarmSettings
 from exchange.alarm_hook import Caller
-from exchange.hub import store_alarm as rows
-from exchange.hub.store import HubStore
+from exchange.hub.store import alarm as rows
+from exchange.hub.store.store import HubStore
 from exchange.limits import MINUTE_MS, SECOND_MS
 from exchange.notify import ways
 from exchange.storage import calls

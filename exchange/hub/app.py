@@ -29,19 +29,20 @@ from exchange.canonical import b64
 from exchange.errors import ExchangeError, Refused, Unavailable
 from exchange.http_guard import Connections, Handler
 from exchange.http_rate import Rate, Room
-from exchange.hub import alarm_hook, http
+from exchange.hub import alarm_hook
 from exchange.hub.applications import Applications
 from exchange.hub.blobs import Blobs
 from exchange.hub.home import LOCK, SEED, begin_in, has_settled, settle_seconds
-from exchange.hub.http_context import Context
-from exchange.hub.http_problems import unreadable
+from exchange.hub.http import server as http
+from exchange.hub.http.context import Context
+from exchange.hub.http.problems import unreadable
 from exchange.hub.mailboxes import Mailboxes
 from exchange.hub.metrics import Metrics
 from exchange.hub.pending import Pending
 from exchange.hub.pieces import Pieces
 from exchange.hub.registrar import Registrar
-from exchange.hub.store import FILE, HubStore
-from exchange.hub.store_blob_files import BlobFiles
+from exchange.hub.store.blob_files import BlobFiles
+from exchange.hub.store.store import FILE, HubStore
 from exchange.keys import PrivateKeys
 from exchange.limits import BLOB_CALLS, CALLER_BYTES, MAX_HEAD
 from exchange.settings import HubSettings

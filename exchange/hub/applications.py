@@ -23,8 +23,8 @@ from exchange.errors import Refused, Rejected
 from exchange.hub.beside import check_signers
 from exchange.hub.log import read_back
 from exchange.hub.registrar import Registrar
-from exchange.hub.store import HubStore
-from exchange.hub.store_directory import Application, Invited
+from exchange.hub.store.directory import Application, Invited
+from exchange.hub.store.store import HubStore
 from exchange.invitation import TOKEN_BYTES, Invitation
 from exchange.keys import STATEMENT
 from exchange.limits import DAY_MS

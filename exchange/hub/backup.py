@@ -21,8 +21,8 @@ from exchange.canonical import sha256
 from exchange.directory.state import Directory
 from exchange.errors import Refused
 from exchange.hub.home import CONFIG, GENESIS, KEYSTORE, load_settings, mark_restored, note_backup
-from exchange.hub.store import FILE, MIGRATIONS, HubStore
-from exchange.hub.store_directory import Application
+from exchange.hub.store.directory import Application
+from exchange.hub.store.store import FILE, MIGRATIONS, HubStore
 from exchange.hub.takeover import CHANGE, SNAPSHOT
 from exchange.storage.backup import (
     ERASURES,

@@ -21,7 +21,7 @@ from exchange.directory.prekeys import PrekeyRecord
 from exchange.directory.state import Directory
 from exchange.directory.waiting import has_say
 from exchange.errors import Rejected
-from exchange.hub.store_directory import StoredRecord
+from exchange.hub.store.directory import StoredRecord
 
 
 def check_records(directory: Directory, body: Body, records: Sequence[bytes]) -> list[StoredRecord]:

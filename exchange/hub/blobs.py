@@ -16,11 +16,11 @@ from typing import BinaryIO, Final, TypeVar
 
 from exchange import policy
 from exchange.errors import Refused, Rejected, Unavailable
-from exchange.hub import store_blobs as rows
 from exchange.hub.mailboxes import RETRY_SECONDS
 from exchange.hub.registrar import Registrar
-from exchange.hub.store import HubStore
-from exchange.hub.store_blob_files import BlobFiles, Growing
+from exchange.hub.store import blobs as rows
+from exchange.hub.store.blob_files import BlobFiles, Growing
+from exchange.hub.store.store import HubStore
 from exchange.limits import BLOB_SYNC_BYTES
 from exchange.settings import HubLimits
 

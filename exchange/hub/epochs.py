@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from exchange.directory.network import member_of
-from exchange.hub.store_cursor import RECEIPTS, Cursor
+from exchange.hub.store.cursor import RECEIPTS, Cursor
 
 
 class Epochs:

@@ -11,9 +11,9 @@ from typing import Final, NamedTuple
 from exchange import policy
 from exchange.header import LANES
 from exchange.hub.registrar import Registrar
-from exchange.hub.store import HubStore
-from exchange.hub.store_cursor import CHECKPOINT, Cursor
-from exchange.hub.store_page import ITEM_OVERHEAD, delivery_parts
+from exchange.hub.store.cursor import CHECKPOINT, Cursor
+from exchange.hub.store.page import ITEM_OVERHEAD, delivery_parts
+from exchange.hub.store.store import HubStore
 
 PUSH_BYTES: Final = 262_144  # looked up at once, so that flash overtakes bulk that isn't on the wire yet
 

@@ -23,7 +23,7 @@ from exchange.directory.members import HubIdentity, Officer
 from exchange.directory.state import Directory
 from exchange.directory.statements import HUB, RECOVERY, Statement, network_id
 from exchange.errors import Refused
-from exchange.hub.store import FILE, HubStore
+from exchange.hub.store.store import FILE, HubStore
 from exchange.keys import SEED_BYTES, STATEMENT, PrivateKeys, digits
 from exchange.limits import DAY_MS, MAX_JSON_REQUEST, RESTORED_SETTLE_MS, SECOND_MS
 from exchange.settings import HubSettings

@@ -23,12 +23,12 @@ from exchange.hub.bells import Bell, Bells
 from exchange.hub.epochs import Epochs
 from exchange.hub.feed import Feed
 from exchange.hub.registrar import Registrar
-from exchange.hub.store import HubStore
-from exchange.hub.store_accept import Kept, NewEnvelope, Quota
-from exchange.hub.store_cursor import CHECKPOINT, RECEIPTS, Cursor
-from exchange.hub.store_forget import Keeping
-from exchange.hub.store_page import Page
-from exchange.hub.store_release import Released
+from exchange.hub.store.accept import Kept, NewEnvelope, Quota
+from exchange.hub.store.cursor import CHECKPOINT, RECEIPTS, Cursor
+from exchange.hub.store.forget import Keeping
+from exchange.hub.store.page import Page
+from exchange.hub.store.release import Released
+from exchange.hub.store.store import HubStore
 from exchange.keys import PrivateKeys, PublicKey, PublicKeys
 from exchange.receipt import EXPIRED, HUB, SALT_BYTES, Batch, Leaf, accepted, make_batch, verify_upload
 from exchange.settings import HubLimits

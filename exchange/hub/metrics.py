@@ -15,10 +15,10 @@ from exchange.directory.members import Status
 from exchange.directory.state import Directory
 from exchange.exposition import DatabaseCollector, Values
 from exchange.header import LANES
-from exchange.hub.store import HubStore
-from exchange.hub.store_alarm import Oldest
-from exchange.hub.store_blobs import BlobTotals
-from exchange.hub.store_release import Totals
+from exchange.hub.store.alarm import Oldest
+from exchange.hub.store.blobs import BlobTotals
+from exchange.hub.store.release import Totals
+from exchange.hub.store.store import HubStore
 from exchange.limits import SECOND_MS
 
 CONTENT_TYPE: Final = "text/plain"

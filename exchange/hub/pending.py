@@ -19,8 +19,8 @@ from exchange.directory.submission import LOGGED, SignedSubmission
 from exchange.errors import Refused, Rejected, Unavailable
 from exchange.hub.beside import check_signers
 from exchange.hub.registrar import Registrar
-from exchange.hub.store import HubStore
-from exchange.hub.store_pending import Waiting
+from exchange.hub.store.pending import Waiting
+from exchange.hub.store.store import HubStore
 from exchange.limits import DAY_MS
 
 MAX_WAITING: Final = 256

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from exchange.errors import Rejected, Unavailable
 from exchange.hub.mailboxes import RETRY_SECONDS, Answer, Mailboxes, Result
-from exchange.hub.store import HubStore
+from exchange.hub.store.store import HubStore
 
 
 @dataclass(frozen=True)

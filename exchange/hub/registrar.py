@@ -29,10 +29,10 @@ from exchange.errors import Hold, Refused, Rejected, Unavailable
 from exchange.header import DirRef
 from exchange.hub.beside import check_parts, check_records, check_signers, unnamed_by
 from exchange.hub.log import URGENT, read_back, type_of
-from exchange.hub.store import HubStore
-from exchange.hub.store_directory import Beside
-from exchange.hub.store_page import Announcement
-from exchange.hub.store_parts import Numbered
+from exchange.hub.store.directory import Beside
+from exchange.hub.store.page import Announcement
+from exchange.hub.store.parts import Numbered
+from exchange.hub.store.store import HubStore
 from exchange.keys import PrivateKeys
 from exchange.limits import DAY_MS, MAX_BATCH_BYTES, MAX_LEAF, PAGE_BYTES, SECOND_MS
 

@@ -24,8 +24,8 @@ from exchange.directory.statements import HUB, NETWORK, RECOVERY, Statement
 from exchange.directory.succession import read_change
 from exchange.errors import Refused, Rejected
 from exchange.hub.home import furnish, read_statement
-from exchange.hub.store import HubStore
-from exchange.hub.store_directory import Beside
+from exchange.hub.store.directory import Beside
+from exchange.hub.store.store import HubStore
 from exchange.keys import PrivateKeys, digits, member_digits
 from exchange.limits import DAY_MS
 from exchange.settings import HubSettings

@@ -13,8 +13,8 @@ from typing import Final
 from exchange.alarm import ALARM, FLASH, AlarmSettings
 from exchange.alarm_hook import Caller
 from exchange.limits import MINUTE_MS, SECOND_MS
-from exchange.node import store_alarm as rows
-from exchange.node.store import Store, Transaction
+from exchange.node.store import alarm as rows
+from exchange.node.store.store import Store, Transaction
 from exchange.notify import ways
 from exchange.storage import calls
 

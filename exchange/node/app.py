@@ -22,43 +22,45 @@ from typing import Final
 from exchange.directory.members import HubIdentity
 from exchange.errors import ExchangeError, Refused
 from exchange.loop_lag import LoopLag
-from exchange.node import alarm_hook, control, control_verbs, door, metrics
-from exchange.node.answers import Answers
-from exchange.node.attachments import Attachments
-from exchange.node.control_messages import ControlMessages
-from exchange.node.directory_sync import Replica
-from exchange.node.disclosures import Disclosures
-from exchange.node.feed_answers import Way
-from exchange.node.feed_servers import FeedServers, straight
-from exchange.node.feeds import Feeds
+from exchange.node import alarm_hook, metrics
+from exchange.node.attachments.traffic import Attachments
+from exchange.node.control import channel as control, verbs as control_verbs
+from exchange.node.directory.introduction import Introduction
+from exchange.node.directory.membership import Membership
+from exchange.node.directory.notices import Notices
+from exchange.node.directory.parts import Parts
+from exchange.node.directory.registration import Registration
+from exchange.node.directory.replica import Replica
+from exchange.node.directory.secretariat import Secretariat
+from exchange.node.directory.succession import Succession
+from exchange.node.doors.disclosures import Disclosures
+from exchange.node.feeds.answers import Way
+from exchange.node.feeds.feeds import Feeds
+from exchange.node.feeds.servers import FeedServers, straight
 from exchange.node.home import INVITATION, Home
-from exchange.node.hub_api import HubApi
-from exchange.node.hub_client import HubClient, Route, tls_context
+from exchange.node.http import door
 from exchange.node.identity import Identity, Sources
-from exchange.node.inbox import Inbox
-from exchange.node.introduction import Introduction
-from exchange.node.large import LargeDeliveries
-from exchange.node.membership import Membership
+from exchange.node.keys.own_keys import OwnKeys
+from exchange.node.keys.prekeys import Prekeys
+from exchange.node.mail.answers import Answers
+from exchange.node.mail.control_messages import ControlMessages
+from exchange.node.mail.inbox import Inbox
+from exchange.node.mail.large import LargeDeliveries
+from exchange.node.mail.opening import Opening
+from exchange.node.mail.outbox import Outbox
+from exchange.node.mail.proofs import Proofs
+from exchange.node.mail.questions import Questions
+from exchange.node.mail.receipts import Receipts
+from exchange.node.mail.storing import Storing
+from exchange.node.mail.uploads import Uploads
 from exchange.node.node import Node
-from exchange.node.notices import Notices
-from exchange.node.opening import Opening
-from exchange.node.outbox import Outbox
-from exchange.node.own_keys import OwnKeys
-from exchange.node.parts import Parts
-from exchange.node.prekeys import Prekeys
-from exchange.node.proofs import Proofs
-from exchange.node.questions import Questions
-from exchange.node.receipts import Receipts
-from exchange.node.registration import Registration
 from exchange.node.restore import Restore
 from exchange.node.retention import Retention
-from exchange.node.secretariat import Secretariat
 from exchange.node.services import Services
-from exchange.node.store import Store
-from exchange.node.storing import Storing
-from exchange.node.succession import Succession
+from exchange.node.store.store import Store
 from exchange.node.sync import Sync
-from exchange.node.uploads import Uploads
+from exchange.node.uplink.api import HubApi
+from exchange.node.uplink.client import HubClient, Route, tls_context
 from exchange.retention import DEFAULTS, RetentionPolicy
 from exchange.storage import backup_copy
 from exchange.storage.files import disk_fault

@@ -22,10 +22,10 @@ from exchange.canonical import unb64
 from exchange.errors import Refused
 from exchange.limits import DAY_MS
 from exchange.node.home import LOCAL_KEY, Paths, read_settings
-from exchange.node.own_keys import REVEALED, REVEALED_UNTIL
+from exchange.node.keys.own_keys import REVEALED, REVEALED_UNTIL
 from exchange.node.restore import PENDING
-from exchange.node.store import MIGRATIONS, Store, open_store, set_fact
-from exchange.node.store_restore import LAST, erasures, mark_restored, replay_erasures
+from exchange.node.store.restore import LAST, erasures, mark_restored, replay_erasures
+from exchange.node.store.store import MIGRATIONS, Store, open_store, set_fact
 from exchange.node.units import DRAFT, homes
 from exchange.settings import NodeSettings
 from exchange.storage.backup import (

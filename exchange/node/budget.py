@@ -6,7 +6,7 @@ What a peer asks for and what it costs stand in no proportion: a question of 200
 from __future__ import annotations
 
 from exchange.limits import DAY_MS
-from exchange.node.store import Transaction, fact, set_fact
+from exchange.node.store.store import Transaction, fact, set_fact
 
 
 def spend(connection: Transaction, purpose: str, peer: str, *, now: int, most: int) -> bool:

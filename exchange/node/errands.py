@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from exchange.errors import Refused, Rejected, Unavailable
-from exchange.node.hub_api import HubApi
 from exchange.node.services import Services
+from exchange.node.uplink.api import HubApi
 
 # The hub answers, but can't do this now: the connection is kept.
 PATIENT: Final = frozenset(

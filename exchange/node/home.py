@@ -26,8 +26,8 @@ from exchange.errors import ExchangeError, Refused
 from exchange.invitation import Invitation
 from exchange.keys import SEED_BYTES, PrivateKeys, PublicKey, PublicKeys
 from exchange.node.identity import Identity, Sources
-from exchange.node.own_keys import MAX_PUBLIC, NEXT, SEED
-from exchange.node.store import Store, open_store
+from exchange.node.keys.own_keys import MAX_PUBLIC, NEXT, SEED
+from exchange.node.store.store import Store, open_store
 from exchange.settings import NodeSettings
 from exchange.storage.files import PRIVATE_DIRECTORY, HomeLock, disk_fault, write_private
 from exchange.storage.keystore import Keystore

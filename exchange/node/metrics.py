@@ -18,9 +18,9 @@ from exchange.errors import ExchangeError
 from exchange.exposition import DatabaseCollector, Values
 from exchange.limits import SECOND_MS
 from exchange.loop_lag import LoopLag
-from exchange.node import store_feeds, store_figures
 from exchange.node.node import Node
-from exchange.node.store_attachment_files import files_of
+from exchange.node.store import feeds as store_feeds, figures as store_figures
+from exchange.node.store.attachment_files import files_of
 from exchange.storage.files import write_private
 
 FILE: Final = "metrics.prom"

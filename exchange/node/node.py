@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from exchange.node.desk import Desk
-from exchange.node.directory_sync import Replica
-from exchange.node.doors import Doors
-from exchange.node.feeds import Feeds
-from exchange.node.hub_api import HubApi
+from exchange.node.directory.membership import Membership
+from exchange.node.directory.notices import Notices
+from exchange.node.directory.parts import Parts
+from exchange.node.directory.registration import Registration
+from exchange.node.directory.replica import Replica
+from exchange.node.directory.succession import Succession
+from exchange.node.doors.doors import Doors
+from exchange.node.feeds.feeds import Feeds
 from exchange.node.identity import Identity, Sources
-from exchange.node.inbox import Inbox
-from exchange.node.membership import Membership
-from exchange.node.notices import Notices
-from exchange.node.outbox import Outbox
-from exchange.node.own_keys import OwnKeys
-from exchange.node.parts import Parts
-from exchange.node.prekeys import Prekeys
-from exchange.node.registration import Registration
+from exchange.node.keys.own_keys import OwnKeys
+from exchange.node.keys.prekeys import Prekeys
+from exchange.node.mail.desk import Desk
+from exchange.node.mail.inbox import Inbox
+from exchange.node.mail.outbox import Outbox
 from exchange.node.retention import Retention
-from exchange.node.store import Store
-from exchange.node.succession import Succession
+from exchange.node.store.store import Store
 from exchange.node.sync import Sync
+from exchange.node.uplink.api import HubApi
 
 
 @dataclass(frozen=True)

@@ -13,17 +13,14 @@ from exchange.canonical import ZERO32
 from exchange.content import Restored
 from exchange.errors import Rejected
 from exchange.limits import DAY_MS
-from exchange.node import store_directory as directory_rows
-from exchange.node import store_links as links
-from exchange.node import store_receipts
-from exchange.node import store_sealings as sealings
 from exchange.node.budget import spend
-from exchange.node.directory_sync import Replica
-from exchange.node.hub_api import HubApi, HubState
+from exchange.node.directory.replica import Replica
 from exchange.node.identity import Identity, Sources
-from exchange.node.outbox import Outbox
-from exchange.node.prekeys import Prekeys
-from exchange.node.store import Store, Transaction, number, raise_alarm, set_fact
+from exchange.node.keys.prekeys import Prekeys
+from exchange.node.mail.outbox import Outbox
+from exchange.node.store import directory as directory_rows, links, receipts as store_receipts, sealings
+from exchange.node.store.store import Store, Transaction, number, raise_alarm, set_fact
+from exchange.node.uplink.api import HubApi, HubState
 
 PENDING: Final = "restore.pending"
 PREKEYS_DONE: Final = 2

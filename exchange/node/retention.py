@@ -16,15 +16,21 @@ from functools import partial
 from typing import Final, NoReturn
 
 from exchange.errors import ExchangeError, Refused
-from exchange.formats.cover import read_message
+from exchange.formats.stix.cover import read_message
 from exchange.limits import DAY_MS, HOUR_MS, MINUTE_MS
-from exchange.node import store_access, store_attachments, store_directory, store_erasing, store_holds
-from exchange.node import store_retention as rows
 from exchange.node.identity import Sources
-from exchange.node.store import Store, Transaction, number, raise_alarm, set_fact
-from exchange.node.store_attachment_files import files_of
-from exchange.node.store_holds import Hold
-from exchange.node.store_retention import Counts, Due
+from exchange.node.store import (
+    access as store_access,
+    attachments as store_attachments,
+    directory as store_directory,
+    erasing as store_erasing,
+    holds as store_holds,
+    retention as rows,
+)
+from exchange.node.store.attachment_files import files_of
+from exchange.node.store.holds import Hold
+from exchange.node.store.retention import Counts, Due
+from exchange.node.store.store import Store, Transaction, number, raise_alarm, set_fact
 from exchange.retention import Label, RetentionPolicy
 
 ROUNDS: Final = 8  # transactions of each kind in one run: mail must get its turn

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from exchange.node.attachments import Attachments
-from exchange.node.control_messages import ControlMessages
-from exchange.node.directory_sync import Replica
+from exchange.node.attachments.traffic import Attachments
+from exchange.node.directory.introduction import Introduction
+from exchange.node.directory.notices import Notices
+from exchange.node.directory.parts import Parts
+from exchange.node.directory.registration import Registration
+from exchange.node.directory.replica import Replica
+from exchange.node.directory.secretariat import Secretariat
+from exchange.node.directory.succession import Succession
 from exchange.node.identity import Sources
-from exchange.node.inbox import Inbox
-from exchange.node.introduction import Introduction
-from exchange.node.large import LargeDeliveries
-from exchange.node.notices import Notices
-from exchange.node.outbox import Outbox
-from exchange.node.own_keys import OwnKeys
-from exchange.node.parts import Parts
-from exchange.node.prekeys import Prekeys
-from exchange.node.questions import Questions
-from exchange.node.receipts import Receipts
-from exchange.node.registration import Registration
+from exchange.node.keys.own_keys import OwnKeys
+from exchange.node.keys.prekeys import Prekeys
+from exchange.node.mail.control_messages import ControlMessages
+from exchange.node.mail.inbox import Inbox
+from exchange.node.mail.large import LargeDeliveries
+from exchange.node.mail.outbox import Outbox
+from exchange.node.mail.questions import Questions
+from exchange.node.mail.receipts import Receipts
+from exchange.node.mail.uploads import Uploads
 from exchange.node.restore import Restore
 from exchange.node.retention import Retention
-from exchange.node.secretariat import Secretariat
-from exchange.node.store import Store
-from exchange.node.succession import Succession
-from exchange.node.uploads import Uploads
+from exchange.node.store.store import Store
 
 
 @dataclass(frozen=True)

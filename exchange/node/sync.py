@@ -14,16 +14,16 @@ from typing import Final, NoReturn
 
 from exchange.errors import Damaged, ExchangeError, Hold, Refused, Rejected, Unavailable
 from exchange.limits import HOUR_MS, LARGE_BYTES, MAX_PAGE_BYTES, PAGE_BYTES, POLL_SECONDS, SECOND_MS
-from exchange.node import store_inbox
 from exchange.node.condition import Bell, Condition
 from exchange.node.errands import PATIENT, beside_the_log, own_statements
-from exchange.node.hub_api import Feed, HubApi, HubState
-from exchange.node.inbox import CURSOR, Taken
-from exchange.node.large import LargeDeliveries, is_named_flash, overtaken, runs, timed_page
-from exchange.node.own_keys import NOT_THIS_KEY
+from exchange.node.keys.own_keys import NOT_THIS_KEY
+from exchange.node.mail.inbox import CURSOR, Taken
+from exchange.node.mail.large import LargeDeliveries, is_named_flash, overtaken, runs, timed_page
 from exchange.node.services import Services
-from exchange.node.store import Transaction, fact, set_fact
+from exchange.node.store import inbox as store_inbox
+from exchange.node.store.store import Transaction, fact, set_fact
 from exchange.node.together import LEAST_DELAY, backoff, together
+from exchange.node.uplink.api import Feed, HubApi, HubState
 from exchange.pacing import Window
 from exchange.protocol import ITEM_LARGE, ITEM_NOTHING, Item
 

@@ -24,13 +24,13 @@ from exchange.door_settings import DoorSettings
 from exchange.errors import Refused, Rejected
 from exchange.keys import SEED_BYTES, STATEMENT, PrivateKeys, member_digits
 from exchange.limits import DAY_MS
-from exchange.node import store_directory as rows
-from exchange.node.directory_sync import Replica
+from exchange.node.directory.replica import Replica
 from exchange.node.home import Home, Paths, furnish, open_home, read_settings
-from exchange.node.hub_api import HubApi
 from exchange.node.identity import Identity, Sources
-from exchange.node.own_keys import REVEALED, REVEALED_UNTIL
-from exchange.node.store import Store, set_fact
+from exchange.node.keys.own_keys import REVEALED, REVEALED_UNTIL
+from exchange.node.store import directory as rows
+from exchange.node.store.store import Store, set_fact
+from exchange.node.uplink.api import HubApi
 from exchange.storage.files import PRIVATE_DIRECTORY, disk_fault, write_private
 from exchange.storage.unlock import Unlock
 

@@ -1,7 +1,7 @@
 """The secretariat's letters, whole: reminders, tests, questions to a third side, cards, and what goes to a Mission.
 
 Owns how the phrases of `secretariat` are put together. Who is sent which letter, and at which level, is the
-secretariat's business (node/secretariat).
+secretariat's business (node/directory/secretariat).
 """
 
 from __future__ import annotations

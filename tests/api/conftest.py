@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from exchange.access import Scope
-from exchange.node.http_api import described
+from exchange.node.http.api import described
 from tests.doors import Place, place
 
 ALL = frozenset({Scope.API_READ, Scope.API_SEND, Scope.API_ACK, Scope.API_DIRECTORY})

@@ -6,8 +6,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from exchange.attachment import Attachment
-from exchange.node.attaching import attach
-from exchange.node.store_attachment_files import files_of
+from exchange.node.attachments.attaching import attach
+from exchange.node.store.attachment_files import files_of
 from exchange.tlp import Tlp
 from tests.api.conftest import ApiClient
 from tests.doors import CO, PE, Place

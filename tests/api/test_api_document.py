@@ -7,12 +7,11 @@ import pytest
 import requests
 
 from exchange.errors import CODES
-from exchange.node.api_openapi import codes_of
-from exchange.node.http import build
-from exchange.node.http_api import DOCUMENT as WHERE
-from exchange.node.http_api import ROUTES, described
-from exchange.node.http_api_call import API, Route
-from exchange.node.http_problems import status_of
+from exchange.node.http.api import DOCUMENT as WHERE, ROUTES, described
+from exchange.node.http.api_call import API, Route
+from exchange.node.http.api_openapi import codes_of
+from exchange.node.http.problems import status_of
+from exchange.node.http.server import build
 from tests.api.conftest import DOCUMENT, ApiClient
 from tests.doors import Place
 

@@ -12,10 +12,10 @@ import pytest
 import requests
 
 from exchange.access import Scope
-from exchange.node.doorkeeper import take
-from exchange.node.http_api_events import STREAMS
-from exchange.node.store import raise_alarm
-from exchange.node.store_api import newest
+from exchange.node.doors.doorkeeper import take
+from exchange.node.http.api_events import STREAMS
+from exchange.node.store.api import newest
+from exchange.node.store.store import raise_alarm
 from tests.api.conftest import ApiClient, api
 from tests.doors import CO, Place
 from tests.taxii.conftest import indicator

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from exchange.formats.cover import read_message
-from exchange.node import http_api_events, mail_search
-from exchange.node.http_api import ROUTES
+from exchange.formats.stix.cover import read_message
+from exchange.node.http import api_events as http_api_events
+from exchange.node.http.api import ROUTES
+from exchange.node.mail import search as mail_search
 from tests.api.conftest import api
 from tests.doors import CO, PE, Place
 from tests.taxii.conftest import indicator

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from exchange.formats.cover import carried_objects, read_message
+from exchange.formats.stix.cover import carried_objects, read_message
 from exchange.limits import HOUR_MS
-from exchange.node import http_api_mail
-from exchange.node.api_models import time_of
+from exchange.node.http import api_mail as http_api_mail
+from exchange.node.http.api_models import time_of
 from exchange.tlp import Tlp
 from tests.api.conftest import ApiClient
 from tests.doors import CO, PE, Place
@@ -159,7 +159,7 @@ def test_a_search_goes_on_where_it_stopped(
     door: Place, client: ApiClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = [door.mail(indicator(f"Needle {n}")) for n in range(3)]
-    monkeypatch.setattr("exchange.node.mail_search.MOST_MESSAGES", 2)
+    monkeypatch.setattr("exchange.node.mail.search.MOST_MESSAGES", 2)
     seen, before, steps = [], None, 0
     while before is not None or not steps:
         page = client.get("/search", text="needle", **({"before": before} if before else {})).json()

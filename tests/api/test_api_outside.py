@@ -7,11 +7,11 @@ from typing import Any
 import orjson
 
 from exchange.feed_settings import FeedKind, FeedSettings
-from exchange.formats.stix import read_object
+from exchange.formats.stix.read import read_object
 from exchange.formats.taxii import head_of
-from exchange.node import store_feeds, store_outside
-from exchange.node.store import Transaction
-from exchange.node.store_outside import Brought
+from exchange.node.store import feeds as store_feeds, outside as store_outside
+from exchange.node.store.outside import Brought
+from exchange.node.store.store import Transaction
 from exchange.tlp import Tlp
 from tests.api.conftest import ApiClient, api
 from tests.doors import CO, Place

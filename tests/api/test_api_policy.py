@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from exchange.access import Scope
-from exchange.node import store_access
-from exchange.node.store_links import add_void
-from exchange.node.store_notices import mark_unverified
+from exchange.node.store import access as store_access
+from exchange.node.store.links import add_void
+from exchange.node.store.notices import mark_unverified
 from exchange.pap import Pap
 from exchange.tlp import Tlp
 from tests.api.conftest import ApiClient, api

@@ -6,9 +6,9 @@ import pytest
 import requests
 
 from exchange.access import Scope
-from exchange.node.doorkeeper import take
-from exchange.node.http_api import ROUTES
-from exchange.node.http_api_call import Route
+from exchange.node.doors.doorkeeper import take
+from exchange.node.http.api import ROUTES
+from exchange.node.http.api_call import Route
 from tests.api.conftest import ALL, api, check
 from tests.doors import Place
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from exchange.canonical import b64
-from exchange.node import store_directory, store_parts
 from exchange.node.app import real_sources
 from exchange.node.home import create, open_home
+from exchange.node.store import directory as store_directory, parts as store_parts
 from exchange.storage.unlock import Unlock, create_key_file
 from tests.address_book import Shelf, logged
 

@@ -16,14 +16,14 @@ from exchange.cli.app import run
 from exchange.directory.bodies_contacts import build_contact, build_unit
 from exchange.directory.contacts import Part
 from exchange.directory.records import ContactRecord, Person, to_bytes
-from exchange.formats.cover import read_message
+from exchange.formats.stix.cover import read_message
 from exchange.keys import digits
 from exchange.limits import DAY_MS
-from exchange.node import store_parts
 from exchange.node.app import build, real_sources
-from exchange.node.desk import Desk
 from exchange.node.home import create, open_home
 from exchange.node.identity import Sources
+from exchange.node.mail.desk import Desk
+from exchange.node.store import parts as store_parts
 from exchange.storage.unlock import Unlock, create_key_file
 from exchange.tlp import Tlp
 from tests.hub_services import services

@@ -9,8 +9,8 @@ import pytest
 
 from exchange.alarm import AlarmSettings
 from exchange.cli.app import run
-from exchange.cli.doctor_checks import FAIL, OK, WARN
-from exchange.cli.doctor_home import hook
+from exchange.cli.doctor.checks import FAIL, OK, WARN
+from exchange.cli.doctor.home import hook
 from exchange.storage.calls import OWED, UNSURE, Trouble
 
 HOMES = {"node": 'member = "pe-csirt"\n', "hub": 'origins = ["https://hub.example"]\n'}

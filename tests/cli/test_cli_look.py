@@ -10,7 +10,7 @@ import pytest
 from exchange.cli.output import Output, one_line, safe, table, utc
 from exchange.cli.when import parse_when
 from exchange.errors import Refused
-from exchange.formats.defang import defang
+from exchange.formats.indicators.defang import defang
 
 NOW = 1_790_000_000_000
 

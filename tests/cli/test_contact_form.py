@@ -14,7 +14,7 @@ from exchange.cli.own_contacts import check
 from exchange.directory.contacts import Part
 from exchange.directory.records import HoldersRecord, OwnerRecord
 from exchange.errors import Refused
-from exchange.node.registration import Function
+from exchange.node.directory.registration import Function
 
 DUTY = Function("technical_24x7", "csirt", ("ransomware",))
 

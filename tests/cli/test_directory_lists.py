@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from exchange.cli.app import run
-from exchange.node import store_access
 from exchange.node.home import open_home
-from exchange.node.store_access import Access
+from exchange.node.store import access as store_access
+from exchange.node.store.access import Access
 from exchange.storage.unlock import Unlock
 from tests.address_book import peru
 from tests.cli.test_directory_lookups import furnished

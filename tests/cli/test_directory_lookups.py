@@ -13,8 +13,7 @@ import pytest
 from exchange.cli.app import run
 from exchange.directory.find import LADDER
 from exchange.limits import DAY_MS
-from exchange.phrases import find as said
-from exchange.phrases import words
+from exchange.phrases import find as said, words
 from exchange.phrases.languages import LANGUAGES, language_of, say
 from tests.address_book import peru
 from tests.cli.furnished import furnished

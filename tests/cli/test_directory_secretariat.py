@@ -14,18 +14,18 @@ import pytest
 from exchange.canonical import b64
 from exchange.cli.app import run
 from exchange.directory.bodies_network import build_policy
-from exchange.formats.cover import read_message
+from exchange.formats.stix.cover import read_message
 from exchange.limits import DAY_MS
 from exchange.message import Kind, Message, Urgency
-from exchange.node import store_directory, store_inbox
 from exchange.node.app import real_sources
-from exchange.node.desk import Desk
+from exchange.node.directory.membership import CONFIRMED
 from exchange.node.home import create, open_home
 from exchange.node.identity import Identity
-from exchange.node.membership import CONFIRMED
-from exchange.node.store import Store, set_fact
-from exchange.node.store_inbox import Received
-from exchange.node.writing import Writer
+from exchange.node.mail.desk import Desk
+from exchange.node.mail.writing import Writer
+from exchange.node.store import directory as store_directory, inbox as store_inbox
+from exchange.node.store.inbox import Received
+from exchange.node.store.store import Store, set_fact
 from exchange.phrases.letters import Letter
 from exchange.storage.unlock import Unlock, create_key_file
 from tests.contact_points import BOTH, NPC, TRACING, Country

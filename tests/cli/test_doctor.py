@@ -22,18 +22,16 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from exchange.canonical import b64, dumps
-from exchange.cli import doctor_line
 from exchange.cli.app import run
 from exchange.cli.call import remember_key_file
-from exchange.cli.doctor_checks import FAIL, OK, WARN, Check, found
-from exchange.cli.doctor_checks import run as run_checks
-from exchange.cli.doctor_home import server
-from exchange.cli.doctor_line import Line, line
+from exchange.cli.doctor import line as doctor_line
+from exchange.cli.doctor.checks import FAIL, OK, WARN, Check, found, run as run_checks
+from exchange.cli.doctor.home import server
+from exchange.cli.doctor.line import Line, line
 from exchange.limits import DAY_MS
-from exchange.node.app import real_sources, serve
-from exchange.node.app import running as node_running
+from exchange.node.app import real_sources, running as node_running, serve
 from exchange.node.home import REVOKE, Home, create, open_home
-from exchange.node.own_keys import NEXT, SEED
+from exchange.node.keys.own_keys import NEXT, SEED
 from exchange.phrases.doctor import FIXES, FOUND
 from exchange.storage.unlock import Unlock, create_key_file
 from tests.hub_server import Hub, running_hub

@@ -12,9 +12,9 @@ import pytest
 from exchange.cli.app import run
 from exchange.directory.bodies_base import build_add
 from exchange.directory.members import Move
-from exchange.hub.store import HubStore
-from exchange.hub.store_directory import Application
-from exchange.hub.store_pending import Waiting
+from exchange.hub.store.directory import Application
+from exchange.hub.store.pending import Waiting
+from exchange.hub.store.store import HubStore
 from exchange.limits import DAY_MS
 from tests.hub.statements import ALBA, BRUNO, a_part, claim, status, suspension
 from tests.hub_services import write_log

@@ -13,7 +13,7 @@ import typer
 from exchange.cli.app import build
 from exchange.cli.call import Call
 from exchange.cli.command import command
-from exchange.cli.hub_server import PATHS, SWITCHES, WORDS, plain_call, run_plain
+from exchange.cli.hub.server import PATHS, SWITCHES, WORDS, plain_call, run_plain
 
 
 def by_typer(arguments: list[str]) -> Call:
@@ -100,7 +100,7 @@ NEVER = (
 def test_a_serving_hub_imports_nothing_that_it_does_not_need(tmp_path: Path) -> None:
     """As far as it comes without a home, which it says."""
     script = (
-        "import sys; from exchange import __main__; import exchange.hub.app, exchange.hub.http;"
+        "import sys; from exchange import __main__; import exchange.hub.app, exchange.hub.http.server;"
         f"sys.argv[1:] = ['hub', 'serve', '--json', '--home', {str(tmp_path / 'none')!r}];"
         "from contextlib import suppress\n"
         "with suppress(SystemExit): __main__.main()\n"

@@ -12,8 +12,8 @@ import pytest
 
 from exchange.cli.mail_letter import MAX_SUBJECT, Enclosed, letter
 from exchange.cli.message_view import message_lines
-from exchange.formats.cover import compose
-from exchange.formats.stix import read_object
+from exchange.formats.stix.cover import compose
+from exchange.formats.stix.read import read_object
 from exchange.message import Author, Draft, Message, Urgency
 from exchange.pap import Pap
 from exchange.tlp import Tlp

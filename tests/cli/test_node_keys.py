@@ -18,8 +18,8 @@ from exchange.cli.seeds import from_paper, on_paper
 from exchange.keys import PrivateKeys
 from exchange.node.app import real_sources, serve
 from exchange.node.home import REVOKE, Home, create, open_home
+from exchange.node.keys.own_keys import NEXT, SEED
 from exchange.node.metrics import FILE
-from exchange.node.own_keys import NEXT, SEED
 from exchange.storage.unlock import Unlock, create_key_file
 from tests.hub_server import Hub, running_hub
 from tests.worlds import keys, make_world, seed

@@ -7,8 +7,7 @@ import tracemalloc
 import zlib
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from exchange.body import bucket, pack, unpack
 from exchange.errors import Refused, Rejected

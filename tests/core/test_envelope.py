@@ -7,11 +7,9 @@ from dataclasses import replace
 from functools import cache
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from exchange import envelope
-from exchange import keys as k
+from exchange import envelope, keys as k
 from exchange.canonical import MAX_INT, u32, unb64
 from exchange.content import pack_content
 from exchange.envelope import Sealed, check_upload, open_expired, read_upload

@@ -5,8 +5,7 @@ from __future__ import annotations
 import string
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from exchange.canonical import HANDLE, MAX_INT, b64, is_member_handle
 from exchange.errors import Refused, Rejected

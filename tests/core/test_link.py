@@ -6,8 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from exchange.canonical import ZERO32, sha256
 from exchange.link import Gap, LaneView, Link, Placement, StoredLink, close, commitment, place

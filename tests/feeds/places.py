@@ -10,14 +10,14 @@ from typing import Any
 import orjson
 
 from exchange.feed_settings import FeedKind, FeedSettings
-from exchange.node import store_feeds, store_outside, store_taxii
-from exchange.node.feed_servers import FeedServers, straight
-from exchange.node.feeds import Feeds, Progress
+from exchange.node.feeds.feeds import Feeds, Progress
+from exchange.node.feeds.outside import Outside
+from exchange.node.feeds.servers import FeedServers, straight
 from exchange.node.identity import Sources
-from exchange.node.outside import Outside
-from exchange.node.store import Store, open_store
-from exchange.node.store_feeds import Feed
-from exchange.node.store_outside import Listed, Thing
+from exchange.node.store import feeds as store_feeds, outside as store_outside, taxii as store_taxii
+from exchange.node.store.feeds import Feed
+from exchange.node.store.outside import Listed, Thing
+from exchange.node.store.store import Store, open_store
 from tests.doors import Place
 from tests.feeds.servers import COLLECTION
 from tests.worlds import NOW

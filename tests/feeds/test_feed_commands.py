@@ -15,8 +15,8 @@ from aiohttp import web
 
 from exchange.cli.app import run
 from exchange.cli.call import Call
-from exchange.cli.doctor_node import _feeds as look_at_feeds
-from exchange.cli.node_home import opened
+from exchange.cli.doctor.node import _feeds as look_at_feeds
+from exchange.cli.node.home import opened
 from exchange.cli.output import Output
 from tests.address_book import shelf
 from tests.cli.furnished import furnished

@@ -13,11 +13,11 @@ from aiohttp import web
 from exchange.canonical import Json
 from exchange.feed_settings import FeedKind
 from exchange.limits import DAY_MS
-from exchange.node.feed_api import Batch, Unseen
-from exchange.node.feed_misp import TRIES
-from exchange.node.feeds import Feeds
-from exchange.node.store import sql
-from exchange.node.store_feeds import Feed
+from exchange.node.feeds.api import Batch, Unseen
+from exchange.node.feeds.feeds import Feeds
+from exchange.node.feeds.misp import TRIES
+from exchange.node.store.feeds import Feed
+from exchange.node.store.store import sql
 from tests.feeds.misps import Misp
 from tests.feeds.places import Home
 from tests.feeds.servers import Server, indicator, page

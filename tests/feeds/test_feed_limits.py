@@ -14,11 +14,11 @@ from aiohttp import web
 
 from exchange.errors import Rejected, Unavailable
 from exchange.feed_settings import FeedKind, FeedSettings
-from exchange.node.feed_api import Event
-from exchange.node.feed_misp import MispFeed
-from exchange.node.feed_servers import straight
-from exchange.node.feed_taxii import TaxiiFeed
-from exchange.node.feed_threads import FeedThreads
+from exchange.node.feeds.api import Event
+from exchange.node.feeds.misp import MispFeed
+from exchange.node.feeds.servers import straight
+from exchange.node.feeds.taxii import TaxiiFeed
+from exchange.node.feeds.threads import FeedThreads
 from tests.feeds.servers import COLLECTION, Server, page
 
 SHORT = 0.4  # seconds for one answer

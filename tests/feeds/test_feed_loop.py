@@ -10,8 +10,8 @@ from aiohttp import web
 
 from exchange.errors import Refused
 from exchange.feed_settings import Proof
-from exchange.node import store_feeds
-from exchange.node.control_verbs import ask_feed
+from exchange.node.control.verbs import ask_feed
+from exchange.node.store import feeds as store_feeds
 from tests.doors import Place
 from tests.feeds.places import Home, add_feed
 from tests.feeds.servers import Server, indicator, page, serving

@@ -10,7 +10,7 @@ import orjson
 from aiohttp import web
 
 from exchange.feed_settings import FeedKind, Proof
-from exchange.node import store_feeds
+from exchange.node.store import feeds as store_feeds
 from exchange.tlp import Tlp
 from tests import misp_samples as samples
 from tests.feeds.misps import Misp

@@ -11,7 +11,7 @@ from pathlib import Path
 from aiohttp import web
 
 from exchange.feed_settings import Proof
-from exchange.node import store_access
+from exchange.node.store import access as store_access
 from tests.doors import READS, Client, Place
 from tests.feeds.places import Home, add_feed
 from tests.feeds.servers import TLP_GREEN, Server, indicator, page

@@ -92,7 +92,7 @@ async def test_a_next_that_the_server_forgot_begins_the_run_anew(home: Home, ser
     await home.poll("cert")
     known.add("new")
     cipher = home.store.cipher
-    from exchange.node import store_feeds
+    from exchange.node.store import feeds as store_feeds
 
     forgotten = {"after": "", "next": "old", "last": "", "asked": ""}
     n = home.feed("cert").n

@@ -9,14 +9,14 @@ import pytest
 
 from exchange.errors import Refused
 from exchange.feed_settings import FeedKind, FeedSettings, Proof, parse_span
-from exchange.formats.cover import compose
-from exchange.formats.markings import TLP2_EXTENSION
-from exchange.formats.stix import read_object
+from exchange.formats.stix.cover import compose
+from exchange.formats.stix.markings import TLP2_EXTENSION
+from exchange.formats.stix.read import read_object
 from exchange.message import Author, Draft, Urgency
-from exchange.node import store_access, store_outside
-from exchange.node.feed_servers import FeedServers, straight
-from exchange.node.feeds import Feeds
-from exchange.node.outside import judge
+from exchange.node.feeds.feeds import Feeds
+from exchange.node.feeds.outside import judge
+from exchange.node.feeds.servers import FeedServers, straight
+from exchange.node.store import access as store_access, outside as store_outside
 from exchange.pap import Pap
 from exchange.release import Reader, Who
 from exchange.tlp import Tlp

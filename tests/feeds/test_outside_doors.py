@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from exchange.errors import Refused
-from exchange.node import drafts
-from exchange.node.doors import Passed
+from exchange.node.doors.doors import Passed
+from exchange.node.taxii import drafts
 from exchange.release import Door, Reader, Who
 from exchange.tlp import Tlp
 from tests.doors import CO, QUIET, Place, place

@@ -9,8 +9,8 @@ import pytest
 
 from exchange.directory.book import READERS, Book
 from exchange.errors import Refused
-from exchange.formats.contact_preview import Preview, preview
-from exchange.formats.contact_table import MAX_BYTES, read_table, write_table
+from exchange.formats.contacts.preview import Preview, preview
+from exchange.formats.contacts.table import MAX_BYTES, read_table, write_table
 from tests.address_book import Shelf, peru, shelf
 
 LEGACY = """\

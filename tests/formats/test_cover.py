@@ -9,16 +9,15 @@ from pathlib import Path
 import orjson
 import pytest
 import stix2
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
+from hypothesis import assume, given, settings, strategies as st
 
 from exchange.errors import ExchangeError, Refused, Rejected
-from exchange.formats.cover import EXTENSION, carried_objects, compose, read_message
-from exchange.formats.json_spans import Limits
-from exchange.formats.markings import tlp2_definition
 from exchange.formats.objects import Loss
 from exchange.formats.registry import Written, dump
-from exchange.formats.stix import read_object
+from exchange.formats.stix.cover import EXTENSION, carried_objects, compose, read_message
+from exchange.formats.stix.markings import tlp2_definition
+from exchange.formats.stix.read import read_object
+from exchange.formats.stix.spans import Limits
 from exchange.message import Author, Draft, Kind, Message, Outcome, Urgency
 from exchange.tlp import Tlp
 

@@ -8,11 +8,11 @@ import orjson
 import pytest
 
 from exchange.errors import Refused
-from exchange.formats.cover import compose, read_message
 from exchange.formats.objects import RawObject
-from exchange.formats.permissions import pap_of_message
 from exchange.formats.registry import load
-from exchange.formats.stix import read_object
+from exchange.formats.stix.cover import compose, read_message
+from exchange.formats.stix.permissions import pap_of_message
+from exchange.formats.stix.read import read_object
 from exchange.message import Draft, Kind
 from exchange.pap import Pap
 from exchange.tlp import Tlp

@@ -9,12 +9,12 @@ import orjson
 import pytest
 
 from exchange.errors import Refused
-from exchange.formats.cover import compose
-from exchange.formats.json_spans import Limits
 from exchange.formats.making import SOURCE
-from exchange.formats.markings import effective_tlp
 from exchange.formats.objects import Loaded
 from exchange.formats.registry import dump, load
+from exchange.formats.stix.cover import compose
+from exchange.formats.stix.markings import effective_tlp
+from exchange.formats.stix.spans import Limits
 from exchange.message import Kind
 from exchange.tlp import Tlp
 from tests.foreign_samples import advisory, advisory_file

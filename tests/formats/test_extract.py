@@ -9,11 +9,11 @@ import orjson
 import pytest
 
 from exchange.errors import Refused
-from exchange.formats.cover import compose
 from exchange.formats.extract import Extract, extract
-from exchange.formats.handing_on import objects_of
 from exchange.formats.mentions import UNREADABLE, Assets, mentions
 from exchange.formats.registry import load
+from exchange.formats.stix.cover import compose
+from exchange.formats.stix.handing_on import objects_of
 from exchange.message import Author, Draft, Kind, Message
 from exchange.tlp import Tlp
 from tests.stix_samples import bundle_of

@@ -11,8 +11,8 @@ import orjson
 import pytest
 
 from exchange.errors import Refused
-from exchange.formats import validation
-from exchange.formats.flat_schemas import flatten
+from exchange.formats.stix import validation
+from exchange.formats.stix.flat_schemas import flatten
 
 UUID = "5a8e935e-5484-488c-852c-776f7c7cf985"
 TIME = "2018-03-28T12:06:12.000Z"

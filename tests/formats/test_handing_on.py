@@ -8,9 +8,9 @@ import orjson
 import pytest
 
 from exchange.errors import Refused
-from exchange.formats.cover import EXTENSION, carried_objects, compose, read_message
-from exchange.formats.handing_on import Original, objects_of, original_of
 from exchange.formats.objects import RawObject
+from exchange.formats.stix.cover import EXTENSION, carried_objects, compose, read_message
+from exchange.formats.stix.handing_on import Original, objects_of, original_of
 from exchange.message import Author, Draft, Kind
 from exchange.tlp import Tlp
 

@@ -9,8 +9,8 @@ import orjson
 import pytest
 
 from exchange.errors import Refused
-from exchange.formats.incident import IncidentFacts, build_incident
-from exchange.formats.validation import INCIDENT_CORE
+from exchange.formats.stix.incident import IncidentFacts, build_incident
+from exchange.formats.stix.validation import INCIDENT_CORE
 from exchange.tlp import Tlp
 
 NOW = 1_793_000_000_123

@@ -9,16 +9,15 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from exchange.errors import Refused
-from exchange.formats.cover import compose
-from exchange.formats.json_spans import Limits
 from exchange.formats.objects import Loaded
-from exchange.formats.patterns import alternatives, checked, literal
 from exchange.formats.registry import dump, load
 from exchange.formats.spreadsheet import guarded, unguarded
+from exchange.formats.stix.cover import compose
+from exchange.formats.stix.patterns import alternatives, checked, literal
+from exchange.formats.stix.spans import Limits
 from exchange.message import Kind, Message
 from exchange.tlp import Tlp
 from tests.foreign_samples import LIST

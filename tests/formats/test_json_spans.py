@@ -6,11 +6,10 @@ import json
 import time
 
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from exchange.errors import ExchangeError, Refused
-from exchange.formats.json_spans import Document, Limits, load, parse, scan, scan_thoroughly
+from exchange.formats.stix.spans import Document, Limits, load, parse, scan, scan_thoroughly
 
 LIMITS = Limits()
 VALUES = st.recursive(

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from exchange.formats.markings import effective_tlp, tlp2_definition, tlp_of_definition
 from exchange.formats.objects import RawObject
 from exchange.formats.registry import load
-from exchange.formats.stix import read_object
+from exchange.formats.stix.markings import effective_tlp, tlp2_definition, tlp_of_definition
+from exchange.formats.stix.read import read_object
 from exchange.tlp import Tlp
 
 OTHER_ID = "marking-definition--0ee0838b-d40a-4c01-bde5-d0e502691764"

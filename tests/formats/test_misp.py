@@ -6,10 +6,10 @@ import orjson
 import pytest
 
 from exchange.errors import Refused
-from exchange.formats.json_spans import Limits
-from exchange.formats.markings import effective_tlp
-from exchange.formats.permissions import pap_of_all
 from exchange.formats.registry import load
+from exchange.formats.stix.markings import effective_tlp
+from exchange.formats.stix.permissions import pap_of_all
+from exchange.formats.stix.spans import Limits
 from exchange.pap import Pap
 from exchange.tlp import Tlp
 from tests.misp_samples import (

@@ -11,10 +11,10 @@ from typing import Any
 import orjson
 import pytest
 
-from exchange.formats.cover import compose, read_message
-from exchange.formats.markings import effective_tlp
 from exchange.formats.objects import Loaded
 from exchange.formats.registry import Written, dump, load
+from exchange.formats.stix.cover import compose, read_message
+from exchange.formats.stix.markings import effective_tlp
 from exchange.message import Author, Draft, Kind
 
 # What MISP takes as said where it isn't.

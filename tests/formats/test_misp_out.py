@@ -9,12 +9,12 @@ import orjson
 import pytest
 from stix2patterns.v21.pattern import Pattern
 
-from exchange.formats.cover import compose
-from exchange.formats.markings import effective_tlp
-from exchange.formats.misp_types import TYPES, comparisons
+from exchange.formats.misp.types import TYPES, comparisons
 from exchange.formats.objects import Loss, RawObject
 from exchange.formats.registry import dump
-from exchange.formats.stix import read_object
+from exchange.formats.stix.cover import compose
+from exchange.formats.stix.markings import effective_tlp
+from exchange.formats.stix.read import read_object
 from exchange.message import Kind
 from exchange.tlp import Tlp
 from tests.misp_samples import (

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import orjson
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from exchange.errors import Refused
-from exchange.formats.defang import defang
-from exchange.formats.paste import extract, objects
-from exchange.formats.refang import refang
+from exchange.formats.indicators.defang import defang
+from exchange.formats.indicators.paste import extract, objects
+from exchange.formats.indicators.refang import refang
 from exchange.tlp import Tlp
 from tests.foreign_samples import PASTED
 

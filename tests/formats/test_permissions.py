@@ -8,9 +8,9 @@ from typing import Any
 import orjson
 import pytest
 
-from exchange.formats.cover import compose
-from exchange.formats.permissions import pap_of_all, pap_of_message
-from exchange.formats.stix import read_object
+from exchange.formats.stix.cover import compose
+from exchange.formats.stix.permissions import pap_of_all, pap_of_message
+from exchange.formats.stix.read import read_object
 from exchange.message import Author, Draft, Urgency
 from exchange.pap import MARKING_EXTENSION, Pap
 from exchange.tlp import Tlp

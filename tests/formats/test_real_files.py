@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 import orjson
 import pytest
 
-from exchange.formats.cover import carried_objects, compose, read_message
-from exchange.formats.markings import effective_tlp
 from exchange.formats.objects import Loaded
 from exchange.formats.registry import load
+from exchange.formats.stix.cover import carried_objects, compose, read_message
+from exchange.formats.stix.markings import effective_tlp
 from exchange.message import Kind
 from exchange.tlp import Tlp
 

@@ -6,7 +6,7 @@ import pytest
 
 from exchange.errors import Refused
 from exchange.formats import registry
-from exchange.formats.json_spans import Limits
+from exchange.formats.stix.spans import Limits
 
 
 def test_every_format_is_read_or_recognised_or_written_and_has_a_name_of_its_own():

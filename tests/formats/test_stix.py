@@ -10,10 +10,10 @@ import time
 import pytest
 
 from exchange.errors import Refused
-from exchange.formats.json_spans import Limits
 from exchange.formats.registry import dump, load
-from exchange.formats.stix import read_object
-from exchange.formats.validation import MAX_REASON_CHARS
+from exchange.formats.stix.read import read_object
+from exchange.formats.stix.spans import Limits
+from exchange.formats.stix.validation import MAX_REASON_CHARS
 
 UUID = "00000000-0000-4000-8000-000000000001"
 TIME = "2026-01-01T00:00:00.000Z"
@@ -265,7 +265,7 @@ def test_hostile_names_and_addresses_do_not_hold_up_validation():
 
 
 def test_reading_formats_imports_neither_stix2_nor_its_validator():
-    code = "import sys, exchange.formats.registry, exchange.formats.incident, exchange.formats.cover as c;"
+    code = "import sys, exchange.formats.registry, exchange.formats.stix.incident, exchange.formats.stix.cover as c;"
     code += "print({'stix2', 'stix2validator', 'requests'} & set(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True

@@ -13,9 +13,7 @@ from typing import Any, Final
 import orjson
 from cryptography.cobblestone import Cobblestone256Encryptor
 
-from exchange import attachment, envelope, receipt
-from exchange import body as bodies
-from exchange import content as contents
+from exchange import attachment, body as bodies, content as contents, envelope, receipt
 from exchange.blob import BLOB_KEY_BYTES, BlobOpener
 from exchange.canonical import (
     ADDRESS,
@@ -47,9 +45,8 @@ from exchange.header import parse_header
 from exchange.invitation import Invitation
 from exchange.keys import PrekeySecret, PublicKey
 from exchange.limits import MAX_ATTACHMENT_NAME, MAX_CONTENT, MAX_LEAF
-from exchange.node.hub_feed import lane_of
-from exchange.protocol import Large
-from exchange.protocol import items as read_items
+from exchange.node.uplink.feed import lane_of
+from exchange.protocol import Large, items as read_items
 from exchange.token import check_token
 from exchange.wire import Delivery, header_of
 from tests.vector_directory import directory, log, network

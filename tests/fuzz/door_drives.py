@@ -8,9 +8,9 @@ from aiohttp.test_utils import make_mocked_request
 
 from exchange import access
 from exchange.formats import taxii
-from exchange.formats.json_spans import Limits, parse
-from exchange.node.http_query import Paging, check_accept, check_content_type, paging
-from exchange.node.store_taxii import Keys
+from exchange.formats.stix.spans import Limits, parse
+from exchange.node.http.query import Paging, check_accept, check_content_type, paging
+from exchange.node.store.taxii import Keys
 from tests.fuzz.core_drives import same
 
 FIELDS = ("id", "type", "version", "spec_version", "x_tlp", "x_kind")

@@ -13,30 +13,22 @@ from typing import Any, Final
 import orjson
 
 from exchange.errors import ExchangeError
-from exchange.formats import (
-    contact_table,
-    csaf,
-    indicator_table,
-    paste,
-    patterns,
-    refang,
-    registry,
-    shadowserver,
-    stix,
-    stix_time,
-    text,
-)
-from exchange.formats.cover import read_message
+from exchange.formats import registry, shadowserver, text
+from exchange.formats.contacts import table as contact_table
+from exchange.formats.csaf import read as csaf
 from exchange.formats.extract import extract
-from exchange.formats.handing_on import original_of
-from exchange.formats.json_spans import Limits, load, scan, scan_thoroughly
+from exchange.formats.indicators import paste, refang, table as indicator_table
 from exchange.formats.mentions import Assets, in_text
-from exchange.formats.permissions import pap_of_message
 from exchange.formats.source import Source
-from exchange.hub.http_mail import large_of
-from exchange.hub.store_cursor import Cursor
-from exchange.node import control as home_control
-from exchange.node import hub_answers
+from exchange.formats.stix import patterns, read as stix, time as stix_time
+from exchange.formats.stix.cover import read_message
+from exchange.formats.stix.handing_on import original_of
+from exchange.formats.stix.permissions import pap_of_message
+from exchange.formats.stix.spans import Limits, load, scan, scan_thoroughly
+from exchange.hub.http.mail import large_of
+from exchange.hub.store.cursor import Cursor
+from exchange.node.control import channel as home_control
+from exchange.node.uplink import answers as hub_answers
 from exchange.settings import HubSettings, NodeSettings
 from exchange.storage import backup as backups_
 from exchange.storage.keystore import Keystore

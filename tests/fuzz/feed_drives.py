@@ -7,12 +7,12 @@ import pytest
 from exchange import feed_settings
 from exchange.errors import Unavailable
 from exchange.formats import taxii
-from exchange.formats.json_spans import Limits, parse
+from exchange.formats.stix.spans import Limits, parse
 from exchange.formats.taxii import lenient_timestamp, to_timestamp
-from exchange.node.feed_answers import MAX_WAIT_MS, check_status
-from exchange.node.feed_misp import _events
-from exchange.node.feed_taxii import _date, _greatest
-from exchange.node.outside import labelled
+from exchange.node.feeds.answers import MAX_WAIT_MS, check_status
+from exchange.node.feeds.misp import _events
+from exchange.node.feeds.outside import labelled
+from exchange.node.feeds.taxii import _date, _greatest
 from exchange.tlp import DEFAULT
 from tests.fuzz.core_drives import same
 

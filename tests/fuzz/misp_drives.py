@@ -7,12 +7,12 @@ from typing import Any
 
 import orjson
 
-from exchange.formats import misp, misp_write
-from exchange.formats.cover import compose, read_message
-from exchange.formats.json_spans import Limits
-from exchange.formats.markings import effective_tlp
+from exchange.formats.misp import read as misp, write as misp_write
 from exchange.formats.objects import RawObject
 from exchange.formats.source import Source
+from exchange.formats.stix.cover import compose, read_message
+from exchange.formats.stix.markings import effective_tlp
+from exchange.formats.stix.spans import Limits
 from exchange.message import Author, Draft, Kind, Message, Urgency, member_identity_id
 from tests.misp_samples import attribute, event, full_event
 from tests.vector_directory import network

@@ -18,12 +18,14 @@ from exchange.protocol import Large
 from exchange.settings import HubSettings, NodeSettings
 from exchange.tlp import parse_tlp1
 from tests.foreign_samples import OPEN_RDP, PASTED, SINKHOLE
-from tests.fuzz import core_drives as core
-from tests.fuzz import door_drives as door
-from tests.fuzz import edge_drives as edge
-from tests.fuzz import feed_drives as feed
-from tests.fuzz import misp_drives as misp
-from tests.fuzz import seeds
+from tests.fuzz import (
+    core_drives as core,
+    door_drives as door,
+    edge_drives as edge,
+    feed_drives as feed,
+    misp_drives as misp,
+    seeds,
+)
 from tests.fuzz.mutation import spoilt
 
 
@@ -187,12 +189,12 @@ PARSERS: Final[dict[str, Parser]] = {
         ("directory.waiting.read_application", "directory.waiting.read_pending"),
     ),
     "file": Parser(
-        edge.file, seeds.stix, ("formats.registry.load", "formats.json_spans.scan", "formats.stix.read")
+        edge.file, seeds.stix, ("formats.registry.load", "formats.stix.spans.scan", "formats.stix.read.read")
     ),
-    "csaf": Parser(edge.advisory, seeds.advisories, ("formats.csaf.read",)),
-    "misp": Parser(misp.events, misp.files, ("formats.misp.read",)),
+    "csaf": Parser(edge.advisory, seeds.advisories, ("formats.csaf.read.read",)),
+    "misp": Parser(misp.events, misp.files, ("formats.misp.read.read",)),
     "misp-written": Parser(misp.carried, misp.messages),
-    "indicator-list": Parser(edge.indicator_list, seeds.lists, ("formats.indicator_table.read",)),
+    "indicator-list": Parser(edge.indicator_list, seeds.lists, ("formats.indicators.table.read",)),
     "paste": Parser(edge.pasted, lambda: [PASTED.encode()]),
     "shadowserver": Parser(
         edge.daily_report,
@@ -203,30 +205,30 @@ PARSERS: Final[dict[str, Parser]] = {
         core.from_text(edge.whole),
         lambda: seeds.words("hxxps[:]//a[.]example (dot) org", "x[at]example[.com"),
     ),
-    "object": Parser(edge.stix_object, seeds.stix, ("formats.stix.read_object",)),
-    "loose-json": Parser(edge.spans, seeds.stix, ("formats.json_spans.load",)),
-    "message": Parser(edge.message, lambda: [seeds.message()], ("formats.cover.read_message",)),
+    "object": Parser(edge.stix_object, seeds.stix, ("formats.stix.read.read_object",)),
+    "loose-json": Parser(edge.spans, seeds.stix, ("formats.stix.spans.load",)),
+    "message": Parser(edge.message, lambda: [seeds.message()], ("formats.stix.cover.read_message",)),
     "extract": Parser(edge.extracted, lambda: [seeds.message()]),
     "mentions": Parser(
         core.from_text(edge.mentioned),
         lambda: seeds.words("203.0.113.7/24, hxxp://a[.]example%2Eorg AS64500", "2001:db8::7", "AS64500"),
         ("formats.mentions.Assets.read",),
     ),
-    "table": Parser(edge.table, seeds.table, ("formats.contact_table.read_table",)),
+    "table": Parser(edge.table, seeds.table, ("formats.contacts.table.read_table",)),
     "hours": Parser(
         core.from_text(edge.hours),
         lambda: seeds.words("24x7", "mon-fri 08:00-17:00; sat 09:00-12:00"),
-        ("formats.contact_table.read_hours",),
+        ("formats.contacts.table.read_hours",),
     ),
     "time": Parser(
         core.from_text(edge.moment),
         lambda: seeds.words("2026-11-03T06:40:00.000Z"),
-        ("formats.stix_time.from_stix",),
+        ("formats.stix.time.from_stix",),
     ),
     "iso-time": Parser(
         core.from_text(edge.iso_moment),
         lambda: seeds.words("2026-11-03T06:40:00-05:00", "2026-11-03"),
-        ("formats.stix_time.from_iso",),
+        ("formats.stix.time.from_iso",),
     ),
     "tlp": Parser(core.from_text(parse_tlp1), lambda: seeds.words("TLP:AMBER", "amber"), ("tlp.parse_tlp1",)),
     "problem": Parser(edge.problem, seeds.problems),

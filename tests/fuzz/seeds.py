@@ -14,8 +14,8 @@ from exchange.canonical import b64, dumps, unb64
 from exchange.directory.records import ContactRecord, HoldersRecord, MembersRecord, PublicRecord, to_bytes
 from exchange.errors import Rejected
 from exchange.formats import registry
-from exchange.formats.contact_table import COLUMNS
-from exchange.formats.cover import compose
+from exchange.formats.contacts.table import COLUMNS
+from exchange.formats.stix.cover import compose
 from exchange.message import Author, Draft, Kind, Urgency, member_identity_id
 from exchange.protocol import ITEM_LARGE, Item, Large
 from exchange.tlp import Tlp

@@ -10,8 +10,7 @@ import random
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from tests.fuzz.mutation import spoilt
 from tests.fuzz.parsers import NOT_REGISTERED, PARSERS, sown
@@ -21,7 +20,7 @@ HEAVY_EXAMPLES = 25
 FEW = 10
 MEGABYTE = 1_000_000
 ROOT = Path(__file__).resolve().parents[2] / "exchange"
-PACKAGES = (ROOT, ROOT / "directory", ROOT / "formats")
+PLACES = ("*.py", "directory/*.py", "formats/**/*.py")
 PREFIXES = ("from_", "read_", "parse_", "unpack", "unframed", "verified_")
 NAMES = ("read", "load", "loads", "scan", "items", "open_", "unb64")
 
@@ -106,8 +105,8 @@ EXTRA = (
 def _parsers() -> list[str]:
     """`module.function` and `module.Class.function` of everything that is named like a parser."""
     found = []
-    for package in PACKAGES:
-        for path in sorted(package.glob("*.py")):
+    for place in PLACES:
+        for path in sorted(ROOT.glob(place)):
             module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
             for node in ast.parse(path.read_text(encoding="utf-8")).body:
                 if isinstance(node, ast.FunctionDef) and _looks_like_one(node.name):

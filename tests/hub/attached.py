@@ -16,7 +16,7 @@ from typing import Any
 from exchange.attachment import Blob
 from exchange.canonical import b64, sha256
 from exchange.directory.checkpoint import SignedCheckpoint
-from exchange.hub.store_blob_files import FOLDER
+from exchange.hub.store.blob_files import FOLDER
 from tests.hub_server import Answer, Hub, running_hub
 from tests.hub_services import sealed
 from tests.worlds import World

@@ -10,7 +10,7 @@ import pytest
 
 from exchange.errors import ExchangeError, Unavailable
 from exchange.header import DirRef
-from exchange.hub.store_accept import NewEnvelope
+from exchange.hub.store.accept import NewEnvelope
 from exchange.limits import DAY_MS, HOUR_MS
 from exchange.settings import HubLimits
 from exchange.wire import Delivery

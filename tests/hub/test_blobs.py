@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from exchange.hub import store_blobs
 from exchange.hub.blobs import Blobs, Taken
-from exchange.hub.store import HubStore
-from exchange.hub.store_blob_files import FOLDER, BlobFiles
+from exchange.hub.store import blobs as store_blobs
+from exchange.hub.store.blob_files import FOLDER, BlobFiles
+from exchange.hub.store.store import HubStore
 from exchange.limits import BLOB_CALLS, BLOB_SYNC_BYTES, MAX_BLOB
 from exchange.settings import HubLimits
 from tests.hub.attached import BB, CO, PATIENCE, PE, File, a_hub, files, grown, made, send

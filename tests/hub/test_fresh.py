@@ -8,9 +8,9 @@ from contextlib import closing
 from pathlib import Path
 
 from exchange.canonical import sha256
-from exchange.hub.store import FILE, MIGRATIONS, HubStore
-from exchange.hub.store_accept import Kept, NewEnvelope
-from exchange.hub.store_fresh import MOST_COPIES, Fresh
+from exchange.hub.store.accept import Kept, NewEnvelope
+from exchange.hub.store.fresh import MOST_COPIES, Fresh
+from exchange.hub.store.store import FILE, MIGRATIONS, HubStore
 from exchange.storage.migrate import ensure_current
 from exchange.wire import SLOT_BYTES
 

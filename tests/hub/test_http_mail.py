@@ -15,7 +15,7 @@ from exchange.canonical import b64, framed
 from exchange.directory.checkpoint import SignedCheckpoint
 from exchange.errors import Refused
 from exchange.header import DirRef
-from exchange.hub.store import HubStore
+from exchange.hub.store.store import HubStore
 from exchange.limits import HOUR_MS
 from exchange.protocol import ITEM_CHECKPOINT, ITEM_DELIVERY, ITEM_RECEIPTS, Item, items
 from tests.hub.mail import copies

@@ -10,9 +10,9 @@ import pytest
 from exchange.alarm import AlarmSettings, Notice
 from exchange.alarm_hook import Caller
 from exchange.errors import Unavailable
-from exchange.hub import store_alarm
 from exchange.hub.alarm_hook import WHO, AlarmHook
-from exchange.hub.store_alarm import flash_copies, oldest_flash
+from exchange.hub.store import alarm as store_alarm
+from exchange.hub.store.alarm import flash_copies, oldest_flash
 from exchange.limits import DAY_MS, MINUTE_MS, SECOND_MS
 from exchange.storage import calls
 from tests.hub.mail import copies, put

@@ -21,8 +21,8 @@ from exchange.hub.home import (
     settle_seconds,
 )
 from exchange.hub.registrar import Registrar
-from exchange.hub.store import HubStore
-from exchange.hub.store_directory import Application
+from exchange.hub.store.directory import Application
+from exchange.hub.store.store import HubStore
 from exchange.limits import DAY_MS, RESTORED_SETTLE_MS
 from exchange.storage.files import check_home_modes
 from exchange.storage.keystore import Keystore

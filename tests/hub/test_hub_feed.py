@@ -10,7 +10,7 @@ import pytest
 from exchange import policy, protocol
 from exchange.header import LANES
 from exchange.hub.feed import Feed
-from exchange.hub.store_cursor import Cursor
+from exchange.hub.store.cursor import Cursor
 from exchange.limits import MINUTE_MS
 from exchange.protocol import ITEM_CHECKPOINT, ITEM_DELIVERY, ITEM_LARGE, Item, Large
 from exchange.wire import Delivery

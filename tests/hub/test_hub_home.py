@@ -23,7 +23,7 @@ from exchange.hub.home import (
     open_keystore,
     read_genesis,
 )
-from exchange.hub.store import HubStore
+from exchange.hub.store.store import HubStore
 from exchange.keys import PrivateKeys
 from exchange.limits import DAY_MS
 from exchange.settings import HubSettings

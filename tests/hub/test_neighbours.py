@@ -14,10 +14,10 @@ from exchange.directory.checkpoint import SignedCheckpoint
 from exchange.errors import Unavailable
 from exchange.header import DirRef
 from exchange.http_rate import Room
-from exchange.hub.store import HubStore
-from exchange.hub.store_directory import Invited
-from exchange.hub.store_forget import PRUNE_ENVELOPES
-from exchange.hub.store_tables import proofs
+from exchange.hub.store.directory import Invited
+from exchange.hub.store.forget import PRUNE_ENVELOPES
+from exchange.hub.store.store import HubStore
+from exchange.hub.store.tables import proofs
 from exchange.limits import DAY_MS, MAX_BATCH_BYTES, POLLS
 from exchange.protocol import items
 from tests.hub.mail import MANY, copies, mail, put

@@ -10,8 +10,8 @@ from exchange.directory.contacts import Part
 from exchange.directory.members import Move
 from exchange.directory.statements import Statement
 from exchange.directory.submission import LOGGED
-from exchange.hub.store import HubStore
-from exchange.hub.store_directory import Application
+from exchange.hub.store.directory import Application
+from exchange.hub.store.store import HubStore
 from exchange.limits import DAY_MS
 from tests.hub.statements import ALBA, BRUNO, PAPER, a_part, code_of, record, send, status
 from tests.hub_services import services, write_log

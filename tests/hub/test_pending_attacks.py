@@ -16,7 +16,7 @@ from exchange.directory.submission import LOGGED, PENDING
 from exchange.errors import ExchangeError
 from exchange.hub.pending import MAX_OF_MEMBERS, MAX_OF_ONE, MAX_WAITING
 from exchange.hub.registrar import MAX_PARTS_OF_ONE
-from exchange.hub.store_pending import Waiting
+from exchange.hub.store.pending import Waiting
 from exchange.limits import DAY_MS
 from exchange.settings import HubLimits
 from tests.hub.statements import (

@@ -14,8 +14,7 @@ from exchange.directory.checkpoint import SignedCheckpoint
 from exchange.hub.mailboxes import Answer
 from exchange.hub.pieces import Pieces
 from exchange.limits import PARTIAL_MS, PARTIAL_UPLOADS
-from tests.hub_server import Answer as Response
-from tests.hub_server import Hub, running_hub
+from tests.hub_server import Answer as Response, Hub, running_hub
 from tests.hub_services import sealed, services
 from tests.worlds import World
 

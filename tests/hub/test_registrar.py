@@ -270,7 +270,7 @@ async def test_application_replaced_by_its_owner_starts_collecting_again(
 
 
 def test_invitation_for_nobody_is_refused(world: World, tmp_path: Path) -> None:
-    from exchange.hub.store import HubStore
+    from exchange.hub.store.store import HubStore
     from tests.hub_services import write_log
 
     store = HubStore.open(tmp_path)

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import Connection
 
 from exchange.errors import Rejected
-from exchange.hub.store_forget import Keeping
-from exchange.hub.store_receipts import add_proof
+from exchange.hub.store.forget import Keeping
+from exchange.hub.store.receipts import add_proof
 from exchange.limits import DAY_MS
 from exchange.protocol import ITEM_EXPIRED, ITEM_RECEIPTS
 from exchange.settings import HubLimits

@@ -16,7 +16,7 @@ from exchange.directory.bodies_members import build_revoke
 from exchange.directory.checkpoint import SignedCheckpoint
 from exchange.directory.members import Move
 from exchange.directory.statements import Statement
-from exchange.hub.http_socket import InFlight
+from exchange.hub.http.socket import InFlight
 from exchange.limits import DAY_MS, LARGE_BYTES, URGENT_ITEMS
 from exchange.protocol import ITEM_CHECKPOINT, ITEM_DELIVERY, ITEM_LARGE, ITEM_RECEIPTS, Item, Large, items
 from exchange.settings import HubLimits

@@ -13,10 +13,9 @@ from exchange.directory.snapshot import MEMBERS, Snapshot
 from exchange.directory.statements import Statement
 from exchange.directory.succession import read_change
 from exchange.errors import Refused, Rejected
-from exchange.hub import home as hub_home
-from exchange.hub import takeover
+from exchange.hub import home as hub_home, takeover
 from exchange.hub.registrar import Registrar
-from exchange.hub.store import HubStore
+from exchange.hub.store.store import HubStore
 from exchange.keys import PrivateKeys
 from exchange.limits import DAY_MS
 from exchange.settings import HubSettings

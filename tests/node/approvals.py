@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from exchange.canonical import sha256
 from exchange.directory.statements import Statement
 from exchange.directory.submission import LOGGED, PENDING
-from exchange.node.registration import Function
+from exchange.node.directory.registration import Function
 from tests.simulator import Simulation, Site
 from tests.worlds import OFFICERS, keys
 

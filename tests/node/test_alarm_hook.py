@@ -20,7 +20,7 @@ from exchange.errors import Refused, Unavailable
 from exchange.limits import HOUR_MS, MINUTE_MS, SECOND_MS
 from exchange.message import Urgency
 from exchange.node.alarm_hook import AlarmHook
-from exchange.node.store import raise_alarm
+from exchange.node.store.store import raise_alarm
 from exchange.storage import calls
 from exchange.storage.keystore import Keystore
 from exchange.storage.unlock import Unlock, create_key_file

@@ -10,10 +10,10 @@ import pytest
 from exchange.errors import Rejected, Unavailable
 from exchange.limits import DAY_MS, HOUR_MS, MAX_ATTACHMENT_NAME
 from exchange.message import Urgency
-from exchange.node import store_attachments as rows
-from exchange.node.doors import own_reader
+from exchange.node.doors.doors import own_reader
 from exchange.node.retention import Records
-from exchange.node.store_attachment_files import AttachmentFiles, files_of
+from exchange.node.store import attachments as rows
+from exchange.node.store.attachment_files import AttachmentFiles, files_of
 from exchange.retention import DEFAULTS
 from tests.node.test_node_attachments import a_file, attached, come, delivered, desk_of, fetched, files
 from tests.simulator import Simulation, Site

@@ -11,8 +11,8 @@ from exchange.content import Missing, Status, Void
 from exchange.errors import Unavailable
 from exchange.limits import DAY_MS, HOUR_MS, MINUTE_MS
 from exchange.message import Urgency
-from exchange.node import store_links, store_sealings
-from exchange.node.store_outbox import Outgoing
+from exchange.node.store import links as store_links, sealings as store_sealings
+from exchange.node.store.outbox import Outgoing
 from tests.simulator import Simulation, Site
 
 

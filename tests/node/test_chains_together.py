@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from exchange.canonical import ZERO32
 from exchange.header import LANES, DirRef, Header, Pre
 from exchange.link import Link
-from exchange.node.store import driver, open_store
-from exchange.node.store_links import Chains, Evidence
+from exchange.node.store.links import Chains, Evidence
+from exchange.node.store.store import driver, open_store
 
 NET = bytes(32)
 CHAINS = (b"a" * 16, b"b" * 16)

@@ -16,10 +16,10 @@ from exchange.errors import Refused
 from exchange.hub.applications import create_invitation
 from exchange.limits import DAY_MS, HOUR_MS, MINUTE_MS
 from exchange.message import Urgency
-from exchange.node.checklist import FLASH, OFFLINE, ROTATION, paper
-from exchange.node.membership import Papers, kept_document
-from exchange.node.store_directory import add_own_statement
-from exchange.node.store_parts import all_parts
+from exchange.node.directory.checklist import FLASH, OFFLINE, ROTATION, paper
+from exchange.node.directory.membership import Papers, kept_document
+from exchange.node.store.directory import add_own_statement
+from exchange.node.store.parts import all_parts
 from exchange.tlp import Tlp
 from tests.simulator import Simulation, Site, simulation
 from tests.worlds import OFFICERS, keys, signed

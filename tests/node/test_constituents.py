@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from exchange.errors import Refused
-from exchange.node.constituents import Constituents, Served, assets_of, reader_of_mail
-from exchange.node.store_constituents import Constituent
+from exchange.node.doors.constituents import Constituents, Served, assets_of, reader_of_mail
+from exchange.node.store.constituents import Constituent
 from exchange.release import Who
 from tests.simulator import Site
 

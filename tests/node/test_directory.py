@@ -15,8 +15,8 @@ from exchange.errors import ExchangeError, Refused, Rejected, Unavailable
 from exchange.hub.applications import create_invitation
 from exchange.keys import digits, member_digits
 from exchange.limits import DAY_MS, HOUR_MS
-from exchange.node.control_verbs import followed
-from exchange.node.membership import Papers, anchor_confirmed, confirm_anchor
+from exchange.node.control.verbs import followed
+from exchange.node.directory.membership import Papers, anchor_confirmed, confirm_anchor
 from tests.simulator import Simulation, Site
 from tests.worlds import keys, signed
 

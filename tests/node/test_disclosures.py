@@ -5,12 +5,12 @@ from __future__ import annotations
 from exchange.canonical import loads
 from exchange.disclosure import DisclosureInquiry, DisclosureRecord
 from exchange.limits import DAY_MS
-from exchange.node import store_outbox
-from exchange.node.disclosures import RECORDS_A_DAY, Inquirer
-from exchange.node.doors import own_reader
+from exchange.node.doors.disclosures import RECORDS_A_DAY, Inquirer
+from exchange.node.doors.doors import own_reader
 from exchange.node.retention import Records, Retention
-from exchange.node.store import Transaction, sql
-from exchange.node.store_outbox import Outgoing
+from exchange.node.store import outbox as store_outbox
+from exchange.node.store.outbox import Outgoing
+from exchange.node.store.store import Transaction, sql
 from exchange.release import Door
 from exchange.retention import DEFAULTS, RetentionPolicy
 from tests.simulator import Simulation, Site

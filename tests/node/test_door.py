@@ -24,11 +24,11 @@ from exchange.access import Kind, Scope
 from exchange.door_settings import DoorSettings
 from exchange.errors import Refused
 from exchange.http_rate import Rate
-from exchange.node import http
-from exchange.node.door import make_context
-from exchange.node.door_tls import DoorTls
-from exchange.node.doorkeeper import Grant, give
+from exchange.node.doors.doorkeeper import Grant, give
 from exchange.node.home import Home, Paths
+from exchange.node.http import server as http
+from exchange.node.http.door import make_context
+from exchange.node.http.door_tls import DoorTls
 from exchange.settings import NodeSettings
 from exchange.storage.keystore import Keystore
 from exchange.storage.unlock import Unlock

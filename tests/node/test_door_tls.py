@@ -12,7 +12,7 @@ import pytest
 from exchange.door_settings import DoorSettings
 from exchange.errors import Refused
 from exchange.limits import DAY_MS
-from exchange.node.door_tls import DoorTls, look_once
+from exchange.node.http.door_tls import DoorTls, look_once
 from exchange.tls import CA_FILE, RENEW_DAYS, SERVER_DAYS
 from tests.node.test_door import certificate, home_of
 from tests.simulator import Site

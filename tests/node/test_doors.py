@@ -12,15 +12,15 @@ import pytest
 
 from exchange.directory.bodies_contacts import PERSON, UNIT
 from exchange.errors import Refused
-from exchange.formats.cover import compose, read_message
 from exchange.formats.extract import extract
-from exchange.formats.handing_on import objects_of, original_of
 from exchange.formats.mentions import Assets
-from exchange.formats.stix import read_object
+from exchange.formats.stix.cover import compose, read_message
+from exchange.formats.stix.handing_on import objects_of, original_of
+from exchange.formats.stix.read import read_object
 from exchange.limits import DAY_MS
 from exchange.message import Author, Draft, Kind, Urgency, member_identity_id
-from exchange.node.doors import Passed, own_reader, reader_at, readers_of_assets
-from exchange.node.store_outbox import Outgoing
+from exchange.node.doors.doors import Passed, own_reader, reader_at, readers_of_assets
+from exchange.node.store.outbox import Outgoing
 from exchange.pap import Pap
 from exchange.release import Door, Reader, Who
 from exchange.tlp import Tlp

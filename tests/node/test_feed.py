@@ -12,9 +12,9 @@ import pytest
 
 from exchange.errors import Unavailable
 from exchange.header import DirRef
-from exchange.node.hub_feed import SocketFeed
 from exchange.node.identity import Identity
-from exchange.node.large import runs
+from exchange.node.mail.large import runs
+from exchange.node.uplink.feed import SocketFeed
 from exchange.protocol import ITEM_DELIVERY, ITEM_LARGE, ITEM_NOTHING, Item, Large
 from tests.hub_services import sealed
 from tests.worlds import World, keys, make_world

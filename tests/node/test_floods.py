@@ -10,8 +10,8 @@ import pytest
 from exchange.content import Control, Missing, Restored, Status, Void
 from exchange.limits import DAY_MS, HOUR_MS, MINUTE_MS
 from exchange.message import Urgency
-from exchange.node import store_links, store_sealings
-from exchange.node.hub_api import Posted, Result
+from exchange.node.store import links as store_links, sealings as store_sealings
+from exchange.node.uplink.api import Posted, Result
 from tests.node.test_chains import FORGET, lose_at_hub
 from tests.node.test_hostile import content, forge
 from tests.simulator import Simulation, Site, uuid_of
@@ -162,7 +162,7 @@ async def test_restored_over_and_over_is_answered_a_few_times_a_day(
 async def test_peer_that_gives_no_receipts_does_not_use_up_the_quota(
     sim: Simulation, pe: Site, co: Site, bb: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("exchange.node.outbox.PEER_WINDOW", 5)
+    monkeypatch.setattr("exchange.node.mail.outbox.PEER_WINDOW", 5)
     await co.stop()
     for _ in range(9):
         pe.send("co-csirt")

@@ -15,13 +15,14 @@ from exchange.errors import Refused, Unavailable
 from exchange.invitation import Invitation
 from exchange.keys import PrivateKeys
 from exchange.message import Urgency
-from exchange.node import control, store_access
 from exchange.node.app import real_sources, running, serve
-from exchange.node.control_verbs import wait_for
-from exchange.node.doors import own_reader
+from exchange.node.control import channel as control
+from exchange.node.control.verbs import wait_for
+from exchange.node.doors.doors import own_reader
 from exchange.node.home import Home, create, open_home
 from exchange.node.node import Node
-from exchange.node.store import open_store
+from exchange.node.store import access as store_access
+from exchange.node.store.store import open_store
 from exchange.release import Door
 from exchange.storage.files import check_home_modes
 from exchange.storage.unlock import Unlock, create_key_file

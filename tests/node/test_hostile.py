@@ -6,8 +6,7 @@ import struct
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from exchange import envelope
 from exchange.canonical import b64, dumps
@@ -18,8 +17,8 @@ from exchange.errors import Refused
 from exchange.limits import DAY_MS
 from exchange.link import Link
 from exchange.message import Urgency
-from exchange.node.doors import own_reader
-from exchange.node.store_outbox import Outgoing
+from exchange.node.doors.doors import own_reader
+from exchange.node.store.outbox import Outgoing
 from exchange.protocol import ITEM_CHECKPOINT, ITEM_RECEIPTS, Item
 from exchange.release import Door
 from exchange.tlp import Tlp

@@ -12,15 +12,14 @@ from exchange.directory.bodies_network import build_hub_change
 from exchange.directory.checkpoint import Checkpoint, SignedCheckpoint
 from exchange.directory.log import Leaf
 from exchange.directory.members import HubIdentity
-from exchange.directory.snapshot import MEMBERS as FOR_MEMBERS
-from exchange.directory.snapshot import Snapshot
+from exchange.directory.snapshot import MEMBERS as FOR_MEMBERS, Snapshot
 from exchange.directory.state import Directory
 from exchange.directory.statements import Statement
 from exchange.errors import Rejected
-from exchange.hub.store import HubStore
-from exchange.hub.store_directory import Beside
+from exchange.hub.store.directory import Beside
+from exchange.hub.store.store import HubStore
 from exchange.limits import DAY_MS
-from exchange.node import store_directory
+from exchange.node.store import directory as store_directory
 from tests.node.test_notices import a_revoke, log
 from tests.simulator import Simulation, Site
 from tests.worlds import keys

@@ -14,9 +14,9 @@ import pytest
 from exchange.errors import Refused, Unavailable
 from exchange.hub.home import KEYSTORE
 from exchange.limits import HOUR_MS
-from exchange.node.hub_client import HubClient, Route, tls_context
-from exchange.node.hub_feed import PollFeed, SocketFeed
 from exchange.node.identity import Identity
+from exchange.node.uplink.client import HubClient, Route, tls_context
+from exchange.node.uplink.feed import PollFeed, SocketFeed
 from exchange.storage.keystore import Keystore
 from exchange.tls import ServerTls
 from tests.hub_server import Hub, running_hub, unlock

@@ -16,9 +16,9 @@ from aiohttp import web
 from exchange.errors import Unavailable
 from exchange.hub.home import KEYSTORE
 from exchange.limits import SOCKET_BYTES, URGENT_BYTES
-from exchange.node.hub_client import QUICK_DEATHS, HubClient, Route
-from exchange.node.hub_feed import PollFeed, SocketFeed
 from exchange.node.identity import Identity
+from exchange.node.uplink.client import QUICK_DEATHS, HubClient, Route
+from exchange.node.uplink.feed import PollFeed, SocketFeed
 from exchange.protocol import ITEM_CHECKPOINT, Item
 from exchange.storage.keystore import Keystore
 from exchange.tls import ServerTls

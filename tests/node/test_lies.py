@@ -11,8 +11,8 @@ from exchange.canonical import ZERO32, dumps
 from exchange.errors import Refused, Rejected
 from exchange.limits import HOUR_MS
 from exchange.message import Urgency
-from exchange.node import store_inbox
-from exchange.node.hub_api import HubState
+from exchange.node.store import inbox as store_inbox
+from exchange.node.uplink.api import HubState
 from exchange.protocol import ITEM_DELIVERY, ITEM_RECEIPTS, Item
 from exchange.receipt import EXPIRED, HUB, REJECTED, Leaf, make_batch
 from tests.node.test_floods import SEALED, count, last_link

@@ -11,11 +11,11 @@ import pytest
 from exchange.attachment import Attachment
 from exchange.errors import Refused, Unavailable
 from exchange.limits import DAY_MS, HOUR_MS, MAX_ATTACHMENT
-from exchange.node import store_attachments as rows
-from exchange.node.attaching import attach
-from exchange.node.attachment_desk import AttachmentDesk, Shown
-from exchange.node.doors import own_reader
-from exchange.node.store_attachment_files import files_of
+from exchange.node.attachments.attaching import attach
+from exchange.node.attachments.desk import AttachmentDesk, Shown
+from exchange.node.doors.doors import own_reader
+from exchange.node.store import attachments as rows
+from exchange.node.store.attachment_files import files_of
 from exchange.retention import DEFAULTS
 from tests.simulator import Simulation, Site
 

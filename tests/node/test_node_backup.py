@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 
 from exchange.errors import Refused
-from exchange.node import backup, store_erasing
+from exchange.node import backup
 from exchange.node.backup import Made, Restored
 from exchange.node.home import LOCAL_KEY, Paths, open_home
-from exchange.node.own_keys import NEXT, REVEALED, SEED
+from exchange.node.keys.own_keys import NEXT, REVEALED, SEED
 from exchange.node.restore import PENDING
-from exchange.node.store import MIGRATIONS, Store, number
-from exchange.node.store_holds import add_hold, holds, release_hold
-from exchange.node.store_restore import LAST
+from exchange.node.store import erasing as store_erasing
+from exchange.node.store.holds import add_hold, holds, release_hold
+from exchange.node.store.restore import LAST
+from exchange.node.store.store import MIGRATIONS, Store, number
 from exchange.storage.backup import ERASURES, HOME, Head, writing
 from exchange.storage.database import Database
 from exchange.storage.files import check_home_modes

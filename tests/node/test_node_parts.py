@@ -10,7 +10,7 @@ from exchange.content import PartNote
 from exchange.directory.contacts import Part
 from exchange.directory.submission import LOGGED
 from exchange.errors import Refused
-from exchange.node import store_parts
+from exchange.node.store import parts as store_parts
 from tests.node.approvals import PRESS, TRACING, a_contact
 from tests.simulator import Simulation, Site
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from exchange.content import Notice
 from exchange.directory.statements import Statement
 from exchange.limits import DAY_MS, HOUR_MS
-from exchange.node import store_notices
-from exchange.node.notices import FAULTS_A_DAY, NEW_A_DAY
-from exchange.node.store import number
-from exchange.node.store_figures import NOTICES_DROPPED
+from exchange.node.directory.notices import FAULTS_A_DAY, NEW_A_DAY
+from exchange.node.store import notices as store_notices
+from exchange.node.store.figures import NOTICES_DROPPED
+from exchange.node.store.store import number
 from tests.node.test_notices import a_revoke, freeze, log
 from tests.simulator import Simulation, Site
 

@@ -12,10 +12,10 @@ from exchange.directory.members import Move
 from exchange.directory.statements import Statement
 from exchange.errors import Refused, Rejected
 from exchange.limits import DAY_MS, HOUR_MS, MINUTE_MS
-from exchange.node import store_notices
-from exchange.node.exposure import report
-from exchange.node.store import number
-from exchange.node.store_figures import NOTICES_DROPPED
+from exchange.node.directory.exposure import report
+from exchange.node.store import notices as store_notices
+from exchange.node.store.figures import NOTICES_DROPPED
+from exchange.node.store.store import number
 from exchange.tlp import Tlp
 from tests.simulator import Simulation, Site
 from tests.worlds import OFFICERS, keys, seed, signed

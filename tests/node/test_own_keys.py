@@ -12,7 +12,7 @@ from exchange.directory.members import Status
 from exchange.directory.submission import LOGGED
 from exchange.errors import Refused, Unavailable
 from exchange.limits import DAY_MS, HOUR_MS
-from exchange.node.own_keys import NEXT, REVEALED, SEED, a_revocation
+from exchange.node.keys.own_keys import NEXT, REVEALED, SEED, a_revocation
 from tests.simulator import Simulation, Site
 from tests.worlds import OFFICERS, keys, seed, signed
 

@@ -11,11 +11,10 @@ from exchange.content import Missing, Restored, Status
 from exchange.errors import Refused
 from exchange.limits import DAY_MS
 from exchange.message import Urgency
-from exchange.node import store_access, store_links
-from exchange.node import store_retention as rows
 from exchange.node.retention import Records, Retention
-from exchange.node.store import sql
-from exchange.node.store_restore import erasures, replay_erasures
+from exchange.node.store import access as store_access, links as store_links, retention as rows
+from exchange.node.store.restore import erasures, replay_erasures
+from exchange.node.store.store import sql
 from exchange.retention import RetentionPolicy
 from exchange.tlp import Tlp
 from tests.simulator import Simulation, Site

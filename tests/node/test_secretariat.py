@@ -12,13 +12,14 @@ from exchange.directory.bodies_network import build_policy
 from exchange.directory.book import Book
 from exchange.directory.contacts import Part
 from exchange.errors import Refused
-from exchange.formats.cover import carried_objects, read_message
+from exchange.formats.stix.cover import carried_objects, read_message
 from exchange.limits import DAY_MS, HOUR_MS, MINUTE_MS
 from exchange.message import Kind, Message, Outcome, Urgency
-from exchange.node import contact_tests, counterparts, store_parts
-from exchange.node.membership import CONFIRMED
-from exchange.node.store import set_fact
-from exchange.node.writing import Writer
+from exchange.node.directory import contact_tests, counterparts
+from exchange.node.directory.membership import CONFIRMED
+from exchange.node.mail.writing import Writer
+from exchange.node.store import parts as store_parts
+from exchange.node.store.store import set_fact
 from exchange.phrases.letters import Letter
 from tests.contact_points import BOTH, NPC, TRACING, Country
 from tests.simulator import Simulation, Site

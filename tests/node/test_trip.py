@@ -11,8 +11,8 @@ import pytest
 from exchange.errors import Refused, Unavailable
 from exchange.limits import DAY_MS, HOUR_MS, MINUTE_MS
 from exchange.message import Urgency
-from exchange.node import store_receipts, store_sealings
-from exchange.node.store_outbox import Outgoing
+from exchange.node.store import receipts as store_receipts, sealings as store_sealings
+from exchange.node.store.outbox import Outgoing
 from exchange.protocol import ITEM_DELIVERY, Item
 from tests.simulator import Simulation, Site
 

@@ -25,7 +25,7 @@ from exchange.directory.records import (
 )
 from exchange.directory.snapshot import Snapshot
 from exchange.limits import DAY_MS
-from exchange.node import store_directory, store_parts
+from exchange.node.store import directory as store_directory, parts as store_parts
 from tests.node.approvals import PRESS, TRACING, a_contact, officers_sign
 from tests.simulator import Simulation, Site
 from tests.worlds import OFFICERS, make_world, signed

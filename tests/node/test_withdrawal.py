@@ -5,9 +5,9 @@ from __future__ import annotations
 from exchange.content import PartNote, Restored
 from exchange.directory.contacts import Part
 from exchange.limits import DAY_MS
-from exchange.node import store_outbox, store_parts
 from exchange.node.budget import spend
-from exchange.node.store import Transaction
+from exchange.node.store import outbox as store_outbox, parts as store_parts
+from exchange.node.store.store import Transaction
 from tests.contact_points import BOTH
 from tests.node.approvals import a_contact
 from tests.node.test_hub_change import change, snapshot_of

@@ -12,7 +12,7 @@ from typing import cast
 from sqlalchemy import Connection
 
 from exchange.errors import Unavailable
-from exchange.hub.store import HubStore
+from exchange.hub.store.store import HubStore
 from tests.power.crashes import Mutate, Tally, cut_often, judged, moments
 from tests.power.disk import Disk, Survivor, database_files, put
 from tests.power.hub_work import Found, GivenTwice, Hub, HubRun, contradictions

@@ -18,11 +18,11 @@ import orjson
 from exchange.canonical import b64, sha256, unb64
 from exchange.errors import ExchangeError
 from exchange.header import LANES, DirRef
-from exchange.hub.store import HubStore
-from exchange.hub.store_accept import NewEnvelope, Quota, Sign
-from exchange.hub.store_cursor import RECEIPTS, Cursor
-from exchange.hub.store_page import Announcement
-from exchange.hub.store_tables import RETENTION_MS
+from exchange.hub.store.accept import NewEnvelope, Quota, Sign
+from exchange.hub.store.cursor import RECEIPTS, Cursor
+from exchange.hub.store.page import Announcement
+from exchange.hub.store.store import HubStore
+from exchange.hub.store.tables import RETENTION_MS
 from exchange.receipt import HELD, HUB, REJECTED, STORED, Batch, Leaf, VerifiedBatch
 from exchange.wire import LC_BYTES, SLOT_BYTES
 from tests.power.disk import Disk

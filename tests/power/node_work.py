@@ -21,9 +21,9 @@ from exchange.envelope import read_upload
 from exchange.errors import Unavailable
 from exchange.limits import MINUTE_MS
 from exchange.message import Urgency
-from exchange.node.store import open_store
-from exchange.node.store_inbox import listed as inbox_listed
-from exchange.node.store_outbox import listed as outbox_listed
+from exchange.node.store.inbox import listed as inbox_listed
+from exchange.node.store.outbox import listed as outbox_listed
+from exchange.node.store.store import open_store
 from tests.power.disk import Disk
 from tests.simulator import Simulation, Site
 

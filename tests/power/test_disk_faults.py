@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from exchange.errors import ExchangeError, Refused, Unavailable
-from exchange.hub.store import HubStore
+from exchange.hub.store.store import HubStore
 from tests.power.disk import (
     SQLITE_CORRUPT,
     SQLITE_FULL,
@@ -27,8 +27,7 @@ from tests.power.disk import (
 from tests.power.hub_crashes import fresh_files, judge
 from tests.power.hub_work import Hub, HubRun
 from tests.power.node_crashes import arrived
-from tests.power.node_work import HERE, THERE, Node
-from tests.power.node_work import judge as judge_node
+from tests.power.node_work import HERE, THERE, Node, judge as judge_node
 from tests.power.sqlite_vfs import SQLITE_OK, watching, why_not
 from tests.simulator import simulation
 

@@ -7,7 +7,7 @@ import random
 from exchange.content import STIX, Meta, pack_content
 from exchange.directory.prekeys import PrekeyRecord
 from exchange.envelope import Recipient, seal
-from exchange.formats.cover import compose
+from exchange.formats.stix.cover import compose
 from exchange.keys import PrivateKeys, PublicKeys
 from exchange.limits import DAY_MS
 from exchange.link import Link

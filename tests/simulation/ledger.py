@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from exchange.directory.network import RETIRED_KEY_MS
-from exchange.hub.store_tables import RETENTION_MS
+from exchange.hub.store.tables import RETENTION_MS
 from exchange.limits import MINUTE_MS
 from tests.simulation.network import FaultySimulation, FaultySite, rows
 

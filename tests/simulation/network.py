@@ -27,13 +27,12 @@ from exchange.hub.blobs import Blobs
 from exchange.hub.mailboxes import Mailboxes
 from exchange.hub.pending import Pending
 from exchange.hub.registrar import Registrar
-from exchange.hub.store import FILE, HubStore
-from exchange.hub.store import MIGRATIONS as HUB_MIGRATIONS
-from exchange.hub.store_blob_files import BlobFiles
+from exchange.hub.store.blob_files import BlobFiles
+from exchange.hub.store.store import FILE, MIGRATIONS as HUB_MIGRATIONS, HubStore
 from exchange.limits import HOUR_MS
-from exchange.node.hub_api import Page, Posted
 from exchange.node.identity import Sources
-from exchange.node.store import MIGRATIONS, Store
+from exchange.node.store.store import MIGRATIONS, Store
+from exchange.node.uplink.api import Page, Posted
 from exchange.protocol import ITEM_DELIVERY, ITEM_EXPIRED, Item
 from exchange.settings import HubLimits
 from exchange.storage.local_cipher import LocalCipher

@@ -11,10 +11,10 @@ import pytest
 from exchange.errors import Hold, Refused, Unavailable
 from exchange.header import parse_header
 from exchange.limits import DAY_MS, HOUR_MS, MINUTE_MS
-from exchange.node.hub_api import Posted, Result
-from exchange.node.store_inbox import held
-from exchange.node.store_sealings import Sealing
-from exchange.node.uploads import Uploads
+from exchange.node.mail.uploads import Uploads
+from exchange.node.store.inbox import held
+from exchange.node.store.sealings import Sealing
+from exchange.node.uplink.api import Posted, Result
 from exchange.protocol import ITEM_DELIVERY, Item
 from tests.simulator import Simulation, simulation
 from tests.worlds import keys, seed

@@ -14,16 +14,16 @@ import pytest
 from sqlalchemy import text
 
 from exchange import envelope
-from exchange.hub.store import HubStore
-from exchange.hub.store_accept import accept_group
+from exchange.hub.store.accept import accept_group
+from exchange.hub.store.store import HubStore
 from exchange.keys import PublicKey
 from exchange.link import Placement
-from exchange.node import store_inbox, store_links, store_sealings
-from exchange.node.inbox import CURSOR, Inbox
-from exchange.node.outbox import Outbox
-from exchange.node.peer_prekeys import PeerPrekeys
-from exchange.node.receipts import Receipts
-from exchange.node.store import set_fact
+from exchange.node.keys.peer_prekeys import PeerPrekeys
+from exchange.node.mail.inbox import CURSOR, Inbox
+from exchange.node.mail.outbox import Outbox
+from exchange.node.mail.receipts import Receipts
+from exchange.node.store import inbox as store_inbox, links as store_links, sealings as store_sealings
+from exchange.node.store.store import set_fact
 from tests.simulation import network
 from tests.simulation.driver import ARRIVALS, CRASHES, LIES, RESTORES, SLOW_CLOCKS, Moves, Result, run
 from tests.simulation.steps import SteppedDatabase, play

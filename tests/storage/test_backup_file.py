@@ -7,8 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from exchange.errors import Refused, Unavailable
 from exchange.storage.backup import HOME, PIECE, Head, read_head, reading, writing

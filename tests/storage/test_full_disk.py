@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from exchange.errors import Unavailable
-from exchange.hub.store import HubStore
+from exchange.hub.store.store import HubStore
 from exchange.storage.files import write_private
 from tests.trip.small_disk import filled, small_disk
 

@@ -15,15 +15,13 @@ import pytest
 from exchange import merkle
 from exchange.canonical import sha256
 from exchange.errors import Refused
-from exchange.hub.store import MIGRATIONS as HUB_STEPS
-from exchange.hub.store import HubStore
-from exchange.hub.store_cursor import Cursor
-from exchange.hub.store_page import Announcement
-from exchange.node.desk import Desk
+from exchange.hub.store.cursor import Cursor
+from exchange.hub.store.page import Announcement
+from exchange.hub.store.store import MIGRATIONS as HUB_STEPS, HubStore
 from exchange.node.identity import Sources
-from exchange.node.own_keys import SEED
-from exchange.node.store import MIGRATIONS as NODE_STEPS
-from exchange.node.store import open_store
+from exchange.node.keys.own_keys import SEED
+from exchange.node.mail.desk import Desk
+from exchange.node.store.store import MIGRATIONS as NODE_STEPS, open_store
 from exchange.protocol import ITEM_DELIVERY
 from exchange.storage.keystore import Keystore
 from exchange.storage.migrate import known_steps, stored_step

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from exchange.errors import Refused
 from exchange.storage.local_cipher import MAX_PLAIN_BYTES, OVERHEAD_BYTES, LocalCipher

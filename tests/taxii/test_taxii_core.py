@@ -219,7 +219,7 @@ def test_1_6_9_a_token_works_as_bearer_token_and_password(door: Place) -> None:
 
 
 def test_1_6_9_a_right_that_is_revoked_ends_at_once(door: Place) -> None:
-    from exchange.node.doorkeeper import take
+    from exchange.node.doors.doorkeeper import take
 
     client = door.client("brief", scopes=READS)
     assert client.get().status_code == 200

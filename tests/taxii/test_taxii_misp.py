@@ -20,7 +20,7 @@ import taxii2client
 from requests.auth import HTTPBasicAuth
 from taxii2client.exceptions import ValidationError
 
-from exchange.node import drafts
+from exchange.node.taxii import drafts
 from tests.doors import TAXII, WRITES, Client, Place
 
 MOMENT = "2026-09-01T00:00:00.000Z"

@@ -9,9 +9,9 @@ import pytest
 
 from exchange.formats.taxii import from_timestamp
 from exchange.limits import HOUR_MS
-from exchange.node import store_access, store_erasing
-from exchange.node.store_links import add_void
-from exchange.node.store_notices import mark_unverified
+from exchange.node.store import access as store_access, erasing as store_erasing
+from exchange.node.store.links import add_void
+from exchange.node.store.notices import mark_unverified
 from exchange.pap import Pap
 from exchange.tlp import Tlp
 from tests.doors import CO, READS, Client, Place

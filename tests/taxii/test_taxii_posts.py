@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from exchange.access import Scope
-from exchange.node.posting import CHUNK
+from exchange.node.taxii.posting import CHUNK
 from tests.doors import READS, TAXII, Client, Place
 from tests.taxii.conftest import indicator
 from tests.taxii.test_taxii_core import assert_error

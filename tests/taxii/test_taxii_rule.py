@@ -9,11 +9,11 @@ from dataclasses import replace
 import orjson
 import pytest
 
-from exchange.formats.cover import carried_objects, read_message
+from exchange.formats.stix.cover import carried_objects, read_message
 from exchange.limits import DAY_MS
-from exchange.node import drafts
 from exchange.node.retention import Records, Retention
-from exchange.node.store import sql
+from exchange.node.store.store import sql
+from exchange.node.taxii import drafts
 from exchange.retention import RetentionPolicy
 from exchange.tlp import Tlp
 from tests.doors import CO, QUIET, Place, place

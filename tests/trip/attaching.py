@@ -8,10 +8,10 @@ from pathlib import Path
 
 from exchange.limits import DAY_MS
 from exchange.node.app import real_sources
-from exchange.node.attachment_desk import AttachmentDesk
-from exchange.node.desk import Desk
-from exchange.node.doors import Doors
-from exchange.node.store_outbox import Outgoing
+from exchange.node.attachments.desk import AttachmentDesk
+from exchange.node.doors.doors import Doors
+from exchange.node.mail.desk import Desk
+from exchange.node.store.outbox import Outgoing
 from tests.trip.network import NodeSide
 
 

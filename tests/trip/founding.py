@@ -16,20 +16,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from exchange.cli.officer_home import OfficerHome
+from exchange.cli.officer.home import OfficerHome
 from exchange.directory.members import Officer
 from exchange.directory.statements import Statement, signatures_json
-from exchange.hub import app as hub_app
-from exchange.hub import home as hub_home
+from exchange.hub import app as hub_app, home as hub_home
 from exchange.hub.applications import create_invitation
-from exchange.hub.store import HubStore
+from exchange.hub.store.store import HubStore
 from exchange.invitation import Invitation
 from exchange.keys import PrivateKeys, digits
-from exchange.node import app as node_app
-from exchange.node import home as node_home
-from exchange.node.hub_client import HubClient
+from exchange.node import app as node_app, home as node_home
+from exchange.node.directory.membership import Papers, confirm_anchor
 from exchange.node.identity import Identity, Sources
-from exchange.node.membership import Papers, confirm_anchor
+from exchange.node.uplink.client import HubClient
 from exchange.storage.unlock import Unlock, create_key_file
 from tests.trip.caller import now
 

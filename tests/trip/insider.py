@@ -23,8 +23,7 @@ from exchange.directory.state import Directory
 from exchange.header import Header, Pre, commitment, core_hash
 from exchange.keys import ENVELOPE, PrekeyPublic
 from exchange.limits import DAY_MS
-from exchange.link import Link
-from exchange.link import commitment as link_commitment
+from exchange.link import Link, commitment as link_commitment
 from exchange.protocol import CHECKPOINT, ENVELOPES, LEAVES, PREKEYS
 from exchange.wire import Upload
 from tests.trip.caller import Answer, Caller, now

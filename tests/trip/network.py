@@ -26,19 +26,18 @@ import orjson
 
 from exchange.errors import Unavailable
 from exchange.formats import registry
-from exchange.formats.cover import compose
 from exchange.formats.objects import RawObject
+from exchange.formats.stix.cover import compose
 from exchange.hub import home as hub_home
 from exchange.keys import PrivateKeys
 from exchange.limits import DAY_MS
 from exchange.message import Author, Draft, Message, Urgency, member_identity_id
-from exchange.node import app as node_app
-from exchange.node import control
-from exchange.node import home as node_home
-from exchange.node.desk import Desk
+from exchange.node import app as node_app, home as node_home
+from exchange.node.control import channel as control
 from exchange.node.home import Home
 from exchange.node.identity import Identity
-from exchange.node.store_outbox import Outgoing
+from exchange.node.mail.desk import Desk
+from exchange.node.store.outbox import Outgoing
 from exchange.storage.keystore import Keystore
 from exchange.tlp import Tlp
 from exchange.tls import ServerTls

@@ -13,8 +13,8 @@ import pyzipper
 
 from exchange.blob import sealed_size
 from exchange.errors import Refused
-from exchange.node.attachment_desk import Shown
-from exchange.node.doors import own_reader
+from exchange.node.attachments.desk import Shown
+from exchange.node.doors.doors import own_reader
 from tests.trip.attaching import send_with, sitting, states, want
 from tests.trip.faulty_proxy import FaultyProxy, cutting
 from tests.trip.network import Network, NodeSide

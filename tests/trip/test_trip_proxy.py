@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from exchange.node import control
+from exchange.node.control import channel as control
 from tests.trip.connect_proxy import ConnectProxy
 from tests.trip.network import Network, NodeSide
 from tests.trip.processes import until

@@ -24,7 +24,7 @@ from exchange.invitation import Invitation
 from exchange.keys import SEED_BYTES, PrivateKeys
 from exchange.limits import DAY_MS
 from exchange.node import app as node_app
-from exchange.node import control
+from exchange.node.control import channel as control
 from exchange.node.home import INVITATION
 from exchange.protocol import (
     APPLICATIONS,

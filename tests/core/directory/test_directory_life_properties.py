@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 from typing import Any
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from lives import CO, NEXT, OFFICERS, PE, recover, revoke, rotate, skid, status, suspend, veto
 from worlds import MEMBERS, World, keys, make_world
 

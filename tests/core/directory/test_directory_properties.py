@@ -6,8 +6,7 @@ from functools import cache
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from worlds import MEMBERS, NOW, a_member, keys, make_world, prekey_secret, signed
 
 from exchange.canonical import dumps, loads

@@ -12,7 +12,7 @@ from exchange.directory.bodies_members import build_suspend
 from exchange.directory.reminders import STEPS, Reminder, Told, due, group_of, lapsed, open_items, scores
 from exchange.limits import DAY_MS
 from exchange.message import MAX_SUBJECT_CHARS, MAX_TEXT_CHARS
-from exchange.node.secretariat import MAX_ITEMS
+from exchange.node.directory.secretariat import MAX_ITEMS
 from exchange.phrases import letters
 from exchange.phrases.languages import LANGUAGES
 from tests.contact_points import BOTH, NOTE, NPC, TRACING, Country

@@ -27,12 +27,12 @@ from exchange.directory.prekeys import PrekeyRecord
 from exchange.directory.statements import Statement
 from exchange.envelope import Recipient, Sealed, seal
 from exchange.errors import Unavailable
-from exchange.hub.store_directory import Application, Invited
+from exchange.hub.store.directory import Application, Invited
 from exchange.limits import DAY_MS, HOUR_MS, MINUTE_MS
 from exchange.link import Link
 from exchange.message import Urgency
-from exchange.node import store_inbox, store_outbox
-from exchange.node.store import raise_alarm
+from exchange.node.store import inbox as store_inbox, outbox as store_outbox
+from exchange.node.store.store import raise_alarm
 from exchange.protocol import ITEM_DELIVERY
 from exchange.storage.migrate import stored_step
 from tests.hub_services import chance
@@ -177,8 +177,8 @@ async def _beside_the_log(sim: Simulation, *, later: bool) -> None:
         await hub.put_application(applied)
         return
     from exchange.directory.contacts import Part
-    from exchange.hub.store_pending import Waiting
-    from exchange.node import store_parts, store_secretariat
+    from exchange.hub.store.pending import Waiting
+    from exchange.node.store import parts as store_parts, secretariat as store_secretariat
 
     await hub.put_application(replace(applied, document=b"Who we are", salt=bytes(16)))
     part = Part(PE, "members", bytes(16), b'{"phone":"+51 1 555 0100"}')
@@ -198,9 +198,9 @@ async def _beside_the_log(sim: Simulation, *, later: bool) -> None:
 async def _through_the_door(sim: Simulation) -> None:
     """A right of entry, the collections of the node PE, and a post."""
     from exchange.access import Scope
-    from exchange.node.collections import Collections
-    from exchange.node.doorkeeper import Grant, give
-    from exchange.node.posting import Posting
+    from exchange.node.doors.doorkeeper import Grant, give
+    from exchange.node.taxii.collections import Collections
+    from exchange.node.taxii.posting import Posting
 
     node = sim.sites[PE].up
     access, _ = give(node.store, node.sources, Grant("siem", frozenset(Scope)), who="admin")

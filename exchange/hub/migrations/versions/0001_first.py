@@ -1,4 +1,4 @@
-"""The hub's first schema: mail, receipts for senders, the directory log. store_tables.py says what for."""
+"""The hub's first schema: mail, receipts for senders, the directory log. store/tables.py says what for."""
 
 from __future__ import annotations
 

@@ -1,0 +1,77 @@
+"""`exchange node drafts list | export | drop`: what tools posted to the writable collection, and waits for a person.
+
+Owns these verbs. A draft becomes a message when a person sends the file that `export` writes.
+"""
+
+from __future__ import annotations
+
+import getpass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from exchange.cli.call import Call
+from exchange.cli.command import command
+from exchange.cli.output import table, utc
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="Id of the post, or its beginning.")]
+
+
+def register(group: typer.Typer) -> None:
+    """Add the verbs to the group, under `drafts`."""
+    verbs = typer.Typer(
+        no_args_is_help=True, rich_markup_mode=None, help="What tools posted, for a person to send."
+    )
+    command(verbs, "list", role="node", unlocks=True)(list_)
+    command(verbs, "export", role="node", unlocks=True)(export)
+    command(verbs, "drop", role="node", unlocks=True)(drop)
+    group.add_typer(verbs, name="drafts")
+
+
+def list_(call: Call) -> None:
+    """Posts that hold objects nobody has sent or dropped, newest first."""
+    from exchange.cli.node.home import opened
+    from exchange.node.taxii import drafts
+
+    with opened(call) as home:
+        found = drafts.listed(home.store)
+    value = [{"id": one.id, "by": one.by, "at": one.at, "objects": one.objects} for one in found]
+    rows = [[one.id[:8], utc(one.at), one.by, str(one.objects)] for one in found]
+    next_step = (
+        "exchange node drafts export ID FILE, then exchange node send FILE --to ADDRESS --kind KIND"
+        if found
+        else ""
+    )
+    call.out.result({"drafts": value}, table(["id", "at", "by", "objects"], rows), next_step=next_step)
+
+
+def export(
+    call: Call, id_: Id, file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to.")]
+) -> None:
+    """Write a draft as a STIX bundle, each object byte for byte as it was posted; `send` takes it from there."""
+    from exchange.cli.node.home import opened
+    from exchange.node.app import real_sources
+    from exchange.node.taxii import drafts
+    from exchange.storage.files import write_private
+
+    with opened(call) as home:
+        found = drafts.taken_out(home.store, real_sources(), id_, who=getpass.getuser())
+    write_private(file, found.bundle)
+    value = {"id": found.id, "objects": found.objects, "file": str(file)}
+    next_step = (
+        f"exchange node send {file} --to ADDRESS --kind KIND; then exchange node drafts drop {found.id[:8]}"
+    )
+    call.out.result(value, [f"wrote {found.objects} objects to {file}"], next_step=next_step)
+
+
+def drop(call: Call, id_: Id) -> None:
+    """Delete a draft: its objects leave the collection."""
+    from exchange.cli.node.home import opened
+    from exchange.node.app import real_sources
+    from exchange.node.taxii import drafts
+
+    call.confirm("Delete this draft?")
+    with opened(call) as home:
+        gone = drafts.dropped(home.store, real_sources(), id_, who=getpass.getuser())
+    call.out.result({"id": gone, "dropped": True}, [f"dropped {gone}"])

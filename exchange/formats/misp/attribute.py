@@ -1,0 +1,193 @@
+"""A MISP attribute as STIX: an indicator where it is for detection, else what was observed, a vulnerability or a note.
+
+What STIX says of it is read back by `misp/back`; only where that finds something else does our extension say it too.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from exchange.errors import Refused
+from exchange.formats.making import reference
+from exchange.formats.misp.back import attributes_of
+from exchange.formats.misp.labels import tag_names
+from exchange.formats.misp.made import Event, known_uuid, moment
+from exchange.formats.misp.sightings import make_sightings
+from exchange.formats.misp.stix import identified, observables, pattern
+from exchange.formats.misp.types import RULES, comparisons
+from exchange.formats.stix.patterns import checked
+from exchange.formats.stix.time import to_stix
+from exchange.tlp import Tlp
+
+MAX_NAME: Final = 250  # characters
+CARRIED: Final = (
+    "type",
+    "category",
+    "to_ids",
+    "value",
+    "comment",
+    "timestamp",
+    "distribution",
+    "disable_correlation",
+    "object_relation",
+    "first_seen",
+    "last_seen",
+    "Tag",
+)
+_READ: Final = ("uuid", "data", "Galaxy", "Sighting", "SharingGroup", "ShadowAttribute", "RelatedAttribute")
+_DERIVED: Final = "MISP finds it again by itself"
+_CVE: Final = re.compile(r"CVE-[0-9]{4}-(?:0[0-9]{3}|[1-9][0-9]{3,18})")
+_SAMPLE: Final = "malware-sample"
+
+
+def facts_of(event: Event, value: Mapping[str, Any], place: str) -> dict[str, Any]:
+    """What an attribute says, without numbers of the MISP it comes from. Raises Refused `format.bad-entry`."""
+    for name, kind in (("type", str), ("value", str | int | float)):
+        if not isinstance(value.get(name), kind) or value[name] == "":
+            raise Refused("format.bad-entry", f"it has no {name}")
+    if is_true(value.get("deleted")):
+        raise Refused("format.bad-entry", "it is deleted in MISP")
+    for name, why in (
+        ("ShadowAttribute", "a proposal isn't what the event says"),
+        ("RelatedAttribute", _DERIVED),
+        ("SharingGroup", "who is in a sharing group is its MISP's own"),
+    ):
+        if value.get(name):
+            event.losses.add(f"{place}/{name}", name, why)
+    return event.facts(value, place, CARRIED, _READ)
+
+
+def is_true(value: object) -> bool:
+    """MISP writes its switches as `true`, `1` and `"1"`."""
+    return value in (True, 1, "1", "true")
+
+
+def make_attribute(
+    event: Event, value: Mapping[str, Any], place: str, facts: Mapping[str, Any], *, of: str = ""
+) -> str:
+    """Make what stands for an attribute whose `facts_of` are given; its id.
+
+    `of`: the MISP object it is part of, which holds all its facts already; it becomes an indicator then, or nothing at
+    all (the empty text). Raises Refused `format.bad-entry`, `stix.*`.
+    """
+    its_uuid, tlp = event.uuid_of(value, place), event.label_of(value)
+    made_of = _indicator(facts) if is_true(facts.get("to_ids")) else None
+    if of and made_of is None:
+        return ""
+    common: dict[str, Any] = {"tlp": tlp, "labels": tag_names(facts.get("Tag"))}
+    at = moment(facts.get("timestamp"))
+    common["at"] = event.at if at is None else at
+    kept = {"of": of} if of else beside(event, value, place, facts, tlp)
+    if made_of is None:
+        made_of = _no_indicator(event, facts, common["at"], tlp)
+    elif facts.get("comment"):
+        made_of["description"] = facts["comment"]
+    type_ = made_of.pop("type")
+    if type_ == "indicator":
+        made_of["valid_from"] = to_stix(common["at"])
+    if not of:
+        stated = {"id": f"{type_}--{its_uuid}", "type": type_, "modified": to_stix(common["at"]), **made_of}
+        kept |= _unsaid(event, facts, stated)
+    object_id = event.add(f"{type_}--{its_uuid}", facts=kept, **common, **made_of)
+    if not of:
+        event.ids[its_uuid] = object_id
+    make_sightings(event, value, place, object_id, tlp)
+    return object_id
+
+
+def beside(
+    event: Event, value: Mapping[str, Any], place: str, facts: Mapping[str, Any], tlp: Tlp
+) -> dict[str, Any]:
+    """The facts of an attribute that no member of STIX holds: a strange UUID, and where its file is."""
+    kept: dict[str, Any] = {}
+    stated = value.get("uuid")
+    if stated and known_uuid(stated) != stated:
+        kept["uuid"] = stated
+    data = value.get("data")
+    if data:
+        try:
+            base64.b64decode(data, validate=True)
+        except (TypeError, ValueError, binascii.Error):
+            event.losses.add(f"{place}/data", "data", "it is not base64")
+            return kept
+        artifact: dict[str, Any] = {"type": "artifact", "payload_bin": data}
+        if facts["type"] == _SAMPLE:  # MISP keeps samples in zip files with this password
+            artifact |= {
+                "mime_type": "application/zip",
+                "encryption_algorithm": "mime-type-indicated",
+                "decryption_key": "infected",
+            }
+        (kept["data_ref"],) = event.observe([identified(artifact)], tlp)
+    return kept
+
+
+def _indicator(facts: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The members of an indicator; None where the value can't be looked for in STIX."""
+    type_, text = facts["type"], str(facts["value"])
+    if type_ in RULES:
+        try:
+            rule = checked(text) if RULES[type_] == "stix" else text
+        except Refused:
+            return None
+        return {"type": "indicator", "pattern": rule, "pattern_type": RULES[type_], "name": f"{type_} rule"}
+    found = comparisons(type_, text)
+    if found is None:
+        return None
+    return {"type": "indicator", "pattern": pattern(found), "pattern_type": "stix", "name": text[:MAX_NAME]}
+
+
+def _no_indicator(event: Event, facts: Mapping[str, Any], at: int, tlp: Tlp) -> dict[str, Any]:
+    said, seen = _vulnerability(facts), observables(comparisons(facts["type"], str(facts["value"])) or ())
+    if said:
+        return {**said, "description": facts.get("comment")}
+    try:
+        refs = event.observe(seen, tlp)
+    except Refused:
+        refs = []
+    if not refs:
+        return {**_note(facts), "object_refs": [f"report--{event.uuid}"]}
+    when = to_stix(at)
+    return {
+        "type": "observed-data",
+        "first_observed": when,
+        "last_observed": when,
+        "number_observed": 1,
+        "object_refs": refs,
+    }
+
+
+def _vulnerability(facts: Mapping[str, Any]) -> dict[str, Any]:
+    name = str(facts["value"])
+    if facts["type"] != "vulnerability" or not _CVE.fullmatch(name):
+        return {}
+    return {
+        "type": "vulnerability",
+        "name": name,
+        "external_references": [reference("cve", external_id=name)],
+    }
+
+
+def _note(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": "note", "abstract": facts["type"], "content": str(facts["value"])}
+
+
+def agrees(value: Mapping[str, Any], facts: Mapping[str, Any]) -> bool:
+    """Whether an object is what an attribute of that type and value becomes: our extension can't say another thing."""
+    if not isinstance(facts.get("type"), str) or not isinstance(facts.get("value"), str | int | float):
+        return False
+    if value["type"] == "observed-data":
+        seen = observables(comparisons(facts["type"], str(facts["value"])) or ())
+        return {one["id"] for one in seen} == set(value.get("object_refs", ()))
+    said = _indicator(facts) if value["type"] == "indicator" else _vulnerability(facts) or _note(facts)
+    return said is not None and all(value.get(name) == each for name, each in said.items())
+
+
+def _unsaid(event: Event, facts: Mapping[str, Any], value: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts that reading the object back wouldn't find."""
+    found = attributes_of(value, event.observed)
+    back = found[0] if len(found) == 1 else {}
+    return {name: each for name, each in facts.items() if back.get(name) != each}

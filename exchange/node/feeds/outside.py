@@ -1,0 +1,369 @@
+"""Owns what may become of what came from outside: its labels on the way in, the decision that it may go on, the check
+of messages that carry it on.
+
+    judge(...)             before a message is queued: whoever composes mail asks it, notes the answer and obeys
+    with_outside(...)      before a message that came passes a door
+    Outside(...).decide    what a person does, beside the serving process
+
+A thing that came by a feed leaves by the same policy as all else (release.decide), with the strictest of its labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from exchange.errors import Refused
+from exchange.formats.objects import Loaded, RawObject
+from exchange.formats.stix import markings, permissions
+from exchange.formats.stix.spans import Limits, parse, scan
+from exchange.formats.taxii import head_of, objects_of
+from exchange.node.identity import Sources
+from exchange.node.store import (
+    access as store_access,
+    decisions as store_decisions,
+    feeds as store_feeds,
+    outside as store_outside,
+    taxii as store_taxii,
+)
+from exchange.node.store.outbox import Outgoing
+from exchange.node.store.outside import Brought, Listed, Thing
+from exchange.node.store.store import Store, Transaction
+from exchange.node.store.taxii import Keys
+from exchange.pap import Pap, pap_of_marking_id, strictest as strictest_pap
+from exchange.release import Content, Decision, Door, Reader, decide
+from exchange.storage.local_cipher import LocalCipher
+from exchange.tlp import Tlp, strictest, tlp_of_marking_id
+
+MAX_REASON: Final = 2_000  # characters
+MOST_REFS: Final = 20_000
+# They say how others are to be read, and tell nothing of their own.
+_FREE: Final = ("marking-definition", "extension-definition")
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """Objects for a file: how many, the strictest label among them, the STIX bundle."""
+
+    objects: int
+    tlp: Tlp
+    bundle: bytes
+
+
+def undefined(loaded: Loaded) -> list[str]:
+    """The markings that the objects of a batch have, and that neither it nor the standards define."""
+    values = [value for raw in loaded.accepted if isinstance(value := parse(raw.data), dict)]
+    refs = {ref for value in values for ref in _refs(value)}
+    return sorted(ref for ref in refs - {value.get("id") for value in values} if not _is_standard(ref))
+
+
+def labelled(loaded: Loaded, floor: Tlp, definitions: Iterable[bytes] = ()) -> list[Brought]:
+    """The objects of a batch with their labels. What carries none, or one that nobody here knows, gets the floor.
+
+    `definitions`: of markings, as the same feed has brought them before.
+    """
+    pairs = [(raw, value) for raw in loaded.accepted if isinstance(value := parse(raw.data), dict)]
+    tlps: dict[str, Tlp] = {}
+    paps: dict[str, Pap] = {}
+    known: set[str] = set()
+    for value in (*map(parse, definitions), *(value for _, value in pairs)):
+        markings.collect_definition(value, tlps)
+        permissions.collect_definition(value, paps)
+        if isinstance(value, dict):
+            known.add(str(value.get("id")))
+    found = []
+    for raw, value in pairs:
+        head = head_of(value)
+        if head is not None:
+            said = _said(raw, value, tlps)
+            is_known = all(ref in known or _is_standard(ref) for ref in _refs(value))
+            tlp = _label(value, said, floor, is_whole=is_known and _is_marked(value, tlps))
+            found.append(Brought(head, tlp, said, permissions.pap_of(value, paps), raw.data))
+    return found
+
+
+def _said(raw: RawObject, value: Mapping[str, Any], definitions: Mapping[str, Tlp]) -> Tlp | None:
+    labels = [*markings.resolve(_refs(value), definitions), *([] if raw.tlp is None else [raw.tlp])]
+    return strictest(labels) if labels else None
+
+
+def _label(value: Mapping[str, Any], said: Tlp | None, floor: Tlp, *, is_whole: bool) -> Tlp:
+    """A definition of a label is no secret; what isn't labelled as a whole counts as the floor says at least."""
+    if value.get("type") == "marking-definition" and markings.tlp_of_definition(value) is not None:
+        return Tlp.CLEAR
+    return strictest([*([] if said is None else [said]), *([] if is_whole else [floor])])
+
+
+def _is_marked(value: Mapping[str, Any], definitions: Mapping[str, Tlp]) -> bool:
+    return bool(markings.resolve(markings.marking_refs(value), definitions))
+
+
+def _refs(value: Mapping[str, Any]) -> list[str]:
+    return markings.marking_refs(value) + markings.granular_refs(value)
+
+
+def _is_standard(ref: str) -> bool:
+    return tlp_of_marking_id(ref) is not None or pap_of_marking_id(ref) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What policy says of a message that is written here, with what it carries from outside, to each reader.
+
+    `weakest`: the label that it must have at least; `label`: the one that it has; `undecided`: an object that nobody
+    has decided about, if any.
+    """
+
+    decisions: tuple[tuple[Reader, Decision], ...] = ()
+    weakest: Tlp = Tlp.CLEAR
+    label: Tlp = Tlp.CLEAR
+    undecided: str = ""
+
+    def note(self, connection: Transaction, message_id: str, *, who: str, now: int) -> None:
+        """A row of the access log for each reader; only for the refused ones, if any is."""
+        refused = [one for one in self.decisions if not one[1].allowed]
+        for reader, decision in refused or self.decisions:
+            action = f"{Door.FORWARD.value} refused" if refused else Door.FORWARD.value
+            code = f"{decision.code}, " if decision.code else ""
+            what = f"outside {message_id} to {reader.label}: {code}{decision.reason}"
+            store_access.append(connection, at=now, who=who, action=action, what=what)
+
+    def check(self) -> None:
+        """Raises Refused release.outside, release.own-door, and as release.decide; tlp.weaker-than-content."""
+        for _, decision in self.decisions:
+            if decision.code == "release.outside":
+                raise Refused(
+                    "release.outside", f"{self.undecided}: {decision.reason}", object=self.undecided
+                )
+            decision.check()
+        if strictest([self.label, self.weakest]) is not self.label:
+            detail = f"what it carries from outside is {self.weakest.label}, there or by its feed's floor"
+            raise Refused("tlp.weaker-than-content", detail)
+
+
+def judge(
+    connection: Transaction, cipher: LocalCipher, bundle: bytes, label: Tlp, readers: Sequence[Reader]
+) -> Judged:
+    """May a message that is written here go to these readers? Says nothing where it carries nothing from outside.
+
+    Whoever composes mail asks this before it is queued, notes the answer and obeys. What the message is labelled is
+    its author's to say, as long as nothing that it carries is stricter.
+    """
+    found = things_in(connection, cipher, bundle)
+    if not found:
+        return Judged()
+    things, names = tuple(found.values()), store_feeds.names(connection)
+    content = Content(
+        tlp=strictest(thing.tlp for thing in things),
+        pap=strictest_pap(thing.pap for thing in things if thing.pap is not None),
+        outside=True,
+        decided=all(thing.decided for thing in things),
+        doors=_doors(things, store_feeds.readers(connection)),
+        named=frozenset(reader.name for reader in readers),
+        sender=", ".join(sorted({names[feed] for thing in things for feed in thing.feeds})),
+    )
+    return Judged(
+        decisions=tuple((reader, decide(Door.FORWARD, content, reader)) for reader in readers),
+        weakest=content.tlp,
+        label=label,
+        undecided=next((id_ for id_, thing in found.items() if not thing.decided), ""),
+    )
+
+
+async def check_sent(
+    store: Store, outgoing: Outgoing, label: Tlp, readers: Sequence[Reader], *, who: str, now: int
+) -> None:
+    """`judge` a message in the outbox's form, note it, obey it. Raises as `Judged.check`."""
+    judged = await store.db.read(lambda c: judge(c, store.cipher, outgoing.payload, label, readers))
+    if judged.decisions:
+        await store.db.write(lambda c: judged.note(c, outgoing.id, who=who, now=now))
+    judged.check()
+
+
+def with_outside(connection: Transaction, cipher: LocalCipher, content: Content, bundle: bytes) -> Content:
+    """What a message holds that came, or was sent, as policy asks of it, with what also came by feeds.
+
+    Its sender has decided that it goes on; but the strictest label that anything of it said by any door counts, and
+    nothing goes back to where a feed had it from. A feed's floor says nothing of what a member sent.
+    """
+    things = tuple(things_in(connection, cipher, bundle).values())
+    if not things:
+        return content
+    paps = [pap for pap in (content.pap, *(thing.pap for thing in things)) if pap is not None]
+    return replace(
+        content,
+        tlp=strictest([content.tlp, *(thing.said for thing in things if thing.said is not None)]),
+        pap=strictest_pap(paps),
+        doors=content.doors | _doors(things, store_feeds.readers(connection)),
+    )
+
+
+def things_in(connection: Transaction, cipher: LocalCipher, bundle: bytes) -> dict[str, Thing]:
+    """What of a message's bundle came from outside too, by the ids of its objects."""
+    secret = store_taxii.secret(connection, cipher)
+    if secret is None or store_outside.is_empty(connection):
+        return {}
+    values = (value for _, value in objects_of(scan(bundle, Limits())))
+    ids = [str(value.get("id")) for value in values if value.get("type") not in _FREE]
+    return store_outside.things(connection, Keys(secret), ids)
+
+
+def _doors(things: Iterable[Thing], readers: Mapping[int, frozenset[str]]) -> frozenset[str]:
+    return frozenset(name for thing in things for feed in thing.feeds for name in readers.get(feed, ()))
+
+
+class Outside:
+    """What the user `who` (of the operating system) does with what came from outside; beside the serving process."""
+
+    def __init__(self, store: Store, sources: Sources, *, who: str) -> None:
+        self._store = store
+        self._sources = sources
+        self._who = who
+
+    def decide(self, id_: str, reason: str) -> int:
+        """A thing may go on as it is now, and what it refers to by `object_refs`; how many things.
+
+        Raises Refused feed.no-object, feed.no-reason.
+        """
+        _check_reason(reason)
+        now = self._sources.clock()
+
+        def write(connection: Transaction) -> int:
+            found = self._with_refs(connection, id_)
+            for thing in found:
+                store_decisions.decide(
+                    connection,
+                    self._store.cipher,
+                    reason,
+                    thing_key=thing.key,
+                    newest=thing.newest,
+                    upto=thing.tlp,
+                    now=now,
+                    who=self._who,
+                )
+            self._note(connection, "outside-decide", f"{id_} and {len(found) - 1} more: {reason}", now)
+            return len(found)
+
+        return self._store.db.write_sync(write)
+
+    def take_back(self, id_: str) -> int:
+        """What a person decided on a thing, and on what it refers to, holds no longer; how many decisions.
+
+        Raises Refused feed.no-object.
+        """
+        now = self._sources.clock()
+
+        def write(connection: Transaction) -> int:
+            found = self._with_refs(connection, id_)
+            ended = sum(store_decisions.end(connection, now=now, thing_key=thing.key) for thing in found)
+            self._note(connection, "outside-undecide", id_, now)
+            return ended
+
+        return self._store.db.write_sync(write)
+
+    def add_rule(self, feed: str, upto: Tlp, reason: str) -> int:
+        """All that a feed brings may go on, up to a label; the rule's number.
+
+        Raises Refused feed.unknown, feed.no-reason.
+        """
+        _check_reason(reason)
+        now = self._sources.clock()
+
+        def write(connection: Transaction) -> int:
+            n = self._feed(connection, feed)
+            rule = store_decisions.add_rule(
+                connection, self._store.cipher, reason, feed=n, upto=upto, now=now, who=self._who
+            )
+            self._note(connection, "outside-rule", f"{feed} up to {upto.label}: {reason}", now)
+            return rule
+
+        return self._store.db.write_sync(write)
+
+    def end_rules(self, feed: str) -> int:
+        """The rules of a feed hold no longer; how many. Raises Refused feed.unknown."""
+        now = self._sources.clock()
+
+        def write(connection: Transaction) -> int:
+            ended = store_decisions.end(connection, now=now, feed=self._feed(connection, feed))
+            self._note(connection, "outside-rule-end", feed, now)
+            return ended
+
+        return self._store.db.write_sync(write)
+
+    def export(self, ids: Sequence[str], reader: Reader) -> Bundle:
+        """The newest versions of things, with what they refer to, for a file; the access log has a row for it.
+
+        Raises Refused feed.no-object, release.own-door, and as release.decide.
+        """
+        now = self._sources.clock()
+
+        def write(connection: Transaction) -> tuple[Bundle, Sequence[Decision]]:
+            newest = {one.id: one for id_ in ids for one in self._objects(connection, id_)}
+            own, named = store_feeds.readers(connection), store_feeds.names(connection)
+            decisions = [
+                decide(Door.EXPORT, _content(one.thing, own, named), reader) for one in newest.values()
+            ]
+            refused = [one for one in decisions if not one.allowed]
+            for decision in refused[:1] or decisions[:1]:
+                action = "export refused" if refused else "export"
+                count = len(refused or decisions)
+                what = f"outside {ids[0]}, {count} objects, to {reader.label}: {decision.reason}"
+                store_access.append(connection, at=now, who=self._who, action=action, what=what)
+            tlp = strictest(one.thing.tlp for one in newest.values())
+            bundle = as_bundle_of([one.data for one in newest.values()], self._sources.new_id())
+            return Bundle(len(newest), tlp, bundle), refused
+
+        made, refused = self._store.db.write_sync(write)
+        for decision in refused:
+            decision.check()
+        return made
+
+    def _with_refs(self, connection: Transaction, id_: str) -> list[Thing]:
+        """A thing, and what it refers to that a feed of its own brought too: a report may name anything; each once."""
+        things = [one.thing for one in self._objects(connection, id_)]
+        own = {*things[0].feeds}
+        return list({thing.key: thing for thing in things if own & {*thing.feeds}}.values())
+
+    def _objects(self, connection: Transaction, id_: str) -> list[Listed]:
+        """The newest version of a thing, then of what it refers to."""
+        cipher, secret = self._store.cipher, store_taxii.secret(connection, self._store.cipher)
+        own = [] if secret is None else store_outside.versions(connection, cipher, Keys(secret), id_)
+        if secret is None or not own:
+            raise Refused("feed.no-object", f"nothing from outside has the id {id_}")
+        value = parse(own[-1].data)
+        refs = value.get("object_refs") if isinstance(value, dict) else None
+        found = own[-1:]
+        for ref in refs[:MOST_REFS] if isinstance(refs, list) else []:
+            found += store_outside.versions(connection, cipher, Keys(secret), str(ref))[-1:]
+        return found
+
+    def _feed(self, connection: Transaction, name: str) -> int:
+        feed = store_feeds.find(connection, self._store.cipher, name)
+        if feed is None:
+            raise Refused("feed.unknown")
+        return feed.n
+
+    def _note(self, connection: Transaction, action: str, what: str, now: int) -> None:
+        store_access.append(connection, at=now, who=self._who, action=action, what=what)
+
+
+def as_bundle_of(objects: Sequence[bytes], id_: str) -> bytes:
+    """One STIX bundle, each object byte for byte."""
+    return b'{"type":"bundle","id":"bundle--%b","objects":[%b]}' % (id_.encode("ascii"), b",".join(objects))
+
+
+def _content(thing: Thing, readers: Mapping[int, frozenset[str]], names: Mapping[int, str]) -> Content:
+    return Content(
+        tlp=thing.tlp,
+        pap=thing.pap,
+        outside=True,
+        decided=thing.decided,
+        doors=_doors([thing], readers),
+        sender=", ".join(sorted({names.get(feed, "") for feed in thing.feeds})),
+    )
+
+
+def _check_reason(reason: str) -> None:
+    if not reason.strip() or len(reason) > MAX_REASON:
+        raise Refused("feed.no-reason")

@@ -1,0 +1,212 @@
+"""Owns what a tool posts to the writable collection, and deletes from it: each object succeeds or fails by itself.
+
+A long post is stored piece by piece, so that mail gets its turn; the answer comes when all of it is durable. What is
+posted waits as a draft until a person makes a message of it. A repeat of what is there succeeds and adds nothing;
+another object under an id and version that are taken is refused, for one of the two would be lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
+
+import orjson
+
+from exchange.access import Access
+from exchange.canonical import b64
+from exchange.errors import Refused
+from exchange.formats import taxii
+from exchange.formats.objects import RawObject, SetAside
+from exchange.formats.stix.spans import Limits, parse
+from exchange.formats.taxii import Head, Posted
+from exchange.limits import MAX_STIX
+from exchange.node.identity import Identity, Sources
+from exchange.node.store import (
+    access as store_access,
+    posts as store_posts,
+    taxii as rows,
+    taxii_page as pages,
+)
+from exchange.node.store.store import Store, Transaction
+from exchange.node.store.taxii import Facts, Item
+from exchange.node.taxii.collections import Asked, Collection, Collections
+from exchange.tlp import DEFAULT
+
+KIND: Final = "draft"
+EXERCISE: Final = "draft"  # of what a right for exercises posts: no exercise's id is known of it
+MAX_REASON: Final = 200  # characters of why an object was not taken
+CHUNK: Final = 500  # objects stored in one transaction
+# A tool that is told how long a body may be (max_content_length) can't know of a limit on objects: what fits is taken.
+MOST: Final = Limits(max_objects=MAX_STIX // 100)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A post that was read: under which id it is answered, when (ms), whose it is, how many objects it has."""
+
+    id: str
+    at: int
+    access: Access
+    total: int
+
+
+@dataclass
+class Done:
+    """What became of a post's objects so far, as the status tells it; `new`: those that weren't here before."""
+
+    successes: list[dict[str, str]] = field(default_factory=list)
+    failures: list[dict[str, str]] = field(default_factory=list)
+    new: list[RawObject] = field(default_factory=list)
+
+    def __add__(self, other: Done) -> Done:
+        return Done(self.successes + other.successes, self.failures + other.failures, self.new + other.new)
+
+
+Sound = tuple[RawObject, Head | None]  # an object, and what TAXII knows of it; None: it has no usable id
+
+
+class Posting:
+    """Takes posts and deletions. One per process that owns the home."""
+
+    def __init__(
+        self,
+        store: Store,
+        identity: Identity,
+        collections: Collections,
+        sources: Sources,
+        *,
+        send: Callable[[str, tuple[RawObject, ...]], Awaitable[None]],
+    ) -> None:
+        """`send(id, objects)`: the rule by which a post goes on at once."""
+        self._store = store
+        self._send = send
+        self._identity = identity
+        self._collections = collections
+        self._sources = sources
+
+    async def post(self, access: Access, data: bytes) -> bytes:
+        """Take an envelope; the TAXII status (§4.3.1), which is complete. Raises Refused taxii.bad-envelope, json.*
+
+        Where it breaks off, what is stored stays a draft, and the same again finds it there.
+        """
+        posted, sound = await asyncio.to_thread(_read, data)
+        taken = Taken(self._sources.new_id(), self._sources.clock(), access, posted.total)
+        done = Done(failures=[_refused(one, posted, taken) for one in posted.loaded.set_aside])
+        n = None
+        for start in range(0, max(1, len(sound)), CHUNK):
+            chunk, last = sound[start : start + CHUNK], start + CHUNK >= len(sound)
+            write = partial(self._write, taken, n, chunk, before=done if last else None)
+            n, more = await self._store.db.write(write, size=sum(len(raw.data) for raw, _ in chunk))
+            done += more
+        await self._send(taken.id, tuple(done.new))
+        return _status(taken, done)
+
+    def _write(
+        self,
+        taken: Taken,
+        n: int | None,
+        chunk: Sequence[Sound],
+        connection: Transaction,
+        *,
+        before: Done | None,
+    ) -> tuple[int, Done]:
+        """Store a piece of the post `n`, None for one that begins; the last comes with what was done `before` it."""
+        if n is None:
+            n = store_posts.add(connection, taken.id, access=taken.access.n, at=taken.at)
+        done = self._store_all(connection, taken, n, chunk)
+        if before is not None:
+            status = _status(taken, before + done)
+            store_posts.set_status(connection, self._store.cipher, taken.id, status)
+            who = f"{taken.access.kind.value}:{taken.access.name}"
+            store_access.append(connection, at=taken.at, who=who, action="taxii-post", what=taken.id)
+        return n, done
+
+    def _store_all(self, connection: Transaction, taken: Taken, n: int, chunk: Sequence[Sound]) -> Done:
+        cipher, keys, done = self._store.cipher, self._collections.keys, Done()
+        access, now = taken.access, taken.at
+        # what is there for an exercise isn't there for work, and the other way round
+        drafts = [
+            c
+            for c, facts in rows.classes(connection, cipher).items()
+            if facts.draft and bool(facts.exercise_id) is access.exercise
+        ]
+        numbers: dict[Facts, int] = {}
+        for raw, head in chunk:
+            if head is None:
+                moment = taxii.to_timestamp(now * 1_000)
+                done.failures.append(_detail(raw.id, moment, "stix.not-an-object: no usable id"))
+                continue
+            version = head.version or taxii.to_timestamp(now * 1_000)
+            there = pages.standing(connection, keys, head, drafts)
+            same = keys.of(b"bytes", raw.data) in there
+            if there and head.moment is not None and not same:
+                why = "taxii.taken: another object has this id and version"
+                done.failures.append(_detail(head.id, version, why))
+                continue
+            if not same:
+                facts = self._facts(access, raw)
+                if facts not in numbers:
+                    numbers[facts] = rows.class_of(connection, cipher, keys, facts)
+                    drafts = list({*drafts, numbers[facts]})
+                rows.add_source(connection, -n, ends=None)
+                rows.add(connection, cipher, keys, -n, [Item(head, numbers[facts], raw.data)], now=now)
+                done.new.append(raw)
+            done.successes.append(_detail(head.id, version))
+        return done
+
+    def _facts(self, access: Access, raw: RawObject) -> Facts:
+        return Facts(
+            kind=KIND,
+            sender=self._identity.address,
+            tlp=raw.tlp or DEFAULT,
+            pap=None,
+            exercise_id=EXERCISE if access.exercise else None,
+            draft=True,
+        )
+
+    async def delete(self, access: Access, where: Collection, asked: Asked) -> None:
+        """Delete the versions asked for of an object. Raises Refused taxii.no-object where there are none."""
+        query = await self._collections.query(access, where, asked)
+        now = self._sources.clock()
+
+        def write(connection: Transaction) -> None:
+            if not pages.delete(connection, self._collections.keys, query):
+                raise Refused("taxii.no-object")
+            who = f"{access.kind.value}:{access.name}"
+            what = b64(self._collections.keys.digest(b"logged", (asked.ids or ("",))[0].encode())[:12])
+            store_access.append(connection, at=now, who=who, action="taxii-delete", what=what)
+
+        await self._store.db.write(write)
+
+
+def _read(data: bytes) -> tuple[Posted, list[Sound]]:
+    posted = taxii.read_envelope(data, MOST)
+    return posted, [(raw, taxii.head_of(parse(raw.data))) for raw in posted.loaded.accepted]
+
+
+def _refused(one: SetAside, posted: Posted, taken: Taken) -> dict[str, str]:
+    version = posted.versions.get(one.object) or taxii.to_timestamp(taken.at * 1_000)
+    return _detail(one.object, version, f"{one.code}: {one.reason}")
+
+
+def _detail(id_: str, version: str, message: str = "") -> dict[str, str]:
+    detail = {"id": id_, "version": version}
+    return detail | ({"message": message[:MAX_REASON]} if message else {})
+
+
+def _status(taken: Taken, done: Done) -> bytes:
+    status: Mapping[str, Any] = {
+        "id": taken.id,
+        "status": "complete",
+        "request_timestamp": taxii.to_timestamp(taken.at * 1_000),
+        "total_count": taken.total,
+        "success_count": len(done.successes),
+        **({"successes": done.successes} if done.successes else {}),
+        "failure_count": len(done.failures),
+        **({"failures": done.failures} if done.failures else {}),
+        "pending_count": 0,
+    }
+    return orjson.dumps(status)
