@@ -86,6 +86,11 @@ class Answers:
         )
         if link.state == sealings.OPEN and still_valid and link.asked_at is None:
             sealings.offer_missed(connection, link.env)
+        elif link.state == copy.state == rows.STORED and store_restored.is_alive(
+            connection, copy.message_n, at=now
+        ):  # who asks for what it gave a receipt for has lost it with its disk
+            if self._may_answer(connection, link.recipient):
+                self._again(connection, copy.message_n, link)
         elif copy.env == link.env and copy.state in (rows.SEALED, rows.ACCEPTED):
             if self._may_answer(connection, link.recipient):
                 self._outbox.seal_again(connection, link, "missing")
@@ -136,5 +141,9 @@ class Answers:
         now = self._sources.clock()
         for lane, number in zip(LANES, after, strict=True):
             for message_n, link in store_restored.messages_after(connection, peer, lane, number, alive=now):
-                store_restored.reopen(connection, message_n, peer)
-                rows.requeue(connection, message_n, peer, replaces=link.numbered, code="recipient.restored")
+                self._again(connection, message_n, link)
+
+    def _again(self, connection: Transaction, message_n: int, link: SealedLink) -> None:
+        """To be sealed anew for somebody who had stored it."""
+        store_restored.reopen(connection, message_n, link.recipient)
+        rows.requeue(connection, message_n, link.recipient, replaces=link.numbered, code="recipient.restored")

@@ -212,8 +212,18 @@ def set_asked(connection: Connection, gap: OpenGap, *, now: int) -> None:
 
 
 def positions(connection: Connection, sender: str) -> tuple[tuple[str, Numbered], ...]:
-    """The last sealing held of `sender`'s mail, per lane (for `restored`, docs/protocol.md §6.4)."""
-    rows = sql(connection, "SELECT * FROM heads_in WHERE sender = :sender ORDER BY lane", sender=sender)
+    """The last sealing of `sender`'s mail up to which none is missing, per lane (`restored`, docs/protocol.md §6.4).
+
+    Mail that came between the restore and its telling may stand far beyond what the old copy held.
+    """
+    rows = sql(
+        connection,
+        "WITH firsts AS (SELECT lane, chain, min(first) AS first FROM gaps_in WHERE sender = :sender GROUP BY lane)"
+        " SELECT lane, env, chain, seq FROM heads_in WHERE sender = :sender AND lane NOT IN (SELECT lane FROM firsts)"
+        " UNION ALL SELECT l.lane, l.env, l.chain, l.seq FROM firsts f JOIN links_in l INDEXED BY links_in_place"
+        " ON l.sender = :sender AND l.lane = f.lane AND l.seq = f.first - 1 AND l.chain = f.chain ORDER BY lane",
+        sender=sender,
+    )
     return tuple((LANES[row.lane], Numbered(bytes(row.env), bytes(row.chain), row.seq)) for row in rows)
 
 

@@ -12,6 +12,14 @@ from exchange.node.store.sealings import FORGOTTEN, SealedLink, link_in
 from exchange.node.store.store import Transaction, fact, set_fact, sql
 
 _OWED: Final = "restored.owed/"
+# What is worth sealing again: mail, people's answers, and `restored`, which is said only once; not yet over.
+_ALIVE: Final = "m.type IN ('stix', 'status', 'restored') AND m.expires > :alive AND m.erased_at IS NULL"
+_IS_ALIVE: Final = f"SELECT 1 FROM messages m WHERE m.n = :n AND {_ALIVE}"  # noqa: S608 - fixed words
+_AFTER: Final = (
+    "SELECT max(s.n) AS newest, s.message_n, l.* FROM links_out l JOIN sealings s ON s.env = l.env"
+    " JOIN messages m ON m.n = s.message_n WHERE l.recipient = :recipient AND l.lane = :lane AND s.n > :after"
+    f" AND {_ALIVE} GROUP BY s.message_n ORDER BY newest"
+)
 MOST_TAKEN: Final = 64  # ids of `restored` kept for one peer
 
 
@@ -68,22 +76,22 @@ def messages_after(
 ) -> list[tuple[int, SealedLink]]:
     """What was sealed for `recipient` in `lane` after that row number of a sealing, oldest first.
 
-    Row numbers of mail, of people's answers and of `restored`, which is said only once: what has not expired at
-    `alive` (ms) and wasn't erased, each with its newest link.
+    Row numbers of messages, each with its newest link: those that `is_alive`.
     """
     rows = sql(
         connection,
-        "SELECT max(s.n) AS newest, s.message_n, l.* FROM links_out l JOIN sealings s ON s.env = l.env"
-        " JOIN messages m ON m.n = s.message_n WHERE l.recipient = :recipient AND l.lane = :lane"
-        " AND s.n > :after"
-        " AND m.type IN ('stix', 'status', 'restored') AND m.expires > :alive AND m.erased_at IS NULL"
-        " GROUP BY s.message_n ORDER BY newest",
+        _AFTER,
         recipient=recipient,
         lane=LANES.index(lane),
         after=after,
         alive=alive,
     )
     return [(row.message_n, link_in(row)) for row in rows]
+
+
+def is_alive(connection: Connection, message_n: int, *, at: int) -> bool:
+    """Whether that message is mail, an answer or a `restored`, has not expired at `at` (ms) and wasn't erased."""
+    return sql(connection, _IS_ALIVE, n=message_n, alive=at).first() is not None
 
 
 def reopen(connection: Connection, message_n: int, recipient: str) -> None:
