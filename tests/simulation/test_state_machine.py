@@ -1,6 +1,7 @@
 """The simulator under a hypothesis state machine: what can happen, in whatever order it finds.
 
-Every run ends in peace: links heal, queues drain, and every promise of ledger.py is checked against the files.
+Every run ends in peace: links heal, queues drain, and every promise of ledger.py is checked against the files. The
+story's own chance is drawn, too, so that the calls that hypothesis prints of a failure are all of it.
 """
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Coroutine, Iterator
-from itertools import count
 from typing import Any
 
 import pytest
@@ -25,7 +25,7 @@ from exchange.limits import DAY_MS, HOUR_MS, MINUTE_MS
 from tests.simulation import network
 from tests.simulation.driver import pass_over_crashes
 from tests.simulation.network import ANSWER_LOST, REPEATED, REQUEST_LOST
-from tests.simulation.steps import OneThread
+from tests.simulation.steps import OneThread, Process
 from tests.simulation.story import LANES, LIVES, Story
 
 MEMBERS = 3
@@ -48,7 +48,7 @@ def folder() -> Iterator[None]:
 class Network(RuleBasedStateMachine):
     """Three nodes and a hub."""
 
-    numbers = count()
+    story: Story
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,13 +56,13 @@ class Network(RuleBasedStateMachine):
         self.runner.get_loop().set_exception_handler(pass_over_crashes)
         self.play(network.prepare(MEMBERS))
         self.folder = network.scratch()
-        self.story = Story(self.folder, f"machine {next(self.numbers)}", MEMBERS)
 
     def play(self, work: Coroutine[Any, Any, None]) -> None:
         self.runner.run(work)
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(seed=st.integers(0, 2**32 - 1))
+    def begin(self, seed: int) -> None:
+        self.story = Story(self.folder, f"machine {seed}", MEMBERS)
         self.play(self.story.begin())
 
     @rule(
@@ -150,12 +150,42 @@ class Network(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         try:
+            if hasattr(self, "story"):  # hypothesis may have broken off before `begin`
+                self.end()
+        finally:
+            self.runner.close()
+            shutil.rmtree(self.folder)
+
+    def end(self) -> None:
+        try:
             faults = self.runner.run(self.story.end())
             assert faults == [], "\n".join(self.story.steps)
         finally:
             self.play(self.story.sim.close())
-            self.runner.close()
-            shutil.rmtree(self.folder)
+
+
+def test_what_is_printed_of_a_failure_is_all_of_it(folder: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same calls give the same run, however many there were before it."""
+    points: list[str] = []
+    point = Process.point
+
+    async def noted(self: Process) -> None:
+        points.append(self.name)
+        await point(self)
+
+    monkeypatch.setattr(Process, "point", noted)
+    runs = []
+    for _ in range(2):
+        points.clear()
+        state = Network()
+        state.begin(seed=7)
+        state.write(0, [1, 2], "flash", DAY_MS, separate=False)
+        state.write(1, [0, 2], "routine", DAY_MS, separate=True)
+        state.spoil(0, ANSWER_LOST, 0.2)
+        state.passes([0, 1, 2], None)
+        state.teardown()
+        runs.append((list(points), state.story.steps))
+    assert runs[0] == runs[1]
 
 
 def test_every_promise_holds_whatever_happens(folder: None) -> None:
