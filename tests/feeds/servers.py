@@ -22,6 +22,7 @@ COLLECTION = "00000000-0000-4000-8000-00000000c011"
 TLP_GREEN = "marking-definition--bab4a63c-aed9-4cf5-a766-dfca5abac2bb"
 TLP_CLEAR = "marking-definition--94868c89-83c2-464b-929b-a1a8aa3c8487"
 TLP_AMBER = "marking-definition--55d920b0-5e8b-4f79-9ee9-91f868d9b421"
+TLP_RED = "marking-definition--e828b379-4e03-4974-9ac4-e53a884c97c1"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -21,7 +21,7 @@ from exchange.pap import Pap
 from exchange.release import Reader, Who
 from exchange.tlp import Tlp
 from tests.feeds.places import Home
-from tests.feeds.servers import TLP_AMBER, TLP_CLEAR, TLP_GREEN, Server, indicator, page
+from tests.feeds.servers import TLP_AMBER, TLP_CLEAR, TLP_GREEN, TLP_RED, Server, indicator, page
 from tests.worlds import NOW
 
 CO = Reader(who=Who.MEMBER, name="co-csirt")
@@ -243,6 +243,33 @@ async def test_nothing_goes_back_through_its_own_door(home: Home, server: Server
     assert sent(home, one, to=Reader(who=Who.MEMBER, name="bb-csirt")) == ""
     with pytest.raises(Refused, match=r"release\.own-door"):
         home.outside.export([one["id"]], Reader(who=Who.OWN, name="a"))
+
+
+async def test_what_is_for_named_persons_goes_to_none(home: Home, server: Server) -> None:
+    """Its source named nobody here, so no reader is one that it names."""
+    red, amber = indicator("red", TLP_RED), indicator("amber", TLP_AMBER)
+    await brought(home, server, "a", red, amber)
+    home.outside.add_rule("a", Tlp.RED, "agreed with them")
+    own, theirs = (
+        Reader(who=Who.PERSON, name="pe-csirt/ana", own=True),
+        Reader(who=Who.PERSON, name="co-csirt/eva"),
+    )
+    assert sent(home, amber, to=theirs, tlp=Tlp.RED) == "release.other-organisation"
+    for reader in (theirs, own, CO, OWN):
+        assert sent(home, red, to=reader, tlp=Tlp.RED) == "tlp.red-needs-persons"
+
+
+async def test_a_disk_full_at_the_first_batch_hides_nothing_of_the_next(home: Home, server: Server) -> None:
+    """The key that things are found by stands with them: one of a transaction that was undone stands nowhere."""
+    one = indicator("outside", TLP_GREEN, description="long " * 20_000)
+    server.answer = lambda _: page([one])
+    home.add("a", server.url)
+    await home.store.db.write(lambda c: c.exec_driver_sql("PRAGMA max_page_count=1").scalar_one())
+    assert (await home.poll("a")).code == "storage.full"
+    await home.store.db.write(lambda c: c.exec_driver_sql("PRAGMA max_page_count=100000").scalar_one())
+    assert (await home.poll("a")).new == 1
+    assert sent(home, one) == "release.outside"
+    assert home.outside.decide(one["id"], "checked") == 1
 
 
 async def test_unknown_things(home: Home, server: Server) -> None:

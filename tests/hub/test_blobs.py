@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from exchange.limits import BLOB_CALLS, BLOB_SYNC_BYTES, MAX_BLOB
 from exchange.settings import HubLimits
 from tests.hub.attached import BB, CO, PATIENCE, PE, File, a_hub, files, grown, made, send
 from tests.hub.statements import code_of
-from tests.hub_services import services
+from tests.hub_services import Services, services
 from tests.worlds import World
 
 # -- bringing it ------------------------------------------------------------------------------------
@@ -160,30 +161,58 @@ async def test_a_full_disk_takes_no_more(world: World, tmp_path: Path) -> None:
         assert (answer.status, answer.code) == (503, "storage.full")
 
 
+def taking(
+    hub: Services, file: File, folder: Path, free: list[int] | None = None
+) -> Callable[[int], Awaitable[Taken]]:
+    """Brings what follows a byte of the file. `free`: what the disk has left at each look; room enough then."""
+    looks = free or []
+    blobs = Blobs(
+        hub.store,
+        hub.registrar,
+        BlobFiles.open(folder),
+        clock=lambda: 0,
+        free_bytes=lambda: looks.pop(0) if looks else 2**40,
+        limits=HubLimits(),
+    )
+
+    async def come(start: int) -> AsyncIterator[bytes]:
+        for at in range(start, len(file.data), 65_536):
+            yield file.data[at : at + 65_536]
+
+    async def take(start: int) -> Taken:
+        digest, size = file.blob
+        return await blobs.take(PE, digest, start=start, size=size, parts=come(start), end=lambda: None)
+
+    return take
+
+
 async def test_a_disk_that_fills_up_midway_keeps_what_it_took(world: World, tmp_path: Path) -> None:
-    file, free = File(os.urandom(3 * BLOB_SYNC_BYTES)), [2**40, 0]
+    file = File(os.urandom(3 * BLOB_SYNC_BYTES))
     async with services(world, tmp_path) as hub:
-        blobs = Blobs(
-            hub.store,
-            hub.registrar,
-            BlobFiles.open(tmp_path),
-            clock=lambda: world.now,
-            free_bytes=lambda: free.pop(0) if free else 2**40,
-            limits=HubLimits(),
-        )
-
-        async def come(start: int) -> AsyncIterator[bytes]:
-            for at in range(start, len(file.data), 65_536):
-                yield file.data[at : at + 65_536]
-
-        async def take(start: int) -> Taken:
-            digest, size = file.blob
-            return await blobs.take(PE, digest, start=start, size=size, parts=come(start), end=lambda: None)
-
+        take = taking(hub, file, tmp_path, [2**40, 0])
         assert await code_of(take(0)) == "storage.full"
         have = (await take(1)).have  # too late a byte: it only asks
         assert BLOB_SYNC_BYTES <= have < 2 * BLOB_SYNC_BYTES
         assert await take(have) == Taken(len(file.data), whole=True, new=True)
+
+
+async def test_what_the_disk_once_failed_to_keep_is_not_counted(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Linux tells of a lost write once, and the next fdatasync of the same file succeeds without it."""
+    file, faults, sync = File(os.urandom(3 * BLOB_SYNC_BYTES)), [errno.EIO], os.fdatasync
+
+    def failing(descriptor: int) -> None:
+        if faults:
+            raise OSError(faults.pop(), "lost")
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fdatasync", failing)
+    async with services(world, tmp_path) as hub:
+        take = taking(hub, file, tmp_path)
+        assert await code_of(take(0)) == "storage.io"
+        assert (await take(1)).have == 0
+        assert await take(0) == Taken(len(file.data), whole=True, new=True)
 
 
 async def test_a_member_has_few_calls_under_way(world: World, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from io import FileIO
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from exchange.errors import Unavailable
 from exchange.storage.files import PRIVATE_DIRECTORY, create_private, disk_fault, sync_directory
 
 FOLDER: Final = "blobs"
@@ -26,6 +27,7 @@ class Growing:
 
     def __init__(self, file: FileIO, have: int) -> None:
         self._file = file
+        self._fault: Unavailable | None = None
         self.have = have  # bytes from the beginning on, durable or not
 
     def write(self, data: bytes) -> None:
@@ -40,11 +42,15 @@ class Growing:
             raise disk_fault(error) from error
 
     def sync(self) -> int:
-        """Make everything durable; how many bytes that are."""
+        """Make everything durable; how many bytes that are. Once it has failed, it fails for good: the kernel tells of
+        a lost write once, and drops what it could not write, so that the next call would succeed without it."""
+        if self._fault is not None:
+            raise self._fault
         try:
             os.fdatasync(self._file.fileno())
         except OSError as error:
-            raise disk_fault(error) from error
+            self._fault = disk_fault(error)
+            raise self._fault from error
         return self.have
 
     def close(self) -> None:

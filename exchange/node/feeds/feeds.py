@@ -99,7 +99,6 @@ class Feeds:
         self._look = asyncio.Event()
         self._resting: dict[int, int] = {}  # until when (monotonic ms), where that could not be written
         self._expire_at = 0  # monotonic ms
-        self._keys: Keys | None = None
 
     @property
     def stuck(self) -> int:
@@ -265,9 +264,9 @@ class Feeds:
         standing = store_feeds.find(connection, cipher, feed.name)
         if standing is None or standing.n != feed.n:
             raise Refused("feed.unknown", "it was removed")
-        if self._keys is None:
-            self._keys = store_taxii.ensure_secret(connection, cipher, self._sources.random(SECRET_BYTES))
-        new = store_outside.keep(connection, cipher, self._keys, feed.n, chunk, now=now)
+        # read in each transaction: keys of one that was undone are stored nowhere, and what they hash is never found
+        keys = store_taxii.ensure_secret(connection, cipher, self._sources.random(SECRET_BYTES))
+        new = store_outside.keep(connection, cipher, keys, feed.n, chunk, now=now)
         if batch is not None:
             store_feeds.add_refused(connection, cipher, feed.n, batch.loaded.set_aside, now=now)
             if batch.event is not None:

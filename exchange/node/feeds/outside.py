@@ -160,7 +160,6 @@ def judge(
         outside=True,
         decided=all(thing.decided for thing in things),
         doors=_doors(things, store_feeds.readers(connection)),
-        named=frozenset(reader.name for reader in readers),
         sender=", ".join(sorted({names[feed] for thing in things for feed in thing.feeds})),
     )
     return Judged(
