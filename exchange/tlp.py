@@ -6,6 +6,7 @@ This file owns what a label is and which of two is stricter. Reading markings ou
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from enum import Enum
 from functools import total_ordering
@@ -71,6 +72,15 @@ _TLP1_IDS = {
 _BY_ID = _TLP1_IDS | {marking_id: tlp for tlp, marking_id in _MARKING_IDS.items()}
 _BY_WORD = {tlp.word: tlp for tlp in Tlp}
 
+# How a label is spelt: with its prefix or without, amber and strict with anything between them.
+_WORD = r"(clear|white|green|amber(?:[\s_+-]{0,3}strict)?|red)"
+_BETWEEN = re.compile(r"(?<=amber)[\s_+-]*(?=strict)")
+_WHOLE = re.compile(rf"\s*+(?:tlp[\s:=_-]++)?+{_WORD}\s*+", re.IGNORECASE)
+_NAMED = re.compile(rf"(?<![^\W_]){_WORD}(?![^\W_])", re.IGNORECASE)
+_TAG = re.compile(rf"\s*+tlp(?:\s*+[:=]|[\s_-]++{_WORD}(?![^\W_]))", re.IGNORECASE)
+_IN_WORDS = re.compile(rf"\btlp ?: ?{_WORD}\b", re.IGNORECASE)
+_WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+
 
 def tlp_of_marking_id(marking_id: str) -> Tlp | None:
     """The label a well-known marking-definition id stands for, TLP 2.0 or TLP 1; None for any other id."""
@@ -78,27 +88,50 @@ def tlp_of_marking_id(marking_id: str) -> Tlp | None:
 
 
 def parse(text: str) -> Tlp:
-    """Read a label as people type it: `amber`, `TLP:AMBER`, `amber+strict`, `AMBER_STRICT`; `white` is CLEAR.
+    """Read a label as people type it: `amber`, `TLP: AMBER`, `amber+strict`, `AMBER_STRICT`; `white` is CLEAR.
 
     Raises: Refused `tlp.unknown` for anything else.
     """
-    word = text.strip().lower().removeprefix("tlp:").replace("_", "+").replace("-", "+")
-    tlp = Tlp.CLEAR if word == "white" else _BY_WORD.get(word)
-    if tlp is None:
+    match = _WHOLE.fullmatch(_plain(text))
+    if match is None:
         raise Refused("tlp.unknown")
-    return tlp
+    return _of_word(match[1])
 
 
-def parse_tlp1(text: str) -> Tlp | None:
-    """Read the label of a marking whose age is unknown; None when it is no label at all.
+def read_label(text: str, *, tlp1: bool) -> Tlp | None:
+    """The label of a text that stands where one is expected: a tag, a cell, a word of a marking.
 
-    The words are those of `parse`, but amber reads as AMBER+STRICT, because before TLP 2.0 it could mean that.
+    A text that is more than a label is read as the strictest one it names, and as AMBER+STRICT at least, for nobody
+    knows what the rest was to say; None where it names none. `tlp1`: amber reads as AMBER+STRICT, because before
+    TLP 2.0 it could mean that.
     """
     try:
         tlp = parse(text)
     except Refused:
-        return None
-    return Tlp.AMBER_STRICT if tlp is Tlp.AMBER else tlp
+        named = [_of_word(word) for word in _NAMED.findall(_plain(text))]
+        return strictest([*named, DEFAULT]) if named else None
+    return Tlp.AMBER_STRICT if tlp1 and tlp is Tlp.AMBER else tlp
+
+
+def is_tag(text: str) -> bool:
+    """Whether a tag says a label of TLP, known or not: `tlp:red`, `TLP : RED`, `TLP RED`, `tlp:ex:chr`."""
+    return _TAG.match(_plain(text)) is not None
+
+
+def labels_in(sentence: str) -> list[Tlp]:
+    """The labels that people wrote into a sentence: `TLP:RED, for the steering group`; amber as AMBER+STRICT."""
+    found = map(_of_word, _IN_WORDS.findall(_plain(sentence)))
+    return [Tlp.AMBER_STRICT if each is Tlp.AMBER else each for each in found]
+
+
+def _plain(text: str) -> str:
+    """`text` with the wide letters and colons of East Asian keyboards as everybody else's."""
+    return text if text.isascii() else text.translate(_WIDE)
+
+
+def _of_word(word: str) -> Tlp:
+    letters = _BETWEEN.sub("+", word.lower())
+    return Tlp.CLEAR if letters == "white" else _BY_WORD[letters]
 
 
 def strictest(labels: Iterable[Tlp], default: Tlp = DEFAULT) -> Tlp:

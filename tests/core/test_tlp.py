@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from exchange.errors import Refused
-from exchange.tlp import DEFAULT, Tlp, parse, parse_tlp1, strictest, tlp_of_marking_id
+from exchange.tlp import DEFAULT, Tlp, is_tag, labels_in, parse, read_label, strictest, tlp_of_marking_id
 
 
 def test_labels_are_ordered_from_clear_to_red():
@@ -31,18 +31,22 @@ def test_a_label_does_not_compare_with_anything_else():
         ("white", Tlp.CLEAR),
         ("green", Tlp.GREEN),
         ("TLP:CLEAR", Tlp.CLEAR),
+        ("TLP: RED", Tlp.RED),
+        ("TLP RED", Tlp.RED),
+        ("tlp : amber strict", Tlp.AMBER_STRICT),
+        ("\uff34\uff2c\uff30\uff1a\uff32\uff25\uff24", Tlp.RED),
     ],
 )
 def test_spellings_people_use_are_read(text, label):
     assert parse(text) is label
 
 
-@pytest.mark.parametrize("text", ["", "tlp:", "purple", "amber strict", "TLP:EX:CHR", "4"])
+@pytest.mark.parametrize("text", ["", "tlp:", "purple", "TLP:EX:CHR", "tlpred", "4"])
 def test_other_words_are_refused(text):
     with pytest.raises(Refused) as caught:
         parse(text)
     assert caught.value.code == "tlp.unknown"
-    assert parse_tlp1(text) is None
+    assert read_label(text, tlp1=False) is None
 
 
 def test_every_label_reads_back_from_its_own_spellings_and_id():
@@ -61,9 +65,41 @@ def test_tlp_1_markings_are_read_and_its_amber_as_the_stricter():
         "5e57c739-391a-4eb3-b6be-7d15ca92d5ed": Tlp.RED,
     }
     assert {key: tlp_of_marking_id(f"marking-definition--{key}") for key in read} == read
-    assert parse_tlp1("amber") is Tlp.AMBER_STRICT
-    assert parse_tlp1("amber+strict") is Tlp.AMBER_STRICT
+    assert read_label("amber", tlp1=True) is Tlp.AMBER_STRICT
+    assert read_label("amber", tlp1=False) is Tlp.AMBER
+    assert read_label("amber+strict", tlp1=True) is Tlp.AMBER_STRICT
     assert tlp_of_marking_id("marking-definition--fa42a846-8d90-4e51-bc29-71d5b4802168") is None
+
+
+# A label with something about it, as people write it into tags and cells.
+MORE_THAN_RED = (
+    "TLP:RED!",
+    "tlp:red:recipients",
+    "TLP:RED - only you",
+    "tlp:red_team",
+    "TLP:AMBER, annex RED",
+)
+
+
+@pytest.mark.parametrize("text", MORE_THAN_RED)
+def test_a_text_that_is_more_than_a_label_is_the_strictest_that_it_names(text):
+    assert is_tag(text)
+    assert read_label(text, tlp1=False) is Tlp.RED
+
+
+def test_a_text_that_is_more_than_a_weak_label_counts_as_unmarked_data():
+    assert read_label("TLP:GREEN, but not yet", tlp1=False) is DEFAULT
+    assert read_label("tlp:ex:clear", tlp1=False) is DEFAULT
+
+
+@pytest.mark.parametrize("tag", ["tlphone", "a tlp:red", "tlp", "tlp-related", "", "tlp redirect"])
+def test_a_tag_of_anything_else_says_no_label(tag):
+    assert not is_tag(tag)
+
+
+def test_labels_are_found_in_sentences():
+    assert labels_in("TLP:RED, for us; the list is tlp: amber strict") == [Tlp.RED, Tlp.AMBER_STRICT]
+    assert labels_in("a red light, and TLP:AMBER") == [Tlp.AMBER_STRICT]
 
 
 def test_the_strictest_label_counts_and_nothing_means_the_default():

@@ -68,6 +68,14 @@ def test_labels_are_those_of_the_lines_and_amber_is_read_strictly(loaded):
     assert loaded.accepted[8].tlp is Tlp.RED
 
 
+def test_a_label_counts_however_it_is_written_and_a_line_that_names_none_waits():
+    cells_of = ("TLP: RED", "TLP RED", "RED - only you", "TLP:RED!", "GREEN", "ask first")
+    data = "ip,tlp\n" + "".join(f"203.0.113.{place},{cell}\n" for place, cell in enumerate(cells_of))
+    found = load("l.csv", data.encode(), at=NOW)
+    assert [each.tlp for each in found.accepted] == [*[Tlp.RED] * 4, Tlp.GREEN]
+    assert [(each.object, each.reason[:10]) for each in found.set_aside] == [("line 7", "tlp is CLE")]
+
+
 def test_each_bad_line_is_set_aside_with_its_number_and_the_rest_goes_on(loaded):
     assert [(each.object, each.reason) for each in loaded.set_aside] == [
         ("line 11", "no IP address"),

@@ -49,6 +49,8 @@ def accepted(*objects: dict, **bundle) -> tuple[RawObject, ...]:
         (definition(definition_type="tlp", definition={"tlp": "purple"}), Tlp.AMBER_STRICT),
         (definition(definition_type="tlp", definition="red"), Tlp.AMBER_STRICT),
         (definition(definition_type="TLP:GREEN"), Tlp.GREEN),
+        (definition(definition_type="TLP : RED"), Tlp.RED),
+        (definition(definition_type="tlp", definition={"tlp": "red: board only"}), Tlp.RED),
         (definition(definition_type="TLP:AMBER"), Tlp.AMBER_STRICT),
         (tlp2_definition(Tlp.AMBER) | {"id": OTHER_ID, "definition_type": "TLP:GREEN"}, Tlp.AMBER),
         (tlp2_definition(Tlp.RED) | {"id": TLP1_GREEN}, Tlp.RED),
@@ -75,6 +77,24 @@ def test_our_definitions_are_valid_and_travel_as_published():
     for tlp in Tlp:
         assert read_object(json.dumps(tlp2_definition(tlp)).encode()).type == "marking-definition"
     assert tlp2_definition(Tlp.AMBER_STRICT)["name"] == "TLP:AMBER+STRICT"
+
+
+@pytest.mark.parametrize(
+    ("tag", "label"),
+    [
+        ("tlp:red", Tlp.RED),
+        ("TLP: RED", Tlp.RED),
+        ("TLP:RED!", Tlp.RED),
+        ("tlp:red:recipients", Tlp.RED),
+        ("tlp:green", Tlp.GREEN),
+        ("tlp:green:mostly", Tlp.AMBER_STRICT),
+        ("tlp:ex:chr", Tlp.AMBER_STRICT),
+        ("red", None),
+    ],
+)
+def test_a_tag_makes_its_object_as_strict_as_any_label_it_names(tag, label):
+    (one,) = accepted(campaign(labels=["botnet", tag]))
+    assert (one.tlp, one.marked) == (label, False)
 
 
 def test_the_strictest_object_labels_the_file():

@@ -150,6 +150,7 @@ def test_long_digits_in_a_text_are_no_number():
         (["tlp:amber"], "3", "no day", Tlp.AMBER_STRICT),
         (["tlp:amber+strict"], "3", "2026-01-01", Tlp.AMBER_STRICT),
         (["tlp:ex:chr"], "3", "2026-01-01", Tlp.AMBER_STRICT),
+        *(([tag], "3", "2026-01-01", Tlp.RED) for tag in ("TLP: RED", "TLP:RED!", "tlp:red:recipients")),
         ([], "3", "2026-01-01", Tlp.GREEN),
         *(([], level, "2026-01-01", Tlp.AMBER_STRICT) for level in ("0", "1", "2", "4", "9", None)),
     ],

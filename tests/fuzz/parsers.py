@@ -9,14 +9,14 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from typing import Final
 
 from exchange.directory.state import Directory
 from exchange.errors import ExchangeError
 from exchange.protocol import Large
 from exchange.settings import HubSettings, NodeSettings
-from exchange.tlp import parse_tlp1
+from exchange.tlp import read_label
 from tests.foreign_samples import OPEN_RDP, PASTED, SINKHOLE
 from tests.fuzz import (
     core_drives as core,
@@ -230,7 +230,11 @@ PARSERS: Final[dict[str, Parser]] = {
         lambda: seeds.words("2026-11-03T06:40:00-05:00", "2026-11-03"),
         ("formats.stix.time.from_iso",),
     ),
-    "tlp": Parser(core.from_text(parse_tlp1), lambda: seeds.words("TLP:AMBER", "amber"), ("tlp.parse_tlp1",)),
+    "tlp": Parser(
+        core.from_text(partial(read_label, tlp1=True)),
+        lambda: seeds.words("TLP:AMBER", "amber"),
+        ("tlp.read_label",),
+    ),
     "problem": Parser(edge.problem, seeds.problems),
     "answer": Parser(edge.answer, seeds.problems),
     "cursor": Parser(core.from_text(edge.cursor), lambda: seeds.words("e1.1.2.3.4.5.6", "")),

@@ -25,7 +25,7 @@ from exchange.formats.source import Source, Written
 from exchange.formats.stix.cover import carried_objects
 from exchange.formats.stix.spans import Limits
 from exchange.message import Message
-from exchange.tlp import DEFAULT, Tlp, parse_tlp1
+from exchange.tlp import DEFAULT, Tlp, read_label
 
 VERSION: Final = "2.0"
 MAX_CARRIED: Final = 2_097_152  # bytes of a file that its artifact holds; a longer one is named as a loss
@@ -144,7 +144,7 @@ def _tlp(head: Members) -> Tlp | None:
     tlp = distribution.object("tlp")
     if not tlp:
         return None
-    return parse_tlp1(tlp.text("label")) or DEFAULT
+    return read_label(tlp.text("label"), tlp1=True) or DEFAULT
 
 
 def _report(advisory: Advisory, head: Members, publisher: Members, tracking: Members) -> None:

@@ -23,7 +23,7 @@ from exchange.formats.source import Source
 from exchange.formats.spreadsheet import decoded, rows, unguarded
 from exchange.formats.stix.spans import Limits
 from exchange.formats.stix.time import from_iso, to_stix
-from exchange.tlp import DEFAULT, parse_tlp1
+from exchange.tlp import Tlp, read_label
 
 FORMAT: Final = "csv"
 MAX_LABELS: Final = 32
@@ -245,13 +245,12 @@ def _object(indicator: Indicator, layout: _Layout, cells: Sequence[str], digest:
     at = to_stix(first if first is not None else now)
     if until is not None and until <= (first if first is not None else now):
         raise ValueError("valid_until lies before it begins")
-    tlp = layout.cell(cells, "tlp")
     labels = [each.strip() for each in re.split(r"[;|,]", layout.cell(cells, "labels")) if each.strip()]
     return stix_object(
         indicator,
         source=digest,
         at=at,
-        tlp=(parse_tlp1(tlp) or DEFAULT) if tlp else None,
+        tlp=_label(layout.cell(cells, "tlp")),
         valid_until=to_stix(until) if until is not None else None,
         name=layout.cell(cells, "name")[:250],
         description=layout.cell(cells, "description"),
@@ -268,6 +267,16 @@ def _time(cell: str) -> int | None:
         return from_iso(cell)
     except ValueError:
         raise ValueError("a time is written 2026-11-20 or 2026-11-20T08:30:00Z") from None
+
+
+def _label(cell: str) -> Tlp | None:
+    """The label of a line. What names none may be stricter than any, so its line waits for somebody who knows."""
+    if not cell:
+        return None
+    label = read_label(cell, tlp1=True)
+    if label is None:
+        raise ValueError("tlp is CLEAR, GREEN, AMBER, AMBER+STRICT or RED")
+    return label
 
 
 def _confidence(cell: str) -> int | None:

@@ -9,11 +9,9 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from exchange import tlp as labels
-from exchange.errors import Refused
 from exchange.tlp import DEFAULT, Tlp
 
 _TLP2_SINCE: Final = "2022-08-01"  # FIRST published TLP 2.0; amber could mean AMBER+STRICT before
-_PREFIX: Final = "tlp:"
 ALL_COMMUNITIES: Final = "3"
 INHERIT: Final = "5"
 _SHARING_GROUP: Final = "4"
@@ -31,21 +29,14 @@ def tag_names(tags: object) -> list[str]:
 
 def is_tlp(name: str) -> bool:
     """Whether a tag is a label of TLP."""
-    return name.strip().lower().startswith(_PREFIX)
+    return labels.is_tag(name)
 
 
 def tlp_of_tags(names: Iterable[str], date: str) -> Tlp | None:
     """The strictest TLP tag of an event of that day; None without one. An unknown word is AMBER+STRICT."""
-    found = [_label(name, date) for name in names if is_tlp(name)]
+    before_tlp2 = date < _TLP2_SINCE
+    found = [labels.read_label(name, tlp1=before_tlp2) or DEFAULT for name in names if is_tlp(name)]
     return labels.strictest(found) if found else None
-
-
-def _label(name: str, date: str) -> Tlp:
-    try:
-        label = labels.parse(name)
-    except Refused:
-        return DEFAULT
-    return label if date >= _TLP2_SINCE else labels.parse_tlp1(name) or DEFAULT
 
 
 def tlp_of_distribution(distribution: object) -> Tlp:

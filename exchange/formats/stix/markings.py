@@ -6,22 +6,16 @@ object carry, and what is the label of them all (docs/messages.md, Labels).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any
 
 from exchange import tlp as labels
-from exchange.errors import Refused
 from exchange.formats.objects import RawObject
 from exchange.tlp import DEFAULT, Tlp, strictest, tlp_of_marking_id
 
 TLP2_EXTENSION = "extension-definition--60a3c5c5-0d10-413e-aab3-9e08dde9e88d"
 # Objects that say something about other objects' markings or shape, and nothing that needs a label of its own.
 _UNLABELLED_TYPES = frozenset({"marking-definition", "extension-definition"})
-_BY_WORD = {tlp.word: tlp for tlp in Tlp}
-_TAG: Final = "tlp:"
-# Where people wrote a label into a sentence: `TLP:RED, for the steering group`.
-_IN_WORDS: Final = re.compile(r"\btlp ?: ?(clear|white|green|amber(?:[+_ -]?strict)?|red)\b", re.IGNORECASE)
 
 
 def tlp_of_definition(value: Mapping[str, Any]) -> Tlp | None:
@@ -39,23 +33,22 @@ def tlp_of_definition(value: Mapping[str, Any]) -> Tlp | None:
     extensions = value.get("extensions")
     extension = extensions.get(TLP2_EXTENSION) if isinstance(extensions, dict) else None
     if isinstance(extension, dict):
-        found.append(_BY_WORD.get(str(extension.get("tlp_2_0")).lower(), DEFAULT))
-    kind = str(value.get("definition_type", "")).lower()
+        found.append(labels.read_label(str(extension.get("tlp_2_0")), tlp1=False) or DEFAULT)
+    kind = str(value.get("definition_type", ""))
     definition = value.get("definition")
-    if kind == "tlp":
+    if kind.lower() == "tlp":
         word = definition.get("tlp") if isinstance(definition, dict) else None
-        found.append(labels.parse_tlp1(str(word)) or DEFAULT)
-    elif kind.startswith("tlp:"):
-        found.append(labels.parse_tlp1(kind) or DEFAULT)
-    elif kind == "statement" and isinstance(definition, dict):
+        found.append(labels.read_label(str(word), tlp1=True) or DEFAULT)
+    elif labels.is_tag(kind):
+        found.append(labels.read_label(kind, tlp1=True) or DEFAULT)
+    elif kind.lower() == "statement" and isinstance(definition, dict):
         found += _in_words(definition.get("statement"))
     found = found or _in_words(value.get("name"))
     return strictest(found) if found else None
 
 
 def _in_words(text: object) -> list[Tlp]:
-    words = _IN_WORDS.findall(text) if isinstance(text, str) else []
-    return [labels.parse_tlp1(re.sub(r"[+_ -]?strict", "+strict", word.lower())) or DEFAULT for word in words]
+    return labels.labels_in(text) if isinstance(text, str) else []
 
 
 def collect_definition(value: object, definitions: dict[str, Tlp]) -> None:
@@ -91,14 +84,8 @@ def tags(value: Mapping[str, Any]) -> list[Tlp]:
     listed = value.get("labels")
     if not listed or not isinstance(listed, list):
         return []
-    return [_of_tag(tag) for tag in listed if isinstance(tag, str) and tag.strip().lower().startswith(_TAG)]
-
-
-def _of_tag(tag: str) -> Tlp:
-    try:
-        return labels.parse(tag)
-    except Refused:
-        return DEFAULT
+    said = [tag for tag in listed if isinstance(tag, str) and labels.is_tag(tag)]
+    return [labels.read_label(tag, tlp1=False) or DEFAULT for tag in said]
 
 
 def resolve(refs: Iterable[str], definitions: Mapping[str, Tlp]) -> list[Tlp]:
