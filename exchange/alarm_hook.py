@@ -41,7 +41,7 @@ class Caller:
         return tuple(self._ways)
 
     async def load(self) -> None:
-        """Before anything else: what a crash left running counts as told. Raises as `Database.write`."""
+        """Before anything else, and after a fault: what was left running counts as told. Raises as `Database.write`."""
         await self._db.write(partial(calls.settle, ways=self.ways))
 
     async def deliver(self) -> None:
@@ -56,16 +56,21 @@ class Caller:
             notice = Notice(
                 due.kind, self._who, due.count, now - due.since, tuple(one for one in due.subjects if one)
             )
+            code = ""
             try:
                 await self._ways[way](notice)
             except ExchangeError as error:
-                _log.warning("notice failed", way=way, kind=due.kind, code=error.code, tries=due.tries + 1)
-                wait = min(_FIRST_WAIT_MS << min(due.tries, 8), _LONGEST_WAIT_MS)
-                now = self._clock()
-                step = partial(calls.failed, due=due, code=error.code, next_at=now + wait, now=now)
-                await self._db.write(step)
-            else:
-                await self._db.write(partial(calls.told, due=due, now=self._clock()))
+                code = error.code
+            except Exception as error:  # noqa: BLE001 - whatever a way brings about, people are told by the others
+                _log.error("fault in a way", way=way, error=type(error).__name__)
+                code = "internal.error"
+            now = self._clock()
+            if not code:
+                await self._db.write(partial(calls.told, due=due, now=now))
+                continue
+            _log.warning("notice failed", way=way, kind=due.kind, code=code, tries=due.tries + 1)
+            wait = min(_FIRST_WAIT_MS << min(due.tries, 8), _LONGEST_WAIT_MS)
+            await self._db.write(partial(calls.failed, due=due, code=code, next_at=now + wait, now=now))
 
     async def keep(self, look: Callable[[], Awaitable[None]]) -> NoReturn:
         """`look` for what is owed and deliver it, for as long as the process serves.
@@ -81,6 +86,7 @@ class Caller:
                 await look()
                 await self.deliver()
             except* ExchangeError as errors:
+                loaded = False  # of what ran, nothing runs any more: whether it went out isn't known
                 _log.warning("alarm hook put off", code=_first(errors).code)
             await asyncio.sleep(EVERY)
 

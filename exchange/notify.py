@@ -131,7 +131,7 @@ class _Letter:
                 server.send_message(self._message)
         except smtplib.SMTPResponseException as error:
             raise Unavailable("alarm.mail", f"the mail server answered {error.smtp_code}") from error
-        except (smtplib.SMTPException, OSError) as error:
+        except (smtplib.SMTPException, OSError, ValueError) as error:  # ValueError: no host's name, no ASCII
             raise Unavailable("alarm.mail", f"the mail server: {_why(error)}") from error
 
     def cut(self) -> None:
@@ -181,6 +181,8 @@ def _login(path: Path) -> tuple[str, str]:
     user, _, password = _read_private(path).strip().partition(":")
     if not user or not password:
         raise Refused("settings.invalid", "alarm.mail_login: one line, user:password")
+    if not (user + password).isascii():
+        raise Refused("settings.invalid", "alarm.mail_login: letters of ASCII only")
     return user, password
 
 

@@ -233,6 +233,7 @@ LAYERS: dict[str, str] = {
         exchange.logs
         exchange.notify
         exchange.alarm_hook
+        exchange.chores
         exchange.loop_lag
         exchange.exposition
         exchange.http_guard

@@ -26,6 +26,7 @@ from aiohttp import web
 
 from exchange import logs
 from exchange.canonical import b64
+from exchange.chores import doing
 from exchange.errors import ExchangeError, Refused, Unavailable
 from exchange.http_guard import Connections, Handler
 from exchange.http_rate import Rate, Room
@@ -120,7 +121,7 @@ async def serve(
     """Serve the hub in `home` until SIGTERM, SIGINT or `stop`; `ready` is called once it listens.
 
     Begins the log if the genesis is complete. Raises Refused hub.genesis-incomplete, hub.wrong-key, home.locked,
-    tls.certificate; Unavailable storage.io when the disk failed, and as Database.open.
+    tls.certificate; Unavailable storage.io when the disk failed, internal.error when a chore did, and as Database.open.
     """
     stop = stop or asyncio.Event()
     with HomeLock(home / LOCK):
@@ -137,7 +138,7 @@ async def serve(
             begin_in(store, home, now=clock())
             context = await _context(home, settings, keystore, store, clock=clock, random=random)
             _give_back()
-            await _until(stop, home, context, _tls(settings, keystore, clock), ready)
+            await _until(stop, home, context, _tls(settings, keystore, clock), ready=ready, broken=broken)
         finally:
             with suppress(Unavailable):  # what was acknowledged is safe in the log file
                 await store.close()
@@ -151,12 +152,13 @@ async def _until(
     home: Path,
     context: Context,
     tls: ServerTls | None,
+    *,
     ready: Callable[[Listening], None] | None,
+    broken: Callable[[ExchangeError], None],
 ) -> None:
-    """Listen and do the chores until `stop`, then let what runs end."""
+    """Listen and do the chores until `stop`, then let what runs end. A chore that can't go on is told to `broken`."""
     context.tls = tls
-    async with _listening(context, tls) as where, asyncio.TaskGroup() as group:
-        chores = [group.create_task(chore) for chore in _chores(home, context, tls)]
+    async with _listening(context, tls) as where, doing(_chores(home, context, tls), on_fault=broken):
         with _signals(stop):
             leaves = context.registrar.directory.size
             _log.info("listening", host=where.host, port=where.port, leaves=leaves)
@@ -167,8 +169,6 @@ async def _until(
         context.stopping = True
         context.mailboxes.stop()
         context.blobs.stop()
-        for chore in chores:
-            chore.cancel()
 
 
 async def _context(

@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from exchange.chores import doing
 from exchange.directory.members import HubIdentity
 from exchange.errors import ExchangeError, Refused
 from exchange.loop_lag import LoopLag
@@ -249,7 +250,7 @@ async def serve(
     `listening` is called before with the URL of the HTTP door, where config.toml opens it.
 
     Raises Refused home.locked, node.not-joined, door.address, tls.certificate; Unavailable storage.io when the disk
-    fails: start again from it.
+    fails: start again from it; internal.error when a part of the node can't go on.
     """
     stopping = asyncio.Event()
     broken: list[ExchangeError] = []
@@ -270,31 +271,27 @@ async def serve(
             listening(url)
         for number in STOP_SIGNALS:
             loop.add_signal_handler(number, stopping.set)
-        running_on = [
-            asyncio.create_task(node.sync.run()),
-            asyncio.create_task(node.retention.keep()),
-            asyncio.create_task(node.feeds.run()),
-            asyncio.create_task(lag.watch()),
-            asyncio.create_task(metrics.keep(node, home.paths.root, lag)),
-            asyncio.create_task(
-                alarm_hook.watch(
-                    node.store,
-                    home.settings.alarm,
-                    home.paths.root,
-                    who=node.identity.address,
-                    clock=sources.clock,
-                )
+        chores = [
+            node.sync.run(),
+            node.retention.keep(),
+            node.feeds.run(),
+            lag.watch(),
+            metrics.keep(node, home.paths.root, lag),
+            alarm_hook.watch(
+                node.store,
+                home.settings.alarm,
+                home.paths.root,
+                who=node.identity.address,
+                clock=sources.clock,
             ),
         ]
         try:
-            gc.freeze()  # what is loaded by now stays: the collector needn't go through it again and again
-            if ready is not None:
-                ready(node)
-            await stopping.wait()
+            async with doing(chores, on_fault=on_broken):
+                gc.freeze()  # what is loaded by now stays: the collector needn't go through it again and again
+                if ready is not None:
+                    ready(node)
+                await stopping.wait()
         finally:
-            for task in running_on:
-                task.cancel()
-            await asyncio.gather(*running_on, return_exceptions=True)
             for number in STOP_SIGNALS:
                 loop.remove_signal_handler(number)
     if broken:

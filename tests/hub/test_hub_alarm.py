@@ -29,7 +29,7 @@ class Operator:
     def __init__(self, hub: Services) -> None:
         self.hub = hub
         self.told: list[Notice] = []
-        self.fault = ""
+        self.fault: Exception | None = None
         settings = AlarmSettings(command=("/bin/true",), flash_seconds=60)
         clock = lambda: hub.world.now  # noqa: E731 - the world's clock
         self.caller = Caller(hub.store.db, {"command": self.call}, who=WHO, clock=clock)
@@ -37,8 +37,8 @@ class Operator:
 
     async def call(self, notice: Notice) -> None:
         """The way."""
-        if self.fault:
-            raise Unavailable(self.fault)
+        if self.fault is not None:
+            raise self.fault
         self.told.append(notice)
 
     async def turn(self) -> list[tuple[str, tuple[str, ...]]]:
@@ -101,13 +101,25 @@ async def test_what_is_stored_in_time_is_not_told(world: World, operator: Operat
 async def test_over_before_anybody_could_be_told(world: World, operator: Operator) -> None:
     made = await upload(operator, "co-csirt")
     world.now += AFTER
-    operator.fault = "alarm.command"
+    operator.fault = Unavailable("alarm.command")
     await operator.turn()
     assert [one.code for one in operator.hub.store.db.read_sync(calls.trouble)] == ["alarm.command"]
     await store(operator, "co-csirt", made)
-    operator.fault = ""
+    operator.fault = None
     world.now += DAY_MS
     assert await operator.turn() == []
+    assert operator.hub.store.db.read_sync(calls.trouble) == []
+
+
+async def test_way_with_a_fault_of_its_own_is_tried_again(world: World, operator: Operator) -> None:
+    await upload(operator, "co-csirt")
+    world.now += AFTER
+    operator.fault = RuntimeError("quoting a secret")
+    assert await operator.turn() == []
+    assert [one.code for one in operator.hub.store.db.read_sync(calls.trouble)] == ["internal.error"]
+    operator.fault = None
+    world.now += MINUTE_MS
+    assert await operator.turn() == [("not-stored", ("co-csirt",))]
     assert operator.hub.store.db.read_sync(calls.trouble) == []
 
 

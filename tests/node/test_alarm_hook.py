@@ -352,8 +352,11 @@ async def test_mail_that_does_not_go_says_why(
         assert await mailed(server, replace(settings, mail_ca=""), tmp_path) == "alarm.mail"  # not our CA
         server.refuse = "451 later"
         assert await mailed(server, settings, tmp_path) == "alarm.mail"
+        (tmp_path / "login").write_text("duty:contraseña\n")
+        assert await mailed(server, settings, tmp_path) == "settings.invalid"
         (tmp_path / "login").write_text("duty:wrong\n")
         assert await mailed(server, settings, tmp_path) == "alarm.mail"
+        assert await mailed(server, replace(settings, mail_server="x" * 64), tmp_path) == "alarm.mail"
         (tmp_path / "login").chmod(0o640)
         assert await mailed(server, settings, tmp_path) == "keystore.mode"
         assert len(server.taken) == 1

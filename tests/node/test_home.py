@@ -174,6 +174,20 @@ async def test_serving_process_owns_the_home_and_answers(
         await asyncio.to_thread(control.ask, path, "status")
 
 
+async def test_part_that_can_not_go_on_ends_the_server(hub: Hub, tmp_path: Path, unlock: Unlock) -> None:
+    home, real, broken = tied(hub, tmp_path / "home", unlock), real_sources(), []
+
+    def clock() -> int:
+        if broken:
+            raise RuntimeError("no time left")
+        return real.clock()
+
+    serving = serve(home, replace(real, clock=clock), ready=lambda _: broken.append(True))
+    with pytest.raises(Unavailable) as caught:
+        await asyncio.wait_for(serving, 20)
+    assert (caught.value.code, caught.value.detail) == ("internal.error", "RuntimeError")
+
+
 async def test_wait_ends_when_every_addressee_has_it(sim: Simulation, pe: Site, bb: Site) -> None:
     await bb.stop()
     sent = pe.send("co-csirt", "bb-csirt")
