@@ -89,6 +89,7 @@ class ReadFiles:
     set_aside: tuple[Aside, ...] = ()
     pap: Pap | None = None
     losses: tuple[tuple[str, tuple[Loss, ...]], ...] = ()  # by file, those that lost something
+    went: tuple[Path, ...] = ()  # the files of which something goes
 
 
 def read_files(
@@ -105,6 +106,7 @@ def read_files(
     aside: list[Aside] = []
     paps: list[Pap] = []
     losses: list[tuple[str, tuple[Loss, ...]]] = []
+    went: list[Path] = []
     for path in files:
         try:
             loaded = registry.load(path.name, read_bounded(path), at=at, columns=columns)
@@ -117,13 +119,16 @@ def read_files(
             paps.append(loaded.pap)
         if to_persons or not _is_for_persons(loaded.accepted):
             objects += loaded.accepted
+            went += [path] if loaded.accepted else []
         else:
             code = "tlp.red-needs-persons"
             aside += (Aside(path.name, each.id, code, CODES[code]) for each in loaded.accepted)
         aside += (Aside(path.name, each.object, each.code, each.reason) for each in loaded.set_aside)
         if loaded.losses:
             losses.append((path.name, loaded.losses))
-    return ReadFiles(tuple(files), tuple(objects), tuple(aside), pap.strictest(paps), tuple(losses))
+    return ReadFiles(
+        tuple(files), tuple(objects), tuple(aside), pap.strictest(paps), tuple(losses), tuple(went)
+    )
 
 
 def _is_for_persons(objects: Sequence[RawObject]) -> bool:
@@ -177,7 +182,7 @@ def compose(
         case_id=flags.case or new_case(handle, now, message_id),
         urgency=urgency_of(flags.urgency or Urgency.ROUTINE.value),
         tlp=label,
-        subject=flags.subject or flags.name or _subject(read.files),
+        subject=flags.subject or flags.name or _subject(read.went or read.files),
         created=now,
         lang=flags.lang,
         text=flags.text,

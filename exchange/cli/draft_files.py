@@ -5,7 +5,8 @@ Owns how both are done. What the objects are, and whether somebody agreed, is ea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import uuid
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,13 +36,27 @@ def write_draft(path: Path, draft: Draft) -> None:
     write_private(path, as_bundle(draft.objects))
 
 
-def send_draft(home: Opened, draft: Draft, flags: Flags, recipients: Sequence[str]) -> Composed:
-    """Put it into the outbox as a message, as `node send` does with a file. Raises Refused as that does."""
+def composed_draft(
+    home: Opened,
+    draft: Draft,
+    flags: Flags,
+    recipients: Sequence[str],
+    *,
+    new_uuid: Callable[[], uuid.UUID] = uuid.uuid4,
+) -> Composed:
+    """The message that `node send` would make of it as a file. Raises Refused as that does."""
     from exchange.cli.call import now_ms
     from exchange.cli.compose import ReadFiles
-    from exchange.cli.node.send import compose_for, submit
+    from exchange.cli.node.send import compose_for
 
     read = ReadFiles(files=(Path(draft.name),), objects=draft.objects)
-    composed = compose_for(home, flags, read, recipients, now=now_ms())
+    return compose_for(home, flags, read, recipients, now=now_ms(), new_uuid=new_uuid)
+
+
+def send_draft(home: Opened, draft: Draft, flags: Flags, recipients: Sequence[str]) -> Composed:
+    """Put it into the outbox as a message, as `node send` does with a file. Raises Refused as that does."""
+    from exchange.cli.node.send import submit
+
+    composed = composed_draft(home, draft, flags, recipients)
     submit(home, composed, recipients, separate=False)
     return composed

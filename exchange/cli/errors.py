@@ -186,6 +186,8 @@ HINTS: Final[dict[str, str]] = {
     "keystore.wrong-key": "use what was used at `init`; nobody else can open this home",
     "message.not-taken": "`exchange node report ID` shows whether it is sealed again, or why not",
     "message.unknown": "`exchange node inbox` lists what came; what was sent: exchange node report ID",
+    "message.bad-outcome": "with --kind response: full, partial, negative, declined, interim or forwarded",
+    "message.unknown-kind": "--kind alert, incident-report, incident-update, request-information or response",
     "message.missing-original": "exchange node forward ID --to ADDRESS",
     "message.missing-contacts": "it is written by the secretariat's own commands",
     "message.missing-need": "`exchange directory ask` writes it",

@@ -21,6 +21,9 @@ def tell(call: Call, losses: Sequence[Loss], *, file: str = "") -> None:
         more = f" and {len(places) - 1} more" if len(places) > 1 else ""
         where = f"{file} {places[0]}".strip() + more
         call.out.note(f"not carried: {safe(where)}: {safe(what)}: {safe(why)}")
+    if losses and call.out.quiet:
+        of = f" of {safe(file)}" if file else ""
+        call.out.warn(f"not carried{of}: {len(losses)} (each kind is named without --quiet)")
 
 
 def as_json(losses: Sequence[Loss], *, file: str | None = None) -> list[dict[str, str]]:

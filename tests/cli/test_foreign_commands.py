@@ -22,11 +22,12 @@ from tests.foreign_samples import OPEN_RDP, PASTED
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = shelf(("pe-csirt", "uy-csirt", "co-csirt"))
+    made = shelf(("pe-csirt", "uy-csirt", "co-csirt", "mx-csirt"))
     made.claim("pe-csirt", prefix=["203.0.113.0/24"])
     made.claim("uy-csirt", prefix=["198.51.100.0/24"])
     made.claim("co-csirt", prefix=["192.0.2.0/24"])
-    return furnished(tmp_path_factory.mktemp("foreign"), made)
+    made.claim("mx-csirt", prefix=["203.0.114.0/24"])
+    return furnished(tmp_path_factory.mktemp("foreign"), made, suspended=["mx-csirt"])
 
 
 @pytest.fixture
@@ -98,7 +99,14 @@ def test_a_paste_from_standard_input(co: Any, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize(
-    "words", [("--exclude", "0"), ("--exclude", "99"), ("--include", "x"), ("--exclude", "3-1")]
+    "words",
+    [
+        ("--exclude", "0"),
+        ("--exclude", "99"),
+        ("--include", "x"),
+        ("--exclude", "3-1"),
+        ("--exclude", "9" * 5000),
+    ],
 )
 def test_rows_that_are_not_there_are_a_mistake(co: Any, mail: Path, words: tuple[str, str]) -> None:
     assert "cli.usage" in co("node", "paste", str(mail), *words, code=2)[1]
@@ -137,8 +145,8 @@ def test_each_owner_gets_a_draft_of_its_own_rows(co: Any, rdp: Path) -> None:
     folder = rdp.parent / "drafts"
     value = json.loads(co("node", "shadowserver", str(rdp), "--drafts", str(folder), "--json", "--quiet")[0])
     assert {path.name for path in folder.iterdir()} == {
-        "pe-csirt-scan_rdp-2026-11-20.json",
-        "uy-csirt-scan_rdp-2026-11-20.json",
+        "pe-csirt-2026-11-20-scan_rdp-peru-geo.json",
+        "uy-csirt-2026-11-20-scan_rdp-peru-geo.json",
     }
     for one in value["drafts"]:
         data = Path(one["file"]).read_bytes()
@@ -163,6 +171,23 @@ def test_each_owner_is_sent_its_rows(co: Any, rdp: Path) -> None:
     for one in value["sent"]:
         report = json.loads(co("node", "report", one["id"], "--json")[0])
         assert [each["member"] for each in report["addressees"]] == [one["to"]]
+    out, err = co("node", "shadowserver", str(rdp), *words)
+    again = json.loads(out)
+    assert (again["sent"], again["sent_before"]) == ([], value["sent"])
+    assert err.count("sent before, as ") == 2
+
+
+def test_owner_that_may_not_be_sent_it_keeps_nobody_else_from_it(co: Any, rdp: Path) -> None:
+    lines = OPEN_RDP.splitlines(keepends=True)
+    rdp.write_bytes(b"".join([*lines[:2], lines[2].replace(b"203.0.113.8", b"203.0.114.8")]))
+    words = ("--send", "--tlp", "green", "--yes", "--json", "--quiet")
+    out, err = co("node", "shadowserver", str(rdp), *words, code=3)
+    value = json.loads(out)
+    assert [one["to"] for one in value["sent"]] == ["pe-csirt"]
+    assert [(one["to"], one["code"]) for one in value["refused"]] == [
+        ("mx-csirt", "policy.suspended-clear-only")
+    ]
+    assert "not sent to mx-csirt: policy.suspended-clear-only" in err
 
 
 def test_a_report_given_to_send_is_refused_with_the_way(co: Any, rdp: Path) -> None:

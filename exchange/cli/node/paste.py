@@ -5,6 +5,7 @@ Owns the verb: which rows are taken, and what is asked. What is found is `format
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from exchange.formats.indicators.paste import Found
 
 MAX_SHOWN: Final = 300  # characters of a value
+_ROW: Final = re.compile(r"[0-9]{1,9}")
 Text = typer.Option
 
 
@@ -116,7 +118,7 @@ def _numbers(given: list[str] | None, most: int) -> set[int]:
     numbers: set[int] = set()
     for each in words(given):
         first, _, last = each.partition("-")
-        if not first.isdecimal() or not (last or first).isdecimal():
+        if not _ROW.fullmatch(first) or not _ROW.fullmatch(last or first):
             raise Refused("cli.usage", f"rows are numbers such as 3,5-7; {safe(each)[:32]!r} is none")
         low, high = int(first), int(last or first)
         if not 1 <= low <= high <= most:

@@ -6,7 +6,7 @@ Owns the verb and what it prints. What the flags mean is `compose`'s, who may be
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -139,6 +139,7 @@ def send(
         description=description,
         first_seen=first_seen,
     )
+    _check_use(flags, file=bool(file), columns=bool(columns))
     with opened(call) as home:
         if not home.is_member():
             wake(call, home.home)  # it may have been admitted while no server ran
@@ -162,6 +163,16 @@ def send(
     _report(call, composed, recipients)
 
 
+def _check_use(flags: Flags, *, file: bool, columns: bool) -> None:
+    """Refuse what would be left unused. Raises Refused cli.usage."""
+    if columns and not file:
+        raise Refused("cli.usage", "--columns says something of a CSV list: name its FILE")
+    if flags.question and flags.kind != "request-information":
+        raise Refused("cli.usage", "--question belongs to --kind request-information")
+    if flags.reason and flags.kind != "response":
+        raise Refused("cli.usage", "--reason belongs to --kind response")
+
+
 def words(given: Sequence[str] | None) -> list[str]:
     """The words of an option that may be repeated and may hold several, separated by commas; each once."""
     parts = (part.strip() for text in given or [] for part in text.split(","))
@@ -177,11 +188,17 @@ def columns_said(given: Sequence[str] | None) -> dict[str, str]:
 
 
 def compose_for(
-    home: Opened, flags: Flags, read: ReadFiles, recipients: Sequence[str], *, now: int
+    home: Opened,
+    flags: Flags,
+    read: ReadFiles,
+    recipients: Sequence[str],
+    *,
+    now: int,
+    new_uuid: Callable[[], uuid.UUID] = uuid.uuid4,
 ) -> Composed:
     """The message, with everything that only this home knows filled in, and allowed by policy.
 
-    Raises Refused as `compose` and `policy.check_send` do.
+    The first of `new_uuid` is the message's id. Raises Refused as `compose` and `policy.check_send` do.
     """
     from exchange import policy
     from exchange.cli.compose import compose, with_thread
@@ -201,7 +218,7 @@ def compose_for(
     author = Author(
         id=member_identity_id(network, handle), name=handle, created=directory.member(handle).since
     )
-    composed = compose(flags, read, author=author, handle=handle, now=now, new_uuid=uuid.uuid4)
+    composed = compose(flags, read, author=author, handle=handle, now=now, new_uuid=new_uuid)
     policy.check_send(
         tlp=composed.message.tlp,
         lane=composed.message.urgency,
@@ -237,8 +254,8 @@ def submit(
     *,
     separate: bool,
     attachments: Sequence[Attachment] = (),
-) -> None:
-    """Put the message into the outbox, durably."""
+) -> bool:
+    """Put the message into the outbox, durably; False when it was there before."""
     from exchange.node.store.outbox import Outgoing
 
     message = composed.message
@@ -255,7 +272,7 @@ def submit(
         compress=not message.tlp.names_persons
         and (composed.files == 0 or (composed.files == 1 and not message.text)),
     )
-    home.desk.submit(outgoing, recipients, attachments)
+    return home.desk.submit(outgoing, recipients, attachments)
 
 
 def _attached(
@@ -287,7 +304,7 @@ def _composed(call: Call, home: Opened, flags: Flags, read: ReadFiles, recipient
 
 def _say_aside(call: Call, set_aside: Sequence[Aside]) -> None:
     for one in set_aside:
-        call.out.note(f"set aside: {safe(one.file)} {safe(one.object)}: {one.code}: {safe(one.reason)}")
+        call.out.warn(f"set aside: {safe(one.file)} {safe(one.object)}: {one.code}: {safe(one.reason)}")
 
 
 def wait_for_all(call: Call, home: Opened, message_id: str, seconds: float) -> None:

@@ -6,6 +6,9 @@ Owns the verb and what it prints. How a report is read and grouped is `formats/s
 
 from __future__ import annotations
 
+import hashlib
+import itertools
+import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,10 +19,12 @@ import typer
 
 from exchange.cli.call import Call
 from exchange.cli.command import command
-from exchange.cli.output import table, utc
+from exchange.cli.errors import REFUSED
+from exchange.cli.output import safe, table, utc
 from exchange.errors import Refused
 
 if TYPE_CHECKING:
+    from exchange.cli.compose import Composed
     from exchange.cli.draft_files import Draft
     from exchange.cli.node.home import Opened
     from exchange.formats.objects import SetAside
@@ -28,6 +33,7 @@ if TYPE_CHECKING:
     from exchange.tlp import Tlp
 
 MAX_REPORTS: Final = 200
+MAX_TOTAL: Final = 67_108_864  # bytes of all reports of one call: their rows are held at once
 MOST_SHOWN: Final = 20  # rows without an owner, by name
 SEVERITIES: Final = ("critical", "high", "medium", "low", "info")
 NOT_SENT: Final = {
@@ -42,8 +48,19 @@ class Sorted:
     """One report, sorted."""
 
     path: Path
+    digest: str
     report: Report
     groups: Groups
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What goes to one owner. `file`: its name as a draft; `key`: the same for the same rows of the same report."""
+
+    member: str
+    draft: Draft
+    file: str
+    key: str
 
 
 def register(group: typer.Typer) -> None:
@@ -75,11 +92,11 @@ def shadowserver(
     if len(file) > MAX_REPORTS or (drafts and send):
         raise Refused("cli.usage", f"at most {MAX_REPORTS} reports, and --drafts or --send")
     label = labels.parse(tlp)
-    reports = [(path, _read(path)) for path in file]
+    reports = list(_read(file))
     with opened(call) as home:
         owners = Owners.build(view_of(home).book)
         own = member_of(home.home.identity().address)
-        found = [Sorted(path, report, grouped(report.rows, owners)) for path, report in reports]
+        found = [Sorted(*read, grouped(read[2].rows, owners)) for read in reports]
         value = _value(found, own, Served(home.constituents.listed()))
         lines = _lines(value)
         if not drafts and not send:
@@ -90,30 +107,36 @@ def shadowserver(
             call.out.note(line)
         if not value["owners"]:
             raise Refused("cli.nothing-to-send", "no row has an owner to send it to")
-        ready = [(member, one) for each in found for member, one in _drafts(each, own, label)]
+        ready = [each for one in found for each in _ready(one, own, label)]
         if drafts is None:
-            call.confirm(f"Send {len(ready)} messages to {len(value['owners'])} owners?")
-            value["sent"] = [_send(home, member, one, tlp, urgency) for member, one in ready]
+            _send(call, home, value, ready, tlp=tlp, urgency=urgency)
             wake(call, home.home)
             done = [f"sent {each['id']} to {each['to']}: {each['subject']}" for each in value["sent"]]
             call.out.result(value, done, next_step="exchange node status")
+            if value["refused"]:
+                raise typer.Exit(REFUSED)
             return
     _write(call, value, drafts, ready)
 
 
-def _read(path: Path) -> Report:
-    """Raises Refused cli.bad-file, format.bad-file."""
-    from exchange.formats.shadowserver import MAX_BYTES, read_report
+def _read(files: Sequence[Path]) -> Iterator[tuple[Path, str, Report]]:
+    """Each file with the hash of its bytes. Raises Refused cli.bad-file, cli.usage, format.bad-file."""
+    from exchange.formats.shadowserver import read_report
 
-    try:
-        with path.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise Refused("cli.bad-file", f"can't read {path}: {error.strerror}") from error
-    return read_report(path.name, data)
+    left = MAX_TOTAL
+    for path in files:
+        try:
+            with path.open("rb") as stream:
+                data = stream.read(left + 1)
+        except OSError as error:
+            raise Refused("cli.bad-file", f"can't read {path}: {error.strerror}") from error
+        left -= len(data)
+        if left < 0:
+            raise Refused("cli.usage", f"reports of more than {MAX_TOTAL} bytes together: give fewer at once")
+        yield path, hashlib.sha256(data).hexdigest(), read_report(path.name, data)
 
 
-def _drafts(one: Sorted, own: str, label: Tlp) -> Iterator[tuple[str, Draft]]:
+def _ready(one: Sorted, own: str, label: Tlp) -> Iterator[Ready]:
     """What goes to each owner: a draft, or several where one message can't hold all."""
     from exchange.cli.draft_files import Draft
     from exchange.formats.shadowserver import parts
@@ -124,29 +147,77 @@ def _drafts(one: Sorted, own: str, label: Tlp) -> Iterator[tuple[str, Draft]]:
             continue
         all_parts = list(parts(one.report.kind, owned, label))
         for number, objects in enumerate(all_parts, 1):
-            of = f" ({number} of {len(all_parts)})" if len(all_parts) > 1 else ""
-            yield member, Draft(f"Shadowserver {one.report.kind} {day}{of}", objects)
+            several = len(all_parts) > 1
+            of = f" ({number} of {len(all_parts)})" if several else ""
+            draft = Draft(f"Shadowserver {one.report.kind} {day}{of}", objects)
+            file = f"{member}-{one.path.stem}{f'-{number}' if several else ''}.json"
+            yield Ready(member, draft, file, f"{one.digest}/{member}/{number}")
 
 
-def _send(home: Opened, member: str, one: Draft, tlp: str, urgency: str) -> dict[str, str]:
+def _send(
+    call: Call, home: Opened, value: dict[str, Any], ready: Sequence[Ready], *, tlp: str, urgency: str
+) -> None:
+    """Everything is composed and judged before anything is sent; what was sent before isn't sent again.
+
+    Raises Refused, the first refusal where none may be sent anything.
+    """
+    from exchange.cli.node.send import submit
+
+    composed: list[tuple[Ready, Composed]] = []
+    refusals: list[Refused] = []
+    for one in ready:
+        try:
+            composed.append((one, _composed(home, one, tlp, urgency)))
+        except Refused as refusal:
+            refusals.append(refusal)
+            call.out.warn(f"not sent to {one.member}: {refusal.code}: {safe(refusal.detail)}")
+            value["refused"].append(
+                {"to": one.member, "subject": one.draft.name, "code": refusal.code, "reason": refusal.detail}
+            )
+    if not composed:
+        raise refusals[0]
+    call.confirm(f"Send {len(composed)} messages to {len({one.member for one, _ in composed})} owners?")
+    for one, each in composed:
+        row = {"id": each.message.id, "to": one.member, "subject": one.draft.name}
+        if submit(home, each, [one.member], separate=False):
+            value["sent"].append(row)
+        else:
+            call.out.warn(f"sent before, as {row['id']}, to {one.member}: {one.draft.name}")
+            value["sent_before"].append(row)
+
+
+def _composed(home: Opened, one: Ready, tlp: str, urgency: str) -> Composed:
+    """The message under an id made of the report and its owner, so that a second run sends it once."""
     from exchange.cli.compose import Flags
-    from exchange.cli.draft_files import send_draft
+    from exchange.cli.draft_files import composed_draft
 
-    flags = Flags(kind="alert", tlp=tlp, urgency=urgency, subject=one.name)
-    composed = send_draft(home, one, flags, [member])
-    return {"id": composed.message.id, "to": member, "subject": one.name}
+    network, ids = uuid.UUID(bytes=home.home.identity().net[:16]), itertools.count()
+    flags = Flags(kind="alert", tlp=tlp, urgency=urgency, subject=one.draft.name)
+    return composed_draft(
+        home,
+        one.draft,
+        flags,
+        [one.member],
+        new_uuid=lambda: uuid.uuid5(network, f"shadowserver/{one.key}/{next(ids)}"),
+    )
 
 
-def _write(call: Call, value: dict[str, Any], folder: Path, ready: Sequence[tuple[str, Draft]]) -> None:
+def _write(call: Call, value: dict[str, Any], folder: Path, ready: Sequence[Ready]) -> None:
+    """Every name is looked at first: all of them are written, or none."""
     from exchange.cli.draft_files import write_draft
 
+    paths = [folder / one.file for one in ready]
+    there = [path for path in paths if path.exists()]
+    if there or len(set(paths)) < len(paths):
+        raise Refused(
+            "cli.bad-file",
+            f"{there[0]} is there already; nothing was written" if there else "two reports have one name",
+        )
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     written = []
-    for member, one in ready:
-        name = one.name.removeprefix("Shadowserver ").replace(" ", "-").replace("(", "").replace(")", "")
-        path = folder / f"{member}-{name}.json"
-        write_draft(path, one)
-        written.append({"to": member, "file": str(path)})
+    for one, path in zip(ready, paths, strict=True):
+        write_draft(path, one.draft)
+        written.append({"to": one.member, "file": str(path)})
     value["drafts"] = written
     lines = [f"wrote {each['file']} for {each['to']}" for each in written]
     steps = [f"exchange node send {each['file']} --to {each['to']} --kind alert" for each in written[:3]]
@@ -188,6 +259,8 @@ def _value(found: Sequence[Sorted], own: str, served: Served) -> dict[str, Any]:
         ],
         "drafts": [],
         "sent": [],
+        "sent_before": [],
+        "refused": [],
     }
 
 
