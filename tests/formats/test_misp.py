@@ -218,6 +218,38 @@ def test_a_bad_or_deleted_attribute_is_set_aside_and_the_rest_goes_on(bad):
     assert f"indicator--{DOMAIN}" in {raw.id for raw in loaded.accepted}
 
 
+@pytest.mark.parametrize(
+    ("type_", "value"),
+    [
+        ("ja3-fingerprint-md5", MD5),
+        ("imphash", MD5),
+        ("filename|imphash", f"a|{MD5}"),
+        ("pattern-in-file", "x"),
+        ("sha256", MD5),
+        ("stix2-pattern", "[url:value ="),
+    ],
+)
+def test_what_was_for_detection_and_has_no_pattern_is_named(type_, value):
+    plain = read(event(attribute(type_, value, TEXT)))
+    assert "to_ids" not in {each.what for each in plain.losses}
+    for where in (
+        {"Attribute": [attribute(type_, value, TEXT, to_ids=True)]},
+        {"Object": [{"name": "file", "Attribute": [attribute(type_, value, TEXT, to_ids="1")]}]},
+    ):
+        loss, _ = read(event(**where)).losses
+        assert (loss.place.endswith("/Attribute/0/to_ids"), loss.what) == (True, "to_ids")
+
+
+def test_a_reference_that_is_deleted_in_misp_is_set_aside():
+    whole = full_event()
+    whole["Event"]["Object"][0]["ObjectReference"][0]["deleted"] = True
+    loaded = read(whole)
+    assert [(each.object, each.code) for each in loaded.set_aside] == [
+        ("/Event/Object/0/ObjectReference/0", "format.bad-entry")
+    ]
+    assert not any(b"connects-to" in raw.data for raw in loaded.accepted)
+
+
 def test_of_two_entries_with_one_uuid_the_second_is_set_aside():
     first, second = (attribute("domain", f"{name}.example.com", DOMAIN, to_ids=True) for name in "ab")
     loaded = read(event(first, second))

@@ -34,7 +34,7 @@ ATTRIBUTE = [
     "last_seen",
     "data",
 ]
-EVENT = ("uuid", "info", "date", "timestamp", "threat_level_id", "analysis", "published")
+EVENT = ("uuid", "info", "date", "timestamp", "threat_level_id", "analysis")
 WITHOUT_UUIDS = "tools__curl__input__event.json"
 TAG = ("name", "colour", "numerical_value", "exportable")
 

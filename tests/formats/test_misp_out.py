@@ -116,6 +116,69 @@ def test_a_rule_is_an_indicator_in_its_own_language(type_, rule, language, draft
     assert back(draft, author, loaded.accepted)["Attribute"][0]["value"] == rule
 
 
+@pytest.mark.parametrize(
+    ("type_", "value", "pattern"),
+    [
+        ("domain", "Evil[.]Example[.]com", "[domain-name:value = 'evil.example.com']"),
+        ("hostname", "WWW.example.com", "[domain-name:value = 'www.example.com']"),
+        ("ip-dst", "203.0.113[.]7", "[ipv4-addr:value = '203.0.113.7']"),
+        ("url", "hxxp://evil[.]example[.]com/a[.]b", "[url:value = 'http://evil.example.com/a[.]b']"),
+        ("email-src", "a[at]example[.]com", "[email-addr:value = 'a@example.com']"),
+        (
+            "hostname|port",
+            "Evil[.]example.com|443",
+            "[network-traffic:dst_ref.value = 'evil.example.com' AND network-traffic:dst_port = 443]",
+        ),
+    ],
+)
+def test_an_address_that_was_made_harmless_is_looked_for_as_it_is_and_comes_back_as_it_was(
+    type_, value, pattern, draft, author
+):
+    loaded = read(event(attribute(type_, value, DOMAIN, to_ids=True)))
+    assert made(loaded)[f"indicator--{DOMAIN}"]["pattern"] == pattern
+    assert "to_ids" not in {each.what for each in loaded.losses}
+    (one,) = back(draft, author, loaded.accepted)["Attribute"]
+    assert (one["type"], one["value"], one["to_ids"]) == (type_, value, True)
+
+
+# The categories that MISP takes for a type (its describeTypes.json), of the types that are written for rules.
+MISP_TAKES = {
+    "yara": {"Payload delivery", "Artifacts dropped", "Payload installation"},
+    "sigma": {"Payload delivery", "Artifacts dropped", "Payload installation"},
+    "snort": {"Network activity", "External analysis"},
+    "stix2-pattern": {"Payload delivery", "Artifacts dropped", "Payload installation", "Network activity"},
+    "other": {"Other", "Network activity", "Payload delivery", "Payload installation"},
+}
+
+
+@pytest.mark.parametrize(
+    ("language", "type_", "detects"),
+    [
+        ("yara", "yara", True),
+        ("sigma", "sigma", True),
+        ("snort", "snort", True),
+        ("suricata", "snort", True),
+        ("stix", "stix2-pattern", True),
+        ("pcre", "other", False),
+        ("example", "other", False),
+    ],
+)
+def test_a_rule_is_written_in_a_type_and_category_that_misp_takes(language, type_, detects, draft, author):
+    rule = {
+        "type": "indicator",
+        "spec_version": "2.1",
+        "id": f"indicator--{DOMAIN}",
+        "created": STIX_TIME,
+        "modified": STIX_TIME,
+        "pattern": "[url:value MATCHES 'x']",
+        "pattern_type": language,
+        "valid_from": STIX_TIME,
+    }
+    (one,) = back(draft, author, (read_object(orjson.dumps(rule)),), Tlp.AMBER)["Attribute"]
+    assert (one["type"], one["to_ids"], one["value"]) == (type_, detects, rule["pattern"])
+    assert one["category"] in MISP_TAKES[type_]
+
+
 # -- out ---------------------------------------------------------------------------------------------------------------
 
 
@@ -238,6 +301,58 @@ def test_a_stranger_who_writes_our_extension_can_hide_nothing_and_break_nothing(
     for carried in (objects, [*objects, read_object(orjson.dumps(report))]):
         made_of = written(draft, author, tuple(carried), Tlp.GREEN)
         assert all(b"n%d.example.com" % number in made_of.data for number in range(len(hostile)))
+
+
+def test_what_a_stranger_writes_beside_the_facts_of_misp_goes_nowhere(draft, author):
+    source = "extension-definition--1d000da8-0523-41bb-a300-3da5fd6edfdf"
+    beside = {
+        "published": True,
+        "ShadowAttribute": [{"value": "hidden"}],
+        "info": "hidden",
+        "content": "hidden",
+    }
+    hostile, changed = [], 0
+    for raw in read(full_event()).accepted:
+        value = orjson.loads(raw.data)
+        facts = value.get("extensions", {}).get(source, {}).get("misp", {})
+        for name in {"event", "object", "report", "sighting", "reference"} & facts.keys():
+            facts[name] |= beside
+            changed += 1
+        for galaxy in facts.get("event", {}).get("Galaxy", ()):
+            galaxy["GalaxyCluster"][0]["GalaxyClusterRelation"] = galaxy["published"] = "hidden"
+        hostile.append(read_object(orjson.dumps(value)))
+    assert changed == 9
+    made_of = written(draft, author, tuple(hostile))
+    now = orjson.loads(made_of.data)["Event"]
+    assert b"hidden" not in made_of.data
+    assert (now["info"], now["published"]) == ("Phishing against a bank", False)
+    assert now == back(draft, author, read(full_event()).accepted) | {"published": False}
+    assert "published" in {each.what for each in made_of.losses}
+
+
+@pytest.mark.parametrize(
+    ("type_", "was", "now"),
+    [
+        ("relationship", b'"relationship_type":"connects_to"', b'"relationship_type":"blocks"'),
+        ("relationship", DOMAIN.encode(), FILE.encode()),
+        ("opinion", b'"type":"1"', b'"type":"0"'),
+        ("opinion", b'"date_sighting":"1790', b'"date_sighting":"1690'),
+    ],
+)
+def test_a_reference_or_sighting_of_misp_counts_only_where_stix_says_the_same(type_, was, now, draft, author):
+    head = b'"misp":{'
+    lying = []
+    for raw in read(full_event()).accepted:
+        before, mark, after = raw.data.partition(head)
+        hit = raw.type == type_ and (b'"reference"' in after or type_ == "opinion")
+        lying.append(read_object(before + mark + after.replace(was, now)) if hit else raw)
+    assert [each.data for each in lying] != [each.data for each in read(full_event()).accepted]
+    made_of = written(draft, author, tuple(lying))
+    event_now = orjson.loads(made_of.data)["Event"]
+    sightings = [one["type"] for one in event_now["Attribute"][0].get("Sighting", ())]
+    references = event_now["Object"][0]["ObjectReference"]
+    assert (sightings, len(references)) == ((["0", "2"], 1) if type_ == "opinion" else (["0", "1", "2"], 0))
+    assert type_ in {each.what for each in made_of.losses}
 
 
 def test_an_object_of_misp_counts_only_where_stix_says_the_same(draft, author):

@@ -76,6 +76,10 @@ def make_attribute(
     """
     its_uuid, tlp = event.uuid_of(value, place), event.label_of(value)
     made_of = _indicator(facts) if is_true(facts.get("to_ids")) else None
+    if made_of is None and is_true(facts.get("to_ids")):
+        event.losses.add(
+            f"{place}/to_ids", "to_ids", "it is for detection in MISP, and has no pattern in STIX"
+        )
     if of and made_of is None:
         return ""
     common: dict[str, Any] = {"tlp": tlp, "labels": tag_names(facts.get("Tag"))}

@@ -17,7 +17,9 @@ from exchange.formats.stix.patterns import alternatives
 from exchange.formats.stix.time import from_iso
 
 Value = Mapping[str, Any]
-_RULE_TYPES: Final = {language: type_ for type_, language in RULES.items()}
+# MISP keeps the rules of Suricata as Snort's; a language that it knows nothing of is no rule there.
+_RULE_TYPES: Final = {language: type_ for type_, language in RULES.items()} | {"suricata": "snort"}
+_OTHER: Final = "other"
 # Names that MISP has an attribute for, by the STIX type that they are the name of.
 _NAMES: Final[Mapping[str, tuple[str, str]]] = {
     "threat-actor": ("threat-actor", "Attribution"),
@@ -42,7 +44,7 @@ def attributes_of(value: Value, others: Mapping[str, Value]) -> list[dict[str, A
             "type": type_,
             "category": category,
             "value": text,
-            "to_ids": value["type"] == "indicator",
+            "to_ids": value["type"] == "indicator" and type_ != _OTHER,
             "comment": _comment(value),
             "timestamp": seconds(value.get("modified")),
             "distribution": INHERIT,
@@ -71,8 +73,8 @@ def _comment(value: Value) -> str:
 def _of_indicator(value: Value, _: Mapping[str, Value]) -> _Found:
     text, language = str(value.get("pattern", "")), value.get("pattern_type", "stix")
     if language != "stix":
-        type_ = _RULE_TYPES.get(str(language))
-        return [(type_, category_of(type_), text)] if type_ else []
+        type_ = _RULE_TYPES.get(str(language), _OTHER)
+        return [(type_, category_of(type_), text)]
     together = compared(text)
     whole = _said(together) if together else []
     if whole:

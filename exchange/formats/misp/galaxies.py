@@ -39,8 +39,8 @@ _NUMBERS: Final = {
     "capec": re.compile(r"CAPEC-[0-9]+"),
 }
 _INDICATED: Final = frozenset({"attack-pattern", "intrusion-set", "malware", "threat-actor", "tool"})
-_GALAXY: Final = ("uuid", "name", "type", "description", "version", "icon", "namespace", "kill_chain_order")
-_CLUSTER: Final = (
+GALAXY: Final = ("uuid", "name", "type", "description", "version", "icon", "namespace", "kill_chain_order")
+CLUSTER: Final = (
     "uuid",
     "type",
     "value",
@@ -67,7 +67,7 @@ def make_galaxies(
         if not isinstance(galaxy, dict):
             event.losses.add(here, "Galaxy", "it should be an object")
             continue
-        facts = event.facts(galaxy, here, _GALAXY, ("GalaxyCluster",))
+        facts = event.facts(galaxy, here, GALAXY, ("GalaxyCluster",))
         clusters = galaxy.get("GalaxyCluster")
         facts["GalaxyCluster"] = []
         for place_of, cluster in enumerate(clusters if isinstance(clusters, list) else ()):
@@ -94,7 +94,7 @@ def _cluster_facts(event: Event, cluster: Mapping[str, Any], place: str) -> dict
         if cluster.get(name):
             event.losses.add(f"{place}/{name}", name, "it belongs to the cluster and not to the event")
     return event.facts(
-        cluster, place, _CLUSTER, ("GalaxyClusterRelation", "Org", "Orgc", "SharingGroup", "published")
+        cluster, place, CLUSTER, ("GalaxyClusterRelation", "Org", "Orgc", "SharingGroup", "published")
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from exchange.errors import Refused
 from exchange.formats.making import reference
-from exchange.formats.misp.attribute import beside, facts_of, make_attribute
+from exchange.formats.misp.attribute import beside, facts_of, is_true, make_attribute
 from exchange.formats.misp.galaxies import indicate, make_galaxies
 from exchange.formats.misp.labels import tag_names
 from exchange.formats.misp.made import Event, known_uuid, moment
@@ -25,7 +25,7 @@ from exchange.message import MAX_TEXT_CHARS
 from exchange.tlp import Tlp, strictest
 
 MAX_ATTRIBUTES: Final = 5_000  # of one object
-_CARRIED: Final = (
+CARRIED: Final = (
     "name",
     "meta-category",
     "description",
@@ -38,7 +38,7 @@ _CARRIED: Final = (
     "last_seen",
 )
 _READ: Final = ("uuid", "Attribute", "ObjectReference", "SharingGroup")
-_REFERENCE: Final = (
+REFERENCE: Final = (
     "uuid",
     "timestamp",
     "referenced_uuid",
@@ -65,11 +65,11 @@ def make_object(event: Event, value: Mapping[str, Any], place: str) -> list[dict
     name = value.get("name")
     if not isinstance(name, str) or not name:
         raise Refused("format.bad-entry", "it has no name")
-    if value.get("deleted") in (True, 1, "1"):
+    if is_true(value.get("deleted")):
         raise Refused("format.bad-entry", "it is deleted in MISP")
     if value.get("SharingGroup"):
         event.losses.add(f"{place}/SharingGroup", "SharingGroup", "who is in one is its MISP's own")
-    facts = event.facts(value, place, _CARRIED, _READ)
+    facts = event.facts(value, place, CARRIED, _READ)
     its_uuid = event.uuid_of(value, place)
     if value.get("uuid") and known_uuid(value["uuid"]) != value["uuid"]:
         facts["uuid"] = value["uuid"]
@@ -211,18 +211,20 @@ def make_references(event: Event, value: Mapping[str, Any], place: str) -> None:
         if source is None or not isinstance(each, dict):
             event.losses.add(here, "ObjectReference", "its object isn't carried")
             continue
-        facts = event.facts(each, here, _REFERENCE, ("object_uuid", "referenced_id"))
+        if is_true(each.get("deleted")):
+            event.reject(here, Refused("format.bad-entry", "it is deleted in MISP"))
+            continue
+        facts = event.facts(each, here, REFERENCE, ("object_uuid", "referenced_id"))
         target = event.ids.get(str(each.get("referenced_uuid")).lower())
         if target is None:
             event.losses.add(here, "ObjectReference", "what it refers to isn't carried")
             continue
-        kind = str(each.get("relationship_type", "")).lower().replace("_", "-").replace(" ", "-")
         at = moment(each.get("timestamp"))
         try:
             event.add(
                 f"relationship--{event.uuid_of(each, here)}",
                 at=event.at if at is None else at,
-                relationship_type=kind if _KIND.fullmatch(kind) else "related-to",
+                relationship_type=_kind(each),
                 source_ref=source,
                 target_ref=target,
                 description=each.get("comment"),
@@ -230,3 +232,15 @@ def make_references(event: Event, value: Mapping[str, Any], place: str) -> None:
             )
         except Refused as refusal:
             event.reject(here, refusal)
+
+
+def _kind(value: Mapping[str, Any]) -> str:
+    """A reference's kind as STIX spells kinds."""
+    kind = str(value.get("relationship_type", "")).lower().replace("_", "-").replace(" ", "-")
+    return kind if _KIND.fullmatch(kind) else "related-to"
+
+
+def reference_agrees(value: Mapping[str, Any], facts: Mapping[str, Any]) -> bool:
+    """Whether a relationship is what a reference of these facts becomes, whatever it refers to."""
+    said = str(facts.get("comment") or "")
+    return value.get("relationship_type") == _kind(facts) and value.get("description", "") == said

@@ -27,7 +27,7 @@ from exchange.pap import pap_of_tag
 from exchange.tlp import DEFAULT, strictest
 
 MAX_EVENTS: Final = 1_000
-_CARRIED: Final = (
+CARRIED: Final = (
     "info",
     "date",
     "threat_level_id",
@@ -54,7 +54,7 @@ _READ: Final = (
     "CryptographicKey",
 )
 _MANY: Final = ("Attribute", "Object", "EventReport")
-_REPORT: Final = ("uuid", "name", "content", "distribution", "timestamp")
+REPORT: Final = ("uuid", "name", "content", "distribution", "timestamp")
 _NEVER: Final = {
     "ShadowAttribute": "a proposal isn't what the event says",
     "RelatedEvent": "MISP finds it again by itself",
@@ -153,7 +153,7 @@ def _event(place: str, value: Mapping[str, Any], losses: Losses, limits: Limits)
     for name, why in _NEVER.items():
         if value.get(name):
             losses.add(f"{place}/{name}", name, why)
-    facts = event.facts(value, place, _CARRIED, _READ)
+    facts = event.facts(value, place, CARRIED, _READ)
     if stated != known:
         facts["uuid"] = stated
     author = value.get("Orgc") or value.get("Org") or {"name": "unknown"}
@@ -200,7 +200,7 @@ def _object(event: Event, value: Mapping[str, Any], place: str) -> list[dict[str
 
 def _reports(event: Event, value: Mapping[str, Any], place: str) -> None:
     for here, each in _listed(event, value, "EventReport", place):
-        facts = event.facts(each, here, _REPORT, ())
+        facts = event.facts(each, here, REPORT, ())
         name, content = str(each.get("name") or "report"), str(each.get("content") or "")
         at = moment(each.get("timestamp"))
         try:

@@ -14,7 +14,7 @@ from exchange.formats.misp.made import EPOCH, FORMAT, Event, known_uuid, moment
 from exchange.formats.stix.time import to_stix
 from exchange.tlp import Tlp
 
-_CARRIED: Final = ("uuid", "source", "type", "date_sighting", "attribute_uuid")
+CARRIED: Final = ("uuid", "source", "type", "date_sighting", "attribute_uuid")
 _READ: Final = ("Organisation",)
 _SEEN, _FALSE_POSITIVE = "0", "1"
 
@@ -35,7 +35,7 @@ def make_sightings(event: Event, value: Mapping[str, Any], place: str, of: str, 
 
 
 def _make(event: Event, value: Mapping[str, Any], place: str, of: str, tlp: Tlp) -> None:
-    facts = event.facts(value, place, _CARRIED, _READ)
+    facts = event.facts(value, place, CARRIED, _READ)
     at = moment(value.get("date_sighting"))
     when = event.at if at is None else at
     its_uuid, kind = event.uuid_of(value, place), str(value.get("type", _SEEN))
@@ -59,6 +59,14 @@ def _make(event: Event, value: Mapping[str, Any], place: str, of: str, tlp: Tlp)
     else:
         common |= {"abstract": "expired", "content": "reported as no longer valid"}
         event.add(f"note--{its_uuid}", object_refs=[of], **common)
+
+
+def agrees(value: Mapping[str, Any], facts: Mapping[str, Any]) -> bool:
+    """Whether an object of STIX is what a sighting of these facts becomes: our extension can't say another thing."""
+    kinds = {_SEEN: "sighting", _FALSE_POSITIVE: "opinion"}
+    at = moment(facts.get("date_sighting"))
+    told = at is None or value.get("first_seen", value.get("modified")) == to_stix(at)
+    return told and value["type"] == kinds.get(str(facts.get("type", _SEEN)), "note")
 
 
 def make_organisation(event: Event, value: Mapping[str, Any]) -> str:

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from ipaddress import ip_address, ip_network
 from typing import Final
 
+from exchange.formats.indicators.refang import refang
+
 Comparison = tuple[str, str | int]  # path, value
 
 _NETWORK: Final = "Network activity"
@@ -75,16 +77,20 @@ TYPES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "x509-fingerprint-sha1": (_NETWORK, ("x509-certificate:hashes.'SHA-1'",)),
     "x509-fingerprint-sha256": (_NETWORK, ("x509-certificate:hashes.'SHA-256'",)),
 }
-# Rules in a language of their own: the words of STIX's pattern-type vocabulary.
+# Rules in a language of their own: the words of STIX's pattern-type vocabulary, and the category each has in MISP.
 RULES: Final[Mapping[str, str]] = {
     "yara": "yara",
     "sigma": "sigma",
     "snort": "snort",
-    "suricata": "suricata",
-    "pcre": "pcre",
     "stix2-pattern": "stix",
 }
-RULE_CATEGORY: Final = "Payload installation"
+_RULE_CATEGORIES: Final = {
+    "yara": "Payload installation",
+    "sigma": "Payload installation",
+    "snort": _NETWORK,
+    "stix2-pattern": "Payload installation",
+}
+_HEAD: Final = re.compile(r"[^/?#]*(?://)?[^/?#]*")  # scheme and host of a URL
 _PORT: Final = re.compile(r"[0-9]{1,5}")
 _ASN: Final = re.compile(r"(?:AS)?([0-9]{1,10})", re.IGNORECASE)
 _HEX: Final = {
@@ -102,7 +108,7 @@ _HEX: Final = {
 def category_of(type_: str) -> str:
     """The category an attribute of the type has unless it says another."""
     if type_ in RULES:
-        return RULE_CATEGORY
+        return _RULE_CATEGORIES[type_]
     return TYPES[type_][0] if type_ in TYPES else "Other"
 
 
@@ -120,6 +126,7 @@ def comparisons(type_: str, text: str) -> list[Comparison] | None:
 
 def _comparison(path: str, text: str) -> Comparison:
     """Raises ValueError for a value that can't be what the path says."""
+    text = _whole(path, text)
     if not text:
         raise ValueError("empty")
     if path == _IP:
@@ -142,6 +149,16 @@ def _comparison(path: str, text: str) -> Comparison:
     if length is not None and not re.fullmatch(f"[0-9a-fA-F]{{{length}}}", text):
         raise ValueError("no such hash")
     return path, text
+
+
+def _whole(path: str, text: str) -> str:
+    """The value as it stands on the wire: an address that somebody made harmless is whole again."""
+    if path == "url:value":  # brackets within a path may be its own
+        return _HEAD.sub(lambda head: refang(head[0]), text, count=1)
+    if path in (_IP, "email-addr:value"):
+        return refang(text)
+    names = path == "domain-name:value" or path.endswith(("_ref.value", "_refs[*].value"))
+    return refang(text).lower() if names else text
 
 
 def is_network(text: str) -> bool:

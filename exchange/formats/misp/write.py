@@ -6,7 +6,7 @@ distribution than its message allows. What MISP has no place for is named.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 import orjson
@@ -16,10 +16,17 @@ from exchange.formats.making import SOURCE
 from exchange.formats.members import Losses
 from exchange.formats.misp.attribute import CARRIED, agrees as attribute_agrees
 from exchange.formats.misp.back import OBSERVABLES, attributes_of, seconds
-from exchange.formats.misp.galaxies import CLUSTERS
+from exchange.formats.misp.galaxies import CLUSTER, CLUSTERS, GALAXY
 from exchange.formats.misp.labels import INHERIT, distribution_of, is_tlp, tag_names, tag_of, tlp_of_tags
-from exchange.formats.misp.made import FORMAT
-from exchange.formats.misp.object import agrees as object_agrees
+from exchange.formats.misp.made import FORMAT, known_uuid
+from exchange.formats.misp.object import (
+    CARRIED as OF_OBJECTS,
+    REFERENCE,
+    agrees as object_agrees,
+    reference_agrees,
+)
+from exchange.formats.misp.read import CARRIED as OF_EVENTS, REPORT
+from exchange.formats.misp.sightings import CARRIED as OF_SIGHTINGS, agrees as sighting_agrees
 from exchange.formats.source import Written
 from exchange.formats.stix.cover import carried_objects
 from exchange.formats.stix.read import read_object
@@ -35,6 +42,10 @@ _ROLES: Final[Mapping[str, frozenset[str]]] = {
     "sighting": frozenset({"sighting", "opinion", "note"}),
     "reference": frozenset({"relationship"}),
 }
+_AGREES: Final = {"object": object_agrees, "sighting": sighting_agrees}
+# What of an event our extension says beside STIX. Its `info` is the report's name; whoever takes it in publishes it.
+_OF_EVENTS: Final = frozenset(OF_EVENTS) - {"info", "published", "publish_timestamp"} | {"Orgc"}
+_OF_REPORTS: Final = frozenset(REPORT) - {"uuid", "name", "content"}
 # What every message has, and an event says with its organisation and tags.
 _AROUND: Final = frozenset({"marking-definition", "extension-definition", "identity"})
 _UNDEFINED, _COMPLETED = "4", "2"  # the threat level and the state of analysis of an event made here
@@ -85,8 +96,12 @@ class _Writer:
 
     def event(self, report: Value) -> dict[str, Any]:
         """The event that a report stands for, with everything that it refers to."""
-        facts = dict(_facts(report, "event") or {})
-        galaxies = _dicts(facts.pop("within", None))
+        facts = _facts(report, "event") or {}
+        galaxies = _galaxies(facts.get("within"))
+        if facts.get("published"):
+            self.losses.add(
+                report["id"], "published", "whoever takes it into MISP decides when to publish it"
+            )
         self._written.add(report["id"])
         self._within = {}
         parts = [self.values[ref] for ref in report.get("object_refs", ()) if ref in self.values]
@@ -101,9 +116,11 @@ class _Writer:
         for attribute in [*attributes, *(one for each in objects for one in each["Attribute"])]:
             _restore_galaxies(attribute, galaxies)
         event = {
-            "uuid": report["id"].partition("--")[2],
+            "uuid": _uuid(report, facts),
             "info": report.get("name", ""),
-            **facts,
+            **_only(facts, _OF_EVENTS),
+            "published": False,
+            "Galaxy": _galaxies(facts.get("Galaxy")),
             "Attribute": attributes,
             "Object": objects,
             "EventReport": reports,
@@ -147,12 +164,12 @@ class _Writer:
         return kept
 
     def _object(self, value: Value) -> dict[str, Any]:
-        facts = dict(_facts(value, "object") or {})
-        attributes = [self._remembered(each) for each in _dicts(facts.pop("Attribute", None))]
+        facts = _facts(value, "object") or {}
+        attributes = [self._remembered(each) for each in _dicts(facts.get("Attribute"))]
         self._written |= {value["id"], *_observed_by(value)}
         made = {
-            "uuid": value["id"].partition("--")[2],
-            **facts,
+            "uuid": _uuid(value, facts),
+            **_only(facts, OF_OBJECTS),
             "ObjectReference": [],
             "Attribute": attributes,
         }
@@ -163,19 +180,22 @@ class _Writer:
     def _event_report(self, value: Value) -> dict[str, Any]:
         self._written.add(value["id"])
         said = {"name": value.get("abstract", ""), "content": value.get("content", "")}
-        return {"uuid": value["id"].partition("--")[2], **said, **(_facts(value, "report") or {})}
+        facts = _facts(value, "report") or {}
+        return {"uuid": _uuid(value, facts), **said, **_only(facts, _OF_REPORTS)}
 
     def _about(self, value: Value) -> None:
         """What says something about what was written: an indicator of an object, a reference, a sighting, a cluster."""
         own = _extension(value)
         reference, sighting = _facts(value, "reference"), _facts(value, "sighting")
-        source, target = self._within.get(str(value.get("source_ref"))), self._within.get(str(own.get("of")))
-        if sighting is not None:  # of an attribute of the object that it is about
-            target = self._within.get(f"indicator--{sighting.get('attribute_uuid')}", target)
-        if reference is not None and source is not None and "ObjectReference" in source:
-            source["ObjectReference"].append({"object_uuid": source.get("uuid"), **reference})
-        elif sighting is not None and target is not None:
-            target.setdefault("Sighting", []).append(sighting)
+        source = self._within.get(str(value.get("source_ref")), {})
+        target = self._sighted(value, sighting) if sighting is not None else None
+        if reference is not None and "ObjectReference" in source and self._refers(value, reference):
+            source["ObjectReference"].append(
+                {"object_uuid": source.get("uuid"), **_only(reference, REFERENCE)}
+            )
+        elif target is not None:
+            seen = _only(sighting or {}, (*OF_SIGHTINGS, "Organisation"))
+            target.setdefault("Sighting", []).append(seen)
         elif not (
             self._is_of_object(value)
             or _is_cluster(value)
@@ -183,6 +203,20 @@ class _Writer:
         ):
             return
         self._written.add(value["id"])
+
+    def _sighted(self, value: Value, facts: Value) -> dict[str, Any] | None:
+        """What a sighting is of: what STIX says, or the attribute of that object which the facts name."""
+        about = value.get("sighting_of_ref") or next(iter(value.get("object_refs", ())), "")
+        target = self._within.get(str(about))
+        inner = _dicts(target.get("Attribute")) if target else []
+        return next((each for each in inner if each.get("uuid") == facts.get("attribute_uuid")), target)
+
+    def _refers(self, value: Value, facts: Value) -> bool:
+        """Whether a relationship is what a reference of these facts becomes."""
+        target = str(value.get("target_ref"))
+        inner = _dicts(self._within.get(target, {}).get("Attribute"))
+        there = {target.partition("--")[2], *(each.get("uuid") for each in inner)}
+        return reference_agrees(value, facts) and str(facts.get("referenced_uuid")).lower() in there
 
     # -- an event of what never was in MISP ----------------------------------------------------------------------------
 
@@ -253,11 +287,34 @@ def _facts(value: Value, name: str) -> Mapping[str, Any] | None:
     facts = _extension(value).get(name)
     if not isinstance(facts, dict) or value["type"] not in _ROLES[name]:
         return None
-    return facts if name != "object" or object_agrees(value, facts) else None
+    agrees = _AGREES.get(name)
+    return facts if agrees is None or agrees(value, facts) else None
 
 
 def _is_cluster(value: Value) -> bool:
     return "cluster" in _extension(value) and value["type"] in CLUSTERS
+
+
+def _only(facts: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """The facts of these names: a stranger may have written any other beside them."""
+    return {name: each for name, each in facts.items() if name in names}
+
+
+def _uuid(value: Value, facts: Mapping[str, Any]) -> str:
+    """The UUID that MISP had for what an object stands for: that of its id, or one that STIX wouldn't have taken."""
+    own, stated = str(value["id"]).partition("--")[2], facts.get("uuid")
+    return stated if isinstance(stated, str) and known_uuid(stated) in (None, own) else own
+
+
+def _galaxies(value: object) -> list[dict[str, Any]]:
+    """Galaxies with their clusters, each with what is carried of one."""
+    return [
+        {
+            **_only(galaxy, GALAXY),
+            "GalaxyCluster": [_only(each, CLUSTER) for each in _dicts(galaxy.get("GalaxyCluster"))],
+        }
+        for galaxy in _dicts(value)
+    ]
 
 
 def _dicts(value: object) -> list[dict[str, Any]]:
