@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import orjson
 
-from exchange.cli.output import pairs, safe, utc
+from exchange.cli.output import one_line, pairs, safe, utc
 from exchange.formats.indicators.defang import defang
 from exchange.formats.stix.cover import carried_objects
 from exchange.formats.stix.handing_on import original_of
@@ -20,6 +20,8 @@ from exchange.formats.text import banner
 from exchange.message import Message
 
 MAX_OBJECTS_SHOWN: Final = 200
+MAX_VALUE_SHOWN: Final = 2_000  # characters of one property of an object
+MAX_NAME_SHOWN: Final = 100  # of an object's type, and of its id
 SHORT_ID: Final = 8  # characters of an id in lists; any unique beginning will do
 
 # What each mark on a message means (docs/protocol.md §4.5, §6).
@@ -126,9 +128,10 @@ def _object_lines(message: Message) -> list[str]:
     lines = ["", f"carries {len(objects)} object{'s' if len(objects) > 1 else ''}:"]
     for data in objects[:MAX_OBJECTS_SHOWN]:
         value = orjson.loads(data)
-        lines.append(f"  {value.get('type', '?')}  {value.get('id', '?')}")
+        named = (one_line(str(value.get(name, "?")), MAX_NAME_SHOWN) for name in ("type", "id"))
+        lines.append(f"  {'  '.join(named)}")
         lines += [
-            f"    {name}: {safe(defang(' '.join(str(value[name]).split())))}"
+            f"    {name}: {safe(defang(one_line(str(value[name]), MAX_VALUE_SHOWN)))}"
             for name in _SHOWN
             if name in value
         ]

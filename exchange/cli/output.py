@@ -116,10 +116,17 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def pairs(facts: Sequence[tuple[str, str]]) -> list[str]:
-    """Facts one under the other, names in a column; empty values are left out."""
+    """Facts one under the other, names in a column; empty values are left out.
+
+    Further lines of a value stand in its column, so that no value can look like the next fact.
+    """
     shown = [(name, value) for name, value in facts if value]
-    width = max((len(name) for name, _ in shown), default=0)
-    return [f"{name + ':':<{width + 2}}{safe(value)}" for name, value in shown]
+    width = max((len(name) for name, _ in shown), default=0) + 2
+    return [
+        f"{name + ':' if number == 0 else '':<{width}}{line}"
+        for name, value in shown
+        for number, line in enumerate(safe(value).split("\n"))
+    ]
 
 
 def reader_left() -> int:

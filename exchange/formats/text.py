@@ -5,7 +5,9 @@ Indicators themselves are left out: they stand in the STIX form, and text is cop
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from typing import Final
 
 import orjson
 
@@ -15,6 +17,8 @@ from exchange.formats.stix.cover import carried_objects
 from exchange.formats.stix.permissions import pap_of_message
 from exchange.formats.stix.time import to_stix
 from exchange.message import Message
+
+_TYPE: Final = re.compile(r"[a-z0-9-]{1,250}")  # STIX 2.1 §3.2
 
 
 def banner(message: Message) -> str:
@@ -45,7 +49,7 @@ def write(message: Message) -> Written:
         ("for", message.audience_function),
         ("legal status", message.legal_status),
     )
-    types = Counter(str(orjson.loads(data).get("type")) for data in carried_objects(message))
+    types = Counter(_type_of(data) for data in carried_objects(message))
     label = banner(message)
     lines = [label, *(f"{name + ':':<16}{value}" for name, value in rows if value)]
     lines += ["", message.text] if message.text else []
@@ -57,6 +61,12 @@ def write(message: Message) -> Written:
         for name, count in sorted(types.items())
     )
     return Written("\n".join([*lines, "", label, ""]).encode(), losses)
+
+
+def _type_of(data: bytes) -> str:
+    """The type of a carried object. A sender may have carried anything, and text is read on terminals."""
+    named = str(orjson.loads(data).get("type"))
+    return named if _TYPE.fullmatch(named) else "unknown to STIX"
 
 
 def _time(ms: int | None) -> str | None:

@@ -7,10 +7,17 @@ import io
 import orjson
 import pytest
 
+from exchange.cli.message_view import MAX_VALUE_SHOWN, message_lines
 from exchange.cli.output import Output, one_line, safe, table, utc
 from exchange.cli.when import parse_when
 from exchange.errors import Refused
 from exchange.formats.indicators.defang import defang
+from exchange.formats.registry import dump
+from exchange.formats.stix.cover import compose, read_message
+from exchange.formats.stix.read import read_object
+from exchange.message import Author, Draft, Message, Urgency
+from exchange.tlp import Tlp
+from tests.stix_samples import SOMEBODY
 
 NOW = 1_790_000_000_000
 
@@ -24,6 +31,16 @@ NOW = 1_790_000_000_000
         ("2001:db8::1 and ::1", "2001[:]db8[:][:]1 and [:][:]1"),
         ("at 12:30:45Z, v1.2, e.g. nothing", "at 12:30:45Z, v1.2, e.g. nothing"),
         ("[url:value = 'http://x.example/1']", "[url:value = 'hxxp://x[.]example/1']"),
+        ("The C2 is 203.0.113.7.", "The C2 is 203[.]0[.]113[.]7."),
+        ("...203.0.113.7-203.0.113.9", "...203[.]0[.]113[.]7-203[.]0[.]113[.]9"),
+        ("::ffff:203.0.113.7", "[:][:]ffff[:]203[.]0[.]113[.]7"),
+        ("*.evil.example .evil.example -evil.example", "*.evil[.]example .evil[.]example -evil[.]example"),
+        ("evil.example\u2014bad, (evil.example).", "evil[.]example\u2014bad, (evil[.]example)."),
+        ("m\xfcnchen.de, a@m\xfcnchen.de", "m\xfcnchen[.]de, a[@]m\xfcnchen[.]de"),
+        ("\u043c\u0432\u0434.\u0440\u0444", "\u043c\u0432\u0434[.]\u0440\u0444"),
+        ("evil\u3002com evil\uff0ecom", "evil[\u3002]com evil[\uff0e]com"),
+        ("x.xn--p1ai and v1.2.3, U.S.A., 1.2.3.4.5", "x[.]xn--p1ai and v1.2.3, U.S.A., 1.2.3.4.5"),
+        ("a@[203.0.113.7]", "a[@][203[.]0[.]113[.]7]"),
     ],
 )
 def test_addresses_are_defanged(text: str, expected: str) -> None:
@@ -33,6 +50,59 @@ def test_addresses_are_defanged(text: str, expected: str) -> None:
 def test_defanged_text_stays_so() -> None:
     once = defang("http://a.example.org 10.1.2.3")
     assert defang(once) == once
+
+
+@pytest.mark.parametrize("part", ["a.b-", "1.1.1.", "a@", "1:", "a.", "-", "a\u3002", "0123"])
+def test_a_long_text_takes_time_linear_in_it(part: str) -> None:
+    text = part * (400_000 // len(part)) + "1"  # quadratic steps would take an hour
+    assert len(defang(text)) >= len(text)
+
+
+def carrying(value: dict[str, str]) -> Message:
+    """A message that a peer made of an object as no program of ours would take it."""
+    author = Author(id=SOMEBODY["id"], name="pe-csirt", created=NOW)
+    draft = Draft(
+        id="0f0f0f0f-0000-4000-8000-000000000001",
+        kind="alert",
+        case_id="pe-1",
+        urgency=Urgency.ROUTINE,
+        tlp=Tlp.RED,
+        subject="s",
+        created=NOW,
+        reason="none\nreceived:  never",
+    )
+    bundle = compose(draft, author, [read_object(orjson.dumps(SOMEBODY))]).bundle
+    before = bundle.rindex(b'{"type":"identity"')
+    return read_message(bundle[:before] + orjson.dumps(value) + b"]}")
+
+
+def test_what_a_peer_carries_cannot_forge_a_line_or_drive_the_terminal() -> None:
+    hostile = {"type": "x\x1b]0;pwned\x07", "id": "y\x9b31m\r\nTLP:CLEAR\n! fork", "value": "evil.example"}
+    message = carrying(hostile)
+    lines = message_lines(message, sender="pe-csirt", received_at=NOW, marks=[])
+    assert lines[-4:-2] == [
+        "  x\ufffd]0;pwned\ufffd  y\ufffd31m\ufffd TLP:CLEAR ! fork",
+        "    value: evil[.]example",
+    ]
+    assert "TLP:CLEAR" not in lines
+    text = dump(message, "text")
+    assert b"       1  unknown to STIX" in text.data
+    assert text.losses[0].place == "objects of type unknown to STIX"
+    everything = "".join([*lines, text.data.decode()])
+    assert not {sign for sign in everything if sign < " " or "\x7f" <= sign <= "\x9f"} - {"\n"}
+
+
+def test_a_long_value_is_cut_and_its_further_lines_are_no_facts() -> None:
+    lines = message_lines(
+        carrying({"type": "note", "id": "y", "content": "a.b-" * 100_000}),
+        sender="pe-csirt",
+        received_at=NOW,
+        marks=[],
+    )
+    content = next(line for line in lines if line.startswith("    content: "))
+    assert len(content) < 3 * MAX_VALUE_SHOWN
+    assert content.endswith("\u2026")
+    assert lines[lines.index("reason:   none") + 1] == "          received:  never"
 
 
 def test_text_from_elsewhere_cannot_drive_the_terminal() -> None:
