@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import pytest
 
 from exchange.access import Scope
+from exchange.formats.stix.cover import read_message
 from exchange.node.store import access as store_access
 from exchange.node.store.links import add_void
 from exchange.node.store.notices import mark_unverified
@@ -156,6 +158,20 @@ def test_what_is_for_exercises_sends_exercises_and_knows_of_nothing_real(door: P
     assert drill.post(f"/messages/{made}/ack", ack).status_code == 200
     assert drill.get(f"/messages/{own}/status").status_code == 404
     assert drill.get(f"/messages/{sent.json()['id']}/status").status_code == 200
+
+
+def test_objects_that_hold_the_cover_of_an_exercise_go_by_what_is_for_exercises_alone(door: Place) -> None:
+    id_ = mailed(door, exercise_id="EX-1")
+    received = next(one for one in door.pe.inbox() if one.message_id == id_)
+    carried = orjson.loads(read_message(received.payload).bundle)["objects"]
+    order = {"to": [CO], "kind": "alert", "subject": "x", "tlp": "amber+strict", "objects": carried}
+    refused = api(door).post("/messages", order)
+    assert (refused.status_code, refused.json()["code"], refused.json()["field"]) == (
+        403,
+        "release.exercise",
+        "objects",
+    )
+    assert api(door, exercise=True).post("/messages", order).json()["code"] != "release.not-an-exercise"
 
 
 def test_an_answer_does_not_tell_the_case_of_what_is_withheld(door: Place) -> None:

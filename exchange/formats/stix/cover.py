@@ -114,6 +114,12 @@ def carried_objects(message: Message) -> list[bytes]:
     return [document.bytes_of(span) for span in document.items[own:]]
 
 
+def exercise_within(objects: Sequence[RawObject]) -> str | None:
+    """The exercise that a message of these objects is of, whatever its own cover says; None without one."""
+    values = (parse(each.data) for each in objects if _may_be_cover(each))
+    return _exercise_within([value for value in values if isinstance(value, dict)])
+
+
 def _may_be_cover(carried: RawObject) -> bool:
     """Whether a carried object is the cover of another message, which is handed on so."""
     return carried.type in _COVERS and EXTENSION.encode() in carried.data

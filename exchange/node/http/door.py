@@ -41,6 +41,9 @@ async def make_context(
     collections = Collections(node.store, node.identity, node.replica, node.sources)
     await collections.open()
     mail = PostedMail(node.store, node.identity, node.replica, node.sources, settings, poke=node.sync.poke)
+    send = mail.send if settings.posts_to else None
+    posting = Posting(node.store, node.identity, collections, node.sources, send=send)
+    await posting.open()
     seconds = asyncio.get_running_loop().time
     rate = settings.requests_per_second
     return Context(
@@ -49,7 +52,7 @@ async def make_context(
         doorkeeper=Doorkeeper(node.store, node.sources),
         collections=collections,
         api=_api(node, collections),
-        posting=Posting(node.store, node.identity, collections, node.sources, send=mail.send),
+        posting=posting,
         sources=node.sources,
         metrics=metrics,
         callers=Rate(per_second=rate, burst=2 * rate, seconds=seconds),

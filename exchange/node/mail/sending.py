@@ -21,7 +21,7 @@ from exchange.directory.find import resolve
 from exchange.directory.network import member_of
 from exchange.errors import Refused
 from exchange.formats.objects import RawObject
-from exchange.formats.stix.cover import read_message
+from exchange.formats.stix.cover import exercise_within, read_message
 from exchange.formats.stix.incident import IncidentFacts, build_incident
 from exchange.message import Urgency
 from exchange.node.directory.membership import CONFIRMED
@@ -112,7 +112,7 @@ class MailSending:
         before = await self._store.db.read(lambda c: self._queued_before(c, order, asked))
         if before is not None:
             return before
-        _check_exercise(access, order.fields.get("exercise_id"))
+        _check_exercise(access, order)
         directory, me = self._replica.directory, self._identity.address
         if me not in directory.members and me not in directory.units:
             raise Refused("policy.sender-status", f"{me} is not admitted yet")
@@ -248,9 +248,11 @@ class MailSending:
         return True
 
 
-def _check_exercise(access: Access, exercise: str | None) -> None:
-    """What is marked for exercises sends these, and nothing else does."""
+def _check_exercise(access: Access, order: Order) -> None:
+    """What is marked for exercises sends these, and nothing else does; also what carries the cover of one is one."""
+    said = order.fields.get("exercise_id")
+    exercise = said or exercise_within(order.objects)
     if access.exercise and exercise is None:
         raise Refused("release.not-an-exercise", field="exercise")
     if exercise is not None and not access.exercise:
-        raise Refused("release.exercise", field="exercise")
+        raise Refused("release.exercise", field="exercise" if said else "objects")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Connection
 
@@ -11,34 +11,44 @@ from exchange.limits import DAY_MS
 from exchange.node.store.store import sql
 from exchange.storage.local_cipher import LocalCipher
 
+DUE: Final = "due"  # the rule is to send it
 DRAFT: Final = "draft"
 SENT: Final = "sent"
 DROPPED: Final = "dropped"
 STATUS_MS: Final = 7 * DAY_MS  # TAXII 2.1 §4.3 asks for a day at least
+_POST: Final = (
+    "p.n, p.id, p.at, p.state, p.message_id, coalesce(a.name, '') AS given_to, coalesce(a.exercise, 0) AS exercise,"
+    " (SELECT count(*) FROM taxii_objects WHERE source = -p.n) AS objects"
+    " FROM taxii_posts p LEFT JOIN accesses a ON a.n = p.access"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """One post. `access`: the number of the right it came by; `at` in ms; `objects`: how many of it are still here."""
+    """One post. `by`: the name of the right it came by, `exercise`: that it was one for exercises; `at` in ms.
+
+    `objects`: how many of it are still here.
+    """
 
     n: int
     id: str
-    access: int
+    by: str
+    exercise: bool
     at: int
     state: str
     message_id: str | None
     objects: int
 
 
-def add(connection: Connection, id_: str, *, access: int, at: int) -> int:
-    """Note a post, without its answer yet; its number."""
+def add(connection: Connection, id_: str, *, access: int, at: int, state: str = DRAFT) -> int:
+    """Note a post, without its answer yet; its number. `access`: the number of the right it came by."""
     row = sql(
         connection,
         "INSERT INTO taxii_posts (id, access, at, status, state) VALUES (:id, :access, :at, x'', :state) RETURNING n",
         id=id_,
         access=access,
         at=at,
-        state=DRAFT,
+        state=state,
     ).one()
     return int(row.n)
 
@@ -62,14 +72,18 @@ def status(connection: Connection, cipher: LocalCipher, id_: str, *, access: int
     )
 
 
-def set_sent(connection: Connection, id_: str, message_id: str) -> None:
-    """It went as that message."""
-    sql(
-        connection,
-        "UPDATE taxii_posts SET state = :sent, message_id = :message WHERE id = :id",
-        sent=SENT,
-        message=message_id,
-        id=id_,
+def set_sent(connection: Connection, n: int, message_id: str) -> bool:
+    """It went as that message; False where it isn't due any more, and nothing may go."""
+    return (
+        sql(
+            connection,
+            "UPDATE taxii_posts SET state = :sent, message_id = :message WHERE n = :n AND state = :due",
+            sent=SENT,
+            due=DUE,
+            message=message_id,
+            n=n,
+        ).rowcount
+        == 1
     )
 
 
@@ -99,13 +113,58 @@ def drop_old(connection: Connection, *, before: int, limit: int) -> int:
     return len(rows)
 
 
+def due(connection: Connection) -> list[int]:
+    """The numbers of posts that the rule is to send, oldest first."""
+    rows = sql(connection, "SELECT n FROM taxii_posts WHERE state = :due ORDER BY n", due=DUE)
+    return [row.n for row in rows]
+
+
+def find(connection: Connection, n: int) -> Post | None:
+    """The post of that number."""
+    row = sql(connection, f"SELECT {_POST} WHERE p.n = :n", n=n).first()
+    return None if row is None else _post(row)
+
+
 def listed(connection: Connection, *, limit: int) -> list[Post]:
-    """The newest posts that wait as drafts and hold objects, newest first."""
+    """The newest posts that wait and hold objects, newest first."""
     rows = sql(
         connection,
-        "SELECT * FROM (SELECT p.*, (SELECT count(*) FROM taxii_objects WHERE source = -p.n) AS objects"
-        " FROM taxii_posts p WHERE state = :draft) WHERE objects > 0 ORDER BY n DESC LIMIT :most",
+        f"SELECT {_POST} WHERE p.state IN (:draft, :due) AND objects > 0 ORDER BY p.n DESC LIMIT :most",
         draft=DRAFT,
+        due=DUE,
         most=limit,
     )
-    return [Post(row.n, row.id, row.access, row.at, row.state, row.message_id, row.objects) for row in rows]
+    return [_post(row) for row in rows]
+
+
+def count(connection: Connection) -> int:
+    """How many posts wait and hold objects."""
+    row = sql(
+        connection,
+        "SELECT count(*) AS n FROM taxii_posts p WHERE state IN (:draft, :due)"
+        " AND EXISTS (SELECT 1 FROM taxii_objects WHERE source = -p.n)",
+        draft=DRAFT,
+        due=DUE,
+    ).one()
+    return int(row.n)
+
+
+def beginning(connection: Connection, text: str, *, limit: int) -> list[Post]:
+    """Those that wait, hold objects and have an id that begins with `text`, in the order of their ids."""
+    rows = sql(
+        connection,
+        f"SELECT {_POST} WHERE p.id >= :text AND p.id < :after AND p.state IN (:draft, :due) AND objects > 0"
+        " ORDER BY p.id LIMIT :most",
+        text=text,
+        after=f"{text}\U0010ffff",
+        draft=DRAFT,
+        due=DUE,
+        most=limit,
+    )
+    return [_post(row) for row in rows]
+
+
+def _post(row: Any) -> Post:  # noqa: ANN401 - a row of any columns
+    return Post(
+        row.n, row.id, row.given_to, bool(row.exercise), row.at, row.state, row.message_id, row.objects
+    )

@@ -115,15 +115,15 @@ def delete(connection: Connection, keys: Keys, query: Query) -> int:
     return len(found)
 
 
-def of_source(connection: Connection, cipher: LocalCipher, source: int) -> list[bytes]:
-    """The bytes of every object of one source, in order."""
+def of_source(connection: Connection, cipher: LocalCipher, source: int) -> list[tuple[int, bytes]]:
+    """Class and bytes of every object of one source, in order."""
     rows = sql(
         connection,
-        "SELECT d.added, d.data FROM taxii_objects o JOIN taxii_data d ON d.added = o.added"
+        "SELECT d.added, o.class AS class_n, d.data FROM taxii_objects o JOIN taxii_data d ON d.added = o.added"
         " WHERE o.source = :source ORDER BY o.added",
         source=source,
     )
-    return [cipher.open("taxii_data.data", str(row.added), bytes(row.data)) for row in rows]
+    return [(row.class_n, cipher.open("taxii_data.data", str(row.added), bytes(row.data))) for row in rows]
 
 
 def refused(

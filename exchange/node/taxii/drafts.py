@@ -14,24 +14,29 @@ from exchange.node.identity import Sources
 from exchange.node.store import (
     access as store_access,
     posts as store_posts,
-    rights as store_rights,
     taxii as rows,
     taxii_page as pages,
 )
+from exchange.node.store.posts import Post
 from exchange.node.store.store import Store, Transaction
 
-MOST: Final = 1_000
+MOST: Final = 1_000  # listed at once
 MIN_BEGINNING: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A post that waits: its id, the name of the right it came by, when (ms), how many objects are left of it."""
+    """A post that waits: its id, the name of the right it came by, when (ms), how many objects are left of it.
+
+    `exercise`: by a right for exercises. `due`: for the rule of config.toml, while the server runs; else for a person.
+    """
 
     id: str
     by: str
     at: int
     objects: int
+    exercise: bool
+    due: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,24 +48,32 @@ class Bundle:
     bundle: bytes
 
 
-def listed(store: Store) -> list[Draft]:
-    """Newest first."""
-
-    def read(connection: Transaction) -> list[Draft]:
-        names = {one.n: one.name for one in store_rights.listed(connection)}
-        found = store_posts.listed(connection, limit=MOST)
-        return [Draft(one.id, names.get(one.access, ""), one.at, one.objects) for one in found]
-
-    return store.db.read_sync(read)
+def listed(store: Store, *, limit: int = MOST) -> list[Draft]:
+    """The newest, newest first."""
+    return [_draft(one) for one in store.db.read_sync(partial(store_posts.listed, limit=limit))]
 
 
-def taken_out(store: Store, sources: Sources, beginning: str, *, who: str) -> Bundle:
-    """A draft's objects, byte for byte; the access log says who took them. Raises as `dropped`."""
+def count(store: Store) -> int:
+    """How many there are."""
+    return store.db.read_sync(store_posts.count)
+
+
+def _draft(post: Post) -> Draft:
+    return Draft(post.id, post.by, post.at, post.objects, post.exercise, due=post.state == store_posts.DUE)
+
+
+def taken_out(store: Store, sources: Sources, beginning: str, *, who: str, exercise: bool = False) -> Bundle:
+    """A draft's objects, byte for byte; the access log says who took them. `exercise`: it is meant for one.
+
+    Raises as `dropped`; Refused release.exercise, release.not-an-exercise where it is the other kind of draft.
+    """
     now = sources.clock()
 
     def write(connection: Transaction) -> Bundle:
         post = _find(connection, beginning)
-        objects = pages.of_source(connection, store.cipher, -post.n)
+        if post.exercise is not exercise:
+            raise Refused("release.exercise" if post.exercise else "release.not-an-exercise")
+        objects = [data for _, data in pages.of_source(connection, store.cipher, -post.n)]
         store_access.append(connection, at=now, who=who, action="draft-export", what=post.id)
         bundle = b'{"type":"bundle","id":"bundle--%b","objects":[%b]}' % (
             post.id.encode(),
@@ -84,12 +97,10 @@ def _drop(now: int, beginning: str, who: str, connection: Transaction) -> str:
     return post.id
 
 
-def _find(connection: Transaction, beginning: str) -> store_posts.Post:
+def _find(connection: Transaction, beginning: str) -> Post:
     if len(beginning) < MIN_BEGINNING:
         raise Refused("cli.usage", f"give at least {MIN_BEGINNING} characters of the id")
-    found = [
-        one for one in store_posts.listed(connection, limit=MOST) if one.id.startswith(beginning.lower())
-    ]
+    found = store_posts.beginning(connection, beginning.lower(), limit=2)
     if not found:
         raise Refused("cli.unknown-id", "no draft has an id that begins so")
     if len(found) > 1:

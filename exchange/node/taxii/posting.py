@@ -1,15 +1,17 @@
 """Owns what a tool posts to the writable collection, and deletes from it: each object succeeds or fails by itself.
 
 A long post is stored piece by piece, so that mail gets its turn; the answer comes when all of it is durable. What is
-posted waits as a draft until a person makes a message of it. A repeat of what is there succeeds and adds nothing;
-another object under an id and version that are taken is refused, for one of the two would be lost.
+posted waits as a draft until a person makes a message of it, or is due until the rule has (posted_mail.py). A repeat of
+what is there succeeds and adds nothing; another object under an id and version that are taken is refused, for one of
+the two would be lost.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
@@ -17,9 +19,11 @@ import orjson
 
 from exchange.access import Access
 from exchange.canonical import b64
-from exchange.errors import Refused
+from exchange.errors import Refused, Unavailable
 from exchange.formats import taxii
 from exchange.formats.objects import RawObject, SetAside
+from exchange.formats.stix import markings
+from exchange.formats.stix.read import read_object
 from exchange.formats.stix.spans import Limits, parse
 from exchange.formats.taxii import Head, Posted
 from exchange.limits import MAX_STIX
@@ -30,10 +34,11 @@ from exchange.node.store import (
     taxii as rows,
     taxii_page as pages,
 )
+from exchange.node.store.posts import Post
 from exchange.node.store.store import Store, Transaction
 from exchange.node.store.taxii import Facts, Item
 from exchange.node.taxii.collections import Asked, Collection, Collections
-from exchange.tlp import DEFAULT
+from exchange.tlp import DEFAULT, Tlp
 
 KIND: Final = "draft"
 EXERCISE: Final = "draft"  # of what a right for exercises posts: no exercise's id is known of it
@@ -78,31 +83,74 @@ class Posting:
         collections: Collections,
         sources: Sources,
         *,
-        send: Callable[[str, tuple[RawObject, ...]], Awaitable[None]],
+        send: Callable[[Post, Sequence[RawObject]], Awaitable[None]] | None,
     ) -> None:
-        """`send(id, objects)`: the rule by which a post goes on at once."""
+        """`send(post, objects)`: the rule by which a post goes on at once, which leaves none due; None without one."""
         self._store = store
+        self._due: set[int] = set()  # posts that broke off before the rule was done with them
         self._send = send
         self._identity = identity
         self._collections = collections
         self._sources = sources
 
+    async def open(self) -> None:
+        """Go on with what a process before left due. Once, before any post."""
+        self._due = set(await self._store.db.read(store_posts.due))
+        with suppress(Unavailable):  # it stays due
+            await self._send_due()
+
     async def post(self, access: Access, data: bytes) -> bytes:
         """Take an envelope; the TAXII status (§4.3.1), which is complete. Raises Refused taxii.bad-envelope, json.*
 
-        Where it breaks off, what is stored stays a draft, and the same again finds it there.
+        Where it breaks off, what is stored stays a draft, or due, and the same again finds it there.
         """
+        await self._send_due()
         posted, sound = await asyncio.to_thread(_read, data)
         taken = Taken(self._sources.new_id(), self._sources.clock(), access, posted.total)
         done = Done(failures=[_refused(one, posted, taken) for one in posted.loaded.set_aside])
         n = None
-        for start in range(0, max(1, len(sound)), CHUNK):
-            chunk, last = sound[start : start + CHUNK], start + CHUNK >= len(sound)
-            write = partial(self._write, taken, n, chunk, before=done if last else None)
-            n, more = await self._store.db.write(write, size=sum(len(raw.data) for raw, _ in chunk))
-            done += more
-        await self._send(taken.id, tuple(done.new))
+        try:
+            for start in range(0, max(1, len(sound)), CHUNK):
+                chunk, last = sound[start : start + CHUNK], start + CHUNK >= len(sound)
+                write = partial(self._write, taken, n, chunk, before=done if last else None)
+                n, more = await self._store.db.write(write, size=sum(len(raw.data) for raw, _ in chunk))
+                done += more
+            if done.new:
+                await self._pass_on(n, done.new)
+        except BaseException:
+            if n is not None and self._send is not None:
+                self._due.add(n)
+            raise
         return _status(taken, done)
+
+    async def _send_due(self) -> None:
+        """What broke off goes now, as far as it was stored. Raises Unavailable; what it then left is still due."""
+        while self._due:
+            n = self._due.pop()
+            try:
+                stored = partial(self._stored, n)
+                await self._pass_on(
+                    n, await asyncio.to_thread(_read_again, await self._store.db.read(stored))
+                )
+            except BaseException:
+                self._due.add(n)
+                raise
+
+    async def _pass_on(self, n: int | None, objects: Sequence[RawObject]) -> None:
+        """To the rule, where there is one, and where it hasn't had that post."""
+        post = None if n is None else await self._store.db.read(partial(store_posts.find, n=n))
+        if post is None or post.state != store_posts.DUE:
+            return
+        if self._send is not None and objects:
+            await self._send(post, objects)
+        else:
+            await self._store.db.write(partial(store_posts.set_state, n=post.n, state=store_posts.DRAFT))
+
+    def _stored(self, n: int, connection: Transaction) -> list[tuple[Tlp, bytes]]:
+        """Label and bytes of each object of a post."""
+        classes = rows.classes(connection, self._store.cipher)
+        found = pages.of_source(connection, self._store.cipher, -n)
+        return [(classes[class_n].tlp, data) for class_n, data in found]
 
     def _write(
         self,
@@ -115,11 +163,14 @@ class Posting:
     ) -> tuple[int, Done]:
         """Store a piece of the post `n`, None for one that begins; the last comes with what was done `before` it."""
         if n is None:
-            n = store_posts.add(connection, taken.id, access=taken.access.n, at=taken.at)
+            state = store_posts.DRAFT if self._send is None else store_posts.DUE
+            n = store_posts.add(connection, taken.id, access=taken.access.n, at=taken.at, state=state)
         done = self._store_all(connection, taken, n, chunk)
         if before is not None:
             status = _status(taken, before + done)
             store_posts.set_status(connection, self._store.cipher, taken.id, status)
+            if not (before + done).new:  # nothing to send
+                store_posts.set_state(connection, n, store_posts.DRAFT)
             who = f"{taken.access.kind.value}:{taken.access.name}"
             store_access.append(connection, at=taken.at, who=who, action="taxii-post", what=taken.id)
         return n, done
@@ -185,6 +236,20 @@ class Posting:
 def _read(data: bytes) -> tuple[Posted, list[Sound]]:
     posted = taxii.read_envelope(data, MOST)
     return posted, [(raw, taxii.head_of(parse(raw.data))) for raw in posted.loaded.accepted]
+
+
+def _read_again(stored: Sequence[tuple[Tlp, bytes]]) -> list[RawObject]:
+    """The objects of a post as they were read when it came, with the label that they had then.
+
+    What defined that label may have come in another post, so an object that refers to any has it whatever it says.
+    """
+    found = []
+    for label, data in stored:
+        raw, value = read_object(data), parse(data)
+        refers = isinstance(value, dict) and [*markings.marking_refs(value), *markings.granular_refs(value)]
+        said = refers or raw.tlp is not None or label is not DEFAULT
+        found.append(replace(raw, tlp=label, marked=True) if said else raw)
+    return found
 
 
 def _refused(one: SetAside, posted: Posted, taken: Taken) -> dict[str, str]:
