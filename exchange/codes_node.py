@@ -180,6 +180,7 @@ CODES: dict[str, str] = {
     "node.member-suspended": "a member is suspended: it is sent TLP:CLEAR only",
     "node.recovery-vetoed": "a recovery of keys was vetoed by their owner: somebody tried to take a member's place",
     "outbox.lost": "a message could not be delivered before its end",
+    "inbox.lost": "mail of that member was lost before it came here; ask it what it was",
     "disclosure.broken": "a peer's record of who opened a message doesn't hold; what it signed is kept",
     "disclosure.changed": "a peer's record of who opened a message lacks rows that an earlier one had",
     "message.conflict": "the sender used this message id for two different contents",

@@ -27,6 +27,8 @@ MAX_GAPS: Final = 1_000
 MAX_NOTE: Final = 4_096  # bytes of UTF-8
 MAX_PERSON: Final = 256
 SEALED_LEVELS: Final = ("holders", "owner")  # of a part: what never touches the hub
+REPLACED: Final = "replaced"  # why a number is void: what it carried goes, or went, under another
+CONTROL: Final = "control"  # it carried nothing for people
 
 
 @dataclass(frozen=True)
@@ -200,6 +202,11 @@ class Void:
     why: str
 
     type = "void"
+
+    @property
+    def is_loss(self) -> bool:
+        """Whether the sender says that its reader lacks a message."""
+        return self.why not in (REPLACED, CONTROL)
 
     def to_payload(self) -> bytes:
         old = self.sealing

@@ -75,3 +75,4 @@ PREKEY_MARGIN_MS: Final = DAY_MS  # an envelope's exp lies this long before its 
 RESTORED_SETTLE_MS: Final = DAY_MS  # a restored hub waits so long for members it hasn't heard
 GAP_PATIENCE_MS: Final = 5 * MINUTE_MS
 GAP_REPEAT_MS: Final = DAY_MS
+GAP_SHOWN_MS: Final = 25 * HOUR_MS  # asked for twice, in vain: people are shown it

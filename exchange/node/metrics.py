@@ -84,6 +84,7 @@ def _faults(values: Values, figures: store_figures.Figures) -> None:
     by("set_aside", "items not taken into the inbox, by kind", "kind", figures.aside)
     by("quarantined", "envelopes in quarantine, by code", "code", figures.refused)
     by("alarms", "alarms by code", "code", figures.alarms)
+    gauge("missing_copies", "copies from others, asked for in vain for a day", figures.missing.total())
     gauge("exposed_messages", "messages sent to keys that were then revoked", figures.exposed)
     gauge("notices_dropped", "notices of others that did not verify", figures.notices_dropped)
     gauge("calls_failing", "kinds of notices that the alarm hook couldn't send", figures.uncalled)

@@ -77,7 +77,7 @@ async def test_an_envelope_whose_file_is_nowhere_stands_in_no_way(
     await sim.rounds(4)
     assert co.received() == [then]
     assert (pe.state(sent, "co-csirt"), pe.copy(sent, "co-csirt").code) == ("lost", "attachment.gone")
-    assert (pe.alarm_codes(), co.alarm_codes()) == (["outbox.lost"], [])
+    assert (pe.alarm_codes(), co.alarm_codes()) == (["outbox.lost"], ["inbox.lost"])
 
 
 async def test_what_was_damaged_here_is_fetched_again(

@@ -12,6 +12,7 @@ from exchange.errors import Unavailable
 from exchange.limits import DAY_MS, HOUR_MS, MINUTE_MS
 from exchange.message import Urgency
 from exchange.node.store import links as store_links, sealings as store_sealings
+from exchange.node.store.figures import figures
 from exchange.node.store.outbox import Outgoing
 from tests.simulator import Simulation, Site
 
@@ -174,6 +175,41 @@ async def test_undelivered_until_its_content_ends_is_reported(sim: Simulation, p
     await co.start()
     await sim.rounds(4)
     assert (co.received(), await gaps(co)) == ([], [])
+    assert [(one.code, one.subject) for one in co.desk.alarms()] == [("inbox.lost", "pe-csirt")]
+
+
+async def test_loss_of_which_its_sender_is_silent_stays_missing(sim: Simulation, pe: Site, co: Site) -> None:
+    await co.stop()
+    pe.send("co-csirt", life_ms=DAY_MS)
+    await sim.rounds()
+    await sim.wait(2 * DAY_MS)
+    await sim.running_hub.mailboxes.expire_due()
+    await pe.stop()  # before it has said what becomes of it
+    await co.start()
+    await sim.rounds(1)
+    await sim.wait(26 * HOUR_MS)
+    await sim.rounds(1)
+    assert [gap.asked_at is not None for gap in await gaps(co)] == [True]
+    assert co.alarm_codes() == []
+    assert co.up.store.db.read_sync(lambda c: figures(c, now=sim.world.now)).missing == {"pe-csirt": 1}
+    await pe.start()
+    await sim.rounds(4)
+    assert (await gaps(co), pe.alarm_codes(), co.alarm_codes()) == ([], ["outbox.lost"], ["inbox.lost"])
+
+
+async def test_loss_of_what_was_not_for_people_is_no_alarm(sim: Simulation, pe: Site, co: Site) -> None:
+    await co.stop()
+    note = Missing("routine", ((bytes(16), 3, 4),))
+    await pe.up.store.db.write(
+        lambda c: pe.up.outbox.send(c, note.to_payload(), Missing.type, "routine", ["co-csirt"])
+    )
+    await sim.rounds()
+    await sim.wait(15 * DAY_MS)
+    await sim.running_hub.mailboxes.expire_due()
+    await sim.rounds()
+    await co.start()
+    await sim.rounds(4)
+    assert (await gaps(co), pe.alarm_codes(), co.alarm_codes()) == ([], [], [])
 
 
 async def test_restored_node_gets_back_what_it_lost(

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from typing import Final
 
 from exchange.canonical import ZERO32
-from exchange.content import Missing, Numbered, Restored
+from exchange.content import CONTROL, REPLACED, STIX, Missing, Numbered, Restored, Void
 from exchange.header import LANES
 from exchange.limits import HOUR_MS
 from exchange.node.budget import spend
 from exchange.node.identity import Sources
 from exchange.node.mail.outbox import ERASED, Outbox
 from exchange.node.store import outbox as rows, restored as store_restored, sealings
+from exchange.node.store.outbox import Addressee, Outgoing
 from exchange.node.store.sealings import SealedLink
 from exchange.node.store.store import Store, Transaction
 
@@ -48,9 +49,9 @@ class Answers:
                 link = self._find(connection, peer, question.lane, number, env)
                 if link is None:
                     unknown -= 1
-                    self._void(
-                        connection, peer, question.lane, Numbered(env, chain, number), "sender.restored"
-                    )
+                    if self._may_answer(connection, peer):
+                        void = Void(question.lane, Numbered(env, chain, number), "sender.restored")
+                        self._outbox.send_void(connection, peer, void)
                     env = ZERO32
                 else:
                     self._number(connection, link)
@@ -95,13 +96,12 @@ class Answers:
             if self._may_answer(connection, link.recipient):
                 self._outbox.seal_again(connection, link, "missing")
                 sealings.set_link(connection, link.env, link.recipient, "replaced")
-        elif copy.state != rows.QUEUED or copy.replaces != link.numbered:
-            why = ERASED if rows.is_erased(connection, copy.message_n) else copy.code or "replaced"
-            self._void(connection, link.recipient, link.lane, link.numbered, why)
-
-    def _void(self, connection: Transaction, peer: str, lane: str, sealing: Numbered, why: str) -> None:
-        if self._may_answer(connection, peer):
-            self._outbox.announce_void(connection, peer, lane, sealing, why)
+        elif (copy.state != rows.QUEUED or copy.replaces != link.numbered) and self._may_answer(
+            connection, link.recipient
+        ):
+            message = rows.get(connection, self._store.cipher, copy.message_n)
+            void = Void(link.lane, link.numbered, _why(message, copy, link))
+            self._outbox.send_void(connection, link.recipient, void)
 
     def _may_answer(self, connection: Transaction, peer: str) -> bool:
         return spend(connection, "answers", peer, now=self._sources.clock(), most=ANSWERS_A_DAY)
@@ -147,3 +147,14 @@ class Answers:
         """To be sealed anew for somebody who had stored it."""
         store_restored.reopen(connection, message_n, link.recipient)
         rows.requeue(connection, message_n, link.recipient, replaces=link.numbered, code="recipient.restored")
+
+
+def _why(message: Outgoing, copy: Addressee, link: SealedLink) -> str:
+    """Why its number stays empty: REPLACED where the asker has the message, or gets it, under another number."""
+    if message.type != STIX:
+        return CONTROL
+    if copy.state in (rows.LOST, rows.REJECTED):
+        return copy.code or "envelope.expired"
+    if copy.state == link.state == rows.STORED:  # it went down with the asker's disk, and isn't sealed again
+        return ERASED if message.erased else "envelope.expired"
+    return REPLACED

@@ -13,16 +13,18 @@ from exchange.content import Control, Missing, Notice, PartNote, Restored, Statu
 from exchange.disclosure import DisclosureInquiry, DisclosureRecord
 from exchange.envelope import Opened
 from exchange.errors import Rejected
+from exchange.limits import DAY_MS
 from exchange.node.directory.notices import Notices, Step
 from exchange.node.directory.parts import Parts
 from exchange.node.doors.disclosures import Disclosures
 from exchange.node.identity import Sources
 from exchange.node.mail.answers import Answers
 from exchange.node.store import links, outbox as store_outbox, restored as store_restored, sealings
-from exchange.node.store.store import Store, Transaction
+from exchange.node.store.store import Store, Transaction, raise_alarm
 
 # What counts whoever sends it: a part by the log's hash, a notice by its own signatures (a checkpoint is sync.py's).
 PROVES_ITSELF: Final = (PartNote, Notice)
+LOST: Final = "inbox.lost"
 
 
 class ControlMessages:
@@ -80,12 +82,20 @@ class ControlMessages:
             if self._answers.restored(connection, sender, message_id, control):
                 self._parts.restored(connection, sender)
         elif isinstance(control, Void):
-            links.close_number(connection, sender, control.lane, control.sealing.seq)
-            links.add_void(connection, sender, control.sealing.env, control.why)
+            self._void(connection, sender, control)
         elif isinstance(control, DisclosureInquiry):
             self._disclosures.answer(connection, sender, message_id, control)
         elif isinstance(control, DisclosureRecord):
             self._disclosures.take(connection, opened, control)
+
+    def _void(self, connection: Transaction, sender: str, void: Void) -> None:
+        """A message that its sender gives up is news for its readers too, once a day for a sender."""
+        env, now = void.sealing.env, self._sources.clock()
+        was_missing = links.close_number(connection, sender, void.lane, void.sealing.seq)
+        is_new = links.add_void(connection, sender, env, void.why)
+        if void.is_loss and (was_missing or (is_new and not links.is_known(connection, env))):
+            key = f"{LOST}/{sender}/{now // DAY_MS}"
+            raise_alarm(connection, key=key, at=now, code=LOST, subject=sender)
 
     def _status(self, connection: Transaction, sender: str, status: Status) -> None:
         if status.level == "rejected":

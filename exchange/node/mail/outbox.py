@@ -11,7 +11,7 @@ from functools import partial
 from typing import Final
 
 from exchange import envelope, policy
-from exchange.content import STIX, Meta, Numbered, Void, pack_content
+from exchange.content import CONTROL, STIX, Meta, Numbered, Void, pack_content
 from exchange.envelope import Recipient
 from exchange.errors import Refused, Rejected
 from exchange.formats.stix.cover import read_message
@@ -229,7 +229,7 @@ class Outbox:
             return
         message = rows.get(connection, self._store.cipher, sealing.message_n)
         if message.erased:
-            self.announce_void(connection, link.recipient, link.lane, link.numbered, ERASED)
+            self.announce_void(connection, message, link.recipient, link.numbered, ERASED)
             return
         copy = rows.addressee(connection, self._store.cipher, sealing.message_n, link.recipient)
         if copy is None or copy.env != link.env or copy.state in (rows.STORED, QUEUED):
@@ -240,7 +240,7 @@ class Outbox:
                 rows.requeue(connection, copy.message_n, copy.recipient, replaces=link.numbered, code=code)
                 return
             self.lose(connection, message, copy, code if alive else "envelope.expired")
-        self.announce_void(connection, link.recipient, link.lane, link.numbered, code)
+        self.announce_void(connection, message, link.recipient, link.numbered, code)
 
     def _can_receive(self, recipient: str) -> bool:
         try:
@@ -250,7 +250,10 @@ class Outbox:
         return True
 
     def lose(self, connection: Transaction, message: Outgoing, copy: Addressee, code: str) -> None:
-        """Give a copy up, and tell: every accepted message is delivered or its loss reported."""
+        """Give a copy up, and tell both ends: every accepted message is delivered or its loss reported.
+
+        A copy that was never sealed has no number in its recipient's chain: of that one only this end hears.
+        """
         now = self._sources.clock()
         rows.set_ended(connection, copy.message_n, copy.recipient, LOST, code, at=now)
         if message.type == "stix":
@@ -258,12 +261,23 @@ class Outbox:
             raise_alarm(
                 connection, key=key, at=now, code="outbox.lost", subject=f"{message.id} {copy.recipient}"
             )
+        if copy.state == QUEUED and copy.replaces is not None:
+            self.announce_void(connection, message, copy.recipient, copy.replaces, code)
 
     def announce_void(
-        self, connection: Transaction, recipient: str, lane: str, sealing: Numbered, why: str
+        self, connection: Transaction, message: Outgoing, recipient: str, sealing: Numbered, why: str
     ) -> None:
-        """Tell the recipient that a number will not be filled: no news that any mail should wait for."""
-        self.send(connection, Void(lane, sealing, why).to_payload(), Void.type, LANES[-1], [recipient])
+        """Tell the recipient that a number which carried `message` will not be filled, and whether it lacks it.
+
+        A void for each void would have no end: its number is asked for (§6.3).
+        """
+        if message.type != Void.type:
+            void = Void(message.lane, sealing, why if message.type == STIX else CONTROL)
+            self.send_void(connection, recipient, void)
+
+    def send_void(self, connection: Transaction, recipient: str, void: Void) -> None:
+        """No news that any mail should wait for."""
+        self.send(connection, void.to_payload(), Void.type, LANES[-1], [recipient])
 
     def send(
         self,

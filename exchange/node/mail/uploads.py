@@ -11,7 +11,6 @@ from functools import partial
 from typing import Final
 
 from exchange import policy
-from exchange.content import Void
 from exchange.directory.checkpoint import SignedCheckpoint
 from exchange.errors import Refused, Rejected, Unavailable
 from exchange.header import Header, parse_header
@@ -246,11 +245,6 @@ class Uploads:
             if rows.count_try(connection, sealing.message_n, link.recipient) >= MAX_TRIES:
                 message = rows.get(connection, self._store.cipher, sealing.message_n)
                 self._outbox.lose(connection, message, copy, result.code)
-                if (
-                    message.type != Void.type
-                ):  # a void for each void would have no end; its number is asked for
-                    self._outbox.announce_void(
-                        connection, link.recipient, link.lane, link.numbered, result.code
-                    )
+                self._outbox.announce_void(connection, message, link.recipient, link.numbered, result.code)
                 sealings.set_link(connection, sealing.env, link.recipient, "voided")
         self._outbox.void(connection, sealing.env, result.code)

@@ -6,9 +6,11 @@ from collections import Counter
 from dataclasses import dataclass
 
 from exchange.header import LANES
+from exchange.limits import GAP_SHOWN_MS
 from exchange.node.store import attachments as store_attachments, feeds as store_feeds
 from exchange.node.store.alarm import waiting
 from exchange.node.store.inbox import count_unopened
+from exchange.node.store.links import missing
 from exchange.node.store.restore import LAST
 from exchange.node.store.retention import Counts, counts
 from exchange.node.store.store import Transaction, number, sql
@@ -31,14 +33,16 @@ class Queue:
 class Figures:
     """What operators watch, at one moment; times in ms, 0 for never or none.
 
-    `sealed`, `received`: copies by lane since each chain began. `aside`: items by kind, `refused`: those in quarantine
-    by code. `flash`: messages nobody has acknowledged, `flash_oldest` since when. `exposed`: messages to revoked keys.
-    `kept`: holds, messages erased, and those over their time. `uncalled`: notices that did not go out.
-    `feeds`: from outside. `attachments`: how many wait to go to the hub, and to be fetched.
+    `missing`: numbers of others' chains that were asked for in vain, by sender. `sealed`, `received`: copies by lane
+    since each chain began. `aside`: items by kind, `refused`: those in quarantine by code. `flash`: messages nobody has
+    acknowledged, `flash_oldest` since when. `exposed`: messages to revoked keys. `kept`: holds, messages erased, and
+    those over their time. `uncalled`: notices that did not go out. `feeds`: from outside. `attachments`: how many wait
+    to go to the hub, and to be fetched.
     """
 
     unopened: int
     queues: tuple[Queue, ...]
+    missing: Counter[str]
     sealed: Counter[str]
     received: Counter[str]
     flash: int
@@ -72,6 +76,7 @@ def figures(connection: Transaction, *, now: int) -> Figures:
     return Figures(
         unopened=count_unopened(connection),
         queues=tuple(Queue(LANES[row.lane], row.state, row.total, row.oldest) for row in queues),
+        missing=missing(connection, seen_before=now - GAP_SHOWN_MS),
         sealed=_by_lane(connection, "chains_out"),
         received=_by_lane(connection, "heads_in"),
         flash=flash.count,
