@@ -194,6 +194,9 @@ class Storing:
         header, expired = over.header, over.expired
         evidence = Evidence(header, over.signatures, expired.link, bytes(16), ZERO32, expired.lc, ZERO32)
         self._place(arrivals, header, evidence, now)
+        if not arrivals.is_void(header):
+            # Whether it goes under another number, or is lost, is for its sender to say: until then it is missing.
+            links.open_number(arrivals.connection, header.sender, header.lane, expired.link, now=now)
         self._owe(arrivals, header.env, expired.lc, receipt.REJECTED, "expired")
 
     def _bad(self, arrivals: _Arrivals, bad: Bad, now: int) -> None:

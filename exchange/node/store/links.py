@@ -5,6 +5,7 @@ The verdict over a new link is link.place's; this file gives it what it needs to
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -137,8 +138,14 @@ class Chains:
         return self._last[at]
 
 
-def close_number(connection: Connection, sender: str, lane: str, seq: int) -> None:
-    """Number `seq` is no longer missing: filled, sealed again, voided or rejected."""
+def open_number(connection: Connection, sender: str, lane: str, link: Link, *, now: int) -> None:
+    """What the number carried is missing, though the link came."""
+    gap = Gap(link.seq, link.seq, link.chain)
+    _add_gap(connection, sender, LANES.index(lane), gap, seen_at=now, asked_at=None)
+
+
+def close_number(connection: Connection, sender: str, lane: str, seq: int) -> bool:
+    """Number `seq` is no longer missing: filled, sealed again, voided or rejected. Whether it was."""
     index = LANES.index(lane)
     # More than one gap where a restarted sender's numbers went back and on over those missing before.
     rows = sql(
@@ -159,17 +166,19 @@ def close_number(connection: Connection, sender: str, lane: str, seq: int) -> No
     for row in rows:
         for gap in close([Gap(row.first, row.last, bytes(row.chain))], seq):
             _add_gap(connection, sender, index, gap, seen_at=row.seen_at, asked_at=row.asked_at)
+    return bool(rows)
 
 
-def add_void(connection: Connection, sender: str, env: bytes, why: str) -> None:
-    """The sender has declared `env` void."""
-    sql(
+def add_void(connection: Connection, sender: str, env: bytes, why: str) -> bool:
+    """The sender has declared `env` void; whether that is new."""
+    added = sql(
         connection,
         "INSERT INTO voids_in VALUES (:env, :sender, :why) ON CONFLICT (env, sender) DO NOTHING",
         env=env,
         sender=sender,
         why=why,
     )
+    return added.rowcount == 1
 
 
 def is_void(connection: Connection, sender: str, env: bytes) -> bool:
@@ -197,6 +206,16 @@ def open_gaps(connection: Connection, *, limit: int = 1_000) -> list[OpenGap]:
     """Every number that is missing now."""
     rows = sql(connection, "SELECT * FROM gaps_in ORDER BY sender, lane, first LIMIT :limit", limit=limit)
     return [_open_gap(row) for row in rows]
+
+
+def missing(connection: Connection, *, seen_before: int) -> Counter[str]:
+    """How many numbers are missing by sender, of gaps seen before that (ms)."""
+    rows = sql(
+        connection,
+        "SELECT sender, sum(last - first + 1) AS total FROM gaps_in WHERE seen_at <= :before GROUP BY sender",
+        before=seen_before,
+    )
+    return Counter({row.sender: row.total for row in rows})
 
 
 def set_asked(connection: Connection, gap: OpenGap, *, now: int) -> None:
