@@ -201,6 +201,39 @@ async def test_quota_of_bytes(world: World, tmp_path: Path) -> None:
         assert codes(answer) == ["", "quota.exceeded"]
 
 
+async def test_what_expired_counts_until_it_is_receipted_or_forgotten(world: World, tmp_path: Path) -> None:
+    limits = HubLimits(settle_seconds=0, quota_bytes=20_000, quota_envelopes=2, expired_days=3)
+    async with services(world, tmp_path, limits=limits) as hub:
+        made, answered = [], []
+        while answered[-1:] != ["quota.exceeded"]:
+            made.append(sealed(world, hub.registrar.dir_ref, to=("bb-csirt", "co-csirt")))
+            answered += codes(await put(hub, made[-1]))
+            world.advance(DAY_MS)
+            await hub.mailboxes.expire_due()
+            assert len(answered) < 6
+        assert (
+            len(answered) == 3
+        )  # two that expired leave too little room, though they are none of the two at once
+        both = [("bb-csirt", 1), ("co-csirt", 2)]
+        for member, left in both:
+            upload = receipts(
+                world,
+                hub.registrar.dir_ref,
+                member,
+                copies(made[1], member),
+                status="rejected",
+                code="expired",
+            )
+            assert (await hub.mailboxes.receipts(member, upload)).matched == 1
+            assert (await hub.store.totals()).rows == 4 - left
+        assert codes(await put(hub, sealed(world, hub.registrar.dir_ref))) == [""]
+        for _ in range(4):
+            world.advance(DAY_MS)
+            await hub.mailboxes.expire_due()
+        totals = await hub.store.totals()
+        assert (totals.envelopes, totals.bytes, totals.rows) == (0, 0, 0)
+
+
 async def test_full_disk_takes_nothing_and_still_hands_out(world: World, tmp_path: Path) -> None:
     async with services(world, tmp_path) as hub:
         first = sealed(world, hub.registrar.dir_ref)

@@ -112,6 +112,9 @@ async def test_the_hubs_store_reads_what_an_old_version_wrote(step: str, tmp_pat
     try:
         totals = await store.totals()
         assert [totals.envelopes, totals.bytes, totals.rows] == was["totals"]
+        if schema("hub", step) < "0005":  # of what was over nothing was counted any more
+            over = "SELECT count(*), sum(size) FROM envelopes WHERE waiting = 0"
+            assert tuple(store.db.read_sync(lambda c: c.exec_driver_sql(over).one())) == (6, 0)
         leaves = store.load_leaves_sync()
         assert [len(leaves), merkle.root(leaves).hex()] == was["log"]
         assert await store.highest_batch("hub") == was["batch"]
@@ -132,6 +135,17 @@ def test_the_nodes_desk_reads_what_an_old_version_wrote(step: str, tmp_path: Pat
     sources = Sources(clock=lambda: was["now"], monotonic=lambda: 0, random=bytes, new_id=str)
     try:
         assert desk_says(Desk(store, sources, who="analyst")) == _by_people(was)
+    finally:
+        store.db.close_sync()
+
+
+def test_a_void_of_old_marks_its_mail(tmp_path: Path) -> None:
+    path = unpack("node", "0005", tmp_path / PE)
+    store = open_store(path, bytes(32), owner=True)
+    try:
+        query = "SELECT marks FROM inbox JOIN voids_in USING (env, sender)"
+        marks = store.db.read_sync(lambda c: c.exec_driver_sql(query).fetchall())
+        assert [tuple(row) for row in marks] == [("voided",)]
     finally:
         store.db.close_sync()
 

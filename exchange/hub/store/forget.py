@@ -11,6 +11,7 @@ from typing import Final
 
 from sqlalchemy import Connection, and_, delete, exists, or_, select, update
 
+from exchange.hub.store.release import give_back
 from exchange.hub.store.tables import (
     RETENTION_MS,
     envelopes,
@@ -95,7 +96,7 @@ def _forget(connection: Connection, numbers: Sequence[int]) -> int:
 def _forget_expired(connection: Connection, before: int) -> int:
     """Forget envelopes whose `exp` was before then (ms), with the word of it that nobody has fetched."""
     old = connection.execute(
-        select(envelopes.c.n, envelopes.c.sender)
+        select(envelopes.c.n, envelopes.c.sender, envelopes.c.size)
         .where(and_(envelopes.c.exp <= before, envelopes.c.waiting == 0))
         .order_by(envelopes.c.exp)
         .limit(PRUNE_ENVELOPES)
@@ -106,5 +107,6 @@ def _forget_expired(connection: Connection, before: int) -> int:
             connection.execute(
                 update(senders).where(senders.c.address == envelope.sender).values(rows=senders.c.rows - gone)
             )
+            give_back(connection, [(envelope.sender, envelope.size)], envelopes=0)
     connection.execute(delete(envelopes).where(envelopes.c.n.in_([envelope.n for envelope in old])))
     return len(old)

@@ -15,9 +15,10 @@ from sqlalchemy import Connection, and_, bindparam, func, select, text, update
 
 from exchange.hub.store.accept import take_numbers
 from exchange.hub.store.receipts import add_proof, feed_proof, next_batch, remember_batch
-from exchange.hub.store.tables import RETENTION_MS, envelopes, mailbox, senders
+from exchange.hub.store.tables import RETENTION_MS, envelopes, mailbox, senders, slots
 from exchange.limits import MAX_RECEIPT_LEAVES
 from exchange.receipt import HELD, Batch, VerifiedBatch
+from exchange.wire import SLOT_BYTES
 
 EXPIRE_ENVELOPES: Final = 16  # in one transaction: others must get their turn
 
@@ -78,6 +79,10 @@ _LESS_ROWS = (
     .where(senders.c.address == bindparam("who"))
     .values(rows=senders.c.rows - bindparam("many"))
 )
+_SLOTS = select(slots.c.slots).where(slots.c.envelope == bindparam("which"))
+_KEEP_SLOTS = text("UPDATE slots SET slots = :slots WHERE envelope = :which")
+_HEAD_BYTES = text("SELECT length(header) + length(signatures) FROM heads WHERE envelope = :which")
+_STILL_COUNTED = text("UPDATE envelopes SET size = :size WHERE n = :which")
 _GIVE_BACK = (
     update(senders)
     .where(senders.c.address == bindparam("who"))
@@ -138,7 +143,10 @@ def _numbers(numbers: Iterable[int]) -> dict[str, str]:
 
 
 def _delete(connection: Connection, gone: Sequence[_Copy]) -> None:
-    """Delete these rows; where one was an envelope's last, also the slots, and the body if it is still there."""
+    """Delete these rows; where one was an envelope's last, also the slots, and the body if it is still there.
+
+    Of an expired one the body is gone, and its place among the envelopes given back.
+    """
     connection.execute(_DROP_COPIES, _numbers(copy.n for copy in gone))
     rows = Counter(copy.sender for copy in gone)
     connection.execute(_LESS_ROWS, [{"who": sender, "many": many} for sender, many in rows.items()])
@@ -146,28 +154,35 @@ def _delete(connection: Connection, gone: Sequence[_Copy]) -> None:
     done = orjson.loads(connection.execute(_DONE, _numbers(by_number)).scalar_one())
     if done:
         connection.execute(_DROP_SLOTS, _numbers(done))
-        # an expired one's body is gone already
-        _give_back(
-            connection,
-            [(n, by_number[n].sender, by_number[n].size) for n in done if not by_number[n].expired],
-        )
+        over = [by_number[n] for n in done]
+        alive = [(copy.sender, copy.size) for copy in over if not copy.expired]
+        _drop_bodies(connection, [copy.envelope for copy in over if not copy.expired])
+        give_back(connection, alive, envelopes=1)
+        give_back(connection, [(copy.sender, copy.size) for copy in over if copy.expired], envelopes=0)
 
 
-def _give_back(connection: Connection, done: Sequence[tuple[int, str, int]]) -> None:
-    """Nobody waits for these (n, sender, size) any more: drop the bodies, return the quota. The headers stay."""
-    if not done:
-        return
+def _drop_bodies(connection: Connection, done: Sequence[int]) -> None:
+    """Nobody waits for these any more. The headers stay."""
+    connection.execute(_NOBODY_WAITS, _numbers(done))
+    connection.execute(_DROP_BODIES, _numbers(done))
+
+
+def give_back(connection: Connection, shares: Iterable[tuple[str, int]], *, envelopes: int) -> None:
+    """Count so many bytes less for each sender, and for each share so many envelopes."""
     count, size = Counter[str](), Counter[str]()
-    for _, sender, one in done:
-        count[sender] += 1
+    for sender, one in shares:
+        count[sender] += envelopes
         size[sender] += one
-    connection.execute(_NOBODY_WAITS, _numbers(n for n, _, _ in done))
-    connection.execute(_DROP_BODIES, _numbers(n for n, _, _ in done))
-    connection.execute(_GIVE_BACK, [{"who": who, "count": count[who], "many": size[who]} for who in count])
+    if count:
+        connection.execute(
+            _GIVE_BACK, [{"who": who, "count": many, "many": size[who]} for who, many in count.items()]
+        )
 
 
 def expire(connection: Connection, *, now: int, sign: SignExpired) -> ExpiredRound:
     """Drop the bodies of up to EXPIRE_ENVELOPES envelopes whose `exp` is over and tell sender and recipients.
+
+    What stays of each counts against its sender's bytes for as long: else a sender could leave headers without end.
 
     `sign(number, [(recipient, env, lc), ...])` makes the hub's batch of `expired` leaves. Each row gets a new number,
     so that a node that has already passed it in this epoch sees it again, as expired.
@@ -181,13 +196,14 @@ def expire(connection: Connection, *, now: int, sign: SignExpired) -> ExpiredRou
     recipients: set[str] = set()
     for envelope in due:
         rows = connection.execute(
-            select(mailbox.c.n, mailbox.c.recipient, mailbox.c.lc)
+            select(mailbox.c.n, mailbox.c.recipient, mailbox.c.lc, mailbox.c.place)
             .where(and_(mailbox.c.envelope == envelope.n, mailbox.c.expired == 0))
             .order_by(mailbox.c.n)
         ).all()
         first = take_numbers(connection, "mailbox", len(rows))
         for i, row in enumerate(rows):
-            connection.execute(update(mailbox).where(mailbox.c.n == row.n).values(n=first + i, expired=1))
+            moved = update(mailbox).where(mailbox.c.n == row.n)
+            connection.execute(moved.values(n=first + i, expired=1, place=i))
             recipients.add(row.recipient)
         for start in range(0, len(rows), MAX_RECEIPT_LEAVES):
             part = rows[start : start + MAX_RECEIPT_LEAVES]
@@ -195,9 +211,20 @@ def expire(connection: Connection, *, now: int, sign: SignExpired) -> ExpiredRou
             proof = orjson.dumps(batch.proof(range(len(part))))
             n = add_proof(connection, proof, [envelope.n], keep_until=envelope.exp + RETENTION_MS)
             feed_proof(connection, envelope.sender, n)
-        _give_back(connection, [(envelope.n, envelope.sender, envelope.size)])
+        _drop_bodies(connection, [envelope.n])
+        left = _keep_slots(connection, envelope.n, [row.place for row in rows])
+        connection.execute(_STILL_COUNTED, {"which": envelope.n, "size": left})
+        give_back(connection, [(envelope.sender, envelope.size - left)], envelopes=1)
     told = frozenset(envelope.sender for envelope in due)
     return ExpiredRound(len(due), told, frozenset(recipients), len(due) == EXPIRE_ENVELOPES)
+
+
+def _keep_slots(connection: Connection, envelope: int, places: Sequence[int]) -> int:
+    """Drop all slots but those at `places`, which stand in that order then; the bytes that stay of the envelope."""
+    whole = connection.execute(_SLOTS, {"which": envelope}).scalar_one()
+    kept = b"".join([whole[place * SLOT_BYTES : (place + 1) * SLOT_BYTES] for place in places])
+    connection.execute(_KEEP_SLOTS, {"which": envelope, "slots": kept})
+    return len(kept) + int(connection.execute(_HEAD_BYTES, {"which": envelope}).scalar_one())
 
 
 @dataclass(frozen=True)

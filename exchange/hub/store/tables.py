@@ -4,10 +4,11 @@ envelopes     one row an accepted envelope: metadata, kept as store/forget.py sa
               30 days past `exp` (RETENTION_MS). `released_at`: since when nobody waits for it, once that was noted.
               `size` is the upload's, for the quota, `delivery` that of one recipient's share, both in bytes;
               `waiting`: how many recipients it had; 0 once nobody waits for the body, which goes then, and the
-              quota is given back
+              quota is given back: but of what expired, `size` says what stays and counts until the last row goes
 heads         its signed header with the signatures, kept as long
 bodies        each body once, deleted with the last row that waits for it
-slots         the slots of all its recipients in one piece, SLOT_BYTES each, deleted with its last row in `mailbox`
+slots         the slots of its recipients in one piece, SLOT_BYTES each, deleted with its last row in `mailbox`; once
+              it has expired, only of those who have a row
 mailbox       one row a recipient that has not receipted its copy. `n` rises over the whole hub: a cursor's number;
               `place`: of its slot in `slots`, `lc`: the slot's; `held`: its sender has a receipt that says so. Small
               on purpose: a batch of receipts deletes 256 rows, each beside those of the envelope's other recipients
