@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from exchange.content import Missing, Restored, Status
-from exchange.errors import Refused
-from exchange.limits import DAY_MS
+from exchange.errors import Refused, Unavailable
+from exchange.limits import DAY_MS, MINUTE_MS
 from exchange.message import Urgency
 from exchange.node.retention import Records, Retention
 from exchange.node.store import access as store_access, links as store_links, retention as rows
@@ -107,6 +108,38 @@ async def test_other_content_under_an_erased_id_is_a_conflict(sim: Simulation, p
     (received,) = co.inbox()
     assert received.conflict
     assert co.alarm_codes() == ["message.conflict"]
+
+
+async def test_what_was_erased_while_another_sealing_of_it_waited_stands_in_no_way(
+    sim: Simulation, pe: Site, co: Site
+) -> None:
+    sent = pe.send("co-csirt", life_ms=300 * DAY_MS)
+    for site in (pe, co):
+        await site.once()  # stored there; its receipt waits at the hub
+    await sim.wait(25 * DAY_MS)
+    await pe.up.replica.refresh(pe.hub)
+    await pe.up.outbox.sweep()  # its time is over before the receipt has come: sealed again
+    await co.once()
+    await pe.up.replica.refresh(pe.hub)
+    await pe.up.outbox.dispatch(pe.hub, ("routine",))
+
+    def full(name: str, _value: Any) -> None:
+        if name == "put_envelope":
+            raise Unavailable("storage.full")
+
+    pe.hub.wire.before = full
+    with pytest.raises(Unavailable, match=r"storage\.full"):
+        await pe.once()
+    assert (pe.state(sent, "co-csirt"), len(sealed(pe, sent))) == ("stored", 2)
+    assert await records(pe).erase(sent) == 1
+    pe.hub.wire.before = lambda _name, _value: None
+    after = pe.send("co-csirt")
+    await sim.rounds()
+    assert (pe.state(after, "co-csirt"), co.received()) == ("stored", [sent, after])
+    sim.world.now += 6 * MINUTE_MS
+    await sim.rounds(4)  # what became of the number between is asked for, and nothing was lost with it
+    assert await co.up.store.db.read(store_links.open_gaps) == []
+    assert pe.alarm_codes() == co.alarm_codes() == []
 
 
 async def test_peer_that_asks_for_what_was_erased_is_told_so(sim: Simulation, pe: Site, co: Site) -> None:

@@ -139,7 +139,10 @@ def erase_received(connection: Connection, row: Any, *, rule: str, now: int) -> 
 def erase_sent(
     connection: Connection, cipher: LocalCipher, n: int, message_id: str, *, rule: str, now: int
 ) -> None:
-    """Erase a message that this node sent: what it said and what proves it. How far its copies came stays."""
+    """Erase a message that this node sent: what it said and what proves it. How far its copies came stays.
+
+    A sealing may still be under way whose copy came by another one: it can't be uploaded any more.
+    """
     nothing = cipher.seal("messages.payload", message_id, b"")
     sql(
         connection,
@@ -154,11 +157,17 @@ def erase_sent(
     envs = [bytes(one.env) for one in sql(connection, "SELECT env FROM sealings WHERE message_n = :n", n=n)]
     sql(
         connection,
-        "UPDATE sealings SET body = NULL, header = x'', signatures = x'', salt = x'' WHERE message_n = :n",
+        "UPDATE sealings SET body = NULL, header = x'', signatures = x'', salt = x'',"
+        " state = CASE WHEN state IN ('sealed', 'accepted') THEN 'voided' ELSE state END WHERE message_n = :n",
         n=n,
     )
     for env in envs:
-        sql(connection, "UPDATE links_out SET nonce = x'', slot = x'' WHERE env = :env", env=env)
+        sql(
+            connection,
+            "UPDATE links_out SET nonce = x'', slot = x'',"
+            " state = CASE state WHEN 'open' THEN 'voided' ELSE state END WHERE env = :env",
+            env=env,
+        )
         batches = sql(connection, "SELECT DISTINCT batch FROM proofs WHERE env = :env", env=env).all()
         sql(connection, "DELETE FROM proofs WHERE env = :env", env=env)
         for one in batches:
