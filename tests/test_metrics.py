@@ -14,12 +14,14 @@ from exchange.errors import CODES
 from exchange.header import LANES
 from exchange.hub.metrics import Metrics, Reading
 from exchange.hub.store.alarm import flash_copies, oldest_flash
-from exchange.limits import SECOND_MS
+from exchange.limits import DAY_MS, SECOND_MS
 from exchange.loop_lag import LoopLag
 from exchange.message import Urgency
 from exchange.node import metrics
+from exchange.node.store.inbox import Quarantined, quarantine
+from exchange.node.store.store import Transaction, raise_alarm
 from exchange.storage.commits import Commits
-from tests.simulator import Simulation, simulation
+from tests.simulator import Simulation, Site, simulation
 from tests.worlds import MEMBERS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -135,6 +137,28 @@ async def test_numbers_are_those_of_the_mail(shown: str) -> None:
         assert line in lines, line
 
 
+async def test_newest_alarm_and_refusal_are_told_by_their_time(tmp_path: Path) -> None:
+    """Before the first there is a sample too: an alert that compares with nothing never fires."""
+
+    async def shown_of(site: Site) -> list[str]:
+        lines = (await metrics.text(site.up, LoopLag())).decode().splitlines()
+        return [line.split()[1] for line in lines if re.match(r"exchange_node_\w+_newest_timestamp", line)]
+
+    async with simulation(tmp_path, ("pe-csirt", "co-csirt")) as sim:
+        pe = sim.sites["pe-csirt"]
+        assert await shown_of(pe) == ["0.0", "0.0"]
+        at = sim.world.now
+
+        def write(connection: Transaction) -> None:
+            for ahead in (0, DAY_MS):  # a clock that was ahead raises no alert a day later
+                raise_alarm(connection, key=f"x/{ahead}", at=at + ahead, code="chain.fork", subject="")
+            row = Quarantined(bytes(32), "co-csirt", "content.bad-frame", at - SECOND_MS)
+            quarantine(connection, row, b"")
+
+        await pe.up.store.db.write(write)
+        assert [float(one) for one in await shown_of(pe)] == [(at - SECOND_MS) / SECOND_MS, at / SECOND_MS]
+
+
 def test_names_follow_the_conventions() -> None:
     for name, listed in LISTED.items():
         assert name.endswith("_total") == (listed.kind == "counter"), name
@@ -155,6 +179,7 @@ def test_alerts_ask_for_metrics_that_exist_and_say_what_to_do() -> None:
     asked = set(re.findall(r"\bexchange_\w+", " ".join(re.findall(r"expr: (.*)", ALERTS))))
     histograms = {f"{name}_{end}" for name in LISTED for end in ("bucket", "sum", "count")}
     assert asked
+    assert not re.search(r"\boffset\b", ALERTS)  # a series that begins has nothing to be compared with
     assert asked - LISTED.keys() - histograms == set()
     assert len({rule.split()[0] for rule in rules}) == len(rules) >= 20
     for rule in rules:

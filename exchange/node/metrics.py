@@ -84,6 +84,11 @@ def _faults(values: Values, figures: store_figures.Figures) -> None:
     by("set_aside", "items not taken into the inbox, by kind", "kind", figures.aside)
     by("quarantined", "envelopes in quarantine, by code", "code", figures.refused)
     by("alarms", "alarms by code", "code", figures.alarms)
+    for name, what, at in (
+        ("quarantined", "envelope came into quarantine", figures.refused_newest),
+        ("alarm", "alarm was raised", figures.alarm_newest),
+    ):
+        gauge(f"{name}_newest_timestamp_seconds", f"when the last {what}; 0: never", at / SECOND_MS)
     gauge("missing_copies", "copies from others, asked for in vain for a day", figures.missing.total())
     gauge("exposed_messages", "messages sent to keys that were then revoked", figures.exposed)
     gauge("notices_dropped", "notices of others that did not verify", figures.notices_dropped)

@@ -34,7 +34,8 @@ class Figures:
     """What operators watch, at one moment; times in ms, 0 for never or none.
 
     `missing`: numbers of others' chains that were asked for in vain, by sender. `sealed`, `received`: copies by lane
-    since each chain began. `aside`: items by kind, `refused`: those in quarantine by code. `flash`: messages nobody has
+    since each chain began. `aside`: items by kind, `refused`: those in quarantine by code; `refused_newest`,
+    `alarm_newest`: when the last came, by a clock that isn't ahead of now. `flash`: messages nobody has
     acknowledged, `flash_oldest` since when. `exposed`: messages to revoked keys. `kept`: holds, messages erased, and
     those over their time. `uncalled`: notices that did not go out. `feeds`: from outside. `attachments`: how many wait
     to go to the hub, and to be fetched.
@@ -49,7 +50,9 @@ class Figures:
     flash_oldest: int
     aside: Counter[str]
     refused: Counter[str]
+    refused_newest: int
     alarms: Counter[str]
+    alarm_newest: int
     exposed: int
     notices_dropped: int
     kept: Counts
@@ -73,6 +76,8 @@ def figures(connection: Transaction, *, now: int) -> Figures:
     )
     flash = waiting(connection, now=now, until=now, called_before=now)
     exposed = sql(connection, "SELECT count(DISTINCT message_n) AS total FROM exposed").one()
+    refused, refused_newest = _by_code(connection, "quarantine", now)
+    alarms, alarm_newest = _by_code(connection, "alarms", now)
     return Figures(
         unopened=count_unopened(connection),
         queues=tuple(Queue(LANES[row.lane], row.state, row.total, row.oldest) for row in queues),
@@ -82,8 +87,10 @@ def figures(connection: Transaction, *, now: int) -> Figures:
         flash=flash.count,
         flash_oldest=flash.oldest,
         aside=Counter({kind: _count(connection, kind) for kind in ("held", "damaged", "quarantine")}),
-        refused=_by_code(connection, "quarantine"),
-        alarms=_by_code(connection, "alarms"),
+        refused=refused,
+        refused_newest=refused_newest,
+        alarms=alarms,
+        alarm_newest=alarm_newest,
         exposed=int(exposed.total),
         notices_dropped=number(connection, NOTICES_DROPPED),
         kept=counts(connection, until=now),
@@ -98,9 +105,12 @@ def _count(connection: Transaction, table: str) -> int:
     return int(sql(connection, f"SELECT count(*) AS total FROM {table}").one().total)  # noqa: S608 - our own names
 
 
-def _by_code(connection: Transaction, table: str) -> Counter[str]:
-    rows = sql(connection, f"SELECT code, count(*) AS total FROM {table} GROUP BY code")  # noqa: S608 - our own names
-    return Counter({row.code: row.total for row in rows})
+def _by_code(connection: Transaction, table: str, now: int) -> tuple[Counter[str], int]:
+    """How many of each code, and when the newest came."""
+    newest = "max(CASE WHEN at <= :now THEN at ELSE 0 END) AS newest"
+    counted = f"SELECT code, count(*) AS total, {newest} FROM {table} GROUP BY code"  # noqa: S608 - our own names
+    rows = sql(connection, counted, now=now).all()
+    return Counter({row.code: row.total for row in rows}), max((row.newest for row in rows), default=0)
 
 
 def _by_lane(connection: Transaction, table: str) -> Counter[str]:
