@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import orjson
 
+from exchange.errors import Refused
 from exchange.formats.objects import RawObject
 from exchange.formats.stix.read import object_of
 from exchange.tlp import Tlp
@@ -22,6 +23,30 @@ _OASIS: Final = uuid.UUID("00abedb4-aa42-466c-9c01-fed23315a9b7")  # of observab
 _PUBLISHERS_SINCE: Final = "2021-06-10T00:00:00.000Z"
 # What a source says and STIX has no property for: a property-extension with one member, named after the format.
 SOURCE: Final = "extension-definition--1d000da8-0523-41bb-a300-3da5fd6edfdf"
+
+MAX_GROWTH: Final = 4  # bytes that are made at most, for each byte that a file may have
+
+
+class Room:
+    """How many bytes may still be made of one file, or one message.
+
+    What a file says once and its objects repeat, such as a long name that stands on every product, could make gigabytes
+    of a few pages otherwise.
+    """
+
+    def __init__(self, most: int) -> None:
+        """Room for MAX_GROWTH times the `most` bytes that what is read may have."""
+        self._most = self._left = MAX_GROWTH * most
+
+    def takes(self, size: int) -> bool:
+        """Whether `size` bytes more still had room; they have taken it then. Once none is left, nothing has."""
+        self._left = self._left - size if size <= self._left else -1
+        return self._left >= 0
+
+    def take(self, size: int) -> None:
+        """Take room for `size` bytes. Raises Refused `json.too-large` where there is none."""
+        if not self.takes(size):
+            raise Refused("json.too-large", f"what is made of it has more than {self._most} bytes")
 
 
 def made_id(object_type: str, *facts: str) -> str:

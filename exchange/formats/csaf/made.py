@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from exchange.errors import Refused
-from exchange.formats.making import made, made_id, reference, relationship, source_extension
+from exchange.formats.making import Room, made, made_id, reference, relationship, source_extension
 from exchange.formats.members import Losses, Members
 from exchange.formats.objects import RawObject, SetAside
 from exchange.formats.stix.time import from_iso, to_stix
@@ -31,6 +31,7 @@ class Advisory:
     tlp: Tlp | None
     losses: Losses
     most: int  # objects, those set aside included
+    room: Room
     objects: list[RawObject] = field(default_factory=list)
     set_aside: list[SetAside] = field(default_factory=list)
     _ids: set[str] = field(default_factory=set)
@@ -41,8 +42,9 @@ class Advisory:
 
         Observables have no times and no author (STIX 2.1 §3.2): give `observable=True`.
 
-        Raises: Refused `json.too-many-objects`, before a long file has cost as much as it could.
+        Raises: Refused `json.too-many-objects`, `json.too-large`, before a long file has cost as much as it could.
         """
+        self.room.take(sum(map(len, facts)))
         object_id = made_id(object_type, *self.key, *facts)
         if object_id in self._ids:
             return object_id
@@ -56,10 +58,12 @@ class Advisory:
                 **members,
             }
         try:
-            self.objects.append(made(object_type, object_id, self.tlp, **members))
+            raw = made(object_type, object_id, self.tlp, **members)
         except Refused as refusal:
             self.set_aside.append(SetAside(place, refusal.code, refusal.detail))
             return ""
+        self.room.take(len(raw.data))
+        self.objects.append(raw)
         self._ids.add(object_id)
         return object_id
 

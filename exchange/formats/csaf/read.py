@@ -18,7 +18,7 @@ from exchange.errors import Refused
 from exchange.formats.csaf.made import FORMAT, Advisory, extension, references, stix_time
 from exchange.formats.csaf.products import make_products
 from exchange.formats.csaf.vulnerabilities import make_vulnerability
-from exchange.formats.making import SOURCE, made_id, made_publisher, reference
+from exchange.formats.making import SOURCE, Room, made_id, made_publisher, reference
 from exchange.formats.members import Losses, Members
 from exchange.formats.objects import Loaded, Loss
 from exchange.formats.source import Source, Written
@@ -133,6 +133,7 @@ def _begin(head: Members, losses: Losses, limits: Limits) -> tuple[Advisory, Mem
         tlp=_tlp(head),
         losses=losses,
         most=limits.max_objects,
+        room=Room(limits.max_bytes),
     )
     advisory.objects.append(publisher_object)
     return advisory, publisher, tracking

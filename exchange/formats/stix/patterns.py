@@ -15,6 +15,7 @@ _COMPARISON: Final = re.compile(
     r"(?P<path>[a-z0-9-]+:[A-Za-z0-9_.'-]+) (?:=|ISSUBSET) (?:'(?P<text>(?:[^'\\]|\\['\\])*)'|(?P<number>[0-9]{1,10}))"
 )
 MAX_PATTERN: Final = 16_384  # characters: the parser takes 20 ms for each thousand
+MAX_CHECKED: Final = 262_144  # characters of the patterns that one file brings along
 # Plain ones only: those of times, hex and base64 have a letter before the quote and must be of their kind.
 _LITERAL: Final = re.compile(r"(?<![A-Za-z])'(?:[^'\\]|\\['\\])*'")
 _BETWEEN: Final = re.compile(r" OR |\] OR \[")
@@ -34,6 +35,21 @@ def checked(pattern: str) -> str:
         raise Refused("stix.bad-pattern", f"more than {MAX_PATTERN} characters")
     _parse(_LITERAL.sub("''", pattern))
     return pattern
+
+
+class Checking:
+    """Checks the patterns that one file brings along, up to MAX_CHECKED characters beside their literals."""
+
+    def __init__(self) -> None:
+        """No pattern was checked yet."""
+        self._left = MAX_CHECKED
+
+    def checked(self, pattern: str) -> str:
+        """As the function `checked`. Raises Refused `stix.bad-pattern`, also where too much was checked before."""
+        self._left -= len(_LITERAL.sub("''", pattern[:MAX_PATTERN]))
+        if self._left < 0:
+            raise Refused("stix.bad-pattern", f"more than {MAX_CHECKED} characters of patterns in one file")
+        return checked(pattern)
 
 
 @lru_cache(maxsize=1_024)
