@@ -1,9 +1,10 @@
-"""Owns what one caller may take of a server: so many requests a second, so many bytes of memory at once."""
+"""Owns what one caller may take of a server: so many requests a second, so many things or bytes of memory at once."""
 
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import ceil
 from typing import Final
@@ -39,6 +40,12 @@ class Rate:
         self._check(bucket)
         bucket.tokens -= 1
 
+    def give_back(self, caller: str) -> None:
+        """What was taken last was none to count."""
+        bucket = self._filled(caller)
+        bucket.tokens = min(self._burst, bucket.tokens + 1)
+        self._buckets[caller] = bucket
+
     def check(self, caller: str) -> None:
         """Whether one more would be taken, without counting it. Raises as `take`."""
         if caller in self._buckets:
@@ -65,6 +72,27 @@ class Rate:
     def _check(self, bucket: _Bucket) -> None:
         if bucket.tokens < 1:
             raise Refused("rate.too-many", retry_after=max(1, round((1 - bucket.tokens) / self._per_second)))
+
+
+class AtOnce:
+    """At most `most` things of each caller under way."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._under_way: Counter[str] = Counter()
+
+    @contextmanager
+    def one(self, caller: str) -> Iterator[None]:
+        """While it lasts, one more of the caller's. Raises Refused rate.too-many."""
+        if self._under_way[caller] >= self._most:
+            raise Refused("rate.too-many", retry_after=1)
+        self._under_way[caller] += 1
+        try:
+            yield
+        finally:
+            self._under_way[caller] -= 1
+            if not self._under_way[caller]:
+                del self._under_way[caller]
 
 
 class Room:

@@ -7,6 +7,7 @@ import datetime as dt
 import re
 import socket
 import ssl
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -20,14 +21,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from exchange.access import Kind, Scope
+from exchange.access import Kind, Scope, password_fits
 from exchange.door_settings import DoorSettings
 from exchange.errors import Refused
 from exchange.http_rate import Rate
 from exchange.node.doors.doorkeeper import Grant, give
 from exchange.node.home import Home, Paths
 from exchange.node.http import server as http
-from exchange.node.http.door import make_context
+from exchange.node.http.door import GUESSES_AT_ONCE, make_context
 from exchange.node.http.door_tls import DoorTls
 from exchange.settings import NodeSettings
 from exchange.storage.keystore import Keystore
@@ -164,6 +165,47 @@ async def test_whoever_guesses_a_password_is_slowed_down_and_others_are_not(pe: 
         assert codes == [401] * 3 + [429] * 2
         assert await status("person", "correct horse battery") == 429
         assert await status("other", other) == 200
+
+
+@pytest.mark.parametrize(
+    ("names", "passwords", "checked"),
+    [(1, 50, GUESSES_AT_ONCE), (50, 1, GUESSES_AT_ONCE), (1, 0, 1)],  # the last: the right one
+)
+async def test_of_many_passwords_at_once_few_are_checked_and_the_right_one_once(
+    pe: Site, monkeypatch: pytest.MonkeyPatch, names: int, passwords: int, checked: int
+) -> None:
+    """Each check takes a tenth of a second and 32 MiB, and nobody has shown a right of entry before it."""
+    tried = []
+
+    def counted(password: str, kept: bytes) -> bool:
+        tried.append(password)
+        return password_fits(password, kept)
+
+    monkeypatch.setattr("exchange.node.doors.doorkeeper.password_fits", counted)
+    token(pe, "person0", password="correct horse battery")
+    async with door(pe, OPEN) as (_, port, _), aiohttp.ClientSession() as session:
+
+        async def status(number: int) -> int:
+            password = f"wrong password {number % passwords}" if passwords else "correct horse battery"
+            headers = {"Authorization": aiohttp.encode_basic_auth(f"person{number % names}", password)}
+            async with session.get(f"http://127.0.0.1:{port}/taxii2/", headers=headers) as answer:
+                return answer.status
+
+        answers = {401: checked, 429: 50 - checked} if passwords else {200: 50}
+        assert Counter(await asyncio.gather(*map(status, range(50)))) == answers
+        assert len(tried) == checked
+
+
+@pytest.mark.parametrize("header", ["Basic \u00e9", "Basic \udce9", "Bearer \u00e9", "Basic /w==", "Basic %"])
+async def test_what_is_no_credential_is_401_and_no_fault_of_ours(pe: Site, header: str) -> None:
+    async with door(pe, OPEN) as (host, port, _):
+        reader, writer = await asyncio.open_connection(host, port)
+        said = header.encode("utf-8", "surrogateescape")
+        writer.write(
+            b"GET /taxii2/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: %b\r\n\r\n" % said
+        )
+        assert (await read_all(reader)).startswith(b"HTTP/1.1 401 ")
+        writer.close()
 
 
 async def test_metrics_are_for_those_with_that_right_and_health_for_all(pe: Site) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -58,6 +60,7 @@ class Doorkeeper:
         self._slow = asyncio.Semaphore(SLOW_AT_ONCE)
         self._key = sources.random(SECRET_BYTES)
         self._right: OrderedDict[bytes, None] = OrderedDict()
+        self._checking: dict[bytes, asyncio.Task[bool]] = {}
         self._nobody: bytes | None = None
 
     async def by_token(self, token: str) -> Access:
@@ -69,16 +72,33 @@ class Doorkeeper:
         """Whose certificate it is; that its key was shown is TLS's business. Raises Rejected access.unknown."""
         return await self._by_secret(Kind.CERTIFICATE, sha256(der))
 
-    async def by_password(self, name: str, password: str) -> Access:
+    async def by_password(
+        self, name: str, password: str, *, slow: Callable[[], AbstractContextManager[None]]
+    ) -> Access:
         """A token is taken for a password too: many tools know names and passwords only.
 
-        Raises Rejected access.unknown.
+        `slow()` is entered for a check that takes its time, may refuse it, and learns by Rejected that it failed; a
+        password that was right before needs none, and many at once with the same need one.
+        Raises Rejected access.unknown, and what `slow` raises.
         """
         if token_hash(password) is not None:
             return await self.by_token(password)
         found = await self._store.db.read(partial(store_rights.by_name, name=name))
         access, kept = found or (None, self._decoy())
-        if not await self._fits(password, kept) or access is None:
+        who = sha256(
+            name.encode("utf-8")
+        )  # or names that aren't there would be known by sharing the decoy's check
+        mark = hmac.digest(self._key, who + kept + password.encode("utf-8"), "sha256")
+        if mark in self._right:
+            self._right.move_to_end(mark)
+        elif mark in self._checking:
+            await _must(self._checking[mark])
+        else:
+            with slow():
+                checking = self._checking[mark] = asyncio.create_task(self._check(mark, password, kept))
+                checking.add_done_callback(lambda _: self._checking.pop(mark, None))
+                await _must(checking)
+        if access is None:
             raise Rejected("access.unknown")
         return self._standing(access)
 
@@ -102,12 +122,8 @@ class Doorkeeper:
             raise Rejected("access.unknown")
         return access
 
-    async def _fits(self, password: str, kept: bytes) -> bool:
-        """A password that was right before is known again by a hash under a key that only this process has."""
-        mark = hmac.digest(self._key, kept + password.encode("utf-8"), "sha256")
-        if mark in self._right:
-            self._right.move_to_end(mark)
-            return True
+    async def _check(self, mark: bytes, password: str, kept: bytes) -> bool:
+        """A password that was right is known again by a hash under a key that only this process has."""
         async with self._slow:
             fits = await asyncio.to_thread(password_fits, password, kept)
         if fits:
@@ -121,6 +137,12 @@ class Doorkeeper:
         if self._nobody is None:
             self._nobody = self._sources.random(SALT_BYTES + 32)
         return self._nobody
+
+
+async def _must(checking: asyncio.Task[bool]) -> None:
+    """Others may wait for it too, also when this one gives up. Raises Rejected access.unknown."""
+    if not await asyncio.shield(checking):
+        raise Rejected("access.unknown")
 
 
 def give(store: Store, sources: Sources, grant: Grant, *, who: str) -> tuple[Access, str]:

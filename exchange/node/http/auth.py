@@ -7,9 +7,10 @@ What a right is for, and that it still stands, is the doorkeeper's.
 from __future__ import annotations
 
 import asyncio
-import binascii
 import hashlib
 from base64 import b64decode
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from aiohttp import web
@@ -65,7 +66,7 @@ async def _by_header(request: web.Request, header: str) -> Access:
         raise Rejected("access.missing", "Basic or Bearer")
     try:
         name, colon, password = b64decode(secret, validate=True).decode("utf-8").partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # no base64, or no UTF-8
         raise Rejected("access.unknown") from None
     if not colon:
         raise Rejected("access.unknown")
@@ -73,15 +74,19 @@ async def _by_header(request: web.Request, header: str) -> Access:
 
 
 async def _by_password(request: web.Request, name: str, password: str) -> Access:
-    """Whoever guesses is slowed down: for each name and address, so that nobody keeps another one out."""
-    context = request.app[CONTEXT]
-    account = f"{request.remote} {hashlib.sha256(name.encode()).hexdigest()}"
-    context.wrong.check(account)
-    try:
-        return await context.doorkeeper.by_password(name, password)
-    except Rejected:
-        context.wrong.take(account)
-        raise
+    """Whoever guesses is slowed down before it costs anything: by name and address, so nobody keeps another one out."""
+    context, address = request.app[CONTEXT], request.remote or ""
+    account = f"{address} {hashlib.sha256(name.encode()).hexdigest()}"
+
+    @contextmanager
+    def slow() -> Iterator[None]:
+        context.strangers.check(address)
+        with context.guesses.one(address):
+            context.wrong.take(account)
+            yield
+            context.wrong.give_back(account)  # it was right
+
+    return await context.doorkeeper.by_password(name, password, slow=slow)
 
 
 async def _by_certificate(request: web.Request, der: bytes) -> Access:

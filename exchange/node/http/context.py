@@ -11,7 +11,7 @@ from aiohttp import web
 
 from exchange.door_settings import DoorSettings
 from exchange.http_guard import Connections
-from exchange.http_rate import Rate, Room
+from exchange.http_rate import AtOnce, Rate, Room
 from exchange.node.condition import Bell
 from exchange.node.directory.address_book import AddressBook
 from exchange.node.directory.replica import Replica
@@ -57,7 +57,8 @@ class Context:
     metrics: Callable[[], Awaitable[bytes]]
     callers: Rate  # requests of a right of entry
     strangers: Rate  # of an address without one
-    wrong: Rate  # wrong passwords for a name, or tokens, from an address
+    wrong: Rate  # wrong passwords for a name, from an address
+    guesses: AtOnce  # passwords of an address being checked
     bodies: Room
     answers: Room  # on their way
     stopping: bool = False

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final
 
 from exchange.door_settings import DoorSettings
-from exchange.http_rate import Rate, Room
+from exchange.http_rate import AtOnce, Rate, Room
 from exchange.node.directory.address_book import AddressBook
 from exchange.node.doors.doorkeeper import Doorkeeper
 from exchange.node.home import Home
@@ -32,6 +32,9 @@ STRANGERS_PER_SECOND: Final = 10
 STRANGERS_AT_ONCE: Final = 200
 WRONG_PER_SECOND: Final = 0.2  # wrong passwords for a name, of an address; after WRONG_AT_ONCE
 WRONG_AT_ONCE: Final = 10
+GUESSES_AT_ONCE: Final = (
+    4  # passwords of one address being checked, which takes as much time as a person won't notice
+)
 
 
 async def make_context(
@@ -58,6 +61,7 @@ async def make_context(
         callers=Rate(per_second=rate, burst=2 * rate, seconds=seconds),
         strangers=Rate(per_second=STRANGERS_PER_SECOND, burst=STRANGERS_AT_ONCE, seconds=seconds),
         wrong=Rate(per_second=WRONG_PER_SECOND, burst=WRONG_AT_ONCE, seconds=seconds),
+        guesses=AtOnce(GUESSES_AT_ONCE),
         bodies=Room(ROOM_BYTES, share=SHARE_BYTES),
         answers=Room(ROOM_BYTES, share=SHARE_BYTES),
     )
