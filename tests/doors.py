@@ -147,7 +147,7 @@ class Place:
         now = self.sim.world.now
         author = Author(id=member_identity_id(self.sim.network, CO), name=CO, created=NOW)
         draft = Draft(
-            id=co.up.sources.new_id(),
+            id=fields.pop("id", None) or co.up.sources.new_id(),
             kind=kind,
             case_id="case-1",
             urgency=Urgency.ROUTINE,

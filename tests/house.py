@@ -121,6 +121,7 @@ LAYERS: dict[str, str] = {
         exchange.formats.misp.attribute
         exchange.formats.misp.object
         exchange.formats.misp.read
+        exchange.formats.misp.unsaid
         exchange.formats.misp.write
         exchange.formats.csaf.made
         exchange.formats.csaf.products
@@ -190,6 +191,7 @@ LAYERS: dict[str, str] = {
         exchange.node.feeds.outside
         exchange.node.feeds.api
         exchange.node.feeds.feeds
+        exchange.node.taxii.adding
         exchange.node.taxii.collections
         exchange.node.taxii.posting
         exchange.node.taxii.drafts

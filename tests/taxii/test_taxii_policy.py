@@ -7,14 +7,17 @@ from typing import Any
 
 import pytest
 
+from exchange.content import REPLACED
 from exchange.formats.taxii import from_timestamp
 from exchange.limits import HOUR_MS
+from exchange.node.doors.doors import Doors, own_reader
 from exchange.node.store import access as store_access, erasing as store_erasing
 from exchange.node.store.links import add_void
 from exchange.node.store.notices import mark_unverified
 from exchange.pap import Pap
+from exchange.release import Door
 from exchange.tlp import Tlp
-from tests.doors import CO, READS, Client, Place
+from tests.doors import CO, PE, READS, Client, Place
 from tests.taxii.conftest import indicator
 
 PAP_IDS = {
@@ -205,6 +208,72 @@ def test_what_its_sender_declares_void_leaves(door: Place, client: Client) -> No
     received = next(found for found in door.pe.inbox() if found.message_id == id_)
     door.run(door.pe.up.store.db.write(lambda c: add_void(c, CO, received.env, "taken back")))
     assert not sees(client, one)
+
+
+def mark(door: Place, message_id: str, mark: str) -> None:
+    """A mark on how it came, as it has from its first moment."""
+    write = "UPDATE inbox SET marks = ? WHERE message_id = ?"
+    door.run(door.pe.up.store.db.write(lambda c: c.exec_driver_sql(write, (mark, message_id))))
+
+
+def take_back(door: Place, message_id: str, why: str = "taken back") -> None:
+    [received] = [one for one in door.pe.inbox() if one.message_id == message_id]
+    door.run(door.pe.up.store.db.write(lambda c: add_void(c, CO, received.env, why)))
+
+
+def test_what_is_taken_back_before_anybody_asked_is_marked_and_never_comes_in(
+    door: Place, client: Client
+) -> None:
+    one = indicator()
+    id_ = door.mail(one)
+    take_back(door, id_)
+    assert not sees(client, one)
+    assert [found.marks for found in door.pe.inbox() if found.message_id == id_] == [{"voided"}]
+    doors = Doors(door.pe.up.store, door.pe.up.sources, address=PE, who="ana")
+    assert doors.let_out(Door.EXPORT, id_, [own_reader(PE)], lambda passed: passed.doubts) == ["voided"]
+
+
+def test_what_was_sealed_once_more_isnt_taken_back(door: Place, client: Client) -> None:
+    one = indicator()
+    take_back(door, door.mail(one), REPLACED)
+    assert sees(client, one)
+
+
+def test_what_stands_in_a_forked_chain_isnt_in_the_collections(door: Place, client: Client) -> None:
+    one = indicator()
+    mark(door, door.mail(one), "fork late")
+    assert not sees(client, one)
+
+
+@pytest.mark.parametrize("order", ["before", "after"])
+def test_what_is_replaced_comes_back_when_its_replacement_turns_out_to_be_in_doubt(
+    door: Place, client: Client, order: str
+) -> None:
+    real, forged = indicator("real"), indicator("by whoever has the key")
+    if order == "before":
+        id_ = door.mail(real)
+        assert sees(client, real)
+        by = door.mail(forged, kind="incident-update", supersedes=id_)
+    else:
+        id_ = str(uuid.uuid4())
+        by = door.mail(forged, kind="incident-update", supersedes=id_)
+        door.mail(real, id=id_)
+    assert (sees(client, real), sees(client, forged)) == (False, True)
+    mark(door, by, "unverified")
+    assert (sees(client, real), sees(client, forged)) == (True, False)
+    door.run(door.context.collections.settle())
+    assert len(client.objects("received", match_id=real["id"], match_version="all")) == 1
+
+
+def test_what_two_replaced_stays_out_until_both_are_in_doubt(door: Place, client: Client) -> None:
+    real = indicator("real")
+    id_ = door.mail(real)
+    by = [door.mail(indicator(), kind="incident-update", supersedes=id_) for _ in range(2)]
+    assert not sees(client, real)
+    mark(door, by[0], "voided")
+    assert not sees(client, real)
+    mark(door, by[1], "voided")
+    assert sees(client, real)
 
 
 # -- the access log ----------------------------------------------------------------------------------------------------

@@ -26,16 +26,13 @@ from exchange.node.feeds.outside import with_outside
 from exchange.node.identity import Sources
 from exchange.node.mail.desk import Desk
 from exchange.node.store import access as store_access, inbox as store_inbox, outbox as store_outbox
-from exchange.node.store.inbox import Received
+from exchange.node.store.inbox import DOUBTS, Received
 from exchange.node.store.links import header_of
-from exchange.node.store.notices import UNVERIFIED
 from exchange.node.store.store import Store, Transaction
-from exchange.node.taxii.reading import VOIDED
 from exchange.release import Content, Decision, Door, Reader, Who, decide
 
 COUNTRY: Final = "country"  # by which an owner was guessed (directory/owners)
 Made = TypeVar("Made")
-_DOUBTS: Final = frozenset((UNVERIFIED, VOIDED, "fork"))
 
 
 @dataclass(frozen=True)
@@ -58,7 +55,7 @@ class Passed:
     @property
     def doubts(self) -> list[str]:
         """The marks on how it came that whoever hands it on must know."""
-        return [] if self.received is None else sorted(_DOUBTS & self.received.marks)
+        return [] if self.received is None else sorted(DOUBTS & self.received.marks)
 
 
 class Doors:

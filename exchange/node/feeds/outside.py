@@ -27,6 +27,7 @@ from exchange.node.store import (
     outside as store_outside,
     taxii as store_taxii,
 )
+from exchange.node.store.bound import FREE
 from exchange.node.store.outbox import Outgoing
 from exchange.node.store.outside import Brought, Listed, Thing
 from exchange.node.store.store import Store, Transaction
@@ -38,8 +39,6 @@ from exchange.tlp import Tlp, strictest, tlp_of_marking_id
 
 MAX_REASON: Final = 2_000  # characters
 MOST_REFS: Final = 20_000
-# They say how others are to be read, and tell nothing of their own.
-_FREE: Final = ("marking-definition", "extension-definition")
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +203,7 @@ def things_in(connection: Transaction, cipher: LocalCipher, bundle: bytes) -> di
     if secret is None or store_outside.is_empty(connection):
         return {}
     values = (value for _, value in objects_of(scan(bundle, Limits())))
-    ids = [str(value.get("id")) for value in values if value.get("type") not in _FREE]
+    ids = [str(value.get("id")) for value in values if value.get("type") not in FREE]
     return store_outside.things(connection, Keys(secret), ids)
 
 

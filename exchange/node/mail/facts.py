@@ -23,16 +23,12 @@ from exchange.node.store import (
     outside as store_outside,
 )
 from exchange.node.store.api import SentHead
-from exchange.node.store.inbox import Received
-from exchange.node.store.links import is_void
-from exchange.node.store.notices import UNVERIFIED
+from exchange.node.store.inbox import DOUBTS, Received
 from exchange.node.store.store import Transaction
-from exchange.node.taxii.reading import VOIDED
 from exchange.release import ADMINISTRATOR, Content, Decision, Door, Reader, Who, decide
 from exchange.storage.local_cipher import LocalCipher
 
 REMEMBERED: Final = 4_096  # messages
-DOUBTED: Final = frozenset((UNVERIFIED, VOIDED))
 
 
 class Box(StrEnum):
@@ -119,8 +115,6 @@ class FactBook:
         """A message that came as a list shows it to a right of entry, and how many bytes were read for it."""
         facts, cost = self.received(connection, one, anew=anew)
         marks = {*one.marks, *(("conflict",) if one.conflict else ())}
-        if is_void(connection, one.sender, one.env):
-            marks.add(VOIDED)
         item = Item(
             box=Box.IN,
             n=one.n,
@@ -187,7 +181,7 @@ def decided(facts: Facts, marks: frozenset[str], access: Access) -> Decision:
     """May a message with these facts leave by the API to that right? `marks`: how it came."""
     if facts.content is None:
         return Decision(allowed=False, code=facts.fault, reason=CODES[facts.fault], ask=ADMINISTRATOR)
-    if marks & DOUBTED:
+    if marks & DOUBTS:
         code = "release.doubted"
         return Decision(allowed=False, code=code, reason=CODES[code], ask=facts.content.sender)
     return decide(Door.API, facts.content, reader_of(access))

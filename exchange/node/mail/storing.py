@@ -31,7 +31,7 @@ from exchange.node.store import (
     links,
     receipts as store_receipts,
 )
-from exchange.node.store.inbox import Quarantined, Received
+from exchange.node.store.inbox import VOIDED, Quarantined, Received
 from exchange.node.store.links import Chains, Evidence
 from exchange.node.store.notices import UNVERIFIED
 from exchange.node.store.receipts import Owed
@@ -153,7 +153,7 @@ class Storing:
         if not counts(self._replica, header.sender, header.skid, now):
             marks |= {UNVERIFIED}  # by a notice of this very page, or a leaf that came since it was judged
         if good.control is None:
-            self._mail(arrivals, good, marks | ({"voided"} if arrivals.is_void(header) else set()), now)
+            self._mail(arrivals, good, marks | ({VOIDED} if arrivals.is_void(header) else set()), now)
         else:
             arrivals.to_send = True
         self._owe(arrivals, header.env, opened.lc, receipt.STORED, "")

@@ -15,9 +15,14 @@ from sqlalchemy import Connection
 
 from exchange.header import LANES
 from exchange.node.store.erasing import known_payloads
+from exchange.node.store.notices import UNVERIFIED
 from exchange.node.store.store import looked_up, sql, sql_many
 from exchange.storage.local_cipher import LocalCipher
 
+VOIDED: Final = "voided"  # the mark of mail that its sender has taken back
+FORK: Final = "fork"  # of mail in a place of its sender's chain where something else stands
+# The marks under which nothing goes to a machine, and whoever hands it on is told (docs/policy.md).
+DOUBTS: Final = frozenset((UNVERIFIED, VOIDED, FORK))
 MAX_FOUND: Final = 4  # messages of one sender under one id
 _IN_LISTS: Final = (
     "n, sender, message_id, type, lane, created, expires, received_at, marks, conflict, env, NULL AS payload,"
@@ -27,7 +32,7 @@ _IN_LISTS: Final = (
 
 @dataclass(frozen=True)
 class Received:
-    """A message as it came. Times in ms; `marks`: late, clock, restarted, fork, voided, newer, directory.
+    """A message as it came. Times in ms; `marks`: late, clock, restarted, fork, voided, unverified, newer, directory.
 
     `conflict`: the sender used this id for another payload before. `summary`: what lists show.
     `answered`: the level of people's newest answer, "" for none.

@@ -11,9 +11,10 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from exchange.content import Numbered
+from exchange.content import REPLACED, Numbered
 from exchange.header import LANES, Header
 from exchange.link import Gap, LaneView, Link, Placement, StoredLink, close, place
+from exchange.node.store.inbox import VOIDED
 from exchange.node.store.store import sql, sql_many
 
 
@@ -170,7 +171,11 @@ def close_number(connection: Connection, sender: str, lane: str, seq: int) -> bo
 
 
 def add_void(connection: Connection, sender: str, env: bytes, why: str) -> bool:
-    """The sender has declared `env` void; whether that is new."""
+    """The sender has declared `env` void: its message is marked so, whether it comes after this or is here.
+
+    What is here stays as it is where its content was sealed once more: it stands by another number too.
+    Whether the word is new.
+    """
     added = sql(
         connection,
         "INSERT INTO voids_in VALUES (:env, :sender, :why) ON CONFLICT (env, sender) DO NOTHING",
@@ -178,15 +183,16 @@ def add_void(connection: Connection, sender: str, env: bytes, why: str) -> bool:
         sender=sender,
         why=why,
     )
+    if why != REPLACED:
+        sql(
+            connection,
+            "UPDATE inbox SET marks = trim(marks || ' ' || :mark) WHERE env = :env AND sender = :sender"
+            " AND instr(marks, :mark) = 0",
+            mark=VOIDED,
+            env=env,
+            sender=sender,
+        )
     return added.rowcount == 1
-
-
-def is_void(connection: Connection, sender: str, env: bytes) -> bool:
-    """Whether the sender has declared `env` void."""
-    row = sql(
-        connection, "SELECT 1 FROM voids_in WHERE env = :env AND sender = :sender", env=env, sender=sender
-    )
-    return row.first() is not None
 
 
 def gaps_to_ask(connection: Connection, *, seen_before: int, asked_before: int, limit: int) -> list[OpenGap]:

@@ -46,11 +46,23 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An object to add: what TAXII knows of it, its class, its bytes."""
+    """An object to add: what TAXII knows of it, its class, its bytes. Of what members sent: as which thing feeds may
+    speak of it too (store/outside.key_of, 0: as none), and the class that it has if they say nothing."""
 
     head: Head
     class_n: int
     data: bytes
+    thing: int | None = None
+    own_class: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """An object of which it isn't known as which thing feeds speak of it: when it was added, its class, its id."""
+
+    added: int
+    class_n: int
+    id: str
 
 
 class Keys:
@@ -91,11 +103,18 @@ def classes(connection: Connection, cipher: LocalCipher, *, after: int = 0) -> d
     }
 
 
+def facts_of(connection: Connection, cipher: LocalCipher, n: int) -> Facts:
+    """What objects of a class have in common."""
+    row = sql(connection, "SELECT facts_key, facts FROM taxii_classes WHERE n = :n", n=n).one()
+    return _facts(cipher.open("taxii_classes.facts", bytes(row.facts_key).hex(), bytes(row.facts)))
+
+
 def class_of(connection: Connection, cipher: LocalCipher, keys: Keys, facts: Facts) -> int:
     """The number of a class, which is made where there is none."""
     value = asdict(facts) | {"tlp": facts.tlp.value, "pap": None if facts.pap is None else facts.pap.value}
-    if not facts.outside:  # as it was before there were feeds, so that it stays the same class
-        del value["outside"], value["doors"]
+    for name in ("outside", "doors"):  # as it was before there were feeds, so that it stays the same class
+        if not value[name] and not facts.outside:
+            del value[name]
     data = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     key = keys.digest(b"class", data)
     sealed = cipher.seal("taxii_classes.facts", key.hex(), data)
@@ -153,21 +172,55 @@ def drop_source(connection: Connection, source: int) -> None:
     sql(connection, "DELETE FROM taxii_sources WHERE source = :source", source=source)
 
 
-def replace(connection: Connection, keys: Keys, sender: str, message_id: str) -> None:
-    """A later message of the sender takes that one's place, whether it is here already or comes after it."""
-    key = keys.digest(b"replaced", f"{sender}\0{message_id}".encode())
-    sql(connection, "INSERT INTO taxii_replaced VALUES (:key) ON CONFLICT DO NOTHING", key=key)
-    sql(
+def replace(connection: Connection, keys: Keys, sender: str, message_id: str, *, by: int) -> None:
+    """Row `by` of inbox takes the place of that message of the same sender, whether it is here or comes after it:
+    as long as that row isn't in doubt (a trigger on its marks, migration 0006)."""
+    key = _message_key(keys, sender, message_id)
+    sql(connection, "INSERT INTO taxii_replaced VALUES (:key, :by) ON CONFLICT DO NOTHING", key=key, by=by)
+    found = sql(
         connection,
-        "DELETE FROM taxii_sources WHERE source IN (SELECT n FROM inbox WHERE message_id = :id AND sender = :sender)",
+        "SELECT n FROM inbox WHERE message_id = :id AND sender = :sender AND type = 'stix' AND n < :by",
         id=message_id,
         sender=sender,
+        by=by,
+    ).all()
+    for row in found:
+        set_aside(connection, keys, sender, message_id, row.n)
+        drop_source(connection, row.n)
+
+
+def set_aside(connection: Connection, keys: Keys, sender: str, message_id: str, n: int) -> None:
+    """Row `n` of inbox is to be added again once nothing replaces that message any more."""
+    sql(
+        connection,
+        "INSERT INTO taxii_aside VALUES (:n, :key, NULL) ON CONFLICT (n) DO UPDATE SET done = NULL",
+        n=n,
+        key=_message_key(keys, sender, message_id),
     )
+
+
+def next_again(connection: Connection) -> tuple[int, int] | None:
+    """A row of inbox that was replaced and no longer is, and how many of its objects have been added again."""
+    row = sql(connection, "SELECT n, done FROM taxii_aside WHERE done IS NOT NULL ORDER BY n LIMIT 1").first()
+    return None if row is None else (row.n, row.done)
+
+
+def set_again(connection: Connection, n: int, done: int | None) -> None:
+    """How far that one is; None at its end. Nothing where it was replaced once more meanwhile."""
+    if done is None:
+        sql(connection, "DELETE FROM taxii_aside WHERE n = :n AND done IS NOT NULL", n=n)
+    else:
+        sql(
+            connection,
+            "UPDATE taxii_aside SET done = :done WHERE n = :n AND done IS NOT NULL",
+            n=n,
+            done=done,
+        )
 
 
 def is_replaced(connection: Connection, keys: Keys, sender: str, message_id: str) -> bool:
     """Whether a later message has taken its place."""
-    key = keys.digest(b"replaced", f"{sender}\0{message_id}".encode())
+    key = _message_key(keys, sender, message_id)
     return bool(
         sql(
             connection, "SELECT EXISTS (SELECT 1 FROM taxii_replaced WHERE message_key = :key) AS it", key=key
@@ -177,13 +230,20 @@ def is_replaced(connection: Connection, keys: Keys, sender: str, message_id: str
     )
 
 
+def _message_key(keys: Keys, sender: str, message_id: str) -> bytes:
+    return keys.digest(b"replaced", f"{sender}\0{message_id}".encode())
+
+
 def is_due(connection: Connection, *, now: int) -> bool:
-    """Whether a message waits to be added, or a source has ended."""
+    """Whether a message waits to be added, a source has ended, or objects are here that nobody has looked at since an
+    older version added them."""
     n, _ = cursor(connection)
     row = sql(
         connection,
         "SELECT EXISTS (SELECT 1 FROM inbox WHERE n >= :n AND type = 'stix')"
-        " OR EXISTS (SELECT 1 FROM taxii_sources WHERE ends <= :now) AS due",
+        " OR EXISTS (SELECT 1 FROM taxii_sources WHERE ends <= :now)"
+        " OR EXISTS (SELECT 1 FROM taxii_aside WHERE done IS NOT NULL)"
+        " OR EXISTS (SELECT 1 FROM taxii_objects WHERE source > 0 AND thing_key IS NULL) AS due",
         n=n,
         now=now,
     ).one()
@@ -212,8 +272,9 @@ def add(
             version = _same_bytes(connection, id_key, item.head.spec, bytes_key, newest)
         sql(
             connection,
-            "INSERT INTO taxii_objects VALUES (:added, :source, :class, :spec, :version, :id_key, :type_key,"
-            " :bytes_key)",
+            "INSERT INTO taxii_objects (added, source, class, spec, version, id_key, type_key, bytes_key,"
+            " thing_key, own_class)"
+            " VALUES (:added, :source, :class, :spec, :version, :id_key, :type_key, :bytes_key, :thing, :own_class)",
             **{"class": item.class_n},
             added=newest,
             source=source,
@@ -222,6 +283,8 @@ def add(
             id_key=id_key,
             type_key=keys.of(b"type", item.head.type.encode()),
             bytes_key=bytes_key,
+            thing=item.thing,
+            own_class=item.own_class,
         )
         head = orjson.dumps([item.head.id, item.head.version])
         sql(
@@ -233,6 +296,35 @@ def add(
         )
     set_fact(connection, NEWEST, newest)
     return newest
+
+
+def unseen(connection: Connection, cipher: LocalCipher, *, limit: int) -> list[Unseen]:
+    """Objects of members that an older version added, which didn't ask what feeds say of them."""
+    found = sql(
+        connection,
+        "SELECT o.added, o.class AS class_n, d.head FROM taxii_objects o JOIN taxii_data d ON d.added = o.added"
+        " WHERE o.source > 0 AND o.thing_key IS NULL ORDER BY o.added LIMIT :most",
+        most=limit,
+    ).all()
+    return [
+        Unseen(
+            row.added,
+            row.class_n,
+            orjson.loads(cipher.open("taxii_data.head", str(row.added), bytes(row.head)))[0],
+        )
+        for row in found
+    ]
+
+
+def set_thing(connection: Connection, added: int, thing: int, class_n: int) -> None:
+    """As which thing feeds may speak of it, and the class that it has by that; the one that it had is its own."""
+    sql(
+        connection,
+        "UPDATE taxii_objects SET thing_key = :thing, own_class = class, class = :class_n WHERE added = :added",
+        thing=thing,
+        class_n=class_n,
+        added=added,
+    )
 
 
 def _same_bytes(connection: Connection, id_key: int, spec: int, bytes_key: int, added: int) -> int:

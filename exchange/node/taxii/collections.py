@@ -1,4 +1,4 @@
-"""Owns the node's TAXII collections: which there are, what comes into them when, what a right of entry sees of them.
+"""Owns the node's TAXII collections: which there are, and what a right of entry sees of them.
 
     await collections.open()                       once
     await collections.page(access, where, asked)   settled first: what came is in, what ended is out
@@ -9,7 +9,6 @@ for each class of objects, so that every object of a page has passed both. The H
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -31,12 +30,10 @@ from exchange.node.store import (
 from exchange.node.store.store import Store, Transaction
 from exchange.node.store.taxii import Facts, Keys
 from exchange.node.store.taxii_page import Page, Query
-from exchange.node.taxii.reading import Chunk, Incoming, read_incoming
+from exchange.node.taxii.adding import Adding
 from exchange.release import Content, Decision, Door, Reader, Who, decide
 from exchange.tlp import Tlp, strictest
 
-CHUNK: Final = 256  # objects added in one transaction: mail must get its turn
-MAX_STEPS: Final = 10_000  # in one settling
 DRAFTS: Final = "drafts"
 RECEIVED: Final = "received"
 OUTSIDE: Final = "outside"
@@ -76,7 +73,7 @@ class Collections:
         self._identity = identity
         self._replica = replica
         self._sources = sources
-        self._settling = asyncio.Lock()
+        self._adding = Adding(store, sources)
         self.keys = Keys(b"")  # hashes under this node's own key, once open
         self._made_for: tuple[str, ...] | None = None  # members that `_standing` was made for
         self._standing: list[Collection] = []
@@ -137,43 +134,8 @@ class Collections:
     # -- what comes in and goes out -----------------------------------------------------------------------------
 
     async def settle(self) -> None:
-        """Add what has come since, and let go what has ended. What leaves the inbox has left with it."""
-        async with self._settling:
-            for _ in range(MAX_STEPS):
-                due = await self._store.db.read(partial(rows.is_due, now=self._sources.clock()))
-                if not due:
-                    return
-                await self._store.db.write(partial(rows.end_due, now=self._sources.clock()))
-                incoming = await self._store.db.read(partial(read_incoming, self._store.cipher))
-                if incoming is not None:
-                    await self._take(incoming)
-
-    async def _take(self, incoming: Incoming) -> None:
-        """Add one message, a chunk at a time; the cursor stands in each transaction."""
-        while True:
-            chunk = incoming.chunk(CHUNK)
-            await self._store.db.write(partial(self._add, chunk), size=chunk.size)
-            incoming = incoming.after(chunk)
-            if chunk.last:
-                return
-
-    def _add(self, chunk: Chunk, connection: Transaction) -> None:
-        now, keys, cipher = self._sources.clock(), self.keys, self._store.cipher
-        found = rows.next_received(connection, chunk.n)
-        gone = found is None or found.n != chunk.n  # erased since it was read
-        if not gone and not chunk.done:
-            if chunk.replaces:
-                rows.replace(connection, keys, chunk.sender, chunk.replaces)
-            if chunk.items and not rows.is_replaced(connection, keys, chunk.sender, chunk.message_id):
-                rows.add_source(connection, chunk.n, ends=chunk.ends)
-        if not gone and rows.has_source(connection, chunk.n):
-            numbers = {facts: rows.class_of(connection, cipher, keys, facts) for _, facts, _ in chunk.items}
-            items = [rows.Item(head, numbers[facts], data) for head, facts, data in chunk.items]
-            rows.add(connection, cipher, keys, chunk.n, items, now=now)
-        if chunk.last:
-            rows.set_cursor(connection, chunk.n + 1, 0)
-        else:
-            rows.set_cursor(connection, chunk.n, chunk.done + len(chunk.items))
+        """Add what has come since, and let go what has ended."""
+        await self._adding.settle(self.keys)
 
     # -- who sees what ------------------------------------------------------------------------------------------
 

@@ -18,14 +18,13 @@ from exchange.formats.stix.spans import parse, scan
 from exchange.formats.taxii import Head, head_of, objects_of
 from exchange.message import Message
 from exchange.node.store import inbox as store_inbox, taxii as rows
-from exchange.node.store.notices import UNVERIFIED
+from exchange.node.store.inbox import DOUBTS
 from exchange.node.store.store import Transaction
 from exchange.node.store.taxii import Facts
 from exchange.pap import Pap
 from exchange.storage.local_cipher import LocalCipher
 from exchange.tlp import Tlp, strictest
 
-VOIDED = "voided"
 Found = tuple[Head, Facts, bytes]
 
 
@@ -33,7 +32,7 @@ Found = tuple[Head, Facts, bytes]
 class Chunk:
     """Some objects of one message, from number `done` on; `last`: there are no more. `ends` in ms.
 
-    `replaces`: the id of the sender's earlier message whose place it takes.
+    `replaces`: the id of the sender's earlier message whose place it takes. `again`: another had taken its own.
     """
 
     n: int
@@ -44,6 +43,7 @@ class Chunk:
     done: int
     items: tuple[Found, ...]
     last: bool
+    again: bool
 
     @property
     def size(self) -> int:
@@ -62,6 +62,7 @@ class Incoming:
     ends: int | None
     done: int
     items: tuple[Found, ...]
+    again: bool
 
     def chunk(self, most: int) -> Chunk:
         """The next up to `most` objects."""
@@ -74,6 +75,7 @@ class Incoming:
             self.done,
             self.items[:most],
             last=len(self.items) <= most,
+            again=self.again,
         )
 
     def after(self, chunk: Chunk) -> Incoming:
@@ -82,18 +84,18 @@ class Incoming:
 
 
 def read_incoming(cipher: LocalCipher, connection: Transaction) -> Incoming | None:
-    """The message that is to be added next, None without one.
+    """The message that is to be added next, None without one: first those that nothing replaces any more.
 
-    One that this version can't read, that is signed by a key anybody may hold, or that its sender has taken back, has
-    no objects here.
+    One that this version can't read, or that came in doubt (inbox.DOUBTS), has no objects here.
     """
-    n, done = rows.cursor(connection)
+    again = rows.next_again(connection)
+    n, done = again or rows.cursor(connection)
     row = rows.next_received(connection, n)
     if row is None:
         return None
     done = done if row.n == n else 0
-    bare = Incoming(row.n, row.sender, row.message_id, "", None, done, ())
-    if {UNVERIFIED, VOIDED} & set(row.marks.split()):
+    bare = Incoming(row.n, row.sender, row.message_id, "", None, done, (), again=again is not None)
+    if DOUBTS & set(row.marks.split()):
         return bare
     received = store_inbox.payload(connection, cipher, row.n)
     try:

@@ -60,6 +60,9 @@ async def _make(step: str, scratch: Path) -> dict[str, Any]:
         await _beside_the_log(sim, later=step != "0001")
         if step >= "0004":
             await _through_the_door(sim)
+        if step >= "0005":
+            await _by_a_feed(sim)
+            await _taken_back(sim)
         return {"now": sim.world.now, "node": _node_says(sim), "hub": await _hub_says(sim)}
 
 
@@ -218,6 +221,38 @@ async def _through_the_door(sim: Simulation) -> None:
     identity = {"type": "identity", "spec_version": "2.1", "name": "A posted team", "created": when}
     identity |= {"id": "identity--5a3b5a83-30ea-4a0c-8a55-6e7b7d22f9d3", "modified": when}
     await posting.post(access, json.dumps({"objects": [address, identity]}).encode())
+
+
+async def _by_a_feed(sim: Simulation) -> None:
+    """A feed of the node PE, and an object that it brought."""
+    from exchange.feed_settings import FeedKind, FeedSettings
+    from exchange.formats.taxii import head_of
+    from exchange.node.store import feeds as store_feeds, outside as store_outside, taxii as store_taxii
+    from exchange.tlp import Tlp
+
+    store, now = sim.sites[PE].up.store, sim.world.now
+    said = {"type": "domain-name", "spec_version": "2.1", "value": "feed.example"}
+    said["id"] = "domain-name--2aeb0d1a-5b0c-5d4e-8f54-9a3a8d0bb0a6"
+    head = head_of(said)
+    assert head
+
+    def write(connection: Any) -> None:
+        settings = FeedSettings(kind=FeedKind.TAXII, url="https://feed.example/taxii2/")
+        feed = store_feeds.add(connection, store.cipher, "feed", settings, "", now=now, who="admin")
+        assert feed
+        keys = store_taxii.ensure_secret(connection, store.cipher, chance(32))
+        brought = store_outside.Brought(head, Tlp.GREEN, None, None, json.dumps(said).encode())
+        store_outside.keep(connection, store.cipher, keys, feed, [brought], now=now)
+
+    await store.db.write(write)
+
+
+async def _taken_back(sim: Simulation) -> None:
+    """What the node PE received is declared void by its sender afterwards."""
+    from exchange.node.store import links as store_links
+
+    [received] = sim.sites[PE].desk.inbox()
+    await sim.sites[PE].up.store.db.write(lambda c: store_links.add_void(c, CO, received.env, "taken back"))
 
 
 def _node_says(sim: Simulation) -> dict[str, Any]:

@@ -1,0 +1,123 @@
+"""Owns what comes into the node's TAXII collections and what leaves them: message by message, a chunk at a time.
+
+    await adding.settle(keys)      what came is in, what ended is out
+
+Which objects a message has, with which facts, is reading.py's; who sees them is collections.py's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from functools import partial
+from typing import Final
+
+from exchange.node.identity import Sources
+from exchange.node.store import bound, feeds as store_feeds, outside as store_outside, taxii as rows
+from exchange.node.store.inbox import DOUBTS
+from exchange.node.store.store import Store, Transaction
+from exchange.node.store.taxii import Facts, Keys
+from exchange.node.taxii.reading import Chunk, Incoming, read_incoming
+
+CHUNK: Final = 256  # objects added in one transaction: mail must get its turn
+MAX_STEPS: Final = 10_000  # in one settling
+
+
+class Adding:
+    """Adds what came. One per process that owns the home."""
+
+    def __init__(self, store: Store, sources: Sources) -> None:
+        self._store = store
+        self._sources = sources
+        self._settling = asyncio.Lock()
+
+    async def settle(self, keys: Keys) -> None:
+        """Add what has come since, and let go what has ended. What leaves the inbox has left with it."""
+        async with self._settling:
+            for _ in range(MAX_STEPS):
+                if not await self._store.db.read(partial(rows.is_due, now=self._sources.clock())):
+                    return
+                await self._store.db.write(partial(self._tidy, keys))
+                incoming = await self._store.db.read(partial(read_incoming, self._store.cipher))
+                if incoming is not None:
+                    await self._take(keys, incoming)
+
+    def _tidy(self, keys: Keys, connection: Transaction) -> None:
+        """Let go what has ended, and ask what feeds say of some of what an older version added."""
+        cipher = self._store.cipher
+        rows.end_due(connection, now=self._sources.clock())
+        unseen = rows.unseen(connection, cipher, limit=CHUNK)
+        said = self._said(connection, keys, (one.id for one in unseen))
+        for one in unseen:
+            facts = bound.bound(
+                rows.facts_of(connection, cipher, one.class_n), said.get(one.id, bound.Said())
+            )
+            class_n = rows.class_of(connection, cipher, keys, facts)
+            rows.set_thing(connection, one.added, _thing_of(keys, one.id), class_n)
+
+    async def _take(self, keys: Keys, incoming: Incoming) -> None:
+        """Add one message, a chunk at a time; the cursor stands in each transaction."""
+        while True:
+            chunk = incoming.chunk(CHUNK)
+            await self._store.db.write(partial(self._add, keys, chunk), size=chunk.size)
+            incoming = incoming.after(chunk)
+            if chunk.last:
+                return
+
+    def _add(self, keys: Keys, chunk: Chunk, connection: Transaction) -> None:
+        found = rows.next_received(connection, chunk.n)
+        # erased since it was read, or come into doubt
+        stands = found is not None and found.n == chunk.n and not DOUBTS & set(found.marks.split())
+        if stands and not chunk.done:
+            if chunk.replaces and not chunk.again:
+                rows.replace(connection, keys, chunk.sender, chunk.replaces, by=chunk.n)
+            if rows.is_replaced(connection, keys, chunk.sender, chunk.message_id):
+                rows.set_aside(connection, keys, chunk.sender, chunk.message_id, chunk.n)
+            elif chunk.items:
+                rows.add_source(connection, chunk.n, ends=chunk.ends)
+        if stands and rows.has_source(connection, chunk.n):
+            items = self._items(connection, keys, chunk)
+            rows.add(connection, self._store.cipher, keys, chunk.n, items, now=self._sources.clock())
+        done = None if chunk.last else chunk.done + len(chunk.items)
+        if chunk.again:
+            rows.set_again(connection, chunk.n, done)
+        elif done is None:
+            rows.set_cursor(connection, chunk.n + 1, 0)
+        else:
+            rows.set_cursor(connection, chunk.n, done)
+
+    def _items(self, connection: Transaction, keys: Keys, chunk: Chunk) -> list[rows.Item]:
+        """Its objects with their classes: what feeds say of them too counts (docs/feeds.md)."""
+        said = self._said(connection, keys, (head.id for head, _, _ in chunk.items))
+        numbers = dict[Facts, int]()
+
+        def number(facts: Facts) -> int:
+            if facts not in numbers:
+                numbers[facts] = rows.class_of(connection, self._store.cipher, keys, facts)
+            return numbers[facts]
+
+        return [
+            rows.Item(
+                head,
+                number(bound.bound(own, said[head.id]) if head.id in said else own),
+                data,
+                thing=_thing_of(keys, head.id),
+                own_class=number(own),
+            )
+            for head, own, data in chunk.items
+        ]
+
+    def _said(self, connection: Transaction, keys: Keys, ids: Iterable[str]) -> dict[str, bound.Said]:
+        """What feeds say of these objects; those that they say nothing of are left out."""
+        if store_outside.is_empty(connection):
+            return {}
+        readers = store_feeds.readers(connection)
+        things = store_outside.things(connection, keys, (one for one in ids if _thing_of(keys, one)))
+        return {
+            id_: bound.Said.of(thing.said, thing.pap, thing.feeds, readers) for id_, thing in things.items()
+        }
+
+
+def _thing_of(keys: Keys, id_: str) -> int:
+    """As which thing feeds may speak of an object that a member sent; 0 for what is everybody's."""
+    return 0 if id_.partition("--")[0] in bound.FREE else store_outside.key_of(keys, id_)
