@@ -9,6 +9,7 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Final
 
 from exchange.errors import Refused
@@ -68,7 +69,8 @@ def written(head: Sequence[str], lines: Iterable[Sequence[str]]) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(head)
-    writer.writerows([guarded(cell) for cell in line] for line in lines)
+    guard = lru_cache(maxsize=32)(guarded)  # a description may stand on thousands of lines
+    writer.writerows([guard(cell) for cell in line] for line in lines)
     return BOM + text.getvalue().encode("utf-8", errors="replace")
 
 

@@ -13,13 +13,14 @@ import orjson
 
 from exchange.formats.indicators.defang import defang
 from exchange.formats.indicators.indicator import Kind
+from exchange.formats.making import Room
 from exchange.formats.members import Losses
 from exchange.formats.source import Written
 from exchange.formats.spreadsheet import written
 from exchange.formats.stix.cover import carried_objects
 from exchange.formats.stix.patterns import alternatives
+from exchange.limits import MAX_STIX
 from exchange.message import Message
-from exchange.tlp import Tlp
 
 _COLUMNS: Final = ("type", "value", "tlp", "valid_from", "valid_until", "name", "description", "labels", "id")
 _OBSERVABLES: Final = {
@@ -43,7 +44,7 @@ def write_live(message: Message) -> Written:
 
 
 def _write(message: Message, *, live: bool) -> Written:
-    losses, lines, others = Losses(), list[list[str]](), Counter[str]()
+    losses, lines, others, room = Losses(), list[list[str]](), Counter[str](), Room(MAX_STIX)
     for data in carried_objects(message):
         value: dict[str, Any] = orjson.loads(data)
         found = list(_indicators_of(value))
@@ -51,20 +52,34 @@ def _write(message: Message, *, live: bool) -> Written:
             losses.add(str(value.get("id"))[:100], "pattern", "it looks for more than single values")
         elif not found:
             others[str(value.get("type"))[:64]] += 1
-        for kind, each in found:
-            lines.append(_line(value, kind, each if live else defang(each), message.tlp))
+        about = _about(value, live=live)
+        size, bare = sum(map(len, about.values())), 0
+        for number, (kind, each) in enumerate(found):
+            repeats = number == 0 or room.takes(size)
+            bare += not repeats
+            facts = {"type": kind, "value": each if live else defang(each), "tlp": message.tlp.label}
+            lines.append([(facts | about if repeats else facts).get(name, "") for name in _COLUMNS])
+        if bare:
+            losses.add(
+                str(value.get("id"))[:100],
+                f"all but the value on {bare} lines",
+                "it stands on its first line",
+            )
     losses.add("message", "subject, text and case", "a list has its indicators only")
     for name, count in sorted(others.items()):
         losses.add(f"objects of type {name}", f"{count} objects", "a list has indicators only")
     return Written(written(_COLUMNS, lines), losses.all())
 
 
-def _line(value: Mapping[str, Any], kind: str, shown: str, tlp: Tlp) -> list[str]:
+def _about(value: Mapping[str, Any], *, live: bool) -> dict[str, str]:
+    """What stands on the line of each value of an object."""
+    texts = {name: str(value.get(name) or "") for name in ("valid_from", "valid_until", "id")}
+    for name in ("name", "description"):
+        text = str(value.get(name) or "")
+        texts[name] = text if live else defang(text)
     labels = value.get("labels")
-    texts = {name: value.get(name) for name in ("valid_from", "valid_until", "name", "description", "id")}
-    texts |= {"type": kind, "value": shown, "tlp": tlp.label}
     texts["labels"] = "; ".join(map(str, labels)) if isinstance(labels, list) else ""
-    return [str(texts[name] or "") for name in _COLUMNS]
+    return texts
 
 
 def _indicators_of(value: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
