@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
@@ -55,7 +55,7 @@ class FeedSettings:
 
     `every`, `keep` in ms: how often it is asked, and how long its objects stay after they came last. `readers`: names
     under which the same system reads here (rights of entry, members), the feed's own name besides. `ca`: PEM text of
-    an authority that is trusted for this feed too. `user` goes with a password.
+    an authority that is trusted for this feed too. `user` goes with a password. `keep` of a forgotten feed is 0.
     """
 
     kind: FeedKind
@@ -70,7 +70,7 @@ class FeedSettings:
     readers: tuple[str, ...] = ()
 
     def check(self) -> Self:
-        """These settings. Raises Refused feed.bad-setting, access.bad-name."""
+        """These settings, the URL's scheme in lower case. Raises Refused feed.bad-setting, access.bad-name."""
         _check_url(self.url)
         if (self.kind is FeedKind.TAXII) != bool(self.collection):
             raise _bad("a collection's id goes with a TAXII server, and only there")
@@ -88,7 +88,8 @@ class FeedSettings:
             raise _bad(f"readers: at most {MAX_READERS}")
         for one in self.readers:
             check_name(one)
-        return self
+        scheme, _, rest = self.url.partition(":")
+        return replace(self, url=f"{scheme.lower()}:{rest}")
 
     def to_mapping(self) -> dict[str, Any]:
         """As JSON has it."""

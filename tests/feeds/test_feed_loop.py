@@ -94,7 +94,7 @@ async def test_a_feed_that_hangs_holds_up_no_other(home: Home, server: Server) -
 async def test_a_feed_removed_while_it_is_read_stores_nothing_more(home: Home, server: Server) -> None:
     def answer(request: web.Request) -> web.Response:
         if request.query.get("next"):
-            home.store.db.write_sync(lambda c: store_feeds.remove(c, home.store.cipher, feed.n, now=home.now))
+            home.store.db.write_sync(lambda c: store_feeds.remove(c, home.store.cipher, feed, now=home.now))
         return page([indicator()], more=True, next_=f"{request.query.get('next', '')}x")
 
     server.answer = answer

@@ -48,12 +48,12 @@ def register(group: typer.Typer) -> None:
 def list_(call: Call) -> None:
     """The feeds, and how each does: its last success, its last error, what it brought, when it is asked next."""
     from exchange.cli.node.home import opened
-    from exchange.node.store import feeds as store_feeds, outside as store_outside
+    from exchange.node.store import bringers as store_bringers, feeds as store_feeds
 
     with opened(call) as home:
         cipher = home.store.cipher
         found = home.store.db.read_sync(lambda c: store_feeds.listed(c, cipher))
-        counts = home.store.db.read_sync(store_outside.counts)
+        counts = home.store.db.read_sync(store_bringers.counts)
     value = [as_json(one, counts.get(one.n, 0)) for one in found]
     rows = [
         [
@@ -87,6 +87,7 @@ def show(
     """One feed: its settings, its health; what it brought, and what of it was not taken or not carried."""
     from exchange.cli.node.home import opened
     from exchange.node.store import (
+        bringers as store_bringers,
         decisions as store_decisions,
         feeds as store_feeds,
         outside as store_outside,
@@ -95,7 +96,7 @@ def show(
     with opened(call) as home:
         db, cipher = home.store.db, home.store.cipher
         feed = db.read_sync(lambda c: find(c, cipher, name))
-        count = db.read_sync(store_outside.counts).get(feed.n, 0)
+        count = db.read_sync(store_bringers.counts).get(feed.n, 0)
         rules = db.read_sync(lambda c: store_decisions.rules(c, cipher, feed.n))
         value: dict[str, Any] = as_json(feed, count)
         value["rules"] = [
@@ -207,16 +208,18 @@ def remove(
 
         def write(connection: Transaction) -> int:
             feed = find(connection, cipher, name)
-            store_feeds.remove(connection, cipher, feed.n, now=now)
+            store_feeds.remove(connection, cipher, feed, now=now, forget=forget)
             store_decisions.end(connection, now=now, feed=feed.n)
-            if forget:
-                store_feeds.set_position(connection, cipher, feed.n, {})
             what = f"{name} and what it brought" if forget else name
             store_access.append(connection, at=now, who=who, action="feed-remove", what=what)
             return feed.n
 
         n = home.store.db.write_sync(write)
-        while forget and home.store.db.write_sync(lambda c: store_outside.expire(c, n, before=now + 1)):
+        # where this is ended, the serving node goes on with it
+        before = store_outside.EVER
+        while forget and home.store.db.write_sync(
+            lambda c: store_outside.expire(c, cipher, n, before=before)
+        ):
             pass
     call.out.result({"name": name, "removed": True}, [f"{name} is removed"])
 

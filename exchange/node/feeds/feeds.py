@@ -29,7 +29,12 @@ from exchange.node.feeds.api import Batch, Event, FeedSource
 from exchange.node.feeds.outside import labelled, undefined
 from exchange.node.identity import Sources
 from exchange.node.retention import plausible
-from exchange.node.store import feeds as store_feeds, outside as store_outside, taxii as store_taxii
+from exchange.node.store import (
+    bringers as store_bringers,
+    feeds as store_feeds,
+    outside as store_outside,
+    taxii as store_taxii,
+)
 from exchange.node.store.feeds import Feed
 from exchange.node.store.outside import Brought
 from exchange.node.store.store import Store, Transaction
@@ -209,7 +214,7 @@ class Feeds:
             return await store.db.read(lambda c: store_feeds.unseen(c, feed.n, events))
 
         def brought(connection: Transaction) -> int:
-            return max(store_outside.count(connection, feed.n), store_feeds.seen(connection, feed.n))
+            return max(store_bringers.count(connection, feed.n), store_feeds.seen(connection, feed.n))
 
         if await store.db.read(brought) >= self._most_things:
             raise Refused("feed.full")
@@ -309,18 +314,18 @@ class Feeds:
         """Let go, now and then, what no feed has brought for as long as it is kept."""
         if self._sources.monotonic() < self._expire_at:
             return
-        clock, listed = (
-            self._sources.clock(),
-            partial(store_feeds.listed, cipher=self._store.cipher, removed=True),
-        )
+        clock, cipher = self._sources.clock(), self._store.cipher
+        listed = partial(store_feeds.listed, cipher=cipher, removed=True)
         now = await self._store.db.read(partial(plausible, clock=clock))
         more = False
         for feed in await self._store.db.read(listed):
-            expire = partial(store_outside.expire, feed=feed.n, before=now - feed.settings.keep)
+            before = now - feed.settings.keep if feed.settings.keep else store_outside.EVER
+            expire = partial(store_outside.expire, cipher=cipher, feed=feed.n, before=before)
             for _ in range(EXPIRE_ROUNDS):
-                more = await self._store.db.write(expire)
-                if not more:
+                if not await self._store.db.write(expire):
                     break
+            else:
+                more = True
         self._expire_at = self._sources.monotonic() + (0 if more else EXPIRE_EVERY_MS)
 
 

@@ -6,7 +6,7 @@ What they brought stands in store/outside.py. When a feed is asked is feeds.py's
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import orjson
@@ -89,7 +89,8 @@ def add(
 ) -> int | None:
     """Keep a feed, due at once; its number, None where the name is taken.
 
-    One that is added again as it was, but for a credential or the like, is the same feed, and goes on where it was.
+    One that is added again as it was, but for a credential or the like, is the same feed, and goes on where it was;
+    not one that was forgotten: of that, a run may be under way still.
     """
     if find(connection, cipher, name) is not None:
         return None
@@ -99,7 +100,7 @@ def add(
         connection,
         "UPDATE feeds SET settings = :settings, credential = :credential, removed_at = NULL, paused = 0, failures = 0,"
         " code = '', detail = '', due_at = :now WHERE n = :n",
-        settings=cipher.seal("feeds.settings", str(n), orjson.dumps(settings.to_mapping())),
+        settings=_sealed(cipher, n, settings),
         credential=cipher.seal("feeds.credential", str(n), credential.encode("utf-8")),
         now=now,
         n=n,
@@ -115,7 +116,7 @@ def _same_before(
     """The newest feed of that name that was removed, if it was of the same collection and has the same readers."""
     row = sql(connection, "SELECT * FROM feeds WHERE name = :name ORDER BY n DESC LIMIT 1", name=name).first()
     before = None if row is None else _feed(cipher, row)
-    if before is None:
+    if before is None or not before.settings.keep:
         return None
     same = ("kind", "url", "collection", "readers")
     return before if all(getattr(before.settings, one) == getattr(settings, one) for one in same) else None
@@ -184,13 +185,18 @@ def names(connection: Connection) -> dict[int, str]:
     return {row.n: row.name for row in sql(connection, "SELECT n, name FROM feeds")}
 
 
-def remove(connection: Connection, cipher: LocalCipher, n: int, *, now: int) -> None:
-    """End a feed, and forget its credential."""
+def remove(
+    connection: Connection, cipher: LocalCipher, feed: Feed, *, now: int, forget: bool = False
+) -> None:
+    """End a feed, and forget its credential; with `forget`, what it brought is kept no longer."""
+    n = feed.n
+    settings = replace(feed.settings, keep=0) if forget else feed.settings
     sql(
         connection,
-        "UPDATE feeds SET removed_at = :now, credential = :nothing WHERE n = :n",
+        "UPDATE feeds SET removed_at = :now, credential = :nothing, settings = :settings WHERE n = :n",
         now=now,
         nothing=cipher.seal("feeds.credential", str(n), b""),
+        settings=_sealed(cipher, n, settings),
         n=n,
     )
     for table in ("feed_refused", "feed_losses", "feed_seen"):
@@ -343,6 +349,10 @@ def set_seen(connection: Connection, feed: int, events: Iterable[tuple[str, int]
 def _event_key(feed: int, event: str) -> bytes:
     """An event's UUID is random and long: a plain hash of it tells nothing."""
     return sha256(f"{feed} {event}".encode())[:16]
+
+
+def _sealed(cipher: LocalCipher, n: int, settings: FeedSettings) -> bytes:
+    return cipher.seal("feeds.settings", str(n), orjson.dumps(settings.to_mapping()))
 
 
 def _feed(cipher: LocalCipher, row: Any) -> Feed:  # noqa: ANN401 - a row of any columns

@@ -1,32 +1,39 @@
-"""Owns the tables of what came from outside: things by UUID, their versions, the feeds they came by.
+"""Owns the tables of what came from outside: things by UUID, and their versions.
 
-A thing is one UUID, through however many feeds. Its label is the strictest that any of its versions had through any of
-them, and never grows weaker here. The bytes stand with the objects of the TAXII collections (store/taxii.py), what
-people decided in store/decisions.py.
+A thing is one UUID, through however many feeds (store/bringers.py). Its label is the strictest that any of its versions
+had through any of them, and grows no weaker as long as that feed brings the thing. The bytes stand with the objects of
+the TAXII collections (store/taxii.py), what people decided in store/decisions.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import orjson
 from sqlalchemy import Connection
 
-from exchange import pap as permissions
 from exchange.formats.taxii import Head
-from exchange.node.store import decisions as store_decisions, feeds as store_feeds, taxii as rows
+from exchange.node.store import (
+    bringers as store_bringers,
+    decisions as store_decisions,
+    feeds as store_feeds,
+    taxii as rows,
+)
+from exchange.node.store.bound import Said, rebind
+from exchange.node.store.bringers import Labels
 from exchange.node.store.store import number, set_fact, sql
 from exchange.node.store.taxii import Facts, Item, Keys
 from exchange.pap import Pap
 from exchange.storage.local_cipher import LocalCipher
-from exchange.tlp import Tlp, strictest
+from exchange.tlp import Tlp
 
 KIND: Final = "outside"
 SOURCE: Final = -(1 << 62)  # of the collections' objects that came from outside
 MOST_VERSIONS: Final = 100  # of a thing; the oldest go
 MOST_EXPIRED: Final = 256  # in one transaction
+EVER: Final = 1 << 62  # ms: whenever a feed brought it last
 _BATCH: Final = 256  # read at once by a search
 _CHANGES: Final = "outside.changes"  # how often labels or origins of things have changed
 
@@ -91,14 +98,7 @@ def keep(
     for one in brought:
         key = key_of(keys, one.head.id)
         before = _thing(connection, key)
-        sql(
-            connection,
-            "INSERT INTO outside_origins VALUES (:key, :feed, :now) ON CONFLICT (thing_key, feed)"
-            " DO UPDATE SET at = excluded.at",
-            key=key,
-            feed=feed,
-            now=now,
-        )
+        store_bringers.bring(connection, key, feed, Labels(one.tlp, one.said, one.pap), now=now)
         thing = _merged(before, one, key, feed)
         if before is None or (thing.tlp, thing.said, thing.pap) != (before.tlp, before.said, before.pap):
             _set_labels(connection, thing)
@@ -108,7 +108,13 @@ def keep(
             classes[facts] = rows.class_of(connection, cipher, keys, facts)
         if before is not None and _facts(before, names, readers) != facts:
             _set_class(connection, key, classes[facts])
-        new += _add_version(connection, cipher, keys, key, Item(one.head, classes[facts], one.data), now=now)
+        if before != thing:
+            rebind(connection, cipher, keys, key, Said.of(thing.said, thing.pap, thing.feeds, readers))
+        version = _version(connection, key, keys.of(b"bytes", one.data))
+        if version is None:
+            item = Item(one.head, classes[facts], one.data)
+            version, new = _add_version(connection, cipher, keys, key, item, now=now), new + 1
+        store_bringers.bring_version(connection, version, feed)
     if changed:
         _note_change(connection)
     return new
@@ -177,42 +183,31 @@ def versions(connection: Connection, cipher: LocalCipher, keys: Keys, id_: str) 
     return [_listed(connection, cipher, row, thing) for row in found]
 
 
-def counts(connection: Connection) -> dict[int, int]:
-    """How many things each feed has brought that are still here."""
-    found = sql(connection, "SELECT feed, count(*) AS total FROM outside_origins GROUP BY feed")
-    return {row.feed: row.total for row in found}
-
-
-def count(connection: Connection, feed: int) -> int:
-    """How many things one has brought that are still here."""
-    row = sql(connection, "SELECT count(*) AS total FROM outside_origins WHERE feed = :feed", feed=feed).one()
-    return int(row.total)
-
-
-def expire(connection: Connection, feed: int, *, before: int) -> bool:
-    """Let go what the feed has not brought since; what came by no other feed is deleted. Whether there is more."""
-    found = sql(
-        connection,
-        "SELECT thing_key FROM outside_origins WHERE feed = :feed AND at < :before LIMIT :most",
-        feed=feed,
-        before=before,
-        most=MOST_EXPIRED,
-    ).all()
-    for row in found:
-        key = row.thing_key
-        sql(
-            connection,
-            "DELETE FROM outside_origins WHERE thing_key = :key AND feed = :feed",
-            key=key,
-            feed=feed,
-        )
-        if _feeds(connection, key):
+def expire(connection: Connection, cipher: LocalCipher, feed: int, *, before: int) -> bool:
+    """Let go what the feed has not brought since: versions that no other feed brought go, and what it said of the thing
+    counts no more. Whether there is more."""
+    secret = rows.secret(connection, cipher)
+    found = store_bringers.due(connection, feed, before=before, limit=MOST_EXPIRED)
+    if secret is None or not found:
+        return False
+    names, readers = store_feeds.names(connection), store_feeds.readers(connection)
+    for key in found:
+        _delete(connection, store_bringers.let_go(connection, key, feed))
+        before_it = _thing(connection, key)
+        if before_it is None or not before_it.feeds:
+            _delete_versions(connection, key, keep=0)
+            for table in ("outside_things", "outside_decisions"):
+                sql(connection, f"DELETE FROM {table} WHERE thing_key = :key", key=key)  # noqa: S608 - our own names
+            rebind(connection, cipher, Keys(secret), key, Said())
             continue
-        _delete_versions(connection, key, keep=0)
-        for table in ("outside_things", "outside_decisions"):
-            sql(connection, f"DELETE FROM {table} WHERE thing_key = :key", key=key)  # noqa: S608 - our own names
-    if found:
-        _note_change(connection)
+        labels = store_bringers.labels(connection, key)
+        thing = replace(before_it, tlp=labels.tlp, said=labels.said, pap=labels.pap)
+        _set_labels(connection, thing)
+        facts = _facts(thing, names, readers)
+        _set_class(connection, key, rows.class_of(connection, cipher, Keys(secret), facts))
+        said = Said.of(thing.said, thing.pap, thing.feeds, readers)
+        rebind(connection, cipher, Keys(secret), key, said)
+    _note_change(connection)
     return len(found) == MOST_EXPIRED
 
 
@@ -224,7 +219,7 @@ def _thing(connection: Connection, key: int) -> Thing | None:
     if row is None:
         return None
     newest = sql(connection, "SELECT max(n) AS n FROM outside_objects WHERE thing_key = :key", key=key).one()
-    feeds, tlp = _feeds(connection, key), Tlp(row.tlp)
+    feeds, tlp = store_bringers.feeds(connection, key), Tlp(row.tlp)
     return Thing(
         key=key,
         tlp=tlp,
@@ -236,24 +231,13 @@ def _thing(connection: Connection, key: int) -> Thing | None:
     )
 
 
-def _feeds(connection: Connection, key: int) -> tuple[int, ...]:
-    found = sql(connection, "SELECT feed FROM outside_origins WHERE thing_key = :key ORDER BY feed", key=key)
-    return tuple(row.feed for row in found)
-
-
 def _merged(before: Thing | None, one: Brought, key: int, feed: int) -> Thing:
     if before is None:
         return Thing(key, one.tlp, one.said, one.pap, (feed,), 0, decided=False)
-    said = [label for label in (before.said, one.said) if label is not None]
-    return Thing(
-        key=key,
-        tlp=strictest([before.tlp, one.tlp]),
-        said=strictest(said) if said else None,
-        pap=permissions.strictest(label for label in (before.pap, one.pap) if label is not None),
-        feeds=tuple(sorted({*before.feeds, feed})),
-        newest=before.newest,
-        decided=before.decided,
-    )
+    own = Labels(one.tlp, one.said, one.pap)
+    labels = store_bringers.merged([Labels(before.tlp, before.said, before.pap), own])
+    feeds = tuple(sorted({*before.feeds, feed}))
+    return replace(before, tlp=labels.tlp, said=labels.said, pap=labels.pap, feeds=feeds)
 
 
 def _facts(thing: Thing, names: Mapping[int, str], readers: Mapping[int, frozenset[str]]) -> Facts:
@@ -291,28 +275,31 @@ def _set_class(connection: Connection, key: int, class_n: int) -> None:
     )
 
 
-def _add_version(
-    connection: Connection, cipher: LocalCipher, keys: Keys, key: int, item: Item, *, now: int
-) -> bool:
-    bytes_key = keys.of(b"bytes", item.data)
+def _version(connection: Connection, key: int, bytes_key: int) -> int | None:
+    """The number of the version with these bytes."""
     known = sql(
         connection,
-        "SELECT 1 FROM outside_objects WHERE thing_key = :key AND bytes_key = :bytes_key",
+        "SELECT n FROM outside_objects WHERE thing_key = :key AND bytes_key = :bytes_key",
         key=key,
         bytes_key=bytes_key,
     ).first()
-    if known is not None:
-        return False
+    return None if known is None else int(known.n)
+
+
+def _add_version(
+    connection: Connection, cipher: LocalCipher, keys: Keys, key: int, item: Item, *, now: int
+) -> int:
+    """The number of a version that is new here."""
     added = rows.add(connection, cipher, keys, SOURCE, [item], now=now)
-    sql(
+    row = sql(
         connection,
-        "INSERT INTO outside_objects (thing_key, bytes_key, added) VALUES (:key, :bytes_key, :added)",
+        "INSERT INTO outside_objects (thing_key, bytes_key, added) VALUES (:key, :bytes_key, :added) RETURNING n",
         key=key,
-        bytes_key=bytes_key,
+        bytes_key=keys.of(b"bytes", item.data),
         added=added,
-    )
+    ).one()
     _delete_versions(connection, key, keep=MOST_VERSIONS)
-    return True
+    return int(row.n)
 
 
 def _delete_versions(connection: Connection, key: int, *, keep: int) -> None:
@@ -323,9 +310,14 @@ def _delete_versions(connection: Connection, key: int, *, keep: int) -> None:
         key=key,
         keep=keep,
     ).all()
-    for row in old:
+    _delete(connection, [row.added for row in old])
+
+
+def _delete(connection: Connection, added: Iterable[int]) -> None:
+    """Those versions."""
+    for one in added:
         for table in ("taxii_data", "taxii_objects", "outside_objects"):
-            sql(connection, f"DELETE FROM {table} WHERE added = :added", added=row.added)  # noqa: S608 - our own names
+            sql(connection, f"DELETE FROM {table} WHERE added = :added", added=one)  # noqa: S608 - our own names
 
 
 # -- lists ----------------------------------------------------------------------------------------------------------
