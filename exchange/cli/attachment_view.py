@@ -57,18 +57,17 @@ def attachment_lines(found: Sequence[Shown]) -> list[str]:
 
 
 def tell_progress(call: Call) -> Callable[[Sequence[Shown]], None]:
-    """Says on stderr, every other second, how far what is under way has come."""
-    said, before = time.monotonic(), -1
+    """Says on stderr, every other second, how far what is under way has come, or why it doesn't."""
+    said, before = time.monotonic(), list[str]()
 
     def tell(found: Sequence[Shown]) -> None:
         nonlocal said, before
-        done = sum(one.have for one in found)
-        if done == before or time.monotonic() - said < _SECONDS:
+        going = [f"{one_line(one.name)}: {_because(one, _share(one))}" for one in found if not one.is_settled]
+        if going == before or time.monotonic() - said < _SECONDS:
             return
-        said, before = time.monotonic(), done
-        for one in found:
-            if not one.is_settled:
-                call.out.note(f"{one_line(one.name)}: {_share(one)}")
+        said, before = time.monotonic(), going
+        for line in going:
+            call.out.note(line)
 
     return tell
 
@@ -81,7 +80,11 @@ def _state(one: Shown) -> str:
     state = _STATES.get(one.state, one.state)
     if not one.is_settled or (one.state == "offered" and one.have):
         state += f", {_share(one)}"
-    return f"{state} ({safe(one.code)})" if one.code else state
+    return _because(one, state)
+
+
+def _because(one: Shown, what: str) -> str:
+    return f"{what} ({safe(one.code)})" if one.code else what
 
 
 def _share(one: Shown) -> str:

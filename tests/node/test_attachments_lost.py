@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import pytest
 
-from exchange.errors import Rejected, Unavailable
+from exchange.errors import Refused, Rejected, Unavailable
 from exchange.limits import DAY_MS, HOUR_MS, MAX_ATTACHMENT_NAME
 from exchange.message import Urgency
 from exchange.node.doors.doors import own_reader
 from exchange.node.retention import Records
 from exchange.node.store import attachments as rows
 from exchange.node.store.attachment_files import AttachmentFiles, files_of
+from exchange.node.uplink.answers import problem
 from exchange.retention import DEFAULTS
 from tests.node.test_node_attachments import a_file, attached, come, delivered, desk_of, fetched, files
 from tests.simulator import Simulation, Site
+
+PATIENCE: Final = 20  # seconds until a test says that it never came about
 
 
 def names(folder: Path) -> list[str]:
@@ -133,6 +140,108 @@ async def test_another_length_of_a_blob_that_is_here_does_not_drop_it(
     files_of(co.up.store).append(one.attachment.blob, 0, b"another")
     await attachments._judge(replace(row, size=one.of + 1), files_of(co.up.store).part(one.attachment.blob))
     assert files(co) == [".sealed"]
+
+
+@asynccontextmanager
+async def serving(*sites: Site) -> AsyncIterator[None]:
+    """Their loops run."""
+    tasks = [asyncio.create_task(site.up.sync.run()) for site in sites]
+    try:
+        async with asyncio.timeout(PATIENCE):
+            yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_a_proxy_that_refuses_a_file_ends_no_session(
+    sim: Simulation, pe: Site, co: Site, tmp_path: Path
+) -> None:
+    sent = await delivered(sim, pe, attached(pe, a_file(tmp_path)))
+    later = pe.send("co-csirt", attachments=[attached(pe, a_file(tmp_path, name="other"))])
+
+    def refuse(name: str, _: object) -> None:
+        if name in ("put_blob", "blob"):
+            raise problem(403, b"<html>This file is not for you</html>")
+
+    pe.hub.wire.before = co.hub.wire.before = refuse
+    desk_of(co).want(sent, None)
+    before = pe.hub.wire.calls.count("state"), co.hub.wire.calls.count("state")
+    async with serving(pe, co):
+        while "put_blob" not in pe.hub.wire.calls or "blob" not in co.hub.wire.calls:
+            await co.up.sync.changed.wait(1)
+        mail = pe.send("co-csirt")
+        pe.up.sync.poke()
+        while mail not in co.received():
+            await co.up.sync.changed.wait(1)
+        assert pe.up.sync.condition.connected
+        assert co.up.sync.condition.connected
+    assert (pe.hub.wire.calls.count("state"), co.hub.wire.calls.count("state")) == (
+        before[0] + 1,
+        before[1] + 1,
+    )
+    assert [desk_of(pe).sent(later)[0].code, come(co, sent).code] == ["hub.unreachable"] * 2
+
+
+async def test_one_that_cannot_be_had_holds_up_no_other(
+    sim: Simulation, pe: Site, co: Site, tmp_path: Path
+) -> None:
+    first = await delivered(sim, pe, attached(pe, a_file(tmp_path)))
+    then = await delivered(sim, pe, attached(pe, a_file(tmp_path, name="other.csv")))
+    lost = come(co, first).attachment.blob
+
+    def fail(name: str, value: tuple[bytes, int]) -> None:
+        if name == "blob" and value[0] == lost:
+            raise Unavailable("storage.io")
+
+    co.hub.wire.before = fail
+    desk_of(co).want(first, None)
+    desk_of(co).want(then, None)
+    with pytest.raises(Unavailable, match=r"storage\.io"):
+        await co.once()
+    assert (come(co, first).state, come(co, first).code) == (rows.WANTED, "storage.io")
+    with pytest.raises(Unavailable, match=r"storage\.io"):  # when it is its turn again
+        await co.once()
+    assert come(co, then).state == "here"
+    co.hub.wire.before = lambda _name, _value: None
+    await co.once()
+    assert (come(co, first).state, come(co, first).code) == ("here", "")
+
+
+async def test_what_a_withdrawn_message_had_goes_nowhere(sim: Simulation, pe: Site, tmp_path: Path) -> None:
+    await pe.once()
+    sent = pe.send("co-csirt", attachments=[attached(pe, a_file(tmp_path))])
+    pe.up.store.db.write_sync(lambda c: pe.up.outbox.withdraw(c, sent))
+    pe.hub.wire.calls.clear()
+    await pe.once()
+    assert "put_blob" not in pe.hub.wire.calls
+    assert pe.up.store.db.read_sync(rows.waiting) == (0, 0)
+
+
+async def test_what_has_come_stays_when_a_hub_says_it_is_not_there(
+    sim: Simulation, pe: Site, co: Site, tmp_path: Path
+) -> None:
+    """For a moment a hub may: one that is behind another, or that a proxy answers for."""
+    sent = await delivered(sim, pe, attached(pe, a_file(tmp_path)))
+    starts = list[int]()
+
+    def deny(name: str, value: tuple[bytes, int]) -> None:
+        if name == "blob":
+            starts.append(value[1])
+            if len(starts) == 2:
+                raise Refused("request.not-found")
+
+    co.hub.wire.before = deny
+    assert (await fetched(co, sent)).state == rows.GONE
+    assert (await fetched(co, sent)).state == "here"
+    assert starts == [0, 65_536, 65_536, 131_072, 131_072 + 65_536][: len(starts)]
+    again = await delivered(sim, pe, attached(pe, a_file(tmp_path)))
+    starts[:] = []
+    assert (await fetched(co, again)).state == rows.GONE
+    sim.world.now += 10 * 365 * DAY_MS  # files say by the machine's clock when they were written
+    await co.up.retention._drop_strays()
+    assert ".part" not in files(co)
 
 
 async def test_a_legal_hold_keeps_what_was_sent(sim: Simulation, pe: Site, co: Site, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from exchange.errors import Refused, Rejected, Unavailable
+from exchange.errors import ExchangeError, Refused, Rejected, Unavailable
 from exchange.limits import SECOND_MS
 from exchange.node.attachments import attaching
 from exchange.node.identity import Identity, Sources
@@ -35,7 +35,7 @@ MAX_TRIES: Final = 3  # of a blob that doesn't come, or arrive, as the one it is
 NOTED_MS: Final = SECOND_MS  # between two notes of how far a blob has come
 LOOK: Final = 30.0  # seconds: how often the rows are looked at without being told to
 MOST_WAIT: Final = 600.0  # seconds that a hub may ask for before it is tried again
-_NO_HUB: Final = frozenset({"hub.unreachable", "hub.certificate"})  # there is no session any more
+_NO_HUB: Final = frozenset({"hub.unreachable", "hub.certificate"})
 
 
 class Step(Enum):
@@ -57,6 +57,9 @@ class Attachments:
         self.files: Final = files_of(store)
         self._at: dict[bytes, int] = {}  # bytes of a blob that the hub is known to have, in this session
         self._tries = Counter[bytes]()
+        self._put_off = set[
+            tuple[bytes, int]
+        ]()  # wanted ones (envelope, place) that could not be had in this turn
         self._noted_at = 0
         self._due = (asyncio.Event(), asyncio.Event())
 
@@ -160,10 +163,35 @@ class Attachments:
     # -- down ---------------------------------------------------------------------------------------------------
 
     async def fetch(self, hub: HubApi) -> bool:
-        """Fetch the next piece of what is wanted; whether anything was done. Raises Unavailable as `HubApi`."""
-        one = await self._store.db.read(partial(rows.next_wanted, cipher=self._store.cipher))
+        """Fetch the next piece of what is wanted; whether anything was done. Raises Unavailable as `HubApi`.
+
+        What can't be had now says why, and the others have their turn before it is asked for again.
+        """
+        one = await self._next_wanted()
         if one is None:
             return False
+        try:
+            return await self._fetch(hub, one)
+        except (Refused, Unavailable) as trouble:
+            if not _is_cut(trouble):
+                self._put_off.add((one.env, one.place))
+                await self._say(one, trouble.code)
+            raise Unavailable(trouble.code, trouble.detail, **trouble.facts) from trouble
+
+    async def _next_wanted(self) -> Come | None:
+        look = partial(rows.next_wanted, cipher=self._store.cipher)
+        one = await self._store.db.read(partial(look, but=frozenset(self._put_off)))
+        if one is None and self._put_off:
+            self._put_off.clear()
+            one = await self._store.db.read(look)
+        return one
+
+    async def _say(self, one: Come, code: str) -> None:
+        """Why it doesn't come; "" where it does."""
+        if one.code != code:
+            await self._store.db.write(partial(rows.set_state, one=one, state=rows.WANTED, code=code))
+
+    async def _fetch(self, hub: HubApi, one: Come) -> bool:
         blob = one.attachment.blob
         if await asyncio.to_thread(self.files.holds, blob, one.size):
             await self._judge(one, self.files.sealed(blob))
@@ -176,12 +204,13 @@ class Attachments:
                 await hub.blob(blob, have, came.extend)
             except Refused as refusal:
                 if refusal.code != "request.not-found":
-                    raise Unavailable(refusal.code, refusal.detail) from refusal
+                    raise
                 await self._settle(one, rows.GONE, GONE)
                 return True
             finally:
                 if came:  # also of a piece that was cut off
                     have = await asyncio.to_thread(self.files.append, blob, have, bytes(came))
+                    await self._say(one, "")
         if have >= one.size:
             await self._judge(one, self.files.part(blob))
         return True
@@ -217,10 +246,15 @@ class Attachments:
                 raise_alarm(connection, key=key, at=now, code=code, subject=subject)
 
         await self._store.db.write(write)
-        if state != rows.KEPT and not await self._store.db.read(
-            partial(rows.is_used, blob=one.attachment.blob)
-        ):
+        # What has come of one that a hub says it doesn't have stays a day, for whoever asks again (retention.py).
+        used = partial(rows.is_used, blob=one.attachment.blob)
+        if state == rows.BAD and not await self._store.db.read(used):
             await asyncio.to_thread(self.files.drop, one.attachment.blob)
+
+
+def _is_cut(trouble: ExchangeError) -> bool:
+    """Whether nobody answered: there is no session any more."""
+    return trouble.code in _NO_HUB and not trouble.facts.get("answered")
 
 
 async def _keep(
@@ -234,7 +268,7 @@ async def _keep(
                 moved()
                 continue
         except Unavailable as error:
-            if error.code in _NO_HUB:
+            if _is_cut(error):
                 raise
             # whatever it says, the mail goes on, and it is asked again: only a person gives a message up
             least = LEAST_DELAY if error.code in LATER else LOOK

@@ -6,7 +6,7 @@ state follows which is attachments.py's business. Rows go with their message, by
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -29,6 +29,11 @@ GONE: Final = "gone"  # the hub has it no longer
 BAD: Final = "bad"  # isn't what its message says
 
 KEPT_MS: Final = DAY_MS  # a sent one, after the last copy of its message has ended
+# Of an attachment `a` to go: some copy of its message is under way, or there, and may have to be sealed again.
+_NEEDED: Final = (
+    "EXISTS (SELECT 1 FROM addressees s"
+    " WHERE s.message_n = a.message_n AND s.state NOT IN ('rejected', 'lost'))"
+)
 _OUT: Final = "attachments_out.facts"
 _IN: Final = "attachments_in.facts"
 
@@ -48,7 +53,10 @@ class Leaving:
 
 @dataclass(frozen=True)
 class Come:
-    """An attachment of a message received, by its envelope; `size` of the blob. `code`: why it is gone or bad."""
+    """An attachment of a message received, by its envelope; `size` of the blob.
+
+    `code`: why it is gone or bad, or doesn't come.
+    """
 
     env: bytes
     place: int
@@ -91,8 +99,9 @@ def next_to_go(connection: Connection, cipher: LocalCipher) -> Leaving | None:
     """Which blob goes to the hub next: of the most urgent message, and of the oldest of these."""
     row = sql(
         connection,
-        "SELECT a.* FROM attachments_out a INDEXED BY attachments_out_state JOIN messages m ON m.n = a.message_n"
-        " WHERE a.state = 'waiting' ORDER BY m.lane, a.message_n, a.place LIMIT 1",
+        "SELECT a.* FROM attachments_out a INDEXED BY attachments_out_state"  # noqa: S608 - fixed words
+        f" JOIN messages m ON m.n = a.message_n WHERE a.state = 'waiting' AND {_NEEDED}"
+        " ORDER BY m.lane, a.message_n, a.place LIMIT 1",
     ).first()
     return None if row is None else _leaving(row, cipher)
 
@@ -216,13 +225,16 @@ def want(connection: Connection, env: bytes, place: int) -> None:
     )
 
 
-def next_wanted(connection: Connection, cipher: LocalCipher) -> Come | None:
-    """What is fetched next: of the most urgent message, and of the oldest of these."""
-    row = sql(
+def next_wanted(
+    connection: Connection, cipher: LocalCipher, *, but: Collection[tuple[bytes, int]] = ()
+) -> Come | None:
+    """What is fetched next, `but` these (envelope, place): of the most urgent message, and of the oldest of these."""
+    rows = sql(
         connection,
         "SELECT a.* FROM attachments_in a INDEXED BY attachments_in_wanted JOIN inbox i ON i.env = a.env"
-        " WHERE a.state = 'wanted' ORDER BY i.lane, i.n, a.place LIMIT 1",
-    ).first()
+        " WHERE a.state = 'wanted' ORDER BY i.lane, i.n, a.place",
+    )
+    row = next((row for row in rows if (bytes(row.env), row.place) not in but), None)
     return None if row is None else _come(row, cipher)
 
 
@@ -301,7 +313,8 @@ def waiting(connection: Connection) -> tuple[int, int]:
     """How many blobs wait to go to the hub, and to be fetched."""
     row = sql(
         connection,
-        "SELECT (SELECT count(*) FROM attachments_out WHERE state = 'waiting') AS out,"
+        "SELECT (SELECT count(*) FROM attachments_out a"  # noqa: S608 - fixed words
+        f" WHERE a.state = 'waiting' AND {_NEEDED}) AS out,"
         " (SELECT count(*) FROM attachments_in WHERE state = 'wanted') AS come",
     ).one()
     return row.out, row.come

@@ -32,6 +32,11 @@ class Answer:
     more: bool
 
 
+def odd(detail: str) -> Unavailable:
+    """Something answered, but not as the hub should: it says so by the fact `answered`, and the link stands."""
+    return Unavailable("hub.unreachable", detail, answered=True)
+
+
 async def bounded(response: aiohttp.ClientResponse, came: Callable[[bytes], object] | None = None) -> bytes:
     """The answer's body, up to the largest page there can be; with `came` that is given each part as it comes."""
     parts: list[bytes] = []
@@ -39,7 +44,7 @@ async def bounded(response: aiohttp.ClientResponse, came: Callable[[bytes], obje
     async for part in response.content.iter_any():
         size += len(part)
         if size > max(_MAX_ANSWER, _MAX_PAGE_ANSWER):
-            raise Unavailable("hub.unreachable", "the answer is too long")
+            raise odd("the answer is too long")
         take(part)
     return b"".join(parts)
 
@@ -53,7 +58,7 @@ def problem(status: int, data: bytes) -> ExchangeError:
         code = ""
         value = {}
     if not isinstance(code, str) or code not in CODES:
-        return Unavailable("hub.unreachable", f"HTTP {status}")
+        return odd(f"HTTP {status}")
     facts = {name: value[name] for name in ("now", "retry_after") if type(value.get(name)) is int}
     detail = "".join(char for char in str(value.get("detail", ""))[:MAX_DETAIL] if char.isprintable())
     return (Unavailable if status in _TRY_LATER else Refused)(code, detail, **facts)
@@ -66,7 +71,7 @@ def json_of(answer: Answer) -> dict[str, Json]:
     except orjson.JSONDecodeError:
         value = None
     if not isinstance(value, dict):
-        raise Unavailable("hub.unreachable", "the answer isn't the JSON object it should be")
+        raise odd("the answer isn't the JSON object it should be")
     return value
 
 

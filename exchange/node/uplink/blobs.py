@@ -12,9 +12,8 @@ from collections.abc import AsyncIterator, Callable
 
 from exchange import protocol
 from exchange.canonical import b64
-from exchange.errors import Unavailable
 from exchange.limits import LARGE_BYTES
-from exchange.node.uplink.answers import Answer, json_of
+from exchange.node.uplink.answers import Answer, json_of, odd
 from exchange.node.uplink.pieces import Pieces
 
 
@@ -47,7 +46,7 @@ class HubBlobs(ABC):
         have = await self._put(blob, size, start, piece)
         window.passed(len(piece), self._seconds() - began)
         if have <= start:
-            raise Unavailable("hub.unreachable", "the hub doesn't take the pieces")
+            raise odd("the hub doesn't take the pieces")
         return have
 
     async def _put(self, blob: bytes, size: int, start: int, piece: bytes) -> int:
@@ -55,7 +54,7 @@ class HubBlobs(ABC):
         answer = await self._call("PUT", target, piece, media=protocol.BINARY)
         have = json_of(answer).get("have")
         if type(have) is not int or not 0 <= have <= size:
-            raise Unavailable("hub.unreachable", "the hub's answer doesn't say how much it has")
+            raise odd("the hub's answer doesn't say how much it has")
         return have
 
     async def blob(self, blob: bytes, start: int, came: Callable[[bytes], object]) -> None:
@@ -66,12 +65,12 @@ class HubBlobs(ABC):
             nonlocal size
             size += len(part)
             if size > most:
-                raise Unavailable("hub.unreachable", "a piece is longer than was asked for")
+                raise odd("a piece is longer than was asked for")
             came(part)
 
         await self._call("GET", f"{protocol.BLOBS}/{b64(blob)}?from={start}&max={most}", came=take)
         if not size:
-            raise Unavailable("hub.unreachable", "a piece is empty")
+            raise odd("a piece is empty")
         if size * 2 >= most:
             window.passed(size, self._seconds() - began)
 
