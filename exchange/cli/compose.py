@@ -78,6 +78,7 @@ class Composed:
     set_aside: tuple[Aside, ...]
     files: int  # how many it came from
     losses: tuple[tuple[str, tuple[Loss, ...]], ...] = ()  # by file, those that lost something
+    doubts: tuple[tuple[str, tuple[Loss, ...]], ...] = ()  # by file, those of which something is in doubt
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ class ReadFiles:
     set_aside: tuple[Aside, ...] = ()
     pap: Pap | None = None
     losses: tuple[tuple[str, tuple[Loss, ...]], ...] = ()  # by file, those that lost something
+    doubts: tuple[tuple[str, tuple[Loss, ...]], ...] = ()  # by file, those of which something is in doubt
     went: tuple[Path, ...] = ()  # the files of which something goes
 
 
@@ -106,6 +108,7 @@ def read_files(
     aside: list[Aside] = []
     paps: list[Pap] = []
     losses: list[tuple[str, tuple[Loss, ...]]] = []
+    doubts: list[tuple[str, tuple[Loss, ...]]] = []
     went: list[Path] = []
     for path in files:
         try:
@@ -126,8 +129,16 @@ def read_files(
         aside += (Aside(path.name, each.object, each.code, each.reason) for each in loaded.set_aside)
         if loaded.losses:
             losses.append((path.name, loaded.losses))
+        if loaded.doubts:
+            doubts.append((path.name, loaded.doubts))
     return ReadFiles(
-        tuple(files), tuple(objects), tuple(aside), pap.strictest(paps), tuple(losses), tuple(went)
+        tuple(files),
+        tuple(objects),
+        tuple(aside),
+        pap.strictest(paps),
+        losses=tuple(losses),
+        doubts=tuple(doubts),
+        went=tuple(went),
     )
 
 
@@ -198,7 +209,7 @@ def compose(
     )
     own = _incident(flags, author=author.id, tlp=label, now=now, new_uuid=new_uuid)
     message = join(draft, author, [*own, *read.objects])
-    return Composed(message, read.set_aside, len(read.files), read.losses)
+    return Composed(message, read.set_aside, len(read.files), read.losses, read.doubts)
 
 
 def _label(flags: Flags, objects: Sequence[RawObject]) -> Tlp:

@@ -42,7 +42,7 @@ class SetAside:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """Something of a source that could not be carried over: where it stood, what it was, and why.
+    """Something of a source that could not be carried over, or is in doubt: where it stood, what it was, and why.
 
     People read and forward these, so they tell names of fields and places, never a value that may be confidential.
     """
@@ -57,7 +57,8 @@ class Loaded:
     """A file that was read.
 
     `losses` is what the file says and the accepted objects don't; of STIX nothing, for its objects go on as they are.
-    `pap`: the label that the file has for all of them, beside what each says itself; None without one.
+    `doubts` is what of the accepted objects may match what is harmless, and why: somebody should look at it before it
+    goes. `pap`: the label that the file has for all of them, beside what each says itself; None without one.
     """
 
     name: str
@@ -65,4 +66,5 @@ class Loaded:
     accepted: tuple[RawObject, ...] = ()
     set_aside: tuple[SetAside, ...] = ()
     losses: tuple[Loss, ...] = ()
+    doubts: tuple[Loss, ...] = ()
     pap: Pap | None = None

@@ -193,3 +193,20 @@ def test_owner_that_may_not_be_sent_it_keeps_nobody_else_from_it(co: Any, rdp: P
 def test_a_report_given_to_send_is_refused_with_the_way(co: Any, rdp: Path) -> None:
     _, err = co("node", "send", str(rdp), "--to", "pe-csirt", "--kind", "alert", code=3)
     assert "format.by-owner: use `exchange node shadowserver FILE`" in err
+
+
+# -- lists ------------------------------------------------------------------------------------------------------------
+
+
+def test_what_a_list_looks_for_and_may_be_harmless_is_said_when_it_is_sent(co: Any, tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text("ip\n203.0.113.7\n10.0.0.1\n10.0.0.2\n")
+    words = ("node", "send", str(path), "--to", "pe-csirt", "--kind", "alert", "--tlp", "green", "--json")
+    out, err = co(*words, "--quiet")
+    assert "doubtful: list.csv line 3 and 1 more: ip: a private address" in err.splitlines()
+    value = json.loads(out)
+    assert (value["objects"], value["losses"]) == (3, [])
+    assert value["doubts"] == [
+        {"file": "list.csv", "place": f"line {line}", "what": "ip", "why": "a private address"}
+        for line in (3, 4)
+    ]

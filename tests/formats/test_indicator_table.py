@@ -76,6 +76,36 @@ def test_a_label_counts_however_it_is_written_and_a_line_that_names_none_waits()
     assert [(each.object, each.reason[:10]) for each in found.set_aside] == [("line 7", "tlp is CLE")]
 
 
+def test_what_would_match_what_is_harmless_is_taken_and_named_as_doubtful():
+    cells_of = (
+        "203.0.113.7",
+        "10.0.0.1",
+        "::ffff:10.0.0.1",
+        "0.0.0.0/0",
+        "128.0.0.0/1",
+        "192.0.0.0/8",
+        "co.uk",
+    )
+    found = load("l.csv", "\n".join(["indicator", *cells_of]).encode(), at=NOW)
+    assert len(found.accepted) == 6
+    assert [each.reason for each in found.set_aside] == ["the same value stands on line 3"]
+    assert [(each.place, each.what, each.why) for each in found.doubts] == [
+        ("line 3", "ip", "a private address"),
+        ("line 5", "cidr", "a large part of all addresses"),
+        ("line 6", "cidr", "a large part of all addresses"),
+        ("line 7", "cidr", "a private address is in it"),
+        ("line 8", "domain", "anybody may register names below it"),
+    ]
+    said = load("l.csv", b"type,value\ndomain,run.sh\nfile,run.sh\nasn,64496\n", at=NOW)
+    assert (len(said.accepted), said.doubts) == (3, ())
+
+
+@pytest.mark.parametrize("value", ["fe80::1%eth0", "1::1%x' y", "fe80::%eth0/64"])
+def test_an_address_with_a_zone_is_no_indicator(value):
+    found = load("l.csv", f"ip\n203.0.113.7\n{value}\n".encode(), at=NOW)
+    assert [each.object for each in found.set_aside] == ["line 3"]
+
+
 def test_each_bad_line_is_set_aside_with_its_number_and_the_rest_goes_on(loaded):
     assert [(each.object, each.reason) for each in loaded.set_aside] == [
         ("line 11", "no IP address"),

@@ -15,7 +15,7 @@ import typer
 
 from exchange.cli.call import Call, now_ms
 from exchange.cli.command import command
-from exchange.cli.losses import as_json, tell
+from exchange.cli.losses import as_json, tell, tell_doubts
 from exchange.cli.output import safe
 from exchange.errors import Refused, Unavailable
 from exchange.limits import MAX_ATTACHMENTS
@@ -297,6 +297,8 @@ def _composed(call: Call, home: Opened, flags: Flags, read: ReadFiles, recipient
     _say_aside(call, composed.set_aside)
     for file, losses in composed.losses:
         tell(call, losses, file=file)
+    for file, doubts in composed.doubts:
+        tell_doubts(call, doubts, file=file)
     if flags.tlp is None:
         call.out.note(f"labelled {composed.message.tlp.label}")
     return composed
@@ -350,6 +352,7 @@ def _report(call: Call, composed: Composed, recipients: Sequence[str]) -> None:
             for one in composed.set_aside
         ],
         "losses": [row for file, losses in composed.losses for row in as_json(losses, file=file)],
+        "doubts": [row for file, doubts in composed.doubts for row in as_json(doubts, file=file)],
     }
     line = f"sent {message.id} to {', '.join(recipients)}: {message.kind}, {message.tlp.label}, {message.urgency.value}"
     short = message.id[:8]

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, Final
 
-from exchange.directory.assets import MAX_ASN, read_domain
+from exchange.directory.assets import MAX_ASN, SHORTEST_CLAIM, read_domain
 from exchange.formats.indicators.suffixes import public_suffix
 from exchange.formats.making import made, made_id, reference
 from exchange.formats.objects import RawObject
@@ -75,7 +75,20 @@ _OWN: Final = {
     "an address of the local link": "169.254.0.0/16 fe80::/10",
     "an address of many machines": "224.0.0.0/4 ff00::/8 255.255.255.255/32",
 }
+_MAPPED_BITS: Final = 96  # before an IPv4 address within IPv6 (RFC 4291 §2.5.5.2)
+_VAST: Final = "a large part of all addresses"
 _OWN_NETWORKS: Final = [(ip_network(each), why) for why, nets in _OWN.items() for each in nets.split()]
+# Doubts whether a text is an indicator at all: they go away where a list says what it is.
+_OF_MEANING: Final = frozenset(
+    (
+        "may be the name of a file",
+        "may be a word of a program",
+        "no known top-level domain",
+        "its host has no known top-level domain",
+        "the name of a file alone says little",
+        "a whole autonomous system",
+    )
+)
 _EMPTY_FILE: Final = frozenset(
     (
         "d41d8cd98f00b204e9800998ecf8427e",
@@ -118,6 +131,8 @@ def kind_named(word: str) -> Kind | None:
 def recognised(text: str, kind: Kind | None = None) -> Indicator:
     """The indicator that a whole text is, its addresses being whole (`refang`); of that kind, if one is given.
 
+    Whoever says the kind leaves no doubt that it is an indicator; what it would match may still be harmless.
+
     Raises ValueError saying what it isn't.
     """
     value = text.strip()
@@ -127,7 +142,7 @@ def recognised(text: str, kind: Kind | None = None) -> Indicator:
         found = _OF_KIND[kind](value)
         if found.kind is not kind:
             raise ValueError(f"a {found.kind} where a {kind} should stand")
-        return found
+        return replace(found, doubt="") if found.doubt in _OF_MEANING else found
     for each in (_url, _cve, _hash, _address, _network, _email, _domain):
         try:
             found = each(value)
@@ -147,23 +162,32 @@ def _address(value: str) -> Indicator:
         address = ip_address(value)
     except ValueError:
         raise ValueError("no IP address") from None
+    if isinstance(address, IPv6Address):
+        if address.scope_id is not None:
+            raise ValueError("an address with a zone means something on one machine alone")
+        address = address.ipv4_mapped or address
     return Indicator(Kind.IP, str(address), _doubt_of(ip_network(address)))
 
 
 def _doubt_of(network: IPv4Network | IPv6Network) -> str:
+    if network.prefixlen < SHORTEST_CLAIM[network.max_prefixlen]:
+        return _VAST
     for own, why in _OWN_NETWORKS:
-        if network.version == own.version and network.subnet_of(own):  # type: ignore[arg-type]  # the versions agree
-            return why
+        if network.version == own.version and network.overlaps(own):
+            return why if network.subnet_of(own) else f"{why} is in it"  # type: ignore[arg-type]  # of one version
     return ""
 
 
 def _network(value: str) -> Indicator:
-    if "/" not in value:
+    if "/" not in value or "%" in value:
         raise ValueError("no network such as 192.0.2.0/24")
     try:
         network = ip_network(value)
     except ValueError:
         raise ValueError("no network such as 192.0.2.0/24, host bits zero") from None
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    if mapped is not None and network.prefixlen >= _MAPPED_BITS:
+        network = ip_network((mapped, network.prefixlen - _MAPPED_BITS))
     return Indicator(Kind.NETWORK, str(network), _doubt_of(network))
 
 
@@ -187,7 +211,7 @@ def _url(value: str) -> Indicator:
     if match is None:
         raise ValueError("no URL such as https://example.org/path")
     host = match[2].rpartition("@")[2]
-    host = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    host = re.split("[]%]", host[1:])[0] if host.startswith("[") else host.partition(":")[0]
     try:
         doubt = _address(host).doubt
     except ValueError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -18,7 +18,7 @@ from exchange.formats.indicators.indicator import Indicator, Kind, kind_named, r
 from exchange.formats.indicators.refang import refang
 from exchange.formats.making import reference
 from exchange.formats.members import Losses
-from exchange.formats.objects import Loaded, RawObject, SetAside
+from exchange.formats.objects import Loaded, Loss, RawObject, SetAside
 from exchange.formats.source import Source
 from exchange.formats.spreadsheet import decoded, rows, unguarded
 from exchange.formats.stix.spans import Limits
@@ -100,6 +100,7 @@ def read(source: Source, limits: Limits) -> Loaded:
     digest = hashlib.sha256(source.data).hexdigest()
     losses, aside, accepted = Losses(), _Aside(), list[RawObject]()
     seen: dict[tuple[str, str], int] = {}
+    taken: list[tuple[int, Indicator]] = []
     tried = 0
     numbered = rows(text, limits.max_objects + 1)
     if layout.has_header:
@@ -126,6 +127,7 @@ def read(source: Source, limits: Limits) -> Loaded:
                 aside.add(line, str(fault) if isinstance(fault, ValueError) else fault.detail or fault.code)
                 continue
             seen[key] = line
+            taken.append((line, indicator))
             accepted.append(made)
         if not found:
             aside.add(line, "no value in the column of indicators")
@@ -135,7 +137,17 @@ def read(source: Source, limits: Limits) -> Loaded:
         accepted=tuple(accepted),
         set_aside=aside.all(),
         losses=losses.all(),
+        doubts=_doubts(taken),
     )
+
+
+def _doubts(taken: Iterable[tuple[int, Indicator]]) -> tuple[Loss, ...]:
+    """What may match what is harmless, by line."""
+    doubts = Losses()
+    for line, indicator in taken:
+        if indicator.doubt:
+            doubts.add(f"line {line}", indicator.kind, indicator.doubt)
+    return doubts.all()
 
 
 class _Aside:
