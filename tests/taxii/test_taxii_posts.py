@@ -12,10 +12,14 @@ import orjson
 import pytest
 
 from exchange.access import Scope
+from exchange.node.doors.doorkeeper import take
 from exchange.node.taxii.posting import CHUNK
+from exchange.pap import Pap
+from exchange.tlp import Tlp
 from tests.doors import READS, TAXII, Client, Place
 from tests.taxii.conftest import indicator
 from tests.taxii.test_taxii_core import assert_error
+from tests.taxii.test_taxii_policy import PAP_IDS
 
 DRAFTS = "collections/drafts/"
 
@@ -214,6 +218,22 @@ def test_5_5_a_post_that_is_stored_in_pieces_is_one(client: Client) -> None:
     assert client.get(f"status/{status['id']}/").json() == status
     assert client.get(path_of(objects[-1])).json()["objects"] == [objects[-1]]
     assert client.delete(path_of(objects[-1])).status_code == 200
+
+
+@pytest.mark.parametrize("marked", [Tlp.RED.marking_id, PAP_IDS[Pap.AMBER]])
+def test_a_draft_is_handed_back_to_its_poster_and_to_others_as_its_label_says(
+    door: Place, client: Client, reader: Client, marked: str
+) -> None:
+    open_, kept = indicator(), indicator(object_marking_refs=[marked])
+    client.post(open_, kept)
+    assert [client.get(path_of(one)).status_code for one in (open_, kept)] == [200, 200]
+    assert [reader.get(path_of(one)).status_code for one in (open_, kept)] == [200, 404]
+    writer = door.client()
+    assert writer.delete(path_of(kept)).status_code == 404
+    assert writer.post(kept)["success_count"] == 1  # it is there, and that is all it is told
+    take(door.pe.up.store, door.pe.up.sources, "siem", who="admin")
+    client.session.headers["Authorization"] = f"Bearer {door.token('siem')}"  # a new token in its place
+    assert client.get(path_of(kept)).json()["objects"] == [kept]
 
 
 def test_an_exercise_and_work_may_have_the_same_object(door: Place, client: Client) -> None:

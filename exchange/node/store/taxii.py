@@ -32,6 +32,7 @@ class Facts:
 
     `kind`, `sender`, `exercise_id`: of the message. `tlp`, `pap`: of the object. `draft`: posted here, by our own.
     `outside`: it came by feeds, `sender` being their names, `doors` the readers here that are where it came from.
+    `by`: of a draft, the name of the right of entry that posted it.
     """
 
     kind: str
@@ -42,6 +43,7 @@ class Facts:
     draft: bool = False
     outside: bool = False
     doors: tuple[str, ...] = ()
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,8 @@ def class_of(connection: Connection, cipher: LocalCipher, keys: Keys, facts: Fac
     for name in ("outside", "doors"):  # as it was before there were feeds, so that it stays the same class
         if not value[name] and not facts.outside:
             del value[name]
+    if not facts.by:
+        del value["by"]
     data = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     key = keys.digest(b"class", data)
     sealed = cipher.seal("taxii_classes.facts", key.hex(), data)

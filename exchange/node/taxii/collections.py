@@ -78,7 +78,7 @@ class Collections:
         self._made_for: tuple[str, ...] | None = None  # members that `_standing` was made for
         self._standing: list[Collection] = []
         self._classes: dict[int, Facts] = {}
-        self._decided: dict[tuple[int, bool, bool, bool], Decision] = {}
+        self._decided: dict[tuple[int, bool, bool, bool, bool], Decision] = {}
 
     async def open(self) -> None:
         """Find the key of hashes and ids, or make it. Once, before anything else."""
@@ -228,9 +228,11 @@ class Collections:
         return query, replace(query, classes=tuple(closed))
 
     def _decide(self, access: Access, n: int) -> Decision:
-        key = (n, access.exercise, access.passive, access.name in self._classes[n].doors)
+        facts = self._classes[n]
+        own = access.name == facts.by, access.name in facts.doors
+        key = (n, access.exercise, access.passive, *own)
         if key not in self._decided:
-            self._decided[key] = _decide(access, self._classes[n])
+            self._decided[key] = _decide(access, facts)
         return self._decided[key]
 
     def _untold(
@@ -288,11 +290,11 @@ def id_of(keys: Keys, alias: str) -> str:
 
 
 def _decide(access: Access, facts: Facts) -> Decision:
-    """A draft is what this team's own tools wrote: its labels bind those it is sent to, not those who wrote it."""
-    draft = facts.draft
+    """A draft is handed back to whoever wrote it, whatever its labels: these bind all others."""
+    own = facts.draft and facts.by == access.name
     content = Content(
-        tlp=Tlp.CLEAR if draft else facts.tlp,
-        pap=None if draft else facts.pap,
+        tlp=Tlp.CLEAR if own else facts.tlp,
+        pap=None if own else facts.pap,
         exercise_id=facts.exercise_id,
         outside=facts.outside,
         doors=frozenset(facts.doors),

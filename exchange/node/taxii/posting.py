@@ -22,7 +22,7 @@ from exchange.canonical import b64
 from exchange.errors import Refused, Unavailable
 from exchange.formats import taxii
 from exchange.formats.objects import RawObject, SetAside
-from exchange.formats.stix import markings
+from exchange.formats.stix import markings, permissions
 from exchange.formats.stix.read import read_object
 from exchange.formats.stix.spans import Limits, parse
 from exchange.formats.taxii import Head, Posted
@@ -38,6 +38,7 @@ from exchange.node.store.posts import Post
 from exchange.node.store.store import Store, Transaction
 from exchange.node.store.taxii import Facts, Item
 from exchange.node.taxii.collections import Asked, Collection, Collections
+from exchange.pap import Pap
 from exchange.tlp import DEFAULT, Tlp
 
 KIND: Final = "draft"
@@ -70,7 +71,8 @@ class Done:
         return Done(self.successes + other.successes, self.failures + other.failures, self.new + other.new)
 
 
-Sound = tuple[RawObject, Head | None]  # an object, and what TAXII knows of it; None: it has no usable id
+# an object, what TAXII knows of it (None: it has no usable id), and its label of PAP
+Sound = tuple[RawObject, Head | None, Pap | None]
 
 
 class Posting:
@@ -113,7 +115,7 @@ class Posting:
             for start in range(0, max(1, len(sound)), CHUNK):
                 chunk, last = sound[start : start + CHUNK], start + CHUNK >= len(sound)
                 write = partial(self._write, taken, n, chunk, before=done if last else None)
-                n, more = await self._store.db.write(write, size=sum(len(raw.data) for raw, _ in chunk))
+                n, more = await self._store.db.write(write, size=sum(len(raw.data) for raw, _, _ in chunk))
                 done += more
             if done.new:
                 await self._pass_on(n, done.new)
@@ -185,7 +187,7 @@ class Posting:
             if facts.draft and bool(facts.exercise_id) is access.exercise
         ]
         numbers: dict[Facts, int] = {}
-        for raw, head in chunk:
+        for raw, head, pap in chunk:
             if head is None:
                 moment = taxii.to_timestamp(now * 1_000)
                 done.failures.append(_detail(raw.id, moment, "stix.not-an-object: no usable id"))
@@ -198,7 +200,7 @@ class Posting:
                 done.failures.append(_detail(head.id, version, why))
                 continue
             if not same:
-                facts = self._facts(access, raw)
+                facts = self._facts(access, raw, pap)
                 if facts not in numbers:
                     numbers[facts] = rows.class_of(connection, cipher, keys, facts)
                     drafts = list({*drafts, numbers[facts]})
@@ -208,14 +210,15 @@ class Posting:
             done.successes.append(_detail(head.id, version))
         return done
 
-    def _facts(self, access: Access, raw: RawObject) -> Facts:
+    def _facts(self, access: Access, raw: RawObject, pap: Pap | None) -> Facts:
         return Facts(
             kind=KIND,
             sender=self._identity.address,
             tlp=raw.tlp or DEFAULT,
-            pap=None,
+            pap=pap,
             exercise_id=EXERCISE if access.exercise else None,
             draft=True,
+            by=access.name,
         )
 
     async def delete(self, access: Access, where: Collection, asked: Asked) -> None:
@@ -235,7 +238,14 @@ class Posting:
 
 def _read(data: bytes) -> tuple[Posted, list[Sound]]:
     posted = taxii.read_envelope(data, MOST)
-    return posted, [(raw, taxii.head_of(parse(raw.data))) for raw in posted.loaded.accepted]
+    pairs = [(raw, parse(raw.data)) for raw in posted.loaded.accepted]
+    paps: dict[str, Pap] = {}
+    for _, value in pairs:
+        permissions.collect_definition(value, paps)
+    return posted, [
+        (raw, taxii.head_of(value), permissions.pap_of(value, paps) if isinstance(value, dict) else None)
+        for raw, value in pairs
+    ]
 
 
 def _read_again(stored: Sequence[tuple[Tlp, bytes]]) -> list[RawObject]:
