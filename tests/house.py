@@ -121,6 +121,7 @@ LAYERS: dict[str, str] = {
         exchange.formats.misp.attribute
         exchange.formats.misp.object
         exchange.formats.misp.read
+        exchange.formats.misp.remembered
         exchange.formats.misp.unsaid
         exchange.formats.misp.write
         exchange.formats.csaf.made
@@ -197,6 +198,7 @@ LAYERS: dict[str, str] = {
         exchange.node.taxii.drafts
         exchange.node.doors.doorkeeper
         exchange.node.mail.large
+        exchange.node.mail.whose
         exchange.node.mail.desk
         exchange.node.doors.doors
         exchange.node.doors.constituents

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
 
-from exchange.formats.objects import Loaded
-from exchange.formats.registry import load
+from exchange.formats.objects import Loaded, RawObject
+from exchange.formats.registry import dump, load
+from exchange.formats.source import Written
+from exchange.formats.stix.cover import compose
+from exchange.formats.stix.markings import effective_tlp
+from exchange.message import Author, Draft, Kind
+from exchange.tlp import Tlp
 
 EVENT = "10000000-0000-4000-8000-000000000001"
 ORG = "10000000-0000-4000-8000-000000000002"
@@ -21,6 +27,7 @@ ACTOR = "10000000-0000-4000-8000-000000000009"
 TECHNIQUE = "10000000-0000-4000-8000-00000000000a"
 MD5 = "d41d8cd98f00b204e9800998ecf8427e"
 SECONDS = "1790000000"
+STIX_TIME = "2026-09-21T14:13:20.000Z"  # the same
 _TECHNIQUE_TAG = 'misp-galaxy:mitre-attack-pattern="Phishing - T1566"'
 
 
@@ -135,3 +142,18 @@ def made(loaded: Loaded) -> dict[str, dict[str, Any]]:
     """The objects of a file of which nothing was set aside, by id."""
     assert loaded.set_aside == ()
     return {raw.id: orjson.loads(raw.data) for raw in loaded.accepted}
+
+
+def written(
+    draft: Draft, author: Author, objects: tuple[RawObject, ...], tlp: Tlp | None = None, **more: Any
+) -> Written:
+    """What writing an alert of these objects gives."""
+    alert = replace(draft, kind=Kind.ALERT, tlp=tlp or effective_tlp(objects, None), **more)
+    return dump(compose(alert, author, objects), "misp")
+
+
+def back(
+    draft: Draft, author: Author, objects: tuple[RawObject, ...], tlp: Tlp | None = None, **more: Any
+) -> dict[str, Any]:
+    """The event that an alert of these objects is written as."""
+    return orjson.loads(written(draft, author, objects, tlp, **more).data)["Event"]

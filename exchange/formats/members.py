@@ -5,13 +5,18 @@ So no format can drop silently what its author didn't think of. What a member me
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import fields
 from typing import Any, Final
 
 from exchange.errors import Refused
 from exchange.formats.objects import Loss
+from exchange.message import Message
 
 MAX_LOSSES: Final = 1_000  # of one file; what is more is counted
+# Of a message: what everything that is written of it tells, and what is no fact of it.
+_NOT_SAID: Final = ("id", "tlp", "bundle", "object_count")
 
 
 class Losses:
@@ -20,7 +25,24 @@ class Losses:
     def __init__(self) -> None:
         """Nothing lost yet."""
         self._named: list[Loss] = []
+        self._members = Counter[tuple[str, str, str]]()
         self._more = 0
+
+    def members(self, object_type: str, names: Iterable[str], why: str) -> None:
+        """Count members that objects of a type have and nothing says, each a loss of its own at the end."""
+        for name in names:
+            kind = (object_type[:64], name[:64], why)
+            if kind in self._members or len(self._members) < MAX_LOSSES:
+                self._members[kind] += 1
+            else:
+                self._more += 1
+
+    def message(self, message: Message, said: Collection[str], why: str) -> None:
+        """The facts of a message's cover that nothing says, in one loss."""
+        plain = {each.name: each.default for each in fields(message) if each.name not in (*_NOT_SAID, *said)}
+        told = [name for name, default in plain.items() if getattr(message, name) not in (None, default)]
+        if told:
+            self.add("message", ", ".join(told), why)
 
     def add(self, place: str, what: str, why: str) -> None:
         """Note one; `what` is a field's name or a count, never a value that may be confidential."""
@@ -31,9 +53,14 @@ class Losses:
 
     def all(self) -> tuple[Loss, ...]:
         """Every loss, in the order in which they were noted."""
+        counted = (
+            Loss(f"objects of type {object_type}", f"{name} of {count}", why)
+            for (object_type, name, why), count in sorted(self._members.items())
+        )
+        found = (*self._named, *counted)
         if not self._more:
-            return tuple(self._named)
-        return (*self._named, Loss("elsewhere", f"{self._more} more losses", "too many to name each"))
+            return found
+        return (*found, Loss("elsewhere", f"{self._more} more losses", "too many to name each"))
 
 
 class Members:

@@ -22,6 +22,8 @@ from tests.misp_samples import (
     MD5,
     ORG,
     SAMPLE,
+    SECONDS,
+    STIX_TIME,
     TECHNIQUE,
     TEXT,
     attribute,
@@ -32,7 +34,7 @@ from tests.misp_samples import (
     sighting,
 )
 
-STIX_TIME = "2026-09-21T14:13:20.000Z"
+DAY = "2026-09-21T00:00:00.000Z"
 
 
 # -- in ----------------------------------------------------------------------------------------------------------------
@@ -41,7 +43,11 @@ STIX_TIME = "2026-09-21T14:13:20.000Z"
 def test_an_attribute_for_detection_becomes_an_indicator_with_its_own_uuid():
     one = made(read(full_event()))[f"indicator--{DOMAIN}"]
     assert one["pattern"] == "[domain-name:value = 'phish.example.com']"
-    assert (one["created"], one["modified"], one["valid_from"]) == (STIX_TIME,) * 3
+    assert (one["created"], one["modified"], one["valid_from"]) == (
+        DAY,
+        STIX_TIME,
+        "2026-09-20T00:00:00.000Z",
+    )
     assert (one["description"], one["created_by_ref"]) == ("landing page", f"identity--{ORG}")
 
 
@@ -66,6 +72,40 @@ def test_what_is_not_for_detection_is_what_was_observed_or_a_note():
     (address,) = objects[f"observed-data--{DOMAIN}"]["object_refs"]
     assert objects[address]["value"] == "203.0.113.7"
     assert objects[f"note--{TEXT}"]["content"] == "Words."
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "told"),
+    [
+        ("2026-09-01T00:00:00.000000+00:00", "2026-09-02T00:00:00Z", ("2026-09-01", "2026-09-02")),
+        ("2026-09-01", None, ("2026-09-01", "2026-09-21")),
+        (None, "2026-09-01", ("2026-09-01", "2026-09-01")),
+        (None, "2026-12-01", ("2026-09-21", "2026-12-01")),
+        ("2026-09-02", "2026-09-01", ("2026-09-21", "2026-09-21")),
+        ("yesterday", None, ("2026-09-21", "2026-09-21")),
+    ],
+)
+def test_what_was_observed_is_dated_when_it_was_seen(first, last, told):
+    said = {name: at for name, at in (("first_seen", first), ("last_seen", last)) if at}
+    whole = {"name": "file", "uuid": FILE, "timestamp": SECONDS, **said}
+    whole["Attribute"] = [attribute("filename", "invoice.exe")]
+    loaded = read(event(attribute("ip-src", "203.0.113.7", DOMAIN, **said), Object=[whole]))
+    for each in (made(loaded)[f"observed-data--{uuid}"] for uuid in (DOMAIN, FILE)):
+        assert (each["first_observed"][:10], each["last_observed"][:10]) == told
+
+
+def test_an_edit_makes_a_newer_version_of_the_same_object():
+    whole = full_event()
+    before = made(read(whole))
+    for entry in (whole["Event"], *whole["Event"]["Attribute"], *whole["Event"]["Object"]):
+        entry["timestamp"] = str(int(SECONDS) + 86_400)
+    after = made(read(whole))
+    assert before.keys() == after.keys()
+    assert [each.get("created") for each in after.values()] == [
+        each.get("created") for each in before.values()
+    ]
+    changed = {name for name, each in after.items() if each.get("modified") != before[name].get("modified")}
+    assert {f"report--{EVENT}", f"indicator--{DOMAIN}", f"observed-data--{FILE}"} <= changed
 
 
 def test_what_is_seen_together_in_an_object_is_one_observed_data_that_its_indicators_are_based_on():

@@ -15,11 +15,10 @@ from exchange.errors import Refused
 from exchange.formats.making import reference
 from exchange.formats.misp.back import attributes_of
 from exchange.formats.misp.labels import tag_names
-from exchange.formats.misp.made import Event, known_uuid, moment
+from exchange.formats.misp.made import Event, first_and_last, known_uuid, moment, time_of
 from exchange.formats.misp.sightings import make_sightings
 from exchange.formats.misp.stix import identified, observables, pattern
 from exchange.formats.misp.types import RULES, comparisons
-from exchange.formats.stix.patterns import checked
 from exchange.formats.stix.time import to_stix
 from exchange.tlp import Tlp
 
@@ -75,7 +74,7 @@ def make_attribute(
     all (the empty text). Raises Refused `format.bad-entry`, `stix.*`.
     """
     its_uuid, tlp = event.uuid_of(value, place), event.label_of(value)
-    made_of = _indicator(facts) if is_true(facts.get("to_ids")) else None
+    made_of = _looked_for(event, facts) if is_true(facts.get("to_ids")) else None
     if made_of is None and is_true(facts.get("to_ids")):
         event.losses.add(
             f"{place}/to_ids", "to_ids", "it is for detection in MISP, and has no pattern in STIX"
@@ -92,7 +91,7 @@ def make_attribute(
         made_of["description"] = facts["comment"]
     type_ = made_of.pop("type")
     if type_ == "indicator":
-        made_of["valid_from"] = to_stix(common["at"])
+        made_of["valid_from"] = to_stix(first_and_last(facts, common["at"])[0])
     if not of:
         stated = {"id": f"{type_}--{its_uuid}", "type": type_, "modified": to_stix(common["at"]), **made_of}
         kept |= _unsaid(event, facts, stated)
@@ -129,15 +128,21 @@ def beside(
     return kept
 
 
-def _indicator(facts: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The members of an indicator; None where the value can't be looked for in STIX."""
-    type_, text = facts["type"], str(facts["value"])
-    if type_ in RULES:
+def _looked_for(event: Event, facts: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The members of an indicator; None where the value can't be looked for in STIX, or its pattern isn't checked."""
+    if RULES.get(facts["type"]) == "stix":
         try:
-            rule = checked(text) if RULES[type_] == "stix" else text
+            event.patterns.checked(str(facts["value"]))
         except Refused:
             return None
-        return {"type": "indicator", "pattern": rule, "pattern_type": RULES[type_], "name": f"{type_} rule"}
+    return _indicator(facts)
+
+
+def _indicator(facts: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The members of an indicator; None where the value can't be looked for in STIX. A pattern is taken as it is."""
+    type_, text = facts["type"], str(facts["value"])
+    if type_ in RULES:
+        return {"type": "indicator", "pattern": text, "pattern_type": RULES[type_], "name": f"{type_} rule"}
     found = comparisons(type_, text)
     if found is None:
         return None
@@ -154,11 +159,11 @@ def _no_indicator(event: Event, facts: Mapping[str, Any], at: int, tlp: Tlp) -> 
         refs = []
     if not refs:
         return {**_note(facts), "object_refs": [f"report--{event.uuid}"]}
-    when = to_stix(at)
+    first, last = map(to_stix, first_and_last(facts, at))
     return {
         "type": "observed-data",
-        "first_observed": when,
-        "last_observed": when,
+        "first_observed": first,
+        "last_observed": last,
         "number_observed": 1,
         "object_refs": refs,
     }
@@ -183,11 +188,22 @@ def agrees(value: Mapping[str, Any], facts: Mapping[str, Any]) -> bool:
     """Whether an object is what an attribute of that type and value becomes: our extension can't say another thing."""
     if not isinstance(facts.get("type"), str) or not isinstance(facts.get("value"), str | int | float):
         return False
+    if not seen_agrees(value, facts):
+        return False
     if value["type"] == "observed-data":
         seen = observables(comparisons(facts["type"], str(facts["value"])) or ())
         return {one["id"] for one in seen} == set(value.get("object_refs", ()))
     said = _indicator(facts) if value["type"] == "indicator" else _vulnerability(facts) or _note(facts)
     return said is not None and all(value.get(name) == each for name, each in said.items())
+
+
+def seen_agrees(value: Mapping[str, Any], facts: Mapping[str, Any]) -> bool:
+    """Whether an object begins when its facts say that it was seen first, if they say so and in order."""
+    first, last = time_of(facts, "first_seen"), time_of(facts, "last_seen")
+    begins = value.get("first_observed", value.get("valid_from"))
+    if first is None or begins is None or (last is not None and last < first):
+        return True
+    return bool(begins == to_stix(first))
 
 
 def _unsaid(event: Event, facts: Mapping[str, Any], value: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,10 +5,11 @@ What a label is and which is stricter is `exchange.tlp`'s.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Final
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, Final
 
 from exchange import tlp as labels
+from exchange.pap import Pap, pap_of_tag
 from exchange.tlp import DEFAULT, Tlp
 
 _TLP2_SINCE: Final = "2022-08-01"  # FIRST published TLP 2.0; amber could mean AMBER+STRICT before
@@ -58,3 +59,14 @@ def distribution_of(tlp: Tlp, stated: object) -> str:
 def tag_of(tlp: Tlp) -> str:
     """A label as MISP's taxonomy spells it: `tlp:amber+strict`."""
     return tlp.label.lower()
+
+
+def tags_of(value: Mapping[str, Any], stated: object, paps: Collection[Pap | None]) -> list[dict[str, Any]]:
+    """The labels of an object as tags, each as MISP `stated` it; without those of PAP that its event says itself."""
+    labels = value.get("labels")
+    labels = labels if isinstance(labels, list) else []
+    listed = stated if isinstance(stated, list) else []
+    kept = [tag for tag in listed if isinstance(tag, dict) and tag.get("name") in labels]
+    said = set(tag_names(kept))
+    known = {*paps, *map(pap_of_tag, said)} - {None}
+    return [*kept, *({"name": each} for each in labels if each not in said and pap_of_tag(each) not in known)]

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from exchange.errors import Refused
-from exchange.formats.making import made, made_id, source_extension
+from exchange.formats.making import Room, made, made_id, source_extension
 from exchange.formats.members import Losses
 from exchange.formats.misp.labels import ALL_COMMUNITIES, INHERIT, tag_names, tlp_of_tags
 from exchange.formats.objects import RawObject, SetAside
-from exchange.formats.stix.time import to_stix
+from exchange.formats.stix.patterns import Checking
+from exchange.formats.stix.time import from_iso, to_stix
 from exchange.message import MAX_TIME_MS
 from exchange.tlp import DEFAULT, Tlp, strictest
 
@@ -74,6 +75,22 @@ def moment(seconds: object) -> int | None:
     return ms if ms <= MAX_TIME_MS else None
 
 
+def first_and_last(facts: Mapping[str, Any], at: int) -> tuple[int, int]:
+    """When MISP says that something was seen first and last, in ms; for what it doesn't say, or not in order, `at`."""
+    first, last = (time_of(facts, name) for name in ("first_seen", "last_seen"))
+    begin = first if first is not None else min(at, at if last is None else last)
+    end = last if last is not None else max(at, begin)
+    return (begin, end) if begin <= end else (at, at)
+
+
+def time_of(facts: Mapping[str, Any], name: str) -> int | None:
+    """A time that MISP writes as ISO 8601, in ms; None without one that STIX can say."""
+    try:
+        return from_iso(str(facts.get(name) or ""))
+    except (ValueError, OverflowError):
+        return None
+
+
 @dataclass
 class Event:
     """The event being made. `ids` holds the STIX id of every MISP UUID, `refs` what the event holds, in order."""
@@ -82,10 +99,13 @@ class Event:
     place: str
     author: str
     at: int  # ms
+    since: int | None  # ms; the day that the event is of, which edits of its entries don't change
     date: str
     tlp: Tlp
     losses: Losses
     most: int  # objects, and entries set aside
+    room: Room  # of the whole file
+    patterns: Checking  # of the whole file
     labels: tuple[str, ...] = ()  # that hold for all of it: PAP
     objects: list[RawObject] = field(default_factory=list)
     set_aside: list[SetAside] = field(default_factory=list)
@@ -135,24 +155,26 @@ class Event:
     ) -> str:
         """Make one object of the event; its id. `at` is in ms.
 
-        Raises Refused `stix.*`, and `format.bad-entry` for a repeat.
+        Raises Refused `stix.*`, `format.bad-entry` for a repeat, `json.too-large`.
         """
         if object_id in self._given:
             raise Refused("format.bad-entry", "its uuid stands in the file before")
-        when = to_stix(self.at if at is None else at)
+        moved = self.at if at is None else at
+        when = to_stix(moved)
         raw = made(
             object_id.partition("--")[0],
             object_id,
             self.tlp if tlp is None else tlp,
             **{
                 "created_by_ref": self.author,
-                "created": when,
+                "created": when if self.since is None else to_stix(min(self.since, moved)),
                 "modified": when,
                 **members,
                 "labels": list(dict.fromkeys([*labels, *self.labels])),
                 "extensions": source_extension(FORMAT, facts or {}),
             },
         )
+        self.room.take(len(raw.data))
         self._given.add(object_id)
         self.objects.append(raw)
         self.refs.append(object_id)
@@ -173,6 +195,7 @@ class Event:
             self.shared.add(value["id"])
         for raw in found:
             if raw.id not in self._given:
+                self.room.take(len(raw.data))
                 self._given.add(raw.id)
                 self.objects.append(raw)
                 self.refs.append(raw.id)
@@ -197,6 +220,10 @@ class Event:
         self.set_aside.append(SetAside(place, refusal.code, refusal.detail))
 
     def check_count(self, count: int) -> None:
-        """Stop before a file costs more than it could yield. Raises Refused `json.too-many-objects`."""
+        """Stop before a file costs more than it could yield.
+
+        Raises Refused `json.too-many-objects`, and `json.too-large` where that was the reason to set an entry aside.
+        """
+        self.room.take(0)
         if count > self.most:
             raise Refused("json.too-many-objects", f"more than {self.most} objects")

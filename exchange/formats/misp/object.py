@@ -13,10 +13,10 @@ from typing import Any, Final
 
 from exchange.errors import Refused
 from exchange.formats.making import reference
-from exchange.formats.misp.attribute import beside, facts_of, is_true, make_attribute
+from exchange.formats.misp.attribute import beside, facts_of, is_true, make_attribute, seen_agrees
 from exchange.formats.misp.galaxies import indicate, make_galaxies
 from exchange.formats.misp.labels import tag_names
-from exchange.formats.misp.made import Event, known_uuid, moment
+from exchange.formats.misp.made import Event, first_and_last, known_uuid, moment
 from exchange.formats.misp.sightings import make_sightings
 from exchange.formats.misp.stix import observables
 from exchange.formats.misp.types import Comparison, comparisons
@@ -138,11 +138,11 @@ def _whole(
     except Refused:
         refs = []
     if refs:
-        when = to_stix(common["at"])
+        first, last = map(to_stix, first_and_last(common["facts"]["object"], common["at"]))
         return event.add(
             f"observed-data--{its_uuid}",
-            first_observed=when,
-            last_observed=when,
+            first_observed=first,
+            last_observed=last,
             number_observed=1,
             object_refs=refs,
             **common,
@@ -172,7 +172,7 @@ def agrees(value: Mapping[str, Any], facts: Mapping[str, Any]) -> bool:
     """Whether an object of STIX is what a MISP object of these facts becomes: our extension can't say another thing."""
     name, listed = facts.get("name"), facts.get("Attribute")
     attributes = listed if isinstance(listed, list) else []
-    if not isinstance(name, str) or not all(map(_is_attribute, attributes)):
+    if not isinstance(name, str) or not all(map(_is_attribute, attributes)) or not seen_agrees(value, facts):
         return False
     if value["type"] == "observed-data":
         return {one["id"] for one in _together(attributes)} == set(value.get("object_refs", ()))

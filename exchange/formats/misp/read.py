@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from exchange.errors import Refused
-from exchange.formats.making import made_id
+from exchange.formats.making import Room, made_id
 from exchange.formats.members import Losses
 from exchange.formats.misp.attribute import facts_of, is_true, make_attribute
 from exchange.formats.misp.galaxies import indicate, make_galaxies
@@ -21,9 +21,10 @@ from exchange.formats.misp.object import make_object, make_references
 from exchange.formats.misp.sightings import make_organisation, organisation_facts
 from exchange.formats.objects import Loaded, Loss, RawObject, SetAside
 from exchange.formats.source import Source
+from exchange.formats.stix.patterns import Checking
 from exchange.formats.stix.spans import Limits, parse
 from exchange.formats.stix.time import from_iso, to_stix
-from exchange.pap import pap_of_tag
+from exchange.pap import pap_of_tag, strictest as strictest_pap
 from exchange.tlp import DEFAULT, strictest
 
 MAX_EVENTS: Final = 1_000
@@ -81,13 +82,13 @@ def read(source: Source, limits: Limits) -> Loaded:
     limit.
     """
     value = source.value(limits)
-    losses = Losses()
+    losses, room, patterns = Losses(), Room(limits.max_bytes), Checking()
     accepted: list[RawObject] = []
     shared: dict[str, int] = {}
     aside: list[SetAside] = []
     local: set[str] = set()
     for place, each in _events(value):
-        event = _event(place, each, losses, limits)
+        event = _event(place, each, losses, most=limits.max_objects, room=room, patterns=patterns)
         local |= event.local
         aside += event.set_aside
         _join(accepted, shared, event)
@@ -130,25 +131,31 @@ def _join(accepted: list[RawObject], shared: dict[str, int], event: Event) -> No
             accepted[at] = raw
 
 
-def _event(place: str, value: Mapping[str, Any], losses: Losses, limits: Limits) -> Event:
+def _event(
+    place: str, value: Mapping[str, Any], losses: Losses, *, most: int, room: Room, patterns: Checking
+) -> Event:
     """Make one event; without any object where not even its report can be made.
 
-    Raises: Refused `json.too-many-objects`.
+    Raises: Refused `json.too-many-objects`, `json.too-large`.
     """
     tags, date = tag_names(value.get("Tag")), str(value.get("date") or "")
     known, stated = known_uuid(value.get("uuid")), str(value.get("uuid") or "")
     at, day = moment(value.get("timestamp")), _day(date)
     dated = date if day is not None else ""
+    pap = strictest_pap(each for each in map(pap_of_tag, tags) if each)
     event = Event(
         uuid=known or made_id("report", FORMAT, stated, date, str(value["info"])).partition("--")[2],
         place=place,
         author="",
         at=at if at is not None else day or 0,
+        since=day,
         date=dated,
         tlp=tlp_of_tags(tags, dated) or tlp_of_distribution(value.get("distribution")),
         losses=losses,
-        most=limits.max_objects,
-        labels=tuple(name for name in tags if pap_of_tag(name)),
+        most=most,
+        room=room,
+        patterns=patterns,
+        labels=(pap.label,) if pap else (),
     )
     for name, why in _NEVER.items():
         if value.get(name):
@@ -224,13 +231,11 @@ def _reports(event: Event, value: Mapping[str, Any], place: str) -> None:
 def _report(event: Event, facts: Mapping[str, Any], tags: list[str], day: int | None) -> None:
     """The report itself, first of its objects."""
     published = moment(facts.get("publish_timestamp"))
-    created = event.at if day is None else min(day, event.at)
     event.add(
         f"report--{event.uuid}",
         name=str(facts.get("info") or "MISP event"),
         report_types=["threat-report"],
-        published=to_stix(published or created),
-        created=to_stix(created),
+        published=to_stix(published or (event.at if day is None else min(day, event.at))),
         object_refs=list(dict.fromkeys(event.refs)),
         labels=tags,
         facts={"event": facts},

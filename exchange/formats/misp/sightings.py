@@ -42,7 +42,8 @@ def _make(event: Event, value: Mapping[str, Any], place: str, of: str, tlp: Tlp)
     organisation = value.get("Organisation")
     by = make_organisation(event, organisation) if isinstance(organisation, dict) else ""
     facts["Organisation"] = organisation_facts(organisation)
-    common: dict[str, Any] = {"tlp": tlp, "at": when, "facts": {"sighting": facts, "of": of}}
+    common: dict[str, Any] = {"tlp": tlp, "at": when, "created": to_stix(when)}
+    common["facts"] = {"sighting": facts, "of": of}
     if kind == _SEEN:
         event.add(
             f"sighting--{its_uuid}",
@@ -66,7 +67,7 @@ def agrees(value: Mapping[str, Any], facts: Mapping[str, Any]) -> bool:
     kinds = {_SEEN: "sighting", _FALSE_POSITIVE: "opinion"}
     at = moment(facts.get("date_sighting"))
     told = at is None or value.get("first_seen", value.get("modified")) == to_stix(at)
-    return told and value["type"] == kinds.get(str(facts.get("type", _SEEN)), "note")
+    return told and bool(value["type"] == kinds.get(str(facts.get("type", _SEEN)), "note"))
 
 
 def make_organisation(event: Event, value: Mapping[str, Any]) -> str:

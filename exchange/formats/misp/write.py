@@ -6,60 +6,59 @@ distribution than its message allows. What MISP has no place for is named.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
 
 from exchange.errors import Refused
-from exchange.formats.making import SOURCE
 from exchange.formats.members import Losses
 from exchange.formats.misp.attribute import CARRIED, agrees as attribute_agrees
 from exchange.formats.misp.back import OBSERVABLES, attributes_of, seconds
-from exchange.formats.misp.galaxies import CLUSTER, CLUSTERS, GALAXY
-from exchange.formats.misp.labels import INHERIT, distribution_of, is_tlp, tag_names, tag_of, tlp_of_tags
-from exchange.formats.misp.made import FORMAT, known_uuid
-from exchange.formats.misp.object import (
-    CARRIED as OF_OBJECTS,
-    REFERENCE,
-    agrees as object_agrees,
-    reference_agrees,
+from exchange.formats.misp.galaxies import CLUSTERS
+from exchange.formats.misp.labels import (
+    INHERIT,
+    distribution_of,
+    is_tlp,
+    tag_names,
+    tag_of,
+    tags_of,
+    tlp_of_tags,
 )
-from exchange.formats.misp.read import CARRIED as OF_EVENTS, REPORT
-from exchange.formats.misp.sightings import CARRIED as OF_SIGHTINGS, agrees as sighting_agrees
+from exchange.formats.misp.object import reference_agrees
+from exchange.formats.misp.remembered import dicts, facts_of_role, galaxies_of, remembered, uuid_of
+from exchange.formats.misp.unsaid import names_label, unsaid, unsaid_of_misp
 from exchange.formats.source import Written
 from exchange.formats.stix.cover import carried_objects
+from exchange.formats.stix.permissions import pap_of_message
 from exchange.formats.stix.read import read_object
 from exchange.formats.stix.time import to_stix
 from exchange.message import Message
+from exchange.pap import Pap, pap_of_tag, strictest
 
 Value = Mapping[str, Any]
-# Which objects may stand for what of MISP: a stranger may write our extension where it doesn't belong.
-_ROLES: Final[Mapping[str, frozenset[str]]] = {
-    "event": frozenset({"report"}),
-    "object": frozenset({"observed-data", "note", "vulnerability", "attack-pattern", "course-of-action"}),
-    "report": frozenset({"note"}),
-    "sighting": frozenset({"sighting", "opinion", "note"}),
-    "reference": frozenset({"relationship"}),
-}
-_AGREES: Final = {"object": object_agrees, "sighting": sighting_agrees}
-# What of an event our extension says beside STIX. Its `info` is the report's name; whoever takes it in publishes it.
-_OF_EVENTS: Final = frozenset(OF_EVENTS) - {"info", "published", "publish_timestamp"} | {"Orgc"}
-_OF_REPORTS: Final = frozenset(REPORT) - {"uuid", "name", "content"}
-# What every message has, and an event says with its organisation and tags.
+# What stands around the others: an event says it with its organisations and tags, or not at all.
 _AROUND: Final = frozenset({"marking-definition", "extension-definition", "identity"})
+# Relations that an event says by where things stand in it.
+_MADE: Final = frozenset({"based-on", "indicates", "related-to"})
+_NO_PLACE: Final = "an event of MISP has no place for it"
+_ON_EVENTS: Final = ("pap", "exercise_id")  # what of a message every event says
+_ON_MADE: Final = (*_ON_EVENTS, "subject", "text", "question", "reason", "created", "author")
 _UNDEFINED, _COMPLETED = "4", "2"  # the threat level and the state of analysis of an event made here
 
 
 def write(message: Message) -> Written:
     """The message as `{"Event": ...}`, or as `{"response": [...]}` where it is more than one event."""
     writer = _Writer(message)
-    events = [writer.event(value) for value in writer.values.values() if _facts(value, "event") is not None]
+    events = [
+        writer.event(value) for value in writer.values.values() if facts_of_role(value, "event") is not None
+    ]
     rest = writer.rest()
     if rest or not events:
         events.append(writer.made(rest))
     else:
-        writer.losses.add("message", "subject, text and sender of the message", "its event has its own")
+        writer.losses.message(message, _ON_EVENTS, "its event has its own, or none")
+    writer.around()
     listed = [{"Event": event} for event in events]
     whole = listed[0] if len(listed) == 1 else {"response": listed}
     return Written(orjson.dumps(whole, option=orjson.OPT_INDENT_2), writer.losses.all())
@@ -75,6 +74,11 @@ class _Writer:
         self._written: set[str] = set()
         # of the event being written: attributes and objects by the STIX id of what stands for them
         self._within: dict[str, dict[str, Any]] = {}
+        self._author = ""  # the identity that it is of
+        self._paps: frozenset[Pap | None] = frozenset()  # that its own tags say
+        self._clusters: dict[str, object] = {}  # that it names: the name of each by its UUID
+        self._pap = pap_of_message(message)
+        self._identities = {message.author}  # that events name, by id or name
         for place, data in enumerate(carried_objects(message)):
             try:
                 read_object(data)  # a sender may have carried anything
@@ -96,17 +100,28 @@ class _Writer:
 
     def event(self, report: Value) -> dict[str, Any]:
         """The event that a report stands for, with everything that it refers to."""
-        facts = _facts(report, "event") or {}
-        galaxies = _galaxies(facts.get("within"))
+        facts = facts_of_role(report, "event") or {}
+        galaxies = galaxies_of(facts.pop("within", None))
         if facts.get("published"):
             self.losses.add(
                 report["id"], "published", "whoever takes it into MISP decides when to publish it"
             )
         self._written.add(report["id"])
         self._within = {}
+        self._author = str(report.get("created_by_ref"))
+        self._identities.add(self._author)
+        tags = tags_of(report, facts.get("Tag"), ())
+        self._paps = frozenset(pap_of_tag(name) for name in tag_names(tags))
+        own = galaxies_of(facts.get("Galaxy"))
+        self._clusters = {
+            str(one.get("uuid")).lower(): one.get("value")
+            for each in (*own, *galaxies)
+            for one in each["GalaxyCluster"]
+        }
+        self._name_unsaid_of_misp(report)
         parts = [self.values[ref] for ref in report.get("object_refs", ()) if ref in self.values]
-        objects = [self._object(value) for value in parts if _facts(value, "object") is not None]
-        reports = [self._event_report(value) for value in parts if _facts(value, "report") is not None]
+        objects = [self._object(value) for value in parts if facts_of_role(value, "object") is not None]
+        reports = [self._event_report(value) for value in parts if facts_of_role(value, "report") is not None]
         attributes = [one for value in parts if self._stands_alone(value) for one in self._attributes(value)]
         for value in parts:
             self._about(value)
@@ -116,11 +131,12 @@ class _Writer:
         for attribute in [*attributes, *(one for each in objects for one in each["Attribute"])]:
             _restore_galaxies(attribute, galaxies)
         event = {
-            "uuid": _uuid(report, facts),
+            **facts,
+            "uuid": uuid_of(report, facts),
             "info": report.get("name", ""),
-            **_only(facts, _OF_EVENTS),
             "published": False,
-            "Galaxy": _galaxies(facts.get("Galaxy")),
+            "Tag": tags,
+            "Galaxy": own,
             "Attribute": attributes,
             "Object": objects,
             "EventReport": reports,
@@ -132,8 +148,13 @@ class _Writer:
         """Whether it is an attribute of the event itself: not one of an object, and nothing said about another."""
         if value["id"] in self._written or self._is_of_object(value) or value["type"] in _AROUND:
             return False
-        about = _is_cluster(value) or _facts(value, "sighting") is not None
+        about = self._is_cluster(value) or facts_of_role(value, "sighting") is not None
         return not about and value["type"] not in (*OBSERVABLES, "relationship", "artifact")
+
+    def _is_cluster(self, value: Value) -> bool:
+        """Whether it is one of the clusters that the event names."""
+        named = self._clusters.get(value["id"].partition("--")[2])
+        return value["type"] in CLUSTERS and "cluster" in remembered(value) and value.get("name") == named
 
     def _is_of_object(self, value: Value) -> bool:
         """Whether it is the indicator of an attribute that an object has said already."""
@@ -144,15 +165,26 @@ class _Writer:
         self._written.add(value["id"])
         found = attributes_of(value, self.values)
         plain = found[0] if len(found) == 1 else {"uuid": value["id"].partition("--")[2]}
-        whole = plain | self._remembered(_extension(value))
+        whole = plain | self._remembered(remembered(value))
         if attribute_agrees(value, whole):
             found = [whole]
+        if value.get("revoked") is True:
+            found = []
+        if not found:
+            self._lose(value)
+        for one in found:
+            one["Tag"] = tags_of(value, one.get("Tag"), self._paps)
         if len(found) == 1:
             self._within[value["id"]] = found[0]
-        elif not found:
-            self._lose(value)
-        self._written |= _observed_by(value)
+        if found:
+            self._name_unsaid(value, found)
+        self._written |= self._observed_by(value)
         return found
+
+    def _observed_by(self, value: Value) -> set[str]:
+        """What an observed-data refers to is said with it."""
+        refs = value.get("object_refs", ()) if value["type"] == "observed-data" else ()
+        return {ref for ref in refs if self.values.get(ref, value)["type"] in OBSERVABLES}
 
     def _remembered(self, facts: Value) -> dict[str, Any]:
         """What was remembered of an attribute, its file among it."""
@@ -161,15 +193,24 @@ class _Writer:
         if artifact is not None and "payload_bin" in artifact:
             kept["data"] = artifact["payload_bin"]
             self._written.add(artifact["id"])
+            self._name_unsaid(artifact, ())
         return kept
 
     def _object(self, value: Value) -> dict[str, Any]:
-        facts = _facts(value, "object") or {}
-        attributes = [self._remembered(each) for each in _dicts(facts.get("Attribute"))]
-        self._written |= {value["id"], *_observed_by(value)}
+        facts = facts_of_role(value, "object") or {}
+        attributes = [self._remembered(each) for each in dicts(facts.get("Attribute"))]
+        tagged = [tag for each in attributes for tag in dicts(each.get("Tag"))]
+        tags = tags_of(value, tagged, self._paps)
+        for each in attributes:
+            each["Tag"] = [tag for tag in dicts(each.get("Tag")) if tag in tags]
+        if any(tag not in tagged for tag in tags):
+            self.losses.members(value["type"], ["labels"], _NO_PLACE)
+        self._name_unsaid_of_misp(value)
+        self._name_unsaid_of_inner(value, attributes)
+        self._written |= {value["id"], *self._observed_by(value)}
         made = {
-            "uuid": _uuid(value, facts),
-            **_only(facts, OF_OBJECTS),
+            **facts,
+            "uuid": uuid_of(value, facts),
             "ObjectReference": [],
             "Attribute": attributes,
         }
@@ -179,42 +220,42 @@ class _Writer:
 
     def _event_report(self, value: Value) -> dict[str, Any]:
         self._written.add(value["id"])
+        self._name_unsaid_of_misp(value)
         said = {"name": value.get("abstract", ""), "content": value.get("content", "")}
-        facts = _facts(value, "report") or {}
-        return {"uuid": _uuid(value, facts), **said, **_only(facts, _OF_REPORTS)}
+        facts = facts_of_role(value, "report") or {}
+        return {**facts, "uuid": uuid_of(value, facts), **said}
 
     def _about(self, value: Value) -> None:
         """What says something about what was written: an indicator of an object, a reference, a sighting, a cluster."""
-        own = _extension(value)
-        reference, sighting = _facts(value, "reference"), _facts(value, "sighting")
+        own = remembered(value)
+        reference, sighting = facts_of_role(value, "reference"), facts_of_role(value, "sighting")
         source = self._within.get(str(value.get("source_ref")), {})
         target = self._sighted(value, sighting) if sighting is not None else None
         if reference is not None and "ObjectReference" in source and self._refers(value, reference):
-            source["ObjectReference"].append(
-                {"object_uuid": source.get("uuid"), **_only(reference, REFERENCE)}
-            )
-        elif target is not None:
-            seen = _only(sighting or {}, (*OF_SIGHTINGS, "Organisation"))
-            target.setdefault("Sighting", []).append(seen)
+            source["ObjectReference"].append({"object_uuid": source.get("uuid"), **reference})
+        elif sighting is not None and target is not None:
+            target.setdefault("Sighting", []).append(sighting)
+            self._identities |= {*value.get("where_sighted_refs", ()), _name_of(sighting.get("Organisation"))}
         elif not (
             self._is_of_object(value)
-            or _is_cluster(value)
-            or ("of" in own and value["type"] == "relationship")
+            or self._is_cluster(value)
+            or ("of" in own and value.get("relationship_type") in _MADE)
         ):
             return
+        self._name_unsaid_of_misp(value)
         self._written.add(value["id"])
 
     def _sighted(self, value: Value, facts: Value) -> dict[str, Any] | None:
         """What a sighting is of: what STIX says, or the attribute of that object which the facts name."""
         about = value.get("sighting_of_ref") or next(iter(value.get("object_refs", ())), "")
         target = self._within.get(str(about))
-        inner = _dicts(target.get("Attribute")) if target else []
+        inner = dicts(target.get("Attribute")) if target else []
         return next((each for each in inner if each.get("uuid") == facts.get("attribute_uuid")), target)
 
     def _refers(self, value: Value, facts: Value) -> bool:
         """Whether a relationship is what a reference of these facts becomes."""
         target = str(value.get("target_ref"))
-        inner = _dicts(self._within.get(target, {}).get("Attribute"))
+        inner = dicts(self._within.get(target, {}).get("Attribute"))
         there = {target.partition("--")[2], *(each.get("uuid") for each in inner)}
         return reference_agrees(value, facts) and str(facts.get("referenced_uuid")).lower() in there
 
@@ -225,9 +266,16 @@ class _Writer:
         message = self.message
         rest = tuple(rest)
         written = to_stix(message.created)
-        within = {ref for value in rest for ref in _observed_by(value)}
+        self.losses.message(message, _ON_MADE, "an event of MISP has no place for them")
+        self._author, self._paps = message.author, frozenset((self._pap,))
+        within = {ref for value in rest for ref in self._observed_by(value)}
         attributes = [one for value in rest if value["id"] not in within for one in self._attributes(value)]
-        text = {"uuid": message.id, "name": message.subject, "content": message.text, "distribution": INHERIT}
+        text = {
+            "uuid": message.id,
+            "name": message.subject,
+            "content": _words(message),
+            "distribution": INHERIT,
+        }
         event: dict[str, Any] = {
             "uuid": message.id,
             "info": message.subject,
@@ -235,14 +283,14 @@ class _Writer:
             "timestamp": seconds(written),
             "threat_level_id": _UNDEFINED,
             "analysis": _COMPLETED,
-            "Orgc": {"uuid": message.author.partition("--")[2], "name": self._author()},
+            "Orgc": {"uuid": message.author.partition("--")[2], "name": self._sender()},
             "Attribute": attributes,
-            "EventReport": [text] if message.text else [],
+            "EventReport": [text] if text["content"] else [],
         }
         self._label(event)
         return event
 
-    def _author(self) -> str:
+    def _sender(self) -> str:
         objects = orjson.loads(self.message.bundle)["objects"]
         return next(
             (str(one.get("name")) for one in objects if one.get("id") == self.message.author), "unknown"
@@ -251,74 +299,70 @@ class _Writer:
     # -- both ----------------------------------------------------------------------------------------------------------
 
     def _label(self, event: dict[str, Any]) -> None:
-        """Give the event its message's label, and a distribution that keeps to it."""
+        """Give the event its message's labels, a distribution that keeps to them, and its exercise in the title."""
         tlp, place = self.message.tlp, f"event {event['uuid']}"
-        tags = _dicts(event.get("Tag"))
+        tags = dicts(event.get("Tag"))
         if tlp_of_tags(tag_names(tags), str(event.get("date", ""))) is not tlp:
             kept = [tag for tag in tags if not is_tlp(str(tag.get("name", "")))]
             if len(kept) < len(tags):
                 self.losses.add(place, "its tag of TLP", "the message has another label, and that counts")
             tags = [*kept, {"name": tag_of(tlp)}]
-        event["Tag"] = tags
+        event["Tag"] = self._with_pap(tags, place)
+        if self.message.exercise_id:
+            event["info"] = f"EXERCISE {self.message.exercise_id}: {event['info']}"
         stated = event.get("distribution")
         event["distribution"] = distribution_of(tlp, stated)
         if stated is not None and str(stated) != event["distribution"]:
             self.losses.add(place, "its distribution", "the message's label allows less")
 
+    def _with_pap(self, tags: list[dict[str, Any]], place: str) -> list[dict[str, Any]]:
+        """The tags with the strictest label of PAP that anything in the message has."""
+        said = [each for each in map(pap_of_tag, tag_names(tags)) if each]
+        if self._pap is None or strictest(said) is self._pap:
+            return tags
+        if said:
+            self.losses.add(place, "its tag of PAP", "the message has another label, and that counts")
+        return [*(tag for tag in tags if not pap_of_tag(str(tag.get("name")))), {"name": self._pap.label}]
+
+    def around(self) -> None:
+        """Name the identities and markings that no event says."""
+        for value in self.values.values():
+            if value["type"] == "identity" and not self._identities.isdisjoint(
+                (value["id"], value.get("name"))
+            ):
+                self._name_unsaid(value, ())
+            elif value["type"] in _AROUND and not names_label(value):
+                self._lose(value)
+
+    def _name_unsaid(self, value: Value, attributes: Sequence[Value]) -> None:
+        """Name what of an object, and of what it observed, these attributes don't say."""
+        missing = unsaid(value, attributes, self.values, by=self._author)
+        self.losses.members(value["type"], missing, _NO_PLACE)
+        self._name_unsaid_of_inner(value, attributes)
+
+    def _name_unsaid_of_inner(self, value: Value, attributes: Sequence[Value]) -> None:
+        for ref in self._observed_by(value) - self._written:
+            self._name_unsaid(self.values[ref], attributes)
+
+    def _name_unsaid_of_misp(self, value: Value) -> None:
+        self.losses.members(value["type"], unsaid_of_misp(value, by=self._author), _NO_PLACE)
+
     def _lose(self, value: Value) -> None:
-        self.losses.add(value["id"], value["type"], "MISP has no attribute that says it")
+        revoked = value.get("revoked") is True
+        why = "its author has revoked it" if revoked else "MISP has no attribute that says it"
+        for each in (value, *(self.values[ref] for ref in sorted(self._observed_by(value)))):
+            self.losses.add(each["id"], each["type"], why)
 
 
-def _observed_by(value: Value) -> set[str]:
-    """What an observed-data refers to is said with it."""
-    return set(value.get("object_refs", ())) if value["type"] == "observed-data" else set()
+def _words(message: Message) -> str:
+    """The texts of a message."""
+    question = f"Question: {message.question}" if message.question else ""
+    reason = f"Reason: {message.reason}" if message.reason else ""
+    return "\n\n".join(filter(None, (message.text, question, reason)))
 
 
-def _extension(value: Value) -> Mapping[str, Any]:
-    """What our extension remembers of MISP; empty where there is none."""
-    extensions = value.get("extensions")
-    own = extensions.get(SOURCE) if isinstance(extensions, dict) else None
-    facts = own.get(FORMAT) if isinstance(own, dict) else None
-    return facts if isinstance(facts, dict) else {}
-
-
-def _facts(value: Value, name: str) -> Mapping[str, Any] | None:
-    """What an object that stands for a thing of MISP remembers of it; None for any other object."""
-    facts = _extension(value).get(name)
-    if not isinstance(facts, dict) or value["type"] not in _ROLES[name]:
-        return None
-    agrees = _AGREES.get(name)
-    return facts if agrees is None or agrees(value, facts) else None
-
-
-def _is_cluster(value: Value) -> bool:
-    return "cluster" in _extension(value) and value["type"] in CLUSTERS
-
-
-def _only(facts: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
-    """The facts of these names: a stranger may have written any other beside them."""
-    return {name: each for name, each in facts.items() if name in names}
-
-
-def _uuid(value: Value, facts: Mapping[str, Any]) -> str:
-    """The UUID that MISP had for what an object stands for: that of its id, or one that STIX wouldn't have taken."""
-    own, stated = str(value["id"]).partition("--")[2], facts.get("uuid")
-    return stated if isinstance(stated, str) and known_uuid(stated) in (None, own) else own
-
-
-def _galaxies(value: object) -> list[dict[str, Any]]:
-    """Galaxies with their clusters, each with what is carried of one."""
-    return [
-        {
-            **_only(galaxy, GALAXY),
-            "GalaxyCluster": [_only(each, CLUSTER) for each in _dicts(galaxy.get("GalaxyCluster"))],
-        }
-        for galaxy in _dicts(value)
-    ]
-
-
-def _dicts(value: object) -> list[dict[str, Any]]:
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+def _name_of(organisation: object) -> str:
+    return str(organisation.get("name", "")) if isinstance(organisation, dict) else ""
 
 
 def _restore_galaxies(attribute: dict[str, Any], galaxies: Iterable[Mapping[str, Any]]) -> None:
@@ -326,7 +370,7 @@ def _restore_galaxies(attribute: dict[str, Any], galaxies: Iterable[Mapping[str,
     names = set(tag_names(attribute.get("Tag")))
     found: dict[bytes, dict[str, Any]] = {}
     for galaxy in galaxies:
-        clusters = [one for one in _dicts(galaxy.get("GalaxyCluster")) if str(one.get("tag_name")) in names]
+        clusters = [one for one in dicts(galaxy.get("GalaxyCluster")) if str(one.get("tag_name")) in names]
         if clusters:
             one = {**galaxy, "GalaxyCluster": clusters}
             found[orjson.dumps(one)] = one

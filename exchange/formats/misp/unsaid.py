@@ -1,0 +1,179 @@
+"""Which members of a STIX object its form in MISP doesn't say: each of them is a loss, whoever wrote it.
+
+What becomes which attribute is `misp/back`'s, what of our extension counts `misp/write`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from exchange.formats.making import SOURCE, reference
+from exchange.formats.misp.attribute import MAX_NAME
+from exchange.formats.misp.made import FORMAT, moment
+from exchange.formats.misp.stix import observed
+from exchange.formats.stix.time import from_iso
+from exchange.pap import pap_of_marking_id
+from exchange.tlp import tlp_of_marking_id
+
+Value = Mapping[str, Any]
+# An event says these of everything in it: by its label, its tags, its timestamps.
+_EVERYWHERE: Final = frozenset({"type", "spec_version", "id", "modified", "labels"})
+# The members of a thing that came from MISP which its own facts say again (`misp/write` compares them).
+_CAME: Final = frozenset(
+    (
+        "abstract",
+        "content",
+        "count",
+        "created",
+        "description",
+        "explanation",
+        "external_references",
+        "first_observed",
+        "first_seen",
+        "is_family",
+        "last_observed",
+        "last_seen",
+        "name",
+        "number_observed",
+        "object_refs",
+        "opinion",
+        "pattern",
+        "pattern_type",
+        "published",
+        "relationship_type",
+        "report_types",
+        "sighting_of_ref",
+        "source_ref",
+        "target_ref",
+        "valid_from",
+        "where_sighted_refs",
+    )
+)
+
+
+def unsaid(
+    value: Value, attributes: Sequence[Value], others: Mapping[str, Value], *, by: object
+) -> list[str]:
+    """The members of an object that the attributes written for it don't say. `by`: the identity whose event it is."""
+    says = _SAID.get(value["type"])
+    if says is None:
+        said = _of_observable(value, attributes, others)
+        return [name for name in _rest(value, by) if name not in said]
+    return [name for name in _rest(value, by) if name not in says or not says[name](value, attributes)]
+
+
+def _of_observable(value: Value, attributes: Sequence[Value], others: Mapping[str, Value]) -> set[str]:
+    """The members of an observable whose values stand in attributes."""
+    texts = [str(each.get("value", "")) for each in attributes]
+    told = {*texts, *(part for text in texts for part in text.split("|"))}
+    members: dict[str, bool] = {}
+    for path, text in observed(value, others):
+        member = path.partition(":")[2].partition(".")[0].removesuffix("[*]")
+        members[member] = members.get(member, True) and not told.isdisjoint((str(text), f"AS{text}"))
+    said = {name for name, whole in members.items() if whole} | {"is_multipart"}
+    if any(isinstance(each, dict) and each.keys() != {"data"} for each in value.get("values", ())):
+        said.discard("values")
+    return said | ({"protocols"} if value.get("protocols") in (["ipv4"], ["ipv6"]) else set())
+
+
+def unsaid_of_misp(value: Value, *, by: object) -> list[str]:
+    """The same of what stands for a thing of MISP whose facts are written."""
+    return [name for name in _rest(value, by) if name not in _CAME]
+
+
+def names_label(value: Value) -> bool:
+    """Whether a marking is a label of TLP or PAP, which an event says by its tags."""
+    return bool(tlp_of_marking_id(value["id"]) or pap_of_marking_id(value["id"]))
+
+
+def _rest(value: Value, by: object) -> list[str]:
+    """The members that aren't said by every event."""
+    marked = value.get("object_marking_refs", ())
+    said = {
+        "object_marking_refs": all(tlp_of_marking_id(each) or pap_of_marking_id(each) for each in marked),
+        "created_by_ref": value.get("created_by_ref") == by,
+        "extensions": _is_ours(value.get("extensions")),
+        "created": value.get("created") == value.get("modified"),
+    }
+    return [name for name in value if name not in _EVERYWHERE and not said.get(name)]
+
+
+def _is_ours(extensions: object) -> bool:
+    own = extensions.get(SOURCE) if isinstance(extensions, dict) and len(extensions) == 1 else None
+    return isinstance(own, dict) and own.keys() == {"extension_type", FORMAT}
+
+
+# -- whether attributes say a member -----------------------------------------------------------------------------------
+
+_Says = Callable[[Value, Sequence[Value]], bool]
+
+
+def _whatever(_: Value, __: Sequence[Value]) -> bool:
+    return True
+
+
+def _name(value: Value, attributes: Sequence[Value]) -> bool:
+    names = [str(each.get("value", ""))[:MAX_NAME] for each in attributes]
+    return value["name"] in (*names, *(f"{each['type']} rule" for each in attributes))
+
+
+def _number(value: Value, _: Sequence[Value]) -> bool:
+    return bool(value["external_references"] == [reference("cve", external_id=str(value.get("name")))])
+
+
+def _abstract(value: Value, attributes: Sequence[Value]) -> bool:
+    return any(each["type"] == value["abstract"] for each in attributes)
+
+
+def _language(value: Value, attributes: Sequence[Value]) -> bool:
+    return all(each["type"] != "other" for each in attributes) and value["pattern_type"] != "suricata"
+
+
+def _once(value: Value, _: Sequence[Value]) -> bool:
+    return bool(value["number_observed"] == 1)
+
+
+def _time(name: str, fact: str) -> _Says:
+    """That the time is the attribute's own, or stands there as another fact."""
+
+    def says(value: Value, attributes: Sequence[Value]) -> bool:
+        at = _ms(value[name])
+        own = (value.get("modified"), value.get("created"))
+        stated = [_ms(each.get(fact)) for each in attributes]
+        seconds = [moment(each.get("timestamp")) for each in attributes]
+        return value[name] in own or (at is not None and at in (*stated, *seconds))
+
+    return says
+
+
+def _ms(time: object) -> int | None:
+    try:
+        return from_iso(str(time))
+    except (ValueError, OverflowError):
+        return None
+
+
+_THING: Final[Mapping[str, _Says]] = {"name": _whatever, "description": _whatever}
+_SAID: Final[Mapping[str, Mapping[str, _Says]]] = {
+    "indicator": {
+        "pattern": _whatever,
+        "pattern_type": _language,
+        "description": _whatever,
+        "name": _name,
+        "valid_from": _time("valid_from", "first_seen"),
+    },
+    "observed-data": {
+        "object_refs": _whatever,
+        "number_observed": _once,
+        "first_observed": _time("first_observed", "first_seen"),
+        "last_observed": _time("last_observed", "last_seen"),
+    },
+    "note": {"abstract": _abstract, "content": _whatever, "object_refs": _whatever},
+    "vulnerability": {**_THING, "external_references": _number},
+    "artifact": dict.fromkeys(
+        ("payload_bin", "mime_type", "encryption_algorithm", "decryption_key"), _whatever
+    ),
+    "identity": {"name": _whatever, "identity_class": _whatever},
+    **dict.fromkeys(("threat-actor", "intrusion-set", "campaign", "malware"), _THING),
+}
