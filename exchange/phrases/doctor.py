@@ -78,6 +78,8 @@ FOUND: Final[Phrases] = table(
     hook.unsure | stopped while it ran, and may not have gone out: {names} | se detuvo mientras corría, quizá no salió: {names} | parou enquanto corria, talvez não tenha saído: {names} | arrêté en cours de route, peut-être pas parti : {names}
     queues.ok | nothing is overdue; {count} copies under way | nada atrasado; {count} copias en camino | nada atrasado; {count} cópias a caminho | rien en retard ; {count} copies en route
     queues.overdue | {count} messages are overdue, the oldest of {at} | {count} mensajes atrasados, el más antiguo del {at} | {count} mensagens atrasadas, a mais antiga de {at} | {count} messages en retard, le plus ancien du {at}
+    missing.ok | nothing that was sent here | nada de lo enviado aquí | nada do que foi enviado | rien de ce qui a été envoyé ici
+    missing.some | asked for in vain for a day: {names} | pedido en vano desde hace un día: {names} | pedido em vão há um dia: {names} | demandé en vain depuis un jour : {names}
     retention.ok | {due} messages go within 30 days, {holds} holds | {due} mensajes se borran en 30 días, {holds} retenciones | {due} mensagens saem em 30 dias, {holds} retenções | {due} messages partent sous 30 jours, {holds} gels
     retention.waits | {due} messages are over their time and still here | {due} mensajes pasaron su plazo y siguen aquí | {due} mensagens passaram do prazo e seguem aqui | {due} messages ont dépassé leur délai et sont encore là
     feeds.ok | {count} are read | se leen {count} | {count} são lidos | {count} sont lus
@@ -143,6 +145,7 @@ FIXES: Final[Phrases] = table(
     hook.failing | exchange {role} alarm test | exchange {role} alarm test | exchange {role} alarm test | exchange {role} alarm test
     hook.unsure | exchange {role} alarm test | exchange {role} alarm test | exchange {role} alarm test | exchange {role} alarm test
     queues.overdue | exchange node outbox --overdue; telephone them | exchange node outbox --overdue; llámelos | exchange node outbox --overdue; ligue para eles | exchange node outbox --overdue ; téléphonez-leur
+    missing.some | telephone them: their node doesn't answer for it | llámelos: su nodo no responde por ello | ligue para eles: o nó deles não responde por isso | téléphonez-leur : leur nœud n'en répond pas
     retention.waits | exchange node serve erases them; a hold shows in: exchange node retention show | exchange node serve los borra; retenciones: exchange node retention show | exchange node serve as apaga; retenções: exchange node retention show | exchange node serve les efface ; gels : exchange node retention show
     feeds.failing | exchange node feed list says which; docs/feeds.md what to do | exchange node feed list dice cuáles; docs/feeds.md qué hacer | exchange node feed list diz quais; docs/feeds.md o que fazer | exchange node feed list dit lesquels ; docs/feeds.md quoi faire
     alarms.some | exchange node status says what each means | exchange node status dice qué significa cada una | exchange node status diz o que cada um significa | exchange node status dit ce que chacune signifie

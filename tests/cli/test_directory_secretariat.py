@@ -116,8 +116,8 @@ class Home:
         """What is queued, newest first."""
         store = open_home(self.path, self.unlock).open_store(owner=True)
         try:
-            sent = Desk(store, real_sources(), who="a test").outbox()
-            return [read_message(one.message.payload) for one in sent]
+            desk = Desk(store, real_sources(), who="a test")
+            return [read_message(desk.sent(one.message.id).message.payload) for one in desk.outbox()]
         finally:
             store.db.close_sync()
 

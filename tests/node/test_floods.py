@@ -254,4 +254,8 @@ async def test_flash_overdue_is_listed_however_much_was_sent_since(
         pe.send("bb-csirt")
     await sim.rounds()
     sim.world.now += HOUR_MS
-    assert [one.message.id for one in pe.desk.outbox(overdue=True, limit=3)] == [flash]
+    (overdue,) = pe.desk.outbox(overdue=True, limit=3)
+    assert (overdue.message.id, pe.desk.count_overdue()) == (flash, (1, overdue.message.created))
+    assert (len(pe.desk.outbox(limit=3)), pe.desk.count_under_way()) == (3, 1)
+    assert {one.message.payload for one in (overdue, *pe.desk.outbox())} == {b""}  # each may be 10 MB
+    assert pe.desk.sent(flash).message.payload

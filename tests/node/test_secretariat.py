@@ -124,7 +124,7 @@ async def test_only_the_secretariat_reminds(tmp_path: Path) -> None:
 
 def queued(site: Site, kind: Kind) -> list[Message]:
     """What it has queued of that kind."""
-    found = [read_message(one.message.payload) for one in site.desk.outbox()]
+    found = [read_message(site.desk.sent(one.message.id).message.payload) for one in site.desk.outbox()]
     return [message for message in found if message.kind == kind]
 
 
@@ -280,7 +280,7 @@ async def ping(sim: Simulation) -> str:
 
 
 def measured(sim: Simulation) -> contact_tests.Measured:
-    return contact_tests.measured(sim.sites[SECRETARIAT].desk.outbox(), TRACING, sim.world.now)
+    return contact_tests.measured(sim.sites[SECRETARIAT].desk, TRACING, sim.world.now)
 
 
 async def log(sim: Simulation) -> None:

@@ -136,7 +136,7 @@ def log_test(
             raise Refused("contact.unknown", f"{address[:65]} is no contact point")
         if result is None:
             kind = contact_tests.PING
-            found = contact_tests.measured(home.desk.outbox(), address, now_ms())
+            found = contact_tests.measured(home.desk, address, now_ms())
             contact_tests.check_unlogged(asyncio.run(home.replica()), address, found)
             result, minutes = found.result, found.minutes
         said = result

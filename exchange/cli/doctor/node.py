@@ -37,7 +37,6 @@ MOST_OFFSET_MS: Final = 30_000
 BAD_OFFSET_MS: Final = 300_000  # tokens are corrected, but not what people read
 LEAST_PREKEYS_DAYS: Final = 14
 DUE_DAYS: Final = 30
-MOST_OVERDUE: Final = 1_000
 MOST_FAILURES: Final = 3  # of a feed in a row
 _UNKNOWN: Final = frozenset({"auth.unknown-issuer", "auth.bad-signature"})
 _WELL: Final = frozenset({"active", "provisional"})
@@ -118,19 +117,20 @@ def _directory(home: Opened) -> list[Finding]:
 
 
 def _mail(home: Opened) -> list[Finding]:
-    overdue = home.desk.outbox(overdue=True, limit=MOST_OVERDUE)
+    overdue, oldest = home.desk.count_overdue()
+    figures = home.store.db.read_sync(lambda c: store_figures.figures(c, now=now_ms()))
     if overdue:
-        oldest = utc(min(one.message.created for one in overdue))
-        first = found("queues", WARN, "overdue", count=len(overdue), at=oldest)
+        first = found("queues", WARN, "overdue", count=overdue, at=utc(oldest))
     else:
-        figures = home.store.db.read_sync(lambda c: store_figures.figures(c, now=now_ms()))
         first = found("queues", OK, "ok", count=figures.undelivered)
+    missing = _counted(figures.missing)
     alarms = alarms_that_hold(home)
     named = _counted(Counter(one.code for one in alarms))
     evidence = sum(bool(one.evidence) for one in alarms)
     aside = _counted(Counter(one.what for one in home.set_aside()))
     return [
         first,
+        found("missing", WARN, "some", names=missing) if missing else found("missing", OK, "ok"),
         found("alarms", WARN, "some", names=named, count=evidence) if named else found("alarms", OK, "ok"),
         found("aside", WARN, "some", names=aside) if aside else found("aside", OK, "ok"),
     ]

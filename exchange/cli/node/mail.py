@@ -219,7 +219,7 @@ def _outbox_row(desk: Desk, sent: Sent) -> dict[str, Any]:
     from exchange.formats.indicators.defang import defang
     from exchange.formats.stix.cover import read_message
 
-    message = read_message(sent.message.payload)
+    message = read_message(desk.sent(sent.message.id).message.payload)
     return {
         "id": message.id,
         "kind": message.kind,

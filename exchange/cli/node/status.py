@@ -15,7 +15,7 @@ from exchange.errors import CODES, Refused
 from exchange.keys import digits, member_digits
 from exchange.limits import STALE_CHECKPOINT_MS
 from exchange.node.directory.exposure import report
-from exchange.node.store import attachments as store_attachments
+from exchange.node.store import attachments as store_attachments, figures as store_figures
 from exchange.node.store.store import Alarm
 from exchange.node.units import homes
 from exchange.storage import calls
@@ -26,9 +26,8 @@ def condition(home: Opened, server: Json | None) -> dict[str, Any]:
     identity = home.home.identity()
     directory = _directory(home)
     admitted = _admitted(directory, identity.address) if directory else None
-    outbox = [copy for sent in home.desk.outbox() for copy in sent.addressees]
     to_send, to_fetch = home.store.db.read_sync(store_attachments.waiting)
-    waiting = [copy for copy in outbox if copy.state in ("queued", "sealed", "accepted")]
+    figures = home.store.db.read_sync(lambda c: store_figures.figures(c, now=now_ms()))
     return {
         "member": identity.address,
         "network": directory.name if directory else "",
@@ -48,8 +47,9 @@ def condition(home: Opened, server: Json | None) -> dict[str, Any]:
         "directory_problem": server["directory_problem"] if server else "",
         "clock_offset_ms": server["clock_offset_ms"] if server else 0,
         "unopened": home.desk.unopened(),
-        "undelivered": len(waiting),
-        "overdue": len(home.desk.outbox(overdue=True)),
+        "undelivered": home.desk.count_under_way(),
+        "overdue": home.desk.count_overdue()[0],
+        "missing": dict(figures.missing),
         "attachments": {"to_send": to_send, "to_fetch": to_fetch},
         "set_aside": dict(Counter(one.what for one in home.set_aside())),
         "calls_failing": [
@@ -108,6 +108,10 @@ def condition_lines(value: dict[str, Any]) -> list[str]:
             ("as of", _as_of(value)),
             ("inbox", f"{value['unopened']} unopened"),
             ("outbox", f"{value['undelivered']} not delivered yet, {value['overdue']} overdue"),
+            (
+                "missing",
+                ", ".join(f"{count} of {sender}" for sender, count in sorted(value["missing"].items())),
+            ),
             ("attachments", _under_way(**value["attachments"])),
             (
                 "exposed",

@@ -167,11 +167,7 @@ def fetch(call: Call) -> None:
             serving = False
         unopened = home.desk.unopened()
         new = max(0, unopened - before)
-        waiting = sum(
-            copy.state in ("queued", "sealed", "accepted")
-            for sent in home.desk.outbox()
-            for copy in sent.addressees
-        )
+        waiting = home.desk.count_under_way()
     value = {"serving": serving, "new": new, "unopened": unopened, "undelivered": waiting}
     did = "the server here looks now" if serving else f"{new} new"
     lines = [f"{did}; {unopened} unopened, {waiting} sent and not delivered yet"]

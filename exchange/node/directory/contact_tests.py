@@ -5,7 +5,6 @@ How soon a person acknowledged is measured from the signed status of the contact
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,7 +19,7 @@ from exchange.limits import DAY_MS, HOUR_MS, MINUTE_MS
 from exchange.message import Kind, Urgency
 from exchange.node.directory.replica import Replica
 from exchange.node.identity import Identity
-from exchange.node.mail.desk import Sent
+from exchange.node.mail.desk import Desk, Sent
 from exchange.node.mail.writing import Writer
 from exchange.node.store import directory as store_directory
 from exchange.node.store.outbox import Outgoing
@@ -65,13 +64,13 @@ def ping(writer: Writer, book: Book, contact: str, urgency: Urgency) -> tuple[Ou
     return message, target.address
 
 
-def measured(outbox: Iterable[Sent], contact: str, now: int) -> Measured:
-    """What came of the newest ping of the contact, `outbox` newest first; `now` in UTC ms.
+def measured(desk: Desk, contact: str, now: int) -> Measured:
+    """What came of the newest ping of the contact; `now` in UTC ms.
 
     Raises Refused secretariat.no-ping, secretariat.ping-open.
     """
-    for sent in outbox:
-        if sent.message.lane in IN_TIME_MS and _is_ping(sent, contact):
+    for sent in desk.outbox():
+        if sent.message.lane in IN_TIME_MS and _is_ping(desk.sent(sent.message.id), contact):
             return _measured(sent, now)
     raise Refused("secretariat.no-ping")
 

@@ -23,6 +23,7 @@ from exchange.node.store import (
     attachments as store_attachments,
     inbox as store_inbox,
     outbox as store_outbox,
+    sent as store_sent,
 )
 from exchange.node.store.access import Access
 from exchange.node.store.inbox import DamagedItem, Quarantined, Received
@@ -105,23 +106,40 @@ class Desk:
         return self._store.db.read_sync(read)
 
     def outbox(self, *, overdue: bool = False, before: int | None = None, limit: int = PAGE) -> list[Sent]:
-        """STIX messages sent, newest first; with `overdue` only those some copy of which takes too long."""
+        """STIX messages sent, newest first; with `overdue` only those some copy of which takes too long.
+
+        Without their payload, which `sent` gives.
+        """
+        queued_before = self._queued_before()
 
         def read(connection: Transaction) -> list[Sent]:
             cipher = self._store.cipher
             if overdue:
-                listed = store_outbox.listed_undelivered(
+                listed = store_sent.listed_undelivered(
                     connection, cipher, type_="stix", before=before, queued_before=queued_before, limit=limit
                 )
             else:
-                listed = store_outbox.listed(connection, cipher, type_="stix", before=before, limit=limit)
+                listed = store_sent.listed(connection, cipher, type_="stix", before=before, limit=limit)
             return [
                 Sent(message, tuple(store_outbox.addressees(connection, cipher, n))) for n, message in listed
             ]
 
-        now = self._sources.clock()
-        queued_before = {lane: now - patience for lane, patience in PATIENCE_MS.items()}
         return self._store.db.read_sync(read)
+
+    def count_overdue(self) -> tuple[int, int]:
+        """How many messages `outbox` lists as overdue, and when the oldest was written (ms, 0 for none)."""
+        queued_before = self._queued_before()
+        return self._store.db.read_sync(
+            lambda c: store_sent.count_undelivered(c, type_="stix", queued_before=queued_before)
+        )
+
+    def count_under_way(self) -> int:
+        """How many copies of STIX messages have not ended."""
+        return self._store.db.read_sync(lambda c: store_sent.count_under_way(c, type_="stix"))
+
+    def _queued_before(self) -> dict[str, int]:
+        now = self._sources.clock()
+        return {lane: now - patience for lane, patience in PATIENCE_MS.items()}
 
     def lacking(self, copy: Addressee) -> Missing | None:
         """What an addressee's copy lacks next, None when people have acknowledged it. An end counts as overdue."""

@@ -114,54 +114,23 @@ def add(
 def get(connection: Connection, cipher: LocalCipher, n: int) -> Outgoing:
     """The message in row `n`."""
     row = sql(connection, "SELECT * FROM messages WHERE n = :n", n=n).one()
-    return _outgoing(row, cipher)
+    return outgoing_in(row, cipher)
 
 
 def find(connection: Connection, cipher: LocalCipher, message_id: str) -> tuple[int, Outgoing] | None:
     """The row number and the message with that id, None if this node never sent it."""
     row = sql(connection, "SELECT * FROM messages WHERE id = :id", id=message_id).first()
-    return None if row is None else (row.n, _outgoing(row, cipher))
+    return None if row is None else (row.n, outgoing_in(row, cipher))
 
 
-def listed(
-    connection: Connection, cipher: LocalCipher, *, type_: str, before: int | None, limit: int
-) -> list[tuple[int, Outgoing]]:
-    """Messages of a type, newest first, from row `before` (exclusive) down; none that was erased."""
-    rows = sql(
+def is_here(connection: Connection, message_id: str) -> bool:
+    """Whether this node sent people a message under that id, and still has it."""
+    row = sql(
         connection,
-        "SELECT * FROM messages WHERE type = :type AND erased_at IS NULL AND (:before IS NULL OR n < :before)"
-        " ORDER BY n DESC LIMIT :limit",
-        type=type_,
-        before=before,
-        limit=limit,
-    )
-    return [(row.n, _outgoing(row, cipher)) for row in rows]
-
-
-def listed_undelivered(
-    connection: Connection,
-    cipher: LocalCipher,
-    *,
-    type_: str,
-    before: int | None,
-    queued_before: dict[str, int],
-    limit: int,
-) -> list[tuple[int, Outgoing]]:
-    """As `listed`, those an addressee lacks: it was rejected or lost, or queued before its lane's time (ms) in vain."""
-    rows = sql(
-        connection,
-        "SELECT * FROM messages m WHERE type = :type AND erased_at IS NULL AND (:before IS NULL OR n < :before)"
-        " AND EXISTS (SELECT 1"
-        " FROM addressees a WHERE a.message_n = m.n AND a.state <> 'stored' AND a.acknowledged_at IS NULL"
-        " AND a.working_at IS NULL AND a.declined_at IS NULL AND (a.state IN ('rejected', 'lost')"
-        " OR a.queued_at < CASE a.lane WHEN 0 THEN :lane0 WHEN 1 THEN :lane1 WHEN 2 THEN :lane2 ELSE :lane3 END))"
-        " ORDER BY n DESC LIMIT :limit",
-        type=type_,
-        before=before,
-        limit=limit,
-        **{f"lane{LANES.index(lane)}": at for lane, at in queued_before.items()},
-    )
-    return [(row.n, _outgoing(row, cipher)) for row in rows]
+        "SELECT EXISTS (SELECT 1 FROM messages WHERE id = :id AND type = 'stix' AND erased_at IS NULL) AS here",
+        id=message_id,
+    ).one()
+    return bool(row.here)
 
 
 def addressees(connection: Connection, cipher: LocalCipher, message_n: int) -> list[Addressee]:
@@ -333,14 +302,15 @@ def set_human(
     )
 
 
-def _outgoing(row: Any, cipher: LocalCipher) -> Outgoing:  # noqa: ANN401 - a row of any columns
+def outgoing_in(row: Any, cipher: LocalCipher) -> Outgoing:  # noqa: ANN401 - a row of any columns
+    """The message of a row of messages, without payload where the row has none."""
     return Outgoing(
         id=row.id,
         type=row.type,
         lane=LANES[row.lane],
         created=row.created,
         expires=row.expires,
-        payload=cipher.open("messages.payload", row.id, bytes(row.payload)),
+        payload=cipher.open("messages.payload", row.id, bytes(row.payload)) if row.payload else b"",
         separate=bool(row.separate),
         compress=bool(row.compress),
         erased=row.erased_at is not None,
