@@ -210,6 +210,18 @@ def test_what_its_sender_declares_void_leaves(door: Place, client: Client) -> No
     assert not sees(client, one)
 
 
+def test_however_much_is_refused_with_one_page_all_of_it_is_logged(
+    door: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client goes on behind the page's last object and never asks for what is before it again."""
+    monkeypatch.setattr("exchange.node.store.taxii_page.MOST_REFUSED", 2)
+    kept = [door.mail(indicator(object_marking_refs=[PAP_IDS[Pap.RED]])) for _ in range(5)]
+    door.client("begun", scopes=READS).objects("received")
+    rows = [row for row in door.pe.desk.access_log() if row.who == "token:begun"]
+    refused = {row.what.split()[1] for row in rows if row.action == "taxii refused"}
+    assert refused >= set(kept)
+
+
 def mark(door: Place, message_id: str, mark: str) -> None:
     """A mark on how it came, as it has from its first moment."""
     write = "UPDATE inbox SET marks = ? WHERE message_id = ?"

@@ -170,6 +170,11 @@ class Collections:
                 outside = sum(row.source == store_outside.SOURCE for row in page.rows)
                 if told or outside:
                     await self._note(access, told, outside)
+                while (
+                    len(told) >= pages.MOST_REFUSED
+                ):  # the client goes on behind this page: what is left comes now
+                    told = await self._store.db.read(partial(self._refused, access, held, page))
+                    await self._note(access, told, 0)
                 return page
 
     def _look(
@@ -242,10 +247,16 @@ class Collections:
         given = {row.source: row.class_n for row in page.rows if row.source > 0}
         new = pages.not_given(connection, access.n, given) if given else frozenset()
         told = [(source, given[source]) for source in sorted(new)]
-        if held.classes:
-            upto = page.rows[-1].added if page.more else None
-            told += pages.refused(connection, self.keys, held, access=access.n, upto=upto)
-        return told
+        return told + self._refused(access, held, page, connection)
+
+    def _refused(
+        self, access: Access, held: Query, page: Page, connection: Transaction
+    ) -> list[tuple[int, int]]:
+        """Of these the refused alone, MOST_REFUSED of them at once."""
+        if not held.classes:
+            return []
+        upto = page.rows[-1].added if page.more else None
+        return pages.refused(connection, self.keys, held, access=access.n, upto=upto)
 
     async def _note(self, access: Access, told: list[tuple[int, int]], outside: int) -> None:
         """What goes out is in the access log before it goes, and what is held back: once for each message and right.
