@@ -14,6 +14,7 @@ from exchange.directory.checkpoint import SignedCheckpoint
 from exchange.errors import Unavailable
 from exchange.header import DirRef
 from exchange.http_rate import Room
+from exchange.hub.http.auth import Caller, Who
 from exchange.hub.store.directory import Invited
 from exchange.hub.store.forget import PRUNE_ENVELOPES
 from exchange.hub.store.store import HubStore
@@ -21,6 +22,7 @@ from exchange.hub.store.tables import proofs
 from exchange.limits import DAY_MS, MAX_BATCH_BYTES, POLLS
 from exchange.protocol import items
 from tests.hub.mail import MANY, copies, mail, put
+from tests.hub.test_socket import online
 from tests.hub_server import Hub, running_hub
 from tests.hub_services import receipts, sealed, services
 from tests.worlds import World
@@ -110,9 +112,24 @@ async def test_page_that_is_not_read_counts_until_it_is(world: World, tmp_path: 
             assert await status_of(reader) == 200
         again = await hub.call("GET", path)
         assert (again.status, again.code) == (503, "storage.busy")
+        async with online(
+            hub, "pe-csirt", after=path.partition("=")[2]
+        ) as node:  # sockets have no room of their own
+            assert await node.closed() == 1001
         assert (await hub.call("GET", paths["co-csirt"], issuer="co-csirt")).status == 200
         for _, writer in pairs:
             writer.transport.abort()
+
+
+def test_memory_of_units_is_their_members() -> None:
+    payers = {
+        "pe-csirt": "pe-csirt",
+        "pe-csirt/soc": "pe-csirt",
+        "officer/alba": "officer/alba",
+    }
+    for address, payer in payers.items():
+        assert Caller(Who.MEMBER, address, None).payer == payer
+    assert Caller(Who.INVITED, "pe-csirt", None).payer != "pe-csirt"
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/v1/state"])

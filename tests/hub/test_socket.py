@@ -16,7 +16,7 @@ from exchange.directory.bodies_members import build_revoke
 from exchange.directory.checkpoint import SignedCheckpoint
 from exchange.directory.members import Move
 from exchange.directory.statements import Statement
-from exchange.hub.http.socket import InFlight
+from exchange.hub.http.in_flight import InFlight
 from exchange.limits import DAY_MS, LARGE_BYTES, URGENT_ITEMS
 from exchange.protocol import ITEM_CHECKPOINT, ITEM_DELIVERY, ITEM_LARGE, ITEM_RECEIPTS, Item, Large, items
 from exchange.settings import HubLimits
@@ -275,15 +275,20 @@ async def test_flash_overtakes_bulk_that_is_not_on_the_wire(world: World, tmp_pa
             assert flash.upload.header in item.payload
 
 
-async def test_sockets_of_one_member_are_limited(world: World, tmp_path: Path) -> None:
-    limits = {"sockets_per_member": 1}
+async def test_oldest_socket_of_a_member_gives_way_to_one_too_many(world: World, tmp_path: Path) -> None:
+    limits = {"sockets_per_member": 2}
     async with (
         running_hub(world, tmp_path / "hub", limits=limits) as hub,
         online(hub, "co-csirt") as first,
     ):
-        assert (await first.item()).type == ITEM_CHECKPOINT
+        await first.item()
         async with online(hub, "co-csirt") as second:
-            assert await second.closed() == 4429
+            await second.item()
+            async with online(hub, "co-csirt") as third:
+                assert (await third.item()).type == ITEM_CHECKPOINT
+                assert await first.closed() == 4429
+                await put(hub)
+                assert (await second.item()).type == (await third.item()).type == ITEM_DELIVERY
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from exchange.canonical import sha256, unb64
 from exchange.errors import Rejected
 from exchange.http_rate import Room
 from exchange.hub.http.context import CONTEXT, Context
+from exchange.hub.pending import account
 from exchange.hub.store.directory import Invited
 from exchange.invitation import TOKEN_BYTES
 from exchange.keys import PublicKeys
@@ -71,6 +72,11 @@ class Caller:
         if self.who is Who.STRANGER:
             return "strangers"
         return f"invited {self.address}" if self.who is Who.INVITED else self.address
+
+    @property
+    def payer(self) -> str:
+        """Under which name the memory that its calls take is counted: a unit's as its member's."""
+        return account(self.account)
 
 
 async def authenticate(request: web.Request, allow: Who, *, reading: bool = False) -> Caller:
@@ -160,10 +166,10 @@ async def read_body(request: web.Request, caller: Caller, *, most: int) -> bytes
         raise Rejected("request.bad", "a body is sent as it is")
     # Whoever has no token shares no room with others: what it sends slowly must keep no bad news out.
     outside = caller.who is Who.STRANGER
-    room, account = (context.outside, request.remote or "") if outside else (context.bodies, caller.account)
-    room.take(account, length)
+    room, payer = (context.outside, request.remote or "") if outside else (context.bodies, caller.payer)
+    room.take(payer, length)
     # given back with the answer: until then the bytes are in memory
-    request[RESERVED] = (room, account, length)
+    request[RESERVED] = (room, payer, length)
     try:
         await go_on(request)
         async with asyncio.timeout(context.settings.limits.body_seconds + length / BODY_RATE):
@@ -194,8 +200,8 @@ def page(
 
     Raises Unavailable storage.busy when it reads too many at once.
     """
-    request.app[CONTEXT].answers.take(caller.account, len(body))
-    request[PAGE] = (caller.account, body)
+    request.app[CONTEXT].answers.take(caller.payer, len(body))
+    request[PAGE] = (caller.payer, body)
     response = web.StreamResponse(headers={MORE: "1"} if more else {})
     response.content_type = content_type
     response.content_length = len(body)

@@ -44,11 +44,12 @@ class Context:
     statements: Rate  # of a member with all its units, or of an officer
     bodies: Room  # requests', from the first byte to the answer
     outside: Room  # the same of callers without a token, by where they come from
-    answers: Room  # pages', until the caller has read them
+    answers: Room  # pages' and what goes to sockets, until the caller has read them
     blob_uploads: Room  # calls under way, by member
     blob_downloads: Room
     stopping: bool = False
-    sockets: dict[str, int] = field(default_factory=dict)  # open WebSockets by member
+    # what ends each open WebSocket, by address, the oldest first
+    sockets: dict[str, list[Callable[[], None]]] = field(default_factory=dict)
     connections: Connections | None = None  # set once the server listens
     tls: ServerTls | None = None  # set by who serves, where it does so with TLS
     lag: LoopLag = field(default_factory=LoopLag)

@@ -54,7 +54,7 @@ async def metrics(request: web.Request) -> web.Response:
         flash=flash,
         flash_copies=copies,
         connections=context.connections.count if context.connections else 0,
-        sockets=sum(context.sockets.values()),
+        sockets=sum(map(len, context.sockets.values())),
         pending=await store.count_pending(),
         applications=len(await context.applications.waiting()),
         read_only=context.registrar.read_only,

@@ -61,11 +61,11 @@ async def put_piece(request: web.Request) -> web.Response:
     context = request.app[CONTEXT]
     taken = await context.pieces.take(caller.address, env, start=start, size=size, data=data)
     if taken == size:  # now it is in memory as a whole
-        context.bodies.take(caller.account, size)
+        context.bodies.take(caller.payer, size)
         try:
             taken = await context.pieces.join(caller.address, env, size=size)
         finally:
-            context.bodies.give_back(caller.account, size)
+            context.bodies.give_back(caller.payer, size)
     if isinstance(taken, int):
         return web.Response(status=202, body=orjson.dumps({"have": taken}), content_type=JSON)
     return _answer(context, taken)

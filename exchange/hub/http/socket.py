@@ -1,15 +1,14 @@
 """Owns the WebSocket: proof of the key at the start and every 10 minutes, items pushed within a window (§10, §11.8).
 
-What is pushed is mailboxes.py's; here is only how far a node may lag behind, and when it is shown the door. How much
-bulk is under way follows the link's speed (pacing.py), and flash is beyond it: it never waits for room.
+What is pushed is mailboxes.py's, how far a node may lag behind in_flight.py's; here is only when it is shown the door.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import orjson
 from aiohttp import WSMessage, WSMsgType, web
@@ -17,19 +16,20 @@ from aiohttp import WSMessage, WSMsgType, web
 from exchange.canonical import ADDRESS, Fields, b64
 from exchange.errors import ExchangeError, Refused, Rejected
 from exchange.hub.bells import Bell
-from exchange.hub.feed import Feed
+from exchange.hub.feed import Feed, Outgoing
 from exchange.hub.http.context import CONTEXT, Context
+from exchange.hub.http.in_flight import InFlight
 from exchange.hub.http.mail import large_of
-from exchange.limits import URGENT_BYTES, URGENT_ITEMS, WINDOW_BYTES
-from exchange.pacing import Window
+from exchange.hub.pending import account
+from exchange.limits import BODY_RATE
 from exchange.receipt import HUB
-from exchange.settings import HubLimits
 from exchange.token import socket_message
 
 DRAINED: Final = '{"type":"drained"}'
 MAX_MESSAGE: Final = 4_096  # bytes from a node
 NONCE_BYTES: Final = 32
 HEARTBEAT_SECONDS: Final = 120
+CLOSE_SECONDS: Final = 5
 GOING_AWAY: Final = 1001
 _CLOSE: Final = {"auth": 4401, "request.timeout": 4408, "rate": 4429}
 
@@ -45,8 +45,14 @@ async def socket(request: web.Request) -> web.WebSocketResponse:
         await session.run()
     except ExchangeError as error:
         context.metrics.refused.labels(error.code).inc()
-        with suppress(ConnectionError):
-            await ws.close(code=_close_code(error.code), message=error.code.encode("ascii"))
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await ws.close(code=_close_code(error.code), message=error.code.encode("ascii"))
+        except ConnectionError:
+            pass
+        except TimeoutError:  # it reads nothing: what was sent would stay in memory
+            if request.transport is not None:
+                request.transport.abort()
     return ws
 
 
@@ -78,6 +84,7 @@ class Session:
         "_asking",
         "_context",
         "_drained",
+        "_group",
         "_in_flight",
         "_large",
         "_limits",
@@ -98,6 +105,7 @@ class Session:
         self._nonce = b""
         self._answered: asyncio.Event | None = None  # while it is asked again
         self._asking: asyncio.TimerHandle | None = None
+        self._group: asyncio.TaskGroup | None = None  # while it serves
         self._in_flight = InFlight(self._limits)
         self._drained = False  # and told so
         self._room: asyncio.Event | None = None  # while there is none
@@ -112,20 +120,22 @@ class Session:
             raise Rejected("request.timeout") from None
         except _Closed:
             return
-        sockets = self._context.sockets
-        if sockets.get(self._address, 0) >= self._limits.sockets_per_member:
-            raise Refused("rate.too-many")
-        sockets[self._address] = sockets.get(self._address, 0) + 1
+        sockets = self._context.sockets.setdefault(self._address, [])
+        if len(sockets) >= self._limits.sockets_per_member:
+            sockets.pop(0)()  # as likely as not it was cut, and nobody has noticed
+        sockets.append(self._give_way)
         try:
             await self._serve()
         finally:
-            sockets[self._address] -= 1
+            if self._give_way in sockets:
+                sockets.remove(self._give_way)
 
     async def _serve(self) -> None:
         """A thousand idle nodes: one task more than the request's own for each, and no event that nobody waits for."""
         try:
             async with asyncio.TaskGroup() as group:
-                self._ask_later(group)
+                self._group = group
+                self._ask_later()
                 group.create_task(self._push())
                 await self._listen()
         except* ExchangeError as errors:
@@ -149,18 +159,27 @@ class Session:
             ).decode()
         )
 
-    def _ask_later(self, group: asyncio.TaskGroup) -> None:
+    def _ask_later(self) -> None:
         loop = asyncio.get_running_loop()
-        self._asking = loop.call_later(self._limits.challenge_seconds, self._ask, group)
+        self._asking = loop.call_later(self._limits.challenge_seconds, self._do, self._ask_again)
 
-    def _ask(self, group: asyncio.TaskGroup) -> None:
-        asking = self._ask_again(group)
+    def _do(self, what: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        doing = what()
         try:
-            group.create_task(asking)
+            if self._group is not None:
+                self._group.create_task(doing)
         except RuntimeError:  # the connection is just ending
-            asking.close()
+            doing.close()
 
-    async def _ask_again(self, group: asyncio.TaskGroup) -> None:
+    def _give_way(self) -> None:
+        """End, for a newer one."""
+
+        async def end() -> None:
+            raise Refused("rate.too-many")
+
+        self._do(end)
+
+    async def _ask_again(self) -> None:
         """Whoever holds the key now, not only ten minutes ago."""
         self._answered = asyncio.Event()
         try:
@@ -170,7 +189,7 @@ class Session:
         except TimeoutError:
             raise Rejected("request.timeout") from None
         self._answered = None
-        self._ask_later(group)
+        self._ask_later()
 
     async def _receive(self) -> dict[str, Any]:
         message: WSMessage = await self._ws.receive()
@@ -247,8 +266,22 @@ class Session:
                 await bell.wait()
 
     async def _push_some(self, feed: Feed, items: int, room: int, *, urgent: bool) -> int:
-        """Send what comes next, up to so many items and bytes; how many items were sent."""
+        """Send what comes next, up to so many items and bytes; how many items were sent.
+
+        Raises Unavailable storage.busy where the member with its units reads too little of what it is sent already.
+        """
         found = await feed.next(items=items, most=room, large=self._large, urgent=urgent)
+        if not found:
+            return 0
+        payer, together = account(self._address), sum(one.size for one in found)
+        self._context.answers.take(payer, together)
+        try:
+            await self._send_all(found, urgent=urgent)
+        finally:
+            self._context.answers.give_back(payer, together)
+        return len(found)
+
+    async def _send_all(self, found: Sequence[Outgoing], *, urgent: bool) -> None:
         frame: list[bytes] = []
         size, most, now = 0, self._in_flight.frame, self._seconds()
         for cursor, parts, length in found:
@@ -260,11 +293,16 @@ class Session:
             size += length
         if frame:
             await self._send(frame)
-        return len(found)
 
     async def _send(self, frame: Sequence[bytes]) -> None:
+        """Returns once nearly all has gone; it has the time that an answer has. Raises Rejected request.timeout."""
         self._drained = False
-        await self._ws.send_bytes(b"".join(frame))
+        whole = b"".join(frame)
+        try:
+            async with asyncio.timeout(self._limits.body_seconds + len(whole) / BODY_RATE):
+                await self._ws.send_bytes(whole)
+        except TimeoutError:
+            raise Rejected("request.timeout") from None
 
     async def _tell_drained(self) -> None:
         """Nothing more waits: the node needn't hold back its receipts for company any longer."""
@@ -284,85 +322,3 @@ class Session:
     @staticmethod
     def _seconds() -> float:
         return asyncio.get_running_loop().time()
-
-
-class _Sent(NamedTuple):
-    """An item on its way, not stored yet; since when, in seconds."""
-
-    cursor: str
-    size: int
-    at: float
-    urgent: bool
-
-
-class InFlight:
-    """What a node hasn't stored yet, and how much more may be under way (docs/protocol.md §11.8)."""
-
-    __slots__ = ("_alone", "_bytes", "_items", "_limits", "_sent", "_urgent", "_urgent_items", "_window")
-
-    def __init__(self, limits: HubLimits) -> None:
-        self._limits = limits
-        self._sent: dict[str, _Sent] = {}  # by cursor, the oldest first
-        self._bytes = self._items = 0  # of bulk
-        self._urgent = self._urgent_items = 0  # of what went beyond the window
-        self._alone = 0  # items stored out of turn, of size 0 here
-        self._window = Window(least=min(WINDOW_BYTES, limits.socket_bytes), most=limits.socket_bytes)
-
-    @property
-    def frame(self) -> int:
-        """Bytes up to which items share a frame: little on a thin link, where a frame that is cut off was in vain."""
-        return self._window.size // 8
-
-    def room(self) -> tuple[int, int, bool]:
-        """How many items and bytes may follow, and whether of flash only."""
-        items, left = self._limits.socket_items - self._items, self._window.size - self._bytes
-        # Not for every item stored: whoever is sent one at a time stores one at a time.
-        if not self._items or (
-            items >= max(1, self._limits.socket_items // 4) and left >= max(1, self._window.size // 4)
-        ):
-            return max(1, items), max(1, left), False
-        beyond = URGENT_ITEMS - self._urgent_items
-        return (max(0, beyond) if self._urgent < URGENT_BYTES else 0), URGENT_BYTES - self._urgent, True
-
-    def add(self, cursor: str, size: int, now: float, *, urgent: bool) -> None:
-        """It goes out now (seconds)."""
-        self._sent[cursor] = _Sent(cursor, size, now, urgent)
-        if urgent:
-            self._urgent += size
-            self._urgent_items += 1
-        else:
-            self._bytes += size
-            self._items += 1
-
-    def overtook(self, cursor: str) -> None:
-        """The node has stored that item alone: it takes no room, though its cursor is still to come.
-
-        Of so many at most as may be under way: a node that never says `stored` would have them kept without end.
-        """
-        if self._alone < self._limits.socket_items and (one := self._sent.get(cursor)) and one.size:
-            self._alone += 1
-            self._take_off(one)
-            self._sent[cursor] = _Sent(cursor, 0, one.at, urgent=True)
-
-    def _take_off(self, one: _Sent) -> None:
-        if not one.size:
-            self._alone -= 1
-        elif one.urgent:
-            self._urgent -= one.size
-            self._urgent_items -= 1
-        else:
-            self._bytes -= one.size
-            self._items -= 1
-
-    def stored(self, cursor: str, now: float) -> bool:
-        """The node has stored everything up to it; False if nothing of that is under way."""
-        if cursor not in self._sent:
-            return False
-        under_way = self._bytes
-        for one in list(self._sent.values()):
-            del self._sent[one.cursor]
-            self._take_off(one)
-            if one.cursor == cursor:
-                self._window.passed(under_way, now - one.at)
-                break
-        return True
