@@ -170,9 +170,8 @@ class Collections:
                 outside = sum(row.source == store_outside.SOURCE for row in page.rows)
                 if told or outside:
                     await self._note(access, told, outside)
-                while (
-                    len(told) >= pages.MOST_REFUSED
-                ):  # the client goes on behind this page: what is left comes now
+                # a client goes on behind this page, so what is left of the refusals is told now
+                while len(told) >= pages.MOST_REFUSED:
                     told = await self._store.db.read(partial(self._refused, access, held, page))
                     await self._note(access, told, 0)
                 return page
