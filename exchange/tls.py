@@ -172,8 +172,19 @@ class ServerTls:
 _DER = serialization.Encoding.DER
 
 
+def client_certificate(path: Path, *, now: int) -> bytes:
+    """A client's certificate, the first of a PEM file, as DER. `now` in ms.
+
+    Raises Refused tls.certificate where there is none, or it is over.
+    """
+    certificate = _first_of(path)
+    if certificate.not_valid_after_utc <= _time(now):
+        raise Refused("tls.certificate", f"it ended {certificate.not_valid_after_utc:%Y-%m-%d}")
+    return certificate.public_bytes(_DER)
+
+
 def _first_of(path: Path) -> x509.Certificate:
-    """The server's own certificate: the first of the file. Raises Refused tls.certificate."""
+    """What it is a certificate of is the first of the file. Raises Refused tls.certificate."""
     try:
         return x509.load_pem_x509_certificates(path.read_bytes())[0]
     except (OSError, ValueError) as error:

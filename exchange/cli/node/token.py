@@ -6,9 +6,8 @@ Owns these verbs. They work beside a running server, and count for its next requ
 from __future__ import annotations
 
 import getpass
-import ssl
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,7 +17,10 @@ from exchange.cli.node.send import words
 from exchange.cli.output import table, utc
 from exchange.errors import ExchangeError, Refused
 
-MAX_PEM = 65_536  # bytes
+if TYPE_CHECKING:
+    from exchange.cli.node.home import Opened
+    from exchange.node.doors.doorkeeper import Grant
+
 Name = Annotated[str, typer.Argument(metavar="NAME", help="What it is called, e.g. siem.")]
 
 
@@ -97,6 +99,8 @@ def add(
                 take(home.store, real_sources(), name, who=getpass.getuser())  # nobody has its token
                 raise
         settings = home.home.settings.http
+        for doubt in _doubts(home, grant):
+            call.out.warn(doubt)
     value: dict[str, Any] = {
         "name": access.name,
         "kind": access.kind.value,
@@ -118,7 +122,7 @@ def add(
 
 
 def list_(call: Call) -> None:
-    """Who may come in at the HTTP door, newest first; also who might until it was revoked."""
+    """Who may come in at the HTTP door, newest first; after them who might until it was revoked."""
     from exchange.cli.node.home import opened
     from exchange.node.store import rights as store_rights
 
@@ -177,9 +181,25 @@ def _typed() -> str:
 
 
 def _der(path: Path) -> bytes:
-    """The first certificate of a PEM file. Raises Refused cli.bad-file."""
+    """The first certificate of a PEM file, while it lasts. Raises Refused cli.bad-file."""
+    from exchange.tls import client_certificate
+
     try:
-        with path.open(encoding="ascii") as file:
-            return ssl.PEM_cert_to_DER_cert(file.read(MAX_PEM))
-    except (OSError, ValueError) as error:
-        raise Refused("cli.bad-file", f"{path}: not a certificate in PEM") from error
+        return client_certificate(path, now=now_ms())
+    except Refused as refusal:
+        raise Refused("cli.bad-file", f"{path}: no certificate in PEM: {refusal.detail}") from refusal
+
+
+def _doubts(home: Opened, grant: Grant) -> list[str]:
+    """What keeps the right from what it was given for, as things are now."""
+    from exchange.node.app import real_sources
+    from exchange.node.taxii.collections import Collections
+
+    known = Collections(home.store, home.home.identity(), home.loaded, real_sources()).every()
+    unknown = sorted(grant.collections - {one.alias for one in known})
+    doubts = (
+        [f"no collection is called {', '.join(unknown)} now: exchange node collections"] if unknown else []
+    )
+    if grant.certificate is not None and not home.home.settings.http.client_ca:
+        doubts.append("no client's certificate is asked for: client_ca in [http] of config.toml")
+    return doubts

@@ -10,6 +10,7 @@ from exchange.access import Access, Kind, Scope
 from exchange.node.store.store import sql
 
 MOST: Final = 1_000  # that stand at once
+MOST_REVOKED: Final = 1_000  # listed at once
 
 
 def add(connection: Connection, access: Access, secret: bytes) -> bool:
@@ -46,12 +47,15 @@ def count(connection: Connection) -> int:
     return int(sql(connection, "SELECT count(*) AS n FROM accesses WHERE revoked_at IS NULL").one().n)
 
 
-def listed(connection: Connection, *, limit: int = MOST) -> list[Access]:
-    """All, newest first; also those revoked."""
-    return [
-        _access(row)
-        for row in sql(connection, "SELECT * FROM accesses ORDER BY n DESC LIMIT :most", most=limit)
-    ]
+def listed(connection: Connection, *, revoked: int = MOST_REVOKED) -> list[Access]:
+    """All that aren't revoked, newest first; then the newest so many of those that are."""
+    standing = sql(connection, "SELECT * FROM accesses WHERE revoked_at IS NULL ORDER BY n DESC").all()
+    ended = sql(
+        connection,
+        "SELECT * FROM accesses WHERE revoked_at IS NOT NULL ORDER BY n DESC LIMIT :most",
+        most=revoked,
+    ).all()
+    return [_access(row) for row in (*standing, *ended)]
 
 
 def revoke(connection: Connection, name: str, *, at: int) -> bool:
