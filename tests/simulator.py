@@ -6,8 +6,10 @@ objects and opens the files again, as after kill -9 (what was committed is there
 
 from __future__ import annotations
 
+import atexit
 import random
 import shutil
+import tempfile
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -21,6 +23,7 @@ from exchange.formats.stix.cover import compose
 from exchange.keys import PrivateKeys
 from exchange.limits import DAY_MS
 from exchange.message import Author, Draft, Urgency, member_identity_id
+from exchange.node import home
 from exchange.node.app import build
 from exchange.node.identity import Identity, Sources
 from exchange.node.keys.own_keys import SEED
@@ -38,6 +41,7 @@ from tests.hub_services import Services, services
 from tests.simulated_hub import SimulatedHub
 from tests.worlds import MEMBERS, NOW, World, make_world, seed
 
+KEY = "key"  # the file in a home that opens its keystores
 LOCAL_KEY = bytes(32)
 
 
@@ -85,12 +89,12 @@ class Site:
         fresh = not self.home.exists()
         self.home.mkdir(exist_ok=True)
         if fresh:
-            create_key_file(self.home / "key")
-            Keystore.create(self.home / "prekeys", Unlock.key_file(self.home / "key"), {})
-            secrets = {SEED: seed(self.keys_of or self.member)}
-            Keystore.create(self.home / "keystore", Unlock.key_file(self.home / "key"), secrets)
-        keystore = Keystore.open(self.home / "keystore", Unlock.key_file(self.home / "key"))
-        prekeys = Keystore.open(self.home / "prekeys", Unlock.key_file(self.home / "key"))
+            create_key_file(self.home / KEY)
+            Keystore.create(self.home / "prekeys", Unlock.key_file(self.home / KEY), {})
+            secrets = {SEED: seed(self.keys_of or self.member), home.LOCAL_KEY: LOCAL_KEY}
+            Keystore.create(self.home / "keystore", Unlock.key_file(self.home / KEY), secrets)
+        keystore = Keystore.open(self.home / "keystore", Unlock.key_file(self.home / KEY))
+        prekeys = Keystore.open(self.home / "prekeys", Unlock.key_file(self.home / KEY))
         store = self.open_store()
         identity = Identity(self.simulation.world.net, self.member, PrivateKeys(keystore.get(SEED)))
         self.node = build(
@@ -300,7 +304,12 @@ async def simulation(
     folder: Path, members: Sequence[str] = MEMBERS, *, start: bool = True
 ) -> AsyncIterator[Simulation]:
     """A running hub with a node for each member. Every node has published prekeys of its own."""
-    sim = Simulation(make_world(members), folder)
+    if start:
+        homes, world = _prepared.get(tuple(members)) or await _prepare(tuple(members))
+        shutil.copytree(homes, folder, dirs_exist_ok=True)
+        sim = Simulation(world.copy(), folder)
+    else:
+        sim = Simulation(make_world(members), folder)
     await sim.start_hub()
     try:
         for member in members:
@@ -308,10 +317,29 @@ async def simulation(
             if start:
                 await site.start()
         if start:
-            await sim.rounds(2)
+            await sim.rounds(1)  # each has been in touch with the hub since it runs
         yield sim
     finally:
         await sim.close()
+
+
+_prepared: dict[
+    tuple[str, ...], tuple[Path, World]
+] = {}  # a network's files after its founding, its world then
+
+
+async def _prepare(members: tuple[str, ...]) -> tuple[Path, World]:
+    """Found the network that simulations of these members start from: once a process, most of it is migrations."""
+    homes = Path(tempfile.mkdtemp(prefix="exchange-founded-"))
+    atexit.register(shutil.rmtree, homes)
+    sim = Simulation(make_world(members), homes)
+    await sim.start_hub()
+    for member in members:
+        await sim.site(member).start()
+    await sim.rounds(2)
+    await sim.close()
+    _prepared[members] = homes, sim.world
+    return homes, sim.world
 
 
 def own_past(connection: Transaction, world: World, member: str) -> None:

@@ -6,6 +6,7 @@ prekeys are the same in every run (signatures are not: ML-DSA is randomised), an
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -104,6 +105,19 @@ class World:
     prekeys: dict[str, dict[bytes, tuple[PrekeySecret, PrekeyRef]]] = field(default_factory=dict)  # by kid
     records: dict[bytes, bytes] = field(default_factory=dict)  # prekey records by kid
     outcomes: list[Outcome] = field(default_factory=list)
+
+    def copy(self) -> World:
+        """One that grows by itself from here on."""
+        return replace(
+            self,
+            directory=copy.deepcopy(self.directory),
+            leaves=list(self.leaves),
+            officer_keys=dict(self.officer_keys),
+            member_keys=dict(self.member_keys),
+            prekeys={member: dict(held) for member, held in self.prekeys.items()},
+            records=dict(self.records),
+            outcomes=list(self.outcomes),
+        )
 
     @property
     def checkpoint(self) -> SignedCheckpoint:
