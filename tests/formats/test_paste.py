@@ -34,6 +34,8 @@ def found(text: str) -> dict[str, str]:
         ("203[.]0[.]113[.7", "203.0.113.7"),
         ("2001[:]db8::1", "2001:db8::1"),
         ("evil\\.example\\.com", "evil.example.com"),
+        ("evil [.] example (.)com", "evil.example.com"),
+        ("hxxps://evil[.]example[.]com[/]path[/]", "https://evil.example.com/path/"),
         ("evil\u200b.example\uff0ecom", "evil.example.com"),
         ("http://left.example.com/as[0]/it.is", "http://left.example.com/as[0]/it.is"),
     ],
@@ -81,12 +83,44 @@ def test_each_kind_is_found_in_a_mail():
         ("kernel32.dll", "kernel32.dll", "the name of a file alone says little"),
         ("AS64496", "AS64496", "a whole autonomous system"),
         ("d41d8cd98f00b204e9800998ecf8427e", "d41d8cd98f00b204e9800998ecf8427e", "the hash of an empty file"),
+        ("from 0.0.0.0/0", "0.0.0.0/0", "a large part of all addresses"),
+        ("203.0.113.7/24", "203.0.113.7", "it stood with the length of a network"),
+        ("203.0.113.7-9", "203.0.113.7", "one end of a range"),
+        ("fe80::1%eth0", "fe80::1", "an address of the local link"),
+        ("*.example.com", "example.com", "it stood for every name below it"),
+        ("example.com:8080/x", "example.com", "it stood with a path: the rest of the site may be harmless"),
         ("example.com/user/x", "example.com", "it stood with a path: the rest of the site may be harmless"),
     ],
 )
 def test_what_may_be_something_else_is_doubted_and_not_taken(text, value, doubt):
     (each,) = extract(text)
     assert (each.indicator.value, each.indicator.doubt, each.taken) == (value, doubt, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("SRV _sip._tcp.example.com", "_sip._tcp.example.com"),
+        ("_dmarc.example.com.", "_dmarc.example.com"),
+        ("_x@example.com", "_x@example.com"),
+        ("**_example.com_**", "example.com"),
+        ("- #example.com", "example.com"),
+        ("ssh root@203.0.113.7", "203.0.113.7"),
+        ("root@203.0.113.7:22", "203.0.113.7"),
+        ("203.0.113.7:8080/x", "203.0.113.7"),
+        ("([2001:db8::7]:443).", "2001:db8::7"),
+        ("example.com\u2014bad", "example.com"),
+        ("example [.] com", "example.com"),
+    ],
+)
+def test_an_address_is_found_whatever_stands_around_it_and_loses_nothing(text, value):
+    assert found(text) == {value: ""}
+
+
+def test_both_ends_of_a_range_are_shown_in_doubt():
+    assert found("203.0.113.7-203.0.113.10") == dict.fromkeys(
+        ("203.0.113.7", "203.0.113.10"), "one end of a range"
+    )
 
 
 @pytest.mark.parametrize(("text", "value"), [("readme[.]md", "readme.md"), ("evil[.]local", "evil.local")])

@@ -14,7 +14,7 @@ from typing import Final
 
 from exchange.errors import Refused
 from exchange.formats.indicators.indicator import MAX_VALUE, Indicator, Kind, recognised, stix_object
-from exchange.formats.indicators.refang import COLON, MARKS, SCHEME, marked, unmarked
+from exchange.formats.indicators.refang import COLON, DOT, MARKS, SCHEME, marked, unmarked
 from exchange.formats.objects import RawObject
 from exchange.tlp import Tlp
 
@@ -23,12 +23,17 @@ MAX_FOUND: Final = 5_000  # different indicators
 _SHORTEST: Final = 3  # characters that can be an indicator
 _LONGEST: Final = MAX_VALUE + 256  # with what stands around it
 _URL: Final = re.compile(rf"[a-z][a-z0-9+.-]{{1,15}}{SCHEME}?[:{COLON}]//[^\s<>\"`|\\^{{}}]+", re.IGNORECASE)
-_TOKEN: Final = re.compile(r"[^\s<>\"`|,;\u201c\u201d\u2018\u2019\u00ab\u00bb\u2022]+")
-_BEFORE: Final = "([{'*_~#-=:>/\\"
+_TOKEN: Final = re.compile(
+    r"[^\s<>\"`|,;\u2013-\u2015\u2026\u2192\u201c\u201d\u2018\u2019\u00ab\u00bb\u2022]+"
+)
+_BEFORE: Final = "([{'*~#-=:>/\\"
 _AFTER: Final = ")]}'*_~.:!?-=/\\"
 _CLOSING: Final = {")": "(", "]": "[", "}": "{"}
 _PORT: Final = re.compile(r"(.+):[0-9]{1,5}\Z")
-_PATH: Final = re.compile(r"([^/]+)/.*", re.DOTALL)
+_V6_AND_PORT: Final = re.compile(
+    rf"\[([0-9a-f:.{COLON}{DOT}]{{2,80}})\]:[0-9]{{1,5}}(?![0-9])", re.IGNORECASE
+)
+_LENGTH: Final = re.compile(r"[0-9]{1,3}\Z")
 # Doubts that go away when somebody made the address harmless: nobody does that to the name of a file.
 _OF_SPELLING: Final = ("may be the name of a file", "may be a word of a program", "no known top-level domain")
 
@@ -91,30 +96,66 @@ def _in_line(line: str) -> Iterator[Indicator]:
     rest.append(line[at:])
     for part in rest:
         for match in _TOKEN.finditer(part):
-            indicator = _of_token(match[0])
-            if indicator is not None:
-                yield indicator
+            yield from _of_token(match[0])
 
 
-def _of_token(token: str) -> Indicator | None:
-    """What a word of the text is, as it stands or behind `name=`, `name:`, with a port or a path after it."""
-    whole = _trimmed(token.lstrip(_BEFORE))
+def _of_token(token: str) -> Iterator[Indicator]:
+    """What a word of the text is: as it stands, behind `name=` or `name:`, with a login, port or path, or a range."""
+    bracketed = _V6_AND_PORT.search(token)
+    whole = bracketed[1] if bracketed else _whole(token)
     if len(whole) < _SHORTEST:
-        return None
+        return
     candidates = [whole, whole.rpartition("=")[2]]
     if not whole.count(":") > 1:
         candidates.append(whole.rpartition(":")[2])
     port = _PORT.match(whole)
     candidates += [port[1]] if port else []
-    for each in dict.fromkeys(candidates):
-        indicator = _one(each)
-        if indicator is not None:
-            return indicator
-    path = _PATH.match(whole)
-    host = _one(path[1]) if path else None
-    if host is not None and host.kind is Kind.DOMAIN:
-        return replace(host, doubt=host.doubt or "it stood with a path: the rest of the site may be harmless")
-    return host if host is not None and host.kind is Kind.IP else None
+    candidates += [whole.partition("%")[0], whole.lstrip("_" + _BEFORE)]
+    found = next((one for one in map(_one, dict.fromkeys(candidates)) if one is not None), None)
+    if found is not None:
+        yield found
+    elif whole.startswith("."):
+        yield from _below(whole.lstrip("."))
+    else:
+        yield from _host_of(whole) or _ends_of(whole)
+
+
+def _whole(token: str) -> str:
+    """A word without the marks of a sentence around it. A name may begin with `_`, unless the word ends so as well."""
+    bare = token.lstrip(_BEFORE)
+    whole = _trimmed(bare)
+    return whole.lstrip("_" + _BEFORE) if "_" in bare[len(whole) :] else whole
+
+
+def _below(name: str) -> Iterator[Indicator]:
+    """The name in `*.example.org`."""
+    found = _one(name)
+    if found is not None and found.kind is Kind.DOMAIN:
+        yield replace(found, doubt=found.doubt or "it stood for every name below it")
+
+
+def _host_of(whole: str) -> list[Indicator]:
+    """The host of an address without a scheme: `root@203.0.113.7:22`, `example.org:8080/path`."""
+    before, slash, after = whole.partition("/")
+    host = before.rpartition("@")[2]
+    port = _PORT.match(host)
+    found = _one(port[1] if port else host)
+    if found is not None and found.kind is Kind.IP:
+        cut = "it stood with the length of a network" if slash and _LENGTH.match(after) else ""
+        return [replace(found, doubt=found.doubt or cut)]
+    if found is not None and found.kind is Kind.DOMAIN and slash and host == before:
+        path = "it stood with a path: the rest of the site may be harmless"
+        return [replace(found, doubt=found.doubt or path)]
+    return []
+
+
+def _ends_of(whole: str) -> list[Indicator]:
+    """The ends of a range of addresses: `203.0.113.7-203.0.113.9`, `203.0.113.7-9`."""
+    first, _, last = whole.partition("-")
+    ends = [one for one in map(_one, (first, last)) if one is not None and one.kind is Kind.IP]
+    if len(ends) + bool(_LENGTH.match(last)) < len((first, last)):
+        return []
+    return [replace(one, doubt=one.doubt or "one end of a range") for one in ends]
 
 
 def _one(text: str) -> Indicator | None:

@@ -19,7 +19,7 @@ _UNSEEN: Final = re.compile(
     f"\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff{''.join(sorted(MARKS))}]"
 )
 _DOTS: Final = str.maketrans("\uff0e\u3002\uff61", "...")  # IDNA takes these for full stops (RFC 3490 §3.1)
-_DOT_SIGN: Final = re.compile(r"\[\.\]|\(\.\)|\{\.\}|\[\.|\.\]|\\\.")
+_DOT_SIGN: Final = re.compile(r"[ \t]{0,2}(?:\[\.\]|\(\.\)|\{\.\})[ \t]{0,2}|\[\.|\.\]|\\\.")
 _BRACKETS: Final = ((r"\[", r"\]"), (r"\(", r"\)"), (r"\{", r"\}"))
 
 
@@ -33,13 +33,14 @@ _DOT_WORD: Final = _bracketed("dot|punto|ponto|point")
 _AT_SIGN: Final = _bracketed("@|at|arroba")
 _COLON_SIGN: Final = re.compile(r"\[:\]|\(:\)|\{:\}")
 _SLASHES: Final = re.compile(r"\[://\]|:\[//\]|\(://\)|:\[/\]\[/\]|:\[/\]/")
+_SLASH: Final = re.compile(r"\[/\]")
 _SCHEME: Final = re.compile(rf"(?<![a-z0-9])(?:(h)[tx*z]{{2}}p|(f)[x*]p)(s?)(?=[:{COLON}]//)", re.IGNORECASE)
 
 
 def marked(text: str) -> str:
     """`text` with its addresses whole, but for a mark in place of each sign that had been made harmless."""
     text = _UNSEEN.sub("", text).translate(_DOTS)
-    text = _SLASHES.sub(f"{COLON}//", text)
+    text = _SLASH.sub("/", _SLASHES.sub(f"{COLON}//", text))
     text = _COLON_SIGN.sub(COLON, text)
     text = _AT_SIGN.sub(AT, text)
     text = _DOT_SIGN.sub(DOT, _DOT_WORD.sub(DOT, text))
