@@ -8,6 +8,7 @@ Handshakes have the event loop's own deadline, bodies their readers'. Also what 
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final, Protocol, cast
@@ -17,8 +18,21 @@ from aiohttp import web
 _END: Final = b"\r\n\r\n"
 
 
+def place_of(address: str | None) -> str:
+    """Where a peer is, for limits: an IPv4 address, or the /64 of an IPv6 one, for whoever has one has all of it."""
+    try:
+        ip = ipaddress.ip_address((address or "").partition("%")[0])
+    except ValueError:
+        return address or ""
+    if isinstance(ip, ipaddress.IPv4Address):
+        return str(ip)
+    if ip.ipv4_mapped is not None:
+        return str(ip.ipv4_mapped)
+    return str(ipaddress.IPv6Network((ip.packed[:8] + bytes(8), 64)))
+
+
 class HeadLimits(Protocol):
-    """How many connections, in all and of one peer address; how long and how late a request's head may be."""
+    """How many connections, in all and of one place; how long and how late a request's head may be."""
 
     @property
     def connections(self) -> int:
@@ -26,7 +40,7 @@ class HeadLimits(Protocol):
 
     @property
     def connections_per_address(self) -> int:
-        """Of one address."""
+        """Of one place (`place_of`)."""
 
     @property
     def head_bytes(self) -> int:
@@ -38,7 +52,7 @@ class HeadLimits(Protocol):
 
 
 class Connections:
-    """The open connections, in all and by peer address; makes the protocol of each."""
+    """The open connections, in all and by place; makes the protocol of each."""
 
     def __init__(
         self, limits: HeadLimits, inner: Callable[[], asyncio.Protocol], *, too_long: bytes = b""
@@ -63,7 +77,7 @@ class Connections:
     def enter(self, transport: asyncio.BaseTransport, guard: Guard, peer: str) -> bool:
         """Count a new connection; False if it is one too many.
 
-        No address may hold more than are left for all others together: the last places go to those who have few.
+        No place may hold more than are left for all others together: the last places go to those who have few.
         """
         left = self.limits.connections - self.count
         if self._by_peer[peer] >= min(left, self.limits.connections_per_address):
@@ -105,7 +119,7 @@ class Guard(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         peername = transport.get_extra_info("peername")
-        self._peer = str(peername[0]) if peername else ""
+        self._peer = place_of(str(peername[0])) if peername else ""
         if not self._connections.enter(transport, self, self._peer):
             self._transport.abort()
             return

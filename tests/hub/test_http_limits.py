@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from exchange.canonical import b64, framed
-from exchange.http_guard import Connections
+from exchange.http_guard import Connections, place_of
 from exchange.limits import MAX_JSON_REQUEST
 from exchange.protocol import STATEMENTS
 from exchange.settings import HubLimits
@@ -239,6 +239,39 @@ def test_the_last_places_go_to_those_who_have_few() -> None:
             pass
     assert connections.count == 60  # not all: 32, then half of what was left each time
     assert connections.enter(asyncio.Transport(), connections(), "198.51.100.1")
+
+
+class Peer(asyncio.Transport):
+    """A connection from an address; `refused`: it was cut off at once."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__({"peername": (address, 40_000, 0, 0)})
+        self.refused = False
+
+    def abort(self) -> None:
+        self.refused = True
+
+
+async def test_one_subnet_of_ipv6_has_one_place_however_many_its_addresses() -> None:
+    connections = Connections(HubLimits(connections=64, connections_per_address=8), asyncio.Protocol)
+
+    def connects(address: str) -> bool:
+        peer, guard = Peer(address), connections()
+        guard.connection_made(peer)
+        return not peer.refused
+
+    assert [connects(f"2001:db8:0:1::{n:x}") for n in range(10)] == [True] * 8 + [False] * 2
+    assert connects("2001:db8:0:2::1")
+    assert [connects(address) for address in ("192.0.2.1", "::ffff:192.0.2.1") * 5] == [True] * 8 + [
+        False
+    ] * 2
+    assert connects("192.0.2.2")
+    assert [place_of(one) for one in ("::ffff:192.0.2.1", "fe80::1%eth0", None, "a name")] == [
+        "192.0.2.1",
+        "fe80::/64",
+        "",
+        "a name",
+    ]
 
 
 async def test_too_many_requests_are_told_when_to_come_back(world: World, tmp_path: Path) -> None:

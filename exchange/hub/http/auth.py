@@ -17,6 +17,7 @@ from aiohttp import web
 from exchange import policy
 from exchange.canonical import sha256, unb64
 from exchange.errors import Rejected
+from exchange.http_guard import place_of
 from exchange.http_rate import Room
 from exchange.hub.http.context import CONTEXT, Context
 from exchange.hub.pending import account
@@ -110,7 +111,7 @@ async def authenticate(request: web.Request, allow: Who, *, reading: bool = Fals
 
 def stranger(request: web.Request) -> None:
     """Count a request that nobody vouches for. Raises Refused rate.too-many."""
-    request.app[CONTEXT].strangers.take(request.remote or "")
+    request.app[CONTEXT].strangers.take(place_of(request.remote))
 
 
 def _token_caller(request: web.Request, context: Context, secret: str) -> Caller:
@@ -166,7 +167,7 @@ async def read_body(request: web.Request, caller: Caller, *, most: int) -> bytes
         raise Rejected("request.bad", "a body is sent as it is")
     # Whoever has no token shares no room with others: what it sends slowly must keep no bad news out.
     outside = caller.who is Who.STRANGER
-    room, payer = (context.outside, request.remote or "") if outside else (context.bodies, caller.payer)
+    room, payer = (context.outside, place_of(request.remote)) if outside else (context.bodies, caller.payer)
     room.take(payer, length)
     # given back with the answer: until then the bytes are in memory
     request[RESERVED] = (room, payer, length)

@@ -8,6 +8,7 @@ from typing import Final
 import orjson
 from aiohttp import web
 
+from exchange.http_guard import place_of
 from exchange.node.http import (
     api_directory as http_api_directory,
     api_events as http_api_events,
@@ -34,5 +35,5 @@ def described() -> bytes:
 
 async def openapi(request: web.Request) -> web.Response:
     """The document is for everybody: it tells nothing of this node."""
-    request.app[CONTEXT].strangers.take(request.remote or "")
+    request.app[CONTEXT].strangers.take(place_of(request.remote))
     return web.Response(body=described(), headers={"Content-Type": JSON})

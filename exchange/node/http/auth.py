@@ -17,6 +17,7 @@ from aiohttp import web
 
 from exchange.access import MAX_PASSWORD, Access
 from exchange.errors import Refused, Rejected
+from exchange.http_guard import place_of
 from exchange.http_rate import Room
 from exchange.limits import BODY_RATE
 from exchange.node.http.context import CONTEXT
@@ -39,7 +40,7 @@ async def entered(request: web.Request) -> Access:
     context = request.app[CONTEXT]
     header, certificate = request.headers.get("Authorization", ""), _certificate(request)
     if not header and certificate is None:
-        context.strangers.take(request.remote or "")
+        context.strangers.take(place_of(request.remote))
         raise Rejected("access.missing")
     try:
         access = (
@@ -48,7 +49,7 @@ async def entered(request: web.Request) -> Access:
             else await _by_certificate(request, certificate or b"")
         )
     except Rejected:
-        context.strangers.take(request.remote or "")
+        context.strangers.take(place_of(request.remote))
         raise
     context.callers.take(access.name)
     return access
@@ -75,7 +76,7 @@ async def _by_header(request: web.Request, header: str) -> Access:
 
 async def _by_password(request: web.Request, name: str, password: str) -> Access:
     """Whoever guesses is slowed down before it costs anything: by name and address, so nobody keeps another one out."""
-    context, address = request.app[CONTEXT], request.remote or ""
+    context, address = request.app[CONTEXT], place_of(request.remote)
     account = f"{address} {hashlib.sha256(name.encode()).hexdigest()}"
 
     @contextmanager

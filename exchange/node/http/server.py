@@ -21,7 +21,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from exchange import logs
 from exchange.access import Scope
 from exchange.errors import ExchangeError, Refused, Unavailable
-from exchange.http_guard import Connections, Handler
+from exchange.http_guard import Connections, Handler, place_of
 from exchange.limits import BODY_RATE, MAX_HEAD
 from exchange.node.http import api as http_api, taxii as http_taxii
 from exchange.node.http.api_call import API
@@ -66,7 +66,7 @@ def build(context: Context) -> web.Application:
 
 async def healthz(request: web.Request) -> web.Response:
     """The process answers."""
-    request.app[CONTEXT].strangers.take(request.remote or "")
+    request.app[CONTEXT].strangers.take(place_of(request.remote))
     return web.json_response({"ok": True})
 
 
@@ -117,7 +117,7 @@ async def _answers(request: web.Request, handler: Handles) -> web.StreamResponse
 async def _deliver(context: Context, request: web.Request, response: web.StreamResponse) -> None:
     """Send the answer, in the time that a body has, and wait until it has gone: who reads nothing gets no more."""
     size = response.content_length or 0
-    caller = request.remote or ""
+    caller = place_of(request.remote)
     try:
         context.answers.take(caller, size)
     except Unavailable as error:
