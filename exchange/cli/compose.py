@@ -39,6 +39,7 @@ class Flags:
     urgency: str | None = None  # that of what is answered, else routine
     case: str | None = None
     reply_to: str | None = None  # a whole id
+    exercise: str | None = None
     subject: str = ""
     text: str = ""
     lang: str = "en"
@@ -204,6 +205,7 @@ def compose(
         outcome=flags.outcome,
         question=flags.question,
         reason=flags.reason,
+        exercise_id=flags.exercise,
         audience_function=flags.audience_function,
         pap=pap.strictest(each for each in (read.pap, _pap(flags)) if each is not None),
     )

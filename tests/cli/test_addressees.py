@@ -270,3 +270,13 @@ def test_digits_that_differ_publish_nothing(co: Node, tmp_path: Path) -> None:
     co.run("node", "unit-init", "other", "--key-file", str(tmp_path / "other.key"))
     code, value, _ = co.run("node", "unit-publish", "other", "--digits", "00000 " * 8)
     assert (code, value["error"]["code"]) == (6, "cli.digits-differ")
+
+
+def test_what_is_sent_of_an_exercise_is_of_it_at_every_door(co: Node, tmp_path: Path) -> None:
+    about = ("node", "send", "--to", NAMED, "--kind", "alert", "--tlp", "green", "--subject", "Drill")
+    code, sent, _ = co.run(*about, "--exercise", "EX-1")
+    assert (code, read_message(co.sent(sent["id"]).payload).exercise_id) == (0, "EX-1")
+    export = ("node", "export", sent["id"], "--output", str(tmp_path / "drill.json"))
+    assert co.run(*export)[1]["error"]["code"] == "release.exercise"
+    assert co.run(*export, "--exercise")[0] == 0
+    assert co.run(*about, "--exercise", "EX 1")[1]["error"]["code"].startswith("message.")

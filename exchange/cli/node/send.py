@@ -73,6 +73,9 @@ def send(
     ] = None,
     case: Annotated[str | None, Text(help="Case id; else that of --reply-to, or a new one.")] = None,
     reply_to: Annotated[str | None, Text(help="Message that this one answers.")] = None,
+    exercise: Annotated[
+        str | None, Text(help="Id of the exercise that this is of: nobody may take it for real.")
+    ] = None,
     attach: Annotated[
         list[Path] | None, Text(help="File that goes beside the message, sealed; may be repeated.")
     ] = None,
@@ -122,6 +125,7 @@ def send(
         urgency=urgency,
         case=case,
         reply_to=reply_to,
+        exercise=exercise,
         subject=subject,
         text=text,
         lang=lang,
