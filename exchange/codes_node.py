@@ -184,6 +184,7 @@ CODES: dict[str, str] = {
     "disclosure.broken": "a peer's record of who opened a message doesn't hold; what it signed is kept",
     "disclosure.changed": "a peer's record of who opened a message lacks rows that an earlier one had",
     "message.conflict": "the sender used this message id for two different contents",
+    "message.ambiguous": "more than one sender has used this message id",
     "message.not-taken": "an addressee's node did not take it",
     "message.unknown": "no message with that id is here",
     "message.bad-status": "the status is acknowledged, working or declined",

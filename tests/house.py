@@ -107,6 +107,7 @@ LAYERS: dict[str, str] = {
         exchange.formats.extract
         exchange.formats.indicators.indicator
         exchange.formats.spreadsheet
+        exchange.formats.indicators.columns
         exchange.formats.indicators.table
         exchange.formats.indicators.sheet
         exchange.formats.indicators.paste
@@ -271,6 +272,7 @@ LAYERS: dict[str, str] = {
         exchange.node.http.api_models
         exchange.node.http.api_asked
         exchange.node.http.api_call
+        exchange.node.http.api_order
         exchange.node.http.api_mail
         exchange.node.http.api_directory
         exchange.node.http.api_events

@@ -316,6 +316,23 @@ def test_the_status_says_for_each_copy_how_far_it_came_and_what_it_lacks(
     assert client.get(f"/messages/{received}/status").status_code == 404  # it wasn't sent from here
 
 
+def test_of_two_messages_under_one_id_none_is_given_or_answered_until_it_is_said_whose(
+    door: Place, client: ApiClient
+) -> None:
+    id_ = sends(door, client)["id"]
+    door.mail(indicator(), id=id_)
+    for path in (f"/messages/{id_}", f"/messages/{id_}/content"):
+        refused = client.get(path)
+        assert (refused.status_code, refused.json()["code"]) == (409, "message.ambiguous")
+        assert client.get(path, sender="bb-csirt").status_code == 404
+    assert [client.get(f"/messages/{id_}", sender=each).json()["box"] for each in (CO, PE)] == ["in", "out"]
+    order = {"to": [CO], "kind": "alert", "subject": "x", "tlp": "green", "in_reply_to": id_}
+    refused = client.post("/messages", order)
+    assert (refused.json()["code"], refused.json()["field"]) == ("message.ambiguous", "in_reply_to")
+    answered = client.post(f"/messages/{id_}/ack", {"level": "working", "person": "Ana", "sender": CO})
+    assert answered.json()["told"] == 1
+
+
 def test_an_answer_that_its_sender_could_not_read_is_refused_here(door: Place, client: ApiClient) -> None:
     """The protocol counts bytes: a name of 200 letters may have 600."""
     id_ = door.mail(indicator())

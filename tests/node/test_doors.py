@@ -35,13 +35,20 @@ WATER = frozenset({"203.0.113.0/24"})
 EXERCISE = "simulacro-2026"
 
 
-def told(site: Site, *to: str, tlp: Tlp, pap: Pap | None = None, exercise_id: str | None = None) -> str:
+def told(
+    site: Site,
+    *to: str,
+    tlp: Tlp,
+    pap: Pap | None = None,
+    exercise_id: str | None = None,
+    message_id: str = "",
+) -> str:
     """Queue an alert about two utilities; its id."""
     author = Author(
         id=member_identity_id(site.simulation.network, site.member), name=site.member, created=NOW
     )
     draft = Draft(
-        id=site.up.sources.new_id(),
+        id=message_id or site.up.sources.new_id(),
         kind=Kind.ALERT,
         case_id="case-1",
         urgency=Urgency.ROUTINE,
@@ -266,6 +273,49 @@ async def test_what_this_node_sent_passes_by_its_own_label(sim: Simulation, pe: 
     status = pe.desk.sent(message_id).message
     with pytest.raises(Refused, match=r"message\.unknown"):
         doors.let_out(Door.EXPORT, "0" + status.id[1:-1] + "0", [own], unasked)
+
+
+async def test_under_an_id_that_two_members_used_nothing_leaves_until_somebody_says_whose(
+    sim: Simulation, pe: Site, co: Site, bb: Site
+) -> None:
+    """Whoever was sent a message knows its id, and may send another one under it."""
+    message_id = told(pe, co.member, bb.member, tlp=Tlp.GREEN)
+    await sim.rounds()
+    told(bb, co.member, pe.member, tlp=Tlp.CLEAR, message_id=message_id)
+    await sim.rounds()
+    doors, own = co.up.doors("ana"), own_reader(co.member)
+    with pytest.raises(Refused, match=r"message\.ambiguous.*bb-csirt, pe-csirt"):
+        doors.let_out(Door.EXPORT, message_id, [own], unasked)
+    for sender in (pe.member, bb.member):
+        assert doors.let_out(Door.EXPORT, message_id, [own], lambda one: one.sender, sender=sender) == sender
+    with pytest.raises(Refused, match=r"message\.unknown"):
+        doors.let_out(Door.EXPORT, message_id, [own], unasked, sender=co.member)
+    with pytest.raises(Refused, match=r"message\.ambiguous"):
+        co.desk.thread(message_id)
+    with pytest.raises(Refused, match=r"message\.ambiguous"):
+        co.desk.answer(message_id, "acknowledged", person="Ana", note="for PE alone")
+    assert co.desk.answer(message_id, "acknowledged", person="Ana", note="for PE", sender=pe.member) == 1
+    await sim.rounds(2)
+    assert (pe.copy(message_id, co.member).note, bb.copy(message_id, co.member).note) == ("for PE", "")
+    # nor is it taken for what this node sent
+    with pytest.raises(Refused, match=r"message\.ambiguous.*this node itself"):
+        pe.up.doors("ana").let_out(Door.EXPORT, message_id, [own_reader(pe.member)], unasked)
+    mine = pe.up.doors("ana").let_out(
+        Door.EXPORT, message_id, [own_reader(pe.member)], lambda passed: passed, sender=pe.member
+    )
+    assert (mine.sender, mine.received) == (pe.member, None)
+
+
+async def test_a_second_content_under_one_id_is_told_to_whoever_hands_it_on(
+    sim: Simulation, pe: Site, co: Site
+) -> None:
+    message_id = told(pe, co.member, tlp=Tlp.GREEN)
+    await sim.rounds()
+    await co.up.store.db.write(lambda c: c.exec_driver_sql("UPDATE inbox SET conflict = 1"))
+    doubts = co.up.doors("ana").let_out(
+        Door.EXPORT, message_id, [own_reader(co.member)], lambda one: one.doubts
+    )
+    assert doubts == ["conflict"]
 
 
 async def test_nothing_leaves_for_nobody(sim: Simulation, pe: Site, co: Site) -> None:

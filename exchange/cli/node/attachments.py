@@ -15,7 +15,7 @@ from exchange.cli.attachment_view import attachment_json, attachment_table, tell
 from exchange.cli.call import Call
 from exchange.cli.command import command
 from exchange.cli.node.doors import ForExercise
-from exchange.cli.node.mail import SHORT, MessageId
+from exchange.cli.node.mail import SHORT, From, MessageId
 from exchange.cli.output import one_line, safe, table
 from exchange.errors import Refused, Unavailable
 
@@ -45,6 +45,7 @@ def register(group: typer.Typer) -> None:
 def list_(
     call: Call,
     message: MaybeId = None,
+    sender: From = "",
     limit: Annotated[int, typer.Option(help="How many messages to look into.", min=1, max=1000)] = 200,
 ) -> None:
     """List the attachments of a message, or of all that came; nothing is fetched."""
@@ -55,7 +56,7 @@ def list_(
             _list_all(call, home, limit)
             return
         whole = home.whole_id(message)
-        found = _of(home, whole)
+        found = _of(home, whole, sender)
     lines = attachment_table(found) if found else ["nothing is attached"]
     next_step = f"exchange node attachment fetch {whole[:SHORT]}" if found else ""
     value = {"id": whole, "attachments": [attachment_json(one) for one in found]}
@@ -94,6 +95,7 @@ def fetch(
     call: Call,
     message: MessageId,
     which: Which = None,
+    sender: From = "",
     seconds: Annotated[
         float, typer.Option("--wait", help="Seconds to wait for it; it goes on without.", min=0)
     ] = PATIENCE,
@@ -104,10 +106,10 @@ def fetch(
     tell = tell_progress(call)
     with opened(call) as home:
         whole = home.whole_id(message)
-        numbers = home.attachments.want(whole, which)
+        numbers = home.attachments.want(whole, which, sender)
 
         def asked() -> list[Shown]:
-            return [one for one in home.attachments.come(whole) if one.n in numbers]
+            return [one for one in home.attachments.come(whole, sender) if one.n in numbers]
 
         def is_done() -> bool:
             found = asked()
@@ -145,6 +147,7 @@ def save(
         ),
     ] = False,
     exercise: ForExercise = False,
+    sender: From = "",
 ) -> None:
     """Open an attachment into a file. It leaves this node's protection: mind its label, and what it may do."""
     from exchange.cli.node.doors import warn_of_doubts
@@ -163,7 +166,9 @@ def save(
     with opened(call) as home:
         whole = home.whole_id(message)
         reader = own_reader(home.home.settings.member, exercise=exercise)
-        one, path, passed = home.attachments.save(whole, which, target, reader, infected_zip=infected_zip)
+        one, path, passed = home.attachments.save(
+            whole, which, target, reader, infected_zip=infected_zip, sender=sender
+        )
         warn_of_doubts(call, passed)
         wake(call, home.home)
     label = passed.message.tlp.label
@@ -174,8 +179,10 @@ def save(
     call.out.result(value, [f"wrote {safe(str(path))}"])
 
 
-def _of(home: Opened, whole: str) -> Sequence[Shown]:
+def _of(home: Opened, whole: str, sender: str) -> Sequence[Shown]:
     try:
-        return home.attachments.come(whole)
-    except Refused:
+        return home.attachments.come(whole, sender)
+    except Refused as refusal:
+        if refusal.code != "message.unknown":
+            raise
         return home.attachments.sent(whole)

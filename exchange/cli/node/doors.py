@@ -16,7 +16,7 @@ import typer
 from exchange.cli.call import Call, now_ms
 from exchange.cli.command import command
 from exchange.cli.losses import as_json, tell
-from exchange.cli.node.mail import SHORT, MessageId
+from exchange.cli.node.mail import SHORT, From, MessageId
 from exchange.cli.node.send import To, submit, wait_for_all, words
 from exchange.cli.output import safe
 from exchange.errors import Refused
@@ -51,9 +51,11 @@ def register(group: typer.Typer) -> None:
 def export(
     call: Call,
     message: MessageId,
+    *,
     format_: FormatName = "stix",
     output: OutputFile = None,
     exercise: ForExercise = False,
+    sender: From = "",
 ) -> None:
     """Write a message out, as it was signed or as text. It leaves this node's protection: mind its label."""
     from exchange.cli.node.home import opened, wake
@@ -70,7 +72,7 @@ def export(
     with opened(call) as home:
         whole = home.whole_id(message)
         reader = own_reader(home.home.settings.member, exercise=exercise)
-        content, written = home.doors.let_out(Door.EXPORT, whole, [reader], make)
+        content, written = home.doors.let_out(Door.EXPORT, whole, [reader], make, sender=sender)
         wake(call, home.home)
     tell(call, written.losses)
     call.out.warn(f"{content.tlp.label}: what you do with this copy is yours to answer for")
@@ -78,7 +80,13 @@ def export(
     hand_over(call, written.data, output, value | {"losses": as_json(written.losses)})
 
 
-def print_(call: Call, message: MessageId, output: OutputFile = None, exercise: ForExercise = False) -> None:
+def print_(
+    call: Call,
+    message: MessageId,
+    output: OutputFile = None,
+    exercise: ForExercise = False,
+    sender: From = "",
+) -> None:
     """Write a message as pages for a printer, its label at the head and foot of each. The printing is logged."""
     import getpass
 
@@ -104,7 +112,8 @@ def print_(call: Call, message: MessageId, output: OutputFile = None, exercise: 
             return content, pages(lines, label=banner(content), message=content.id, by=by, now=now)
 
         whole = home.whole_id(message)
-        content, data = home.doors.let_out(Door.PRINT, whole, [own_reader(member, exercise=exercise)], make)
+        reader = own_reader(member, exercise=exercise)
+        content, data = home.doors.let_out(Door.PRINT, whole, [reader], make, sender=sender)
         wake(call, home.home)
     call.out.warn(f"{content.tlp.label}: count the pages, and see that none stays in the printer")
     hand_over(call, data, output, {"id": whole, "tlp": content.tlp.label, "bytes": len(data)})
@@ -124,6 +133,7 @@ def forward(
         typer.Option("--cross-community", help="Yes, also to police, prosecution or another community."),
     ] = False,
     exercise: ForExercise = False,
+    sender: From = "",
     seconds: Annotated[
         float | None, typer.Option("--wait", help="Seconds to wait until every addressee has it.", min=0)
     ] = None,
@@ -146,7 +156,7 @@ def forward(
                 home, passed.message, recipients, tlp=tlp, urgency=urgency, subject=subject, text=text
             )
 
-        onward = home.doors.let_out(Door.FORWARD, whole, readers, make)
+        onward = home.doors.let_out(Door.FORWARD, whole, readers, make, sender=sender)
         note_unsealed(call, home, recipients)
         submit(home, onward, recipients, separate=False)
         if seconds is None:

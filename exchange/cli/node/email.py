@@ -7,6 +7,7 @@ looks `mail_letter`'s business. A mail leaves the network's encryption: the mail
 from __future__ import annotations
 
 import asyncio
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +17,7 @@ from exchange.cli.call import Call, now_ms
 from exchange.cli.command import command
 from exchange.cli.losses import as_json, tell
 from exchange.cli.node.doors import ForExercise, warn_of_doubts
-from exchange.cli.node.mail import MessageId, marks_of
+from exchange.cli.node.mail import From, MessageId, marks_of
 from exchange.cli.node.send import words
 from exchange.errors import Refused, Unavailable
 
@@ -54,6 +55,7 @@ def email(
         ),
     ] = None,
     exercise: ForExercise = False,
+    sender: From = "",
 ) -> None:
     """Mail a message, its label in subject and text, by the mail server of [alarm] in config.toml."""
     from exchange.cli.mail_letter import Enclosed, letter
@@ -90,7 +92,7 @@ def email(
             return content, mails, written
 
         whole = home.whole_id(message)
-        content, mails, written = home.doors.let_out(Door.EMAIL, whole, readers, make)
+        content, mails, written = home.doors.let_out(Door.EMAIL, whole, readers, make, sender=sender)
         wake(call, home.home)
         root = home.home.paths.root
     losses = written.losses if written else ()
@@ -99,7 +101,7 @@ def email(
         send(call, settings.alarm, root, mails)
         files, line = [], f"mailed {whole} to {', '.join(mailboxes)}: {content.tlp.label}"
     else:
-        files = [_write(output, whole, number, mail) for number, mail in enumerate(mails, 1)]
+        files = [_write(output, whole, mail) for mail in mails]
         line = f"wrote {', '.join(files)}: {content.tlp.label}, for {', '.join(mailboxes)} and nobody else"
     value = {"id": whole, "tlp": content.tlp.label, "to": mailboxes, "files": files}
     call.out.result({**value, "losses": as_json(losses)}, [line])
@@ -128,10 +130,12 @@ def send(call: Call, settings: AlarmSettings, root: Path, mails: Sequence[EmailM
         raise Unavailable("alarm.mail", f"not mailed to {', '.join(failed)}; the others have it")
 
 
-def _write(folder: Path, message_id: str, number: int, mail: EmailMessage) -> str:
+def _write(folder: Path, message_id: str, mail: EmailMessage) -> str:
+    """Under the first number that is free: what an earlier call wrote may still wait for the team's mailer."""
     from exchange.storage.files import write_private
 
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = folder / f"{message_id}-{number}.eml"
+    paths = (folder / f"{message_id}-{number}.eml" for number in count(1))
+    path = next(path for path in paths if not path.exists())
     write_private(path, mail.as_bytes())
     return str(path)

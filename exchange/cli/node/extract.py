@@ -22,7 +22,7 @@ from exchange.cli.node.doors import (
     hand_over,
     warn_of_doubts,
 )
-from exchange.cli.node.mail import MessageId
+from exchange.cli.node.mail import From, MessageId
 from exchange.cli.node.send import words
 from exchange.cli.output import safe
 from exchange.errors import Refused
@@ -65,6 +65,7 @@ def extract(
     format_: FormatName = "stix",
     output: OutputFile = None,
     exercise: ForExercise = False,
+    sender: From = "",
 ) -> None:
     """Write out what concerns one constituent's assets, and nothing of others. Read its texts before you hand it on."""
     from exchange.cli.addressees import book_of
@@ -95,7 +96,7 @@ def extract(
 
         whole = home.whole_id(message)
         try:
-            made, found, written = home.doors.let_out(Door.EXTRACT, whole, readers, make)
+            made, found, written = home.doors.let_out(Door.EXTRACT, whole, readers, make, sender=sender)
         except Refused as refusal:
             _say_withheld(call, refusal.facts.get("withheld", ()))
             raise

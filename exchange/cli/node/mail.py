@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from exchange.node.store.outbox import Addressee
 
 MessageId = Annotated[str, typer.Argument(metavar="ID", help="The message's id, or the beginning of it.")]
+From = Annotated[
+    str, typer.Option("--from", metavar="MEMBER", help="Whose, where more than one has used that id.")
+]
 SHORT = 8  # characters of an id in lists
 
 
@@ -167,9 +170,11 @@ def report(call: Call, message: MessageId) -> None:
 def ack(
     call: Call,
     message: MessageId,
+    *,
     person: Annotated[str | None, typer.Option(help="Who acknowledges; else your login name.")] = None,
     status: Annotated[str, typer.Option(help="acknowledged, working or declined.")] = "acknowledged",
     note: Annotated[str, typer.Option(help="A word to the sender.")] = "",
+    sender: From = "",
 ) -> None:
     """Acknowledge a message in a person's name; the sender gets a signed receipt."""
     import getpass
@@ -179,7 +184,7 @@ def ack(
     name = person or getpass.getuser()
     with opened(call) as home:
         whole = home.whole_id(message)
-        home.desk.answer(whole, status, person=name, note=note)
+        home.desk.answer(whole, status, person=name, note=note, sender=sender)
         wake(call, home.home)
     call.out.result({"id": whole, "status": status, "person": name}, [f"{status} {whole} as {safe(name)}"])
 

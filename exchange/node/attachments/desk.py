@@ -70,9 +70,9 @@ class AttachmentDesk:
             self._files, source, net=self._identity.net, malware=malware, random=self._sources.random
         )
 
-    def come(self, message_id: str) -> list[Shown]:
-        """What came with the newest message under that id. Raises Refused message.unknown."""
-        env = self._desk.find(message_id)[-1].env
+    def come(self, message_id: str, sender: str = "") -> list[Shown]:
+        """What came with the newest message under that id. Raises Refused as Desk.find."""
+        env = self._desk.find(message_id, sender)[-1].env
         return self.come_with(env)
 
     def come_with(self, env: bytes) -> list[Shown]:
@@ -93,12 +93,12 @@ class AttachmentDesk:
         """How many came with the messages of each of these envelopes."""
         return self._store.db.read_sync(partial(rows.counts, envs=envs))
 
-    def want(self, message_id: str, which: str | None) -> list[int]:
+    def want(self, message_id: str, which: str | None, sender: str = "") -> list[int]:
         """Ask for one, by name or number, or for all; the numbers. The process that owns the home fetches them.
 
-        Raises Refused message.unknown, attachment.unknown.
+        Raises Refused as Desk.find, attachment.unknown.
         """
-        env = self._desk.find(message_id)[-1].env
+        env = self._desk.find(message_id, sender)[-1].env
         chosen = choose(self.come_with(env), which)
         wanted = [one.n for one in chosen if one.state != HERE]
 
@@ -118,6 +118,7 @@ class AttachmentDesk:
         reader: Reader,
         *,
         infected_zip: bool,
+        sender: str = "",
     ) -> tuple[Shown, Path, Passed]:
         """Take one out of the home, opened, to the file that `target` names for it; logged as an export before.
 
@@ -154,7 +155,7 @@ class AttachmentDesk:
             return one, path, passed
 
         with leaving:  # the file takes its place at the end, when the log says so
-            one, path, passed = self._doors.let_out(Door.EXPORT, message_id, [reader], make)
+            one, path, passed = self._doors.let_out(Door.EXPORT, message_id, [reader], make, sender=sender)
             what = f"{passed.sender} {passed.id} attachment {one.n} {one.attachment.blob.hex()[:16]}"
             self._desk.note_access("save in a zip" if infected_zip else "save", [what])
         return one, path, passed

@@ -25,7 +25,8 @@ from exchange.message import Message
 from exchange.node.feeds.outside import with_outside
 from exchange.node.identity import Sources
 from exchange.node.mail.desk import Desk
-from exchange.node.store import access as store_access, inbox as store_inbox, outbox as store_outbox
+from exchange.node.mail.whose import came_under
+from exchange.node.store import access as store_access, outbox as store_outbox
 from exchange.node.store.inbox import DOUBTS, Received
 from exchange.node.store.links import header_of
 from exchange.node.store.store import Store, Transaction
@@ -55,7 +56,9 @@ class Passed:
     @property
     def doubts(self) -> list[str]:
         """The marks on how it came that whoever hands it on must know."""
-        return [] if self.received is None else sorted(DOUBTS & self.received.marks)
+        if self.received is None:
+            return []
+        return sorted(DOUBTS & self.received.marks) + (["conflict"] if self.received.conflict else [])
 
 
 class Doors:
@@ -69,19 +72,26 @@ class Doors:
         self._desk = Desk(store, sources, who=who)
 
     def let_out(
-        self, door: Door, message_id: str, readers: Sequence[Reader], make: Callable[[Passed], Made]
+        self,
+        door: Door,
+        message_id: str,
+        readers: Sequence[Reader],
+        make: Callable[[Passed], Made],
+        *,
+        sender: str = "",
     ) -> Made:
         """What `make` makes of the message, if that may leave to each of `readers`; its sender learns of the opening.
 
         One row of the access log for each decision. If any is refused, only the refusals are logged, and nothing
-        leaves. What `make` itself refuses isn't logged. Of several messages under that id, the newest that came counts.
+        leaves. What `make` itself refuses isn't logged. Of several messages of one sender under that id, the newest
+        that came counts; `sender`: whose, where several have used it.
 
-        Raises Refused message.unknown, policy.no-recipient, as release.Decision.check does, and whatever `make` raises;
-        Rejected message.*.
+        Raises Refused message.unknown, message.ambiguous, policy.no-recipient, as release.Decision.check does, and
+        whatever `make` raises; Rejected message.*.
         """
         if not readers:
             raise Refused("policy.no-recipient")
-        one, content = self._store.db.read_sync(lambda c: self._with_outside(c, message_id))
+        one, content = self._store.db.read_sync(lambda c: self._with_outside(c, message_id, sender))
         decisions = [(reader, decide(door, content, reader)) for reader in readers]
         refused = [each for each in decisions if not each[1].allowed]
         if refused:
@@ -91,20 +101,20 @@ class Doors:
         self._note(door, one, decisions, leaves=True)
         return made
 
-    def _with_outside(self, connection: Transaction, message_id: str) -> tuple[Passed, Content]:
+    def _with_outside(self, connection: Transaction, message_id: str, sender: str) -> tuple[Passed, Content]:
         """As `_find`, with what of it came by feeds too."""
-        one, content = self._find(connection, message_id)
+        one, content = self._find(connection, message_id, sender)
         return one, with_outside(connection, self._store.cipher, content, one.message.bundle)
 
-    def _find(self, connection: Transaction, message_id: str) -> tuple[Passed, Content]:
+    def _find(self, connection: Transaction, message_id: str, sender: str) -> tuple[Passed, Content]:
         """What came under that id, else what this node sent under it. Raises as `let_out` does."""
-        received = store_inbox.find(connection, self._store.cipher, message_id)
+        received = came_under(connection, self._store.cipher, message_id, sender, or_sent=True)
         if received:
             came = received[-1]
             message = read_message(came.payload)
             return Passed(message, came.sender, came.received_at, came), content_of(connection, came, message)
         sent = store_outbox.find(connection, self._store.cipher, message_id)
-        if sent is None or sent[1].erased or sent[1].type != "stix":
+        if sender not in ("", self._address) or sent is None or sent[1].erased or sent[1].type != "stix":
             raise Refused("message.unknown")
         message = read_message(sent[1].payload)
         to = store_outbox.addressees(connection, self._store.cipher, sent[0])

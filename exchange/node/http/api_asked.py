@@ -52,6 +52,15 @@ class MailQuery(Model):
     unopened: Annotated[bool, Field(description="Only what nobody has opened.")] = False
 
 
+class OneQuery(Model):
+    """Which of several messages under one id."""
+
+    sender: Annotated[
+        str,
+        Field(max_length=MAX_ADDRESSEE, description="Whose, where more than one member has used that id."),
+    ] = ""
+
+
 class SearchQuery(Model):
     """What is looked for in received messages: one of the first two, or both."""
 
@@ -164,3 +173,7 @@ class Answering(Model):
     level: Literal["opened", "acknowledged", "working", "declined"]
     person: Annotated[str, Field(min_length=1, max_length=MAX_ADDRESSEE)]
     note: Annotated[str, Field(max_length=MAX_NOTE, description="A word to the sender.")] = ""
+    sender: Annotated[
+        str,
+        Field(max_length=MAX_ADDRESSEE, description="Whose, where more than one member has used that id."),
+    ] = ""

@@ -6,32 +6,25 @@ import asyncio
 import hashlib
 from typing import Any, Final, cast
 
-import orjson
 from aiohttp import web
 
 from exchange.access import Scope
 from exchange.attachment import file_name
 from exchange.errors import Refused
-from exchange.formats.objects import RawObject
-from exchange.formats.source import Source
-from exchange.formats.stix import read as stix
-from exchange.formats.stix.incident import IncidentFacts
-from exchange.formats.stix.spans import Document, Limits, scan
-from exchange.limits import MAX_STIX
-from exchange.message import Message, Urgency
+from exchange.message import Message
 from exchange.node.http import api_asked, api_models as models
 from exchange.node.http.api_call import Answer, Call, Route, answer, parsed
-from exchange.node.http.api_models import moment, time_of
+from exchange.node.http.api_models import time_of
+from exchange.node.http.api_order import MOST, order_of
 from exchange.node.mail.desk import Missing
 from exchange.node.mail.facts import Box, Item
 from exchange.node.mail.search import Sought
-from exchange.node.mail.sending import Order, Queued
+from exchange.node.mail.sending import Queued
 from exchange.node.mail.view import Beside, Wanted
 from exchange.node.store.outbox import HUMAN, Addressee
 from exchange.tlp import parse as label_of
 
 STIX: Final = "application/stix+json;version=2.1"
-MOST: Final = MAX_STIX + 65_536  # bytes of a message that is sent: its objects, and what stands around them
 _RELEASE: Final = ("message.*", "release.*", "tlp.*")
 # Which member of a body a rule is about that knows nothing of bodies.
 _AT_FAULT: Final = {
@@ -47,6 +40,7 @@ _AT_FAULT: Final = {
     "message.missing-reply-by": "reply_by",
     "message.missing-reply-to": "in_reply_to",
     "message.missing-subject": "subject",
+    "message.ambiguous": "in_reply_to",
     "message.unknown": "in_reply_to",
     "policy.self-only": "to",
     "tlp.red-needs-persons": "tlp",
@@ -85,18 +79,23 @@ async def listed(call: Call) -> web.StreamResponse:
 
 async def one(call: Call) -> web.StreamResponse:
     """What a message says, but for its objects."""
-    item, message, beside = await call.context.api.view.whole(call.access, call.request.match_info["id"])
+    item, message, beside = await _whole(call)
     return answer(models.Mail(**row(item), **_said(message), attachments=[*map(_attached, beside)]))
 
 
 async def content(call: Call) -> web.StreamResponse:
     """Its exact bytes."""
-    _, message, _ = await call.context.api.view.whole(call.access, call.request.match_info["id"])
+    _, message, _ = await _whole(call)
     tag = f'"{hashlib.sha256(message.bundle).hexdigest()[:32]}"'
     headers = {"ETag": tag, "Cache-Control": "no-store"}
     if tag in call.request.headers.get("If-None-Match", ""):
         return web.Response(status=304, headers=headers)
     return web.Response(body=message.bundle, headers={"Content-Type": STIX, **headers})
+
+
+async def _whole(call: Call) -> tuple[Item, Message, tuple[Beside, ...]]:
+    query = cast("api_asked.OneQuery", call.query)
+    return await call.context.api.view.whole(call.access, call.request.match_info["id"], query.sender)
 
 
 async def status(call: Call) -> web.StreamResponse:
@@ -110,7 +109,7 @@ async def answered(call: Call) -> web.StreamResponse:
     body = cast("api_asked.Answering", parsed(api_asked.Answering, call.body))
     id_ = call.request.match_info["id"]
     told = await call.context.api.view.answer(
-        call.access, id_, body.level, person=body.person, note=body.note
+        call.access, id_, body.level, person=body.person, note=body.note, sender=body.sender
     )
     call.context.api.poke()
     return answer(models.Answered(id=id_, level=body.level, told=told))
@@ -128,7 +127,7 @@ async def searched(call: Call) -> web.StreamResponse:
 
 async def sent(call: Call) -> web.StreamResponse:
     """Send a message, once."""
-    order = await asyncio.to_thread(_asked, call.body)  # 10 MB of objects take a second or two
+    order = await asyncio.to_thread(order_of, call.body)  # 10 MB of objects take a second or two
     book = await call.context.api.book.book()
     try:
         queued = await call.context.api.sending.send(call.access, order, book)
@@ -136,15 +135,6 @@ async def sent(call: Call) -> web.StreamResponse:
         named = {"field": _AT_FAULT[refusal.code]} if refusal.code in _AT_FAULT else {}
         raise Refused(refusal.code, refusal.detail, **{**named, **refusal.facts}) from None
     return answer(_queued(queued), status=201 if queued.new else 200)
-
-
-def _asked(data: bytes) -> Order:
-    """Raises Refused api.bad-body, api.bad-objects, json.*, stix.*"""
-    document = scan(data, Limits(max_bytes=MOST))
-    if not document.is_object or document.repeated is not None:
-        raise Refused("api.bad-body", "one JSON object, with each member once")
-    body = cast("api_asked.Sending", parsed(api_asked.Sending, _without_objects(document)))
-    return _order(body, _objects(document), data)
 
 
 def row(item: Item) -> dict[str, Any]:
@@ -237,83 +227,6 @@ def _queued(queued: Queued) -> models.Sent:
     )
 
 
-def _without_objects(document: Document) -> bytes:
-    """The body with its objects left out: these are read by their bytes, which go on as they are."""
-    around = {name: document.bytes_of(span) for name, span in document.members.items()}
-    if "objects" in around and around["objects"].startswith(b"["):
-        around["objects"] = b"[]"
-    if "bundle" in around and around["bundle"].startswith(b"{"):
-        around["bundle"] = b"{}"
-    return b"{%b}" % b",".join(b"%b:%b" % (orjson.dumps(name), data) for name, data in around.items())
-
-
-def _objects(document: Document) -> tuple[RawObject, ...]:
-    """The objects of a body, all of them or none. Raises Refused api.bad-objects, json.*, stix.*"""
-    members, found = document.members, b"[]"
-    if "bundle" in members:
-        found = document.bytes_of(members["bundle"])
-        if "objects" in members and document.items:
-            raise Refused("api.bad-body", "objects, or a bundle of them: not both", field="bundle")
-    elif "objects" in members:
-        found = document.bytes_of(members["objects"])
-    if found.strip() in (b"[]", b"", b"null"):
-        return ()
-    loaded = stix.read(Source("body", found), Limits())
-    if loaded.set_aside:
-        errors = [
-            {"object": each.object, "code": each.code, "reason": each.reason}
-            for each in loaded.set_aside[:100]
-        ]
-        raise Refused("api.bad-objects", field="bundle" if "bundle" in members else "objects", errors=errors)
-    return loaded.accepted
-
-
-def _order(body: api_asked.Sending, objects: tuple[RawObject, ...], asked: bytes) -> Order:
-    fields = {
-        "expires": _ms(body.expires),
-        "ack_by": _ms(body.ack_by),
-        "reply_by": _ms(body.reply_by),
-        "question": body.question,
-        "outcome": body.outcome,
-        "reason": body.reason,
-        "exercise_id": body.exercise,
-    }
-    return Order(
-        to=body.to,
-        kind=body.kind,
-        subject=body.subject,
-        id=body.id,
-        tlp=label_of(body.tlp) if body.tlp else None,
-        urgency=Urgency(body.urgency) if body.urgency else None,
-        case=body.case,
-        in_reply_to=body.in_reply_to,
-        text=body.text,
-        lang=body.lang,
-        incident=_incident(body.incident) if body.incident else None,
-        objects=objects,
-        separate=body.separate,
-        cross_community=body.cross_community,
-        fields=fields,
-        asked=asked,
-    )
-
-
-def _incident(said: api_asked.Incident) -> IncidentFacts:
-    return IncidentFacts(
-        name=said.name,
-        determination=said.determination,
-        incident_types=tuple(said.types),
-        criticality=said.criticality,
-        detection_methods=tuple(said.detection),
-        description=said.description,
-        first_seen=_ms(said.first_seen),
-    )
-
-
-def _ms(text: str | None) -> int | None:
-    return moment(text) if text else None
-
-
 ROUTES: Final = (
     Route(
         method="GET",
@@ -347,6 +260,7 @@ ROUTES: Final = (
         summary="What a message says, but for its objects; its sender isn't told that it was opened",
         scope=Scope.API_READ,
         handler=one,
+        query=api_asked.OneQuery,
         answers={200: Answer("The message.", models.Mail)},
         codes=_RELEASE,
     ),
@@ -357,6 +271,7 @@ ROUTES: Final = (
         summary="The message's STIX bundle, byte for byte as its sender signed it",
         scope=Scope.API_READ,
         handler=content,
+        query=api_asked.OneQuery,
         headers={"If-None-Match": "An ETag that was given."},
         answers={
             200: Answer("The bundle.", media=STIX, headers={"ETag": "Of these bytes."}),
@@ -383,7 +298,7 @@ ROUTES: Final = (
         handler=answered,
         body=api_asked.Answering,
         answers={200: Answer("The senders will be told.", models.Answered)},
-        codes=("message.unknown", "message.bad-status", "message.text-too-long"),
+        codes=("message.unknown", "message.ambiguous", "message.bad-status", "message.text-too-long"),
     ),
     Route(
         method="GET",

@@ -30,6 +30,7 @@ _BY_CODE: Final = {
     "content.too-large": 413,
     "json.bad-syntax": 422,
     "json.too-large": 413,
+    "message.ambiguous": 409,
     "message.unknown": 404,
     "node.not-joined": 409,
     "request.bad": 400,

@@ -18,6 +18,7 @@ from exchange.errors import Refused
 from exchange.formats.stix.cover import read_message
 from exchange.limits import DAY_MS, HOUR_MS, MAX_ATTACHMENTS, MAX_STIX, MINUTE_MS
 from exchange.node.identity import Sources
+from exchange.node.mail.whose import came_under
 from exchange.node.store import (
     access as store_access,
     attachments as store_attachments,
@@ -174,15 +175,20 @@ class Desk:
         """How many messages nobody has opened."""
         return self._store.db.read_sync(store_inbox.count_unopened)
 
-    def find(self, message_id: str) -> list[Received]:
-        """What came under an id, without opening it: for threads and checks. Raises Refused message.unknown."""
-        found = self._store.db.read_sync(lambda c: store_inbox.find(c, self._store.cipher, message_id))
+    def find(self, message_id: str, sender: str = "") -> list[Received]:
+        """What came under an id, without opening it: for threads and checks. `sender`: whose, where several used it.
+
+        Raises Refused message.unknown, message.ambiguous.
+        """
+        found = self._store.db.read_sync(
+            lambda c: came_under(c, self._store.cipher, message_id, sender, or_sent=False)
+        )
         if not found:
             raise Refused("message.unknown")
         return found
 
     def thread(self, message_id: str) -> tuple[str, str]:
-        """Case and urgency of a message that came or went: no opening. Raises Refused message.unknown."""
+        """Case and urgency of a message that came or went: no opening. Raises Refused message.unknown, .ambiguous."""
         return self._store.db.read_sync(lambda c: thread_of(c, self._store.cipher, message_id))
 
     def open(self, message_id: str) -> list[Received]:
@@ -192,10 +198,11 @@ class Desk:
         """
         return self._store.db.write_sync(lambda c: self.open_within(c, message_id))
 
-    def open_within(self, connection: Transaction, message_id: str) -> list[Received]:
-        """`open` in a transaction of its caller's."""
+    def open_within(self, connection: Transaction, message_id: str, sender: str = "") -> list[Received]:
+        """`open` in a transaction of its caller's; of `sender` alone, if given."""
         now = self._sources.clock()
         found = store_inbox.find(connection, self._store.cipher, message_id)
+        found = [one for one in found if sender in ("", one.sender)]
         if not found:
             raise Refused("message.unknown")
         for one in found:
@@ -209,17 +216,25 @@ class Desk:
         if store_inbox.set_opened(connection, one.n, at=now) and one.type == "stix":
             self._tell(connection, one, "opened", person="", note="", now=now)
 
-    def answer(self, message_id: str, level: str, *, person: str, note: str = "") -> int:
-        """Acknowledge, take on or decline a message, in a person's name; how many senders are told.
+    def answer(self, message_id: str, level: str, *, person: str, note: str = "", sender: str = "") -> int:
+        """Acknowledge, take on or decline a message, in a person's name; how many came under that id.
 
-        Raises Refused message.unknown, message.bad-status, message.text-too-long.
+        `sender`: whose, where several have used that id: what is said is for one of them alone. Raises Refused
+        message.unknown, message.ambiguous, message.bad-status, message.text-too-long.
         """
         return self._store.db.write_sync(
-            lambda c: self.answer_within(c, message_id, level, person=person, note=note)
+            lambda c: self.answer_within(c, message_id, level, person=person, note=note, sender=sender)
         )
 
     def answer_within(
-        self, connection: Transaction, message_id: str, level: str, *, person: str, note: str
+        self,
+        connection: Transaction,
+        message_id: str,
+        level: str,
+        *,
+        person: str,
+        note: str,
+        sender: str = "",
     ) -> int:
         """`answer` in a transaction of its caller's."""
         if level not in ANSWERS:
@@ -229,9 +244,8 @@ class Desk:
             if len(normalize("NFC", text).encode("utf-8", "replace")) > most:
                 raise Refused("message.text-too-long", f"{name}: at most {most} bytes of UTF-8", field=name)
         now = self._sources.clock()
-        found = [
-            one for one in store_inbox.find(connection, self._store.cipher, message_id) if one.type == "stix"
-        ]
+        came = came_under(connection, self._store.cipher, message_id, sender, or_sent=False)
+        found = [one for one in came if one.type == "stix"]
         if not found:
             raise Refused("message.unknown")
         for one in found:
@@ -282,7 +296,7 @@ class Desk:
 
 def thread_of(connection: Transaction, cipher: LocalCipher, message_id: str) -> tuple[str, str]:
     """As Desk.thread, in a transaction of its caller's."""
-    received = store_inbox.find(connection, cipher, message_id)
+    received = came_under(connection, cipher, message_id, or_sent=True)
     if received:
         return str(received[-1].summary.get("case", "")), received[-1].lane
     found = store_outbox.find(connection, cipher, message_id)

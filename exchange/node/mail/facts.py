@@ -77,7 +77,7 @@ class FactBook:
 
     def __init__(self, cipher: LocalCipher, address: str) -> None:
         self._cipher = cipher
-        self._address = address
+        self.address = address
         self._known: OrderedDict[tuple[Box, int], Facts] = OrderedDict()
         self._outside = 0
 
@@ -103,7 +103,7 @@ class FactBook:
         payload = store_outbox.get(connection, self._cipher, n).payload
         try:
             message = read_message(payload)
-            content = content_said(message, frozenset(store_api.recipients(connection, n)), self._address)
+            content = content_said(message, frozenset(store_api.recipients(connection, n)), self.address)
             found = facts_of(message, with_outside(connection, self._cipher, content, message.bundle))
         except Rejected as fault:  # a later version of this node wrote it
             found = Facts(None, fault=fault.code)
@@ -140,7 +140,7 @@ class FactBook:
             box=Box.OUT,
             n=head.n,
             id=head.id,
-            sender=self._address,
+            sender=self.address,
             lane=head.lane,
             created=head.created,
             at=head.submitted_at,

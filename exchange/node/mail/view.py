@@ -20,6 +20,7 @@ from exchange.node.doors.doors import noted
 from exchange.node.identity import Sources
 from exchange.node.mail.desk import Desk, Missing
 from exchange.node.mail.facts import Box, FactBook, Item, is_for, reader_of
+from exchange.node.mail.whose import came_under
 from exchange.node.store import (
     access as store_access,
     api as store_api,
@@ -156,14 +157,18 @@ class MailView:
         if rows and await self._store.db.read(new):
             await self._store.db.write(write)
 
-    async def whole(self, access: Access, message_id: str) -> tuple[Item, Message, tuple[Beside, ...]]:
+    async def whole(
+        self, access: Access, message_id: str, sender: str = ""
+    ) -> tuple[Item, Message, tuple[Beside, ...]]:
         """A message, and what is attached to it, if it may leave.
 
-        Of several under that id the newest that came, else the one that was sent.
+        Of several under that id the newest that came, else the one that was sent. `sender`: whose, where several have
+        used that id.
 
-        Raises Refused message.* (unknown, or not to be read by this version), tlp.red-needs-persons, release.*
+        Raises Refused message.* (unknown, ambiguous, or not to be read by this version), tlp.red-needs-persons,
+        release.*
         """
-        item, message, beside = await self.read(lambda c: self._whole(c, access, message_id))
+        item, message, beside = await self.read(lambda c: self._whole(c, access, message_id, sender))
         what, who = noted(item.sender, item.id, reader_of(access), item.decision), who_of(access)
         action = Door.API.value if message else f"{Door.API.value} refused"
         now = self._sources.clock()
@@ -176,24 +181,29 @@ class MailView:
         return item, message, beside
 
     def _whole(
-        self, connection: Transaction, access: Access, message_id: str
+        self, connection: Transaction, access: Access, message_id: str, sender: str
     ) -> tuple[Item, Message | None, tuple[Beside, ...]]:
-        item, payload, beside = self._found(connection, access, message_id)
+        item, payload, beside = self._found(connection, access, message_id, sender)
         if not item.decision.allowed:
             return item, None, ()
         return item, read_message(payload), tuple(Beside(o.place, o.attachment, o.state) for o in beside)
 
     def _found(
-        self, connection: Transaction, access: Access, message_id: str
+        self, connection: Transaction, access: Access, message_id: str, sender: str = ""
     ) -> tuple[Item, bytes, Sequence[Come | Leaving]]:
-        """A message as of now, what it says, and what is attached to it. Raises Refused message.unknown."""
+        """A message as of now, what it says, and what is attached to it.
+
+        Raises Refused message.unknown, message.ambiguous.
+        """
         cipher = self._store.cipher
-        received = store_inbox.find(connection, cipher, message_id)
+        received = came_under(connection, cipher, message_id, sender, or_sent=True)
         if received:
             item, _ = self._facts.item_received(connection, received[-1], access, anew=True)
             come = store_attachments.come_with(connection, cipher, received[-1].env)
             return item, received[-1].payload, come
         n, outgoing = self._found_sent(connection, message_id)
+        if sender not in ("", self._facts.address):
+            raise Refused("message.unknown")
         [head] = store_api.sent_heads(connection, before=n + 1, limit=1)
         item, _ = self._facts.item_sent(connection, head, access, anew=True)
         return item, outgoing.payload, store_attachments.going_with(connection, cipher, n)
@@ -234,22 +244,25 @@ class MailView:
         if rows:
             await self._store.db.write(write)
 
-    async def answer(self, access: Access, message_id: str, level: str, *, person: str, note: str) -> int:
-        """Say in a person's name that it was opened, acknowledged, taken on or declined; how many senders are told.
+    async def answer(
+        self, access: Access, message_id: str, level: str, *, person: str, note: str, sender: str = ""
+    ) -> int:
+        """Say in a person's name that it was opened, acknowledged, taken on or declined; how many messages that ends.
 
-        Raises Refused message.unknown, message.bad-status.
+        `sender`: whose, where several have used that id. Raises Refused message.unknown, message.ambiguous,
+        message.bad-status.
         """
         desk = Desk(self._store, self._sources, who=who_of(access))
 
         def check(connection: Transaction) -> None:
-            for one in store_inbox.find(connection, self._store.cipher, message_id):
+            for one in came_under(connection, self._store.cipher, message_id, sender, or_sent=False):
                 if not is_for(self._facts.received(connection, one)[0], access):
                     raise Refused("message.unknown")
 
         def write(connection: Transaction) -> int:
             if level == OPENED:
-                return len(desk.open_within(connection, message_id))
-            return desk.answer_within(connection, message_id, level, person=person, note=note)
+                return len(desk.open_within(connection, message_id, sender))
+            return desk.answer_within(connection, message_id, level, person=person, note=note, sender=sender)
 
         await self.read(check)
         return await self._store.db.write(write)
