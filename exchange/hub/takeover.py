@@ -18,7 +18,7 @@ import orjson
 from exchange.directory.bodies_network import build_hub_change
 from exchange.directory.checkpoint import Checkpoint
 from exchange.directory.log import Leaf
-from exchange.directory.snapshot import Snapshot
+from exchange.directory.snapshot import MAX_SNAPSHOT, Snapshot
 from exchange.directory.state import Directory
 from exchange.directory.statements import HUB, NETWORK, RECOVERY, Statement
 from exchange.directory.succession import read_change
@@ -83,7 +83,7 @@ def draft(
     statement = Statement(body).with_signature(HUB, keys)
     if recovery is not None:
         statement = statement.with_signature(RECOVERY, recovery)
-    write_private(home / SNAPSHOT, snapshot.to_bytes())
+    write_private(home / SNAPSHOT, snapshot.to_bytes(), most=MAX_SNAPSHOT)
     _write_change(home, statement)
     return _state(directory, checkpoint, statement, begun=False)
 

@@ -64,8 +64,8 @@ def check_room(folder: Path, file: Path) -> None:
         raise Unavailable("storage.full", detail, missing=missing)
 
 
-def write_private(path: Path, data: bytes) -> None:
-    """Put `data` at `path`, readable by the owner only; after a crash the old or the new file is there, whole.
+def write_private(path: Path, data: bytes, *, most: int = MAX_PRIVATE_BYTES) -> None:
+    """Put `data`, at most `most` bytes, at `path`, for the owner only; after a crash the old or the new file is there.
 
     Durable on return: file and directory are synced. Writers of one path must exclude each other (HomeLock).
 
@@ -73,8 +73,8 @@ def write_private(path: Path, data: bytes) -> None:
         Refused: `storage.too-large`.
         Unavailable: `storage.full`, `storage.io`; then the old file still stands.
     """
-    if len(data) > MAX_PRIVATE_BYTES:
-        raise Refused("storage.too-large", limit=MAX_PRIVATE_BYTES)
+    if len(data) > most:
+        raise Refused("storage.too-large", limit=most)
     # A fixed name, so that a crash leaves at most one stray file and the next write clears it.
     staged = path.with_name(f".{path.name}.new")
     try:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from exchange.directory.snapshot import MAX_SNAPSHOT
 from exchange.errors import Refused, Unavailable
 from exchange.storage.files import MAX_PRIVATE_BYTES, HomeLock, check_home_modes, disk_fault, write_private
 
@@ -63,10 +64,13 @@ def test_what_cannot_be_replaced_is_refused_and_stays(home: Path) -> None:
     with pytest.raises(Unavailable) as caught:
         write_private(home / "secret", b"x")
     assert caught.value.code == "storage.io"
+    large = bytes(MAX_PRIVATE_BYTES + 1)
     with pytest.raises(Refused) as too_large:
-        write_private(home / "other", bytes(MAX_PRIVATE_BYTES + 1))
+        write_private(home / "other", large)
     assert too_large.value.code == "storage.too-large"
     assert not (home / "other").exists()
+    write_private(home / "snapshot", large, most=MAX_SNAPSHOT)  # the log of a large network has to fit
+    assert (home / "snapshot").stat().st_size == len(large)
 
 
 def test_who_has_patience_gets_the_home_when_it_is_given_back(home: Path) -> None:

@@ -42,7 +42,7 @@ def snapshot(
     """Write the log with its newest checkpoint, as this node holds it, into a file that verifies anywhere."""
     from exchange.cli.node.home import opened
     from exchange.cli.snapshots import snapshot_facts
-    from exchange.directory.snapshot import MEMBERS, SNAPSHOT_LEVELS
+    from exchange.directory.snapshot import MAX_SNAPSHOT, MEMBERS, SNAPSHOT_LEVELS
     from exchange.storage.files import write_private
 
     if level not in SNAPSHOT_LEVELS:
@@ -50,7 +50,7 @@ def snapshot(
     with opened(call) as home:
         made = _made(home, level)
     directory, checkpoint = made.verify(None)  # nothing leaves here that wouldn't verify elsewhere
-    write_private(file, made.to_bytes())
+    write_private(file, made.to_bytes(), most=MAX_SNAPSHOT)
     value, facts = snapshot_facts(made, directory, checkpoint)
     warned = " (not for others than members)" if level == MEMBERS else ""
     call.out.result(
