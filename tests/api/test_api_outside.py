@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import orjson
@@ -14,7 +15,7 @@ from exchange.node.store.outside import Brought
 from exchange.node.store.store import Transaction
 from exchange.tlp import Tlp
 from tests.api.conftest import ApiClient, api
-from tests.doors import CO, Place
+from tests.doors import CO, READS, Client, Place
 from tests.taxii.conftest import indicator
 
 
@@ -76,3 +77,40 @@ def test_what_comes_again_by_another_feed_counts_at_once_too(door: Place) -> Non
     assert withheld()[stricter] == "tlp.red-needs-persons"
     bring(door, other, said=Tlp.GREEN, feed_name="reading-feed")
     assert withheld()[back] == "release.own-door"
+
+
+def test_what_a_feed_says_of_a_members_object_counts_in_the_collections_too(door: Place) -> None:
+    before, after, other, back = indicator(), indicator(), indicator(), indicator()
+    reader, own = door.client("taxii-any", scopes=READS), door.client("taxii-feed", scopes=READS)
+
+    def seen(client: Client, *ones: dict[str, Any], collection: str = "received") -> list[bool]:
+        return [bool(client.objects(collection, match_id=one["id"])) for one in ones]
+
+    bring(door, before, said=Tlp.AMBER, feed_name="feed-a")
+    door.mail(before, after, other, back, tlp=Tlp.GREEN)
+    assert seen(reader, before, after, other, back, collection="tlp-green") == [False, True, True, True]
+    bring(door, after, said=Tlp.AMBER, feed_name="feed-b")
+    other_type = {**other, "type": "campaign", "id": other["id"].replace("indicator", "campaign")}
+    bring(door, other_type, said=Tlp.RED, feed_name="feed-c")
+    bring(door, back, said=Tlp.CLEAR, feed_name="taxii-feed")
+    assert seen(reader, before, after, other, back) == [True, True, False, True]
+    assert seen(reader, before, after, back, collection="tlp-green") == [False, False, True]
+    assert seen(own, before, after, other, back) == [True, True, False, False]
+
+    store, later = door.pe.up.store, door.sim.world.now + 1
+    for feed in door.run(store.db.read(store_feeds.names)):
+        expire = partial(store_outside.expire, cipher=store.cipher, feed=feed, before=later)
+        door.run(store.db.write(expire))
+    assert seen(own, before, after, other, back, collection="tlp-green") == [True, True, True, True]
+
+
+def test_what_an_older_version_added_is_asked_about_too(door: Place) -> None:
+    one, client = indicator(), door.client("taxii-old", scopes=READS)
+    door.mail(one, tlp=Tlp.GREEN)
+    bring(door, one, said=Tlp.RED, feed_name="feed-old")
+    door.run(door.context.collections.settle())
+    as_before = (
+        "UPDATE taxii_objects SET thing_key = NULL, own_class = NULL, class = own_class WHERE source > 0"
+    )
+    door.run(door.pe.up.store.db.write(lambda c: c.exec_driver_sql(as_before)))
+    assert not client.objects("received", match_id=one["id"])

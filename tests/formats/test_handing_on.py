@@ -12,6 +12,7 @@ from exchange.formats.objects import RawObject
 from exchange.formats.stix.cover import EXTENSION, carried_objects, compose, read_message
 from exchange.formats.stix.handing_on import Original, objects_of, original_of
 from exchange.message import Author, Draft, Kind
+from exchange.pap import Pap
 from exchange.tlp import Tlp
 
 ONWARD_ID = "0f0f0f0f-0000-4000-8000-000000000002"
@@ -64,6 +65,17 @@ def test_an_exercise_stays_one_though_who_hands_it_on_leaves_it_out(
     assert read_message(second.bundle).exercise_id == read
     named = compose(replace(onward(draft), exercise_id="otro"), author, objects_of(inner))
     assert read_message(named.bundle).exercise_id == "otro"
+
+
+def test_a_permission_stays_though_who_hands_it_on_leaves_it_out(draft: Draft, author: Author) -> None:
+    first = compose(replace(draft, kind=Kind.ALERT, pap=Pap.AMBER), author, [])
+    second = compose(replace(onward(draft), pap=Pap.GREEN), author, objects_of(first))
+    assert second.pap is Pap.AMBER
+    bare = orjson.loads(second.bundle)
+    assert bare["objects"][0].pop("labels") == [Pap.AMBER.label]
+    assert read_message(orjson.dumps(bare)).pap is Pap.AMBER
+    stricter = compose(replace(onward(draft), pap=Pap.RED), author, objects_of(first))
+    assert read_message(stricter.bundle).pap is Pap.RED
 
 
 def test_there_is_no_handing_on_of_nothing(

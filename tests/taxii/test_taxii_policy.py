@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+import orjson
 import pytest
 
 from exchange.content import REPLACED
@@ -96,6 +97,18 @@ def test_an_exercise_is_seen_by_what_is_marked_for_it_alone_and_that_sees_nothin
     drill.post(made)
     assert (sees(client, real, "drafts"), sees(client, made, "drafts")) == (True, False)
     assert (sees(drill, real, "drafts"), sees(drill, made, "drafts")) == (False, True)
+
+
+def test_a_permission_for_all_of_a_message_holds_for_what_of_it_was_handed_on_in_a_file(
+    door: Place, client: Client
+) -> None:
+    one = indicator()
+    id_ = door.mail(one, tlp=Tlp.GREEN, pap=Pap.RED)
+    inner = next(found for found in door.pe.inbox() if found.message_id == id_)
+    cover = orjson.loads(inner.payload)["objects"][0]
+    other = indicator()
+    door.mail(cover, other, tlp=Tlp.GREEN)
+    assert not sees(client, other)
 
 
 def test_our_own_filters_are_by_label_and_kind(door: Place, client: Client) -> None:

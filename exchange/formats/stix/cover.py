@@ -7,8 +7,8 @@ objects, spliced in byte for byte. docs/messages.md has the format. Which fields
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 import orjson
@@ -54,6 +54,7 @@ _CONTEXTS = {
 def compose(draft: Draft, author: Author, objects: Sequence[RawObject], limits: Limits = LIMITS) -> Message:
     """Check a draft and join its objects to it. The same arguments give the same bytes.
 
+    A PAP label on the cover of a message handed on is for all of this one too, whatever the draft says.
     A response whose text is empty or repeats its subject reads back with an empty text: a note needs content.
 
     Raises: Refused `message.*`; `tlp.weaker-than-content` if an object's marking is stricter than the draft's label;
@@ -67,6 +68,7 @@ def compose(draft: Draft, author: Author, objects: Sequence[RawObject], limits: 
     labels = [each.tlp for each in objects if each.tlp is not None]
     if strictest([draft.tlp, *labels]) is not draft.tlp:
         raise Refused("tlp.weaker-than-content")
+    draft = replace(draft, pap=strictest_pap(_known([draft.pap, _pap_handed_on(objects)])))
     cover, identity = _cover(draft, author, objects), _identity(author)
     for built in (cover, identity):
         validation.check_object(built)
@@ -83,7 +85,8 @@ def read_message(bundle: bytes, limits: Limits = LIMITS) -> Message:
 
     Unknown kinds, outcomes and properties are let through: they may come from a newer peer. The label is the
     strictest of the cover's, the bundle's and every other object's. What carries the cover of an exercise is of that
-    exercise, whatever its own cover says. Whether `author` is the envelope's sender is the caller's to check.
+    exercise, and has the PAP label of a cover that it carries, whatever its own cover says. Whether `author` is the
+    envelope's sender is the caller's to check.
 
     Raises: Rejected `message.bad-bundle`, `message.no-cover`, `message.two-covers`, `message.bad-cover`.
     """
@@ -103,7 +106,7 @@ def read_message(bundle: bytes, limits: Limits = LIMITS) -> Message:
     if any(EXTENSION in validation.extensions_of(value) for value in own[1:]):
         raise Rejected("message.two-covers")
     facts.setdefault("exercise_id", _exercise_within(carried))
-    tlp, pap = _received_tlp(around, values), _received_pap(around, values)
+    tlp, pap = _received_tlp(around, values), _received_pap(around, cover, carried, values)
     return Message(**facts, tlp=tlp, pap=pap, bundle=bundle, object_count=count)
 
 
@@ -261,14 +264,32 @@ def _received_tlp(around: Mapping[str, Any], values: Sequence[Mapping[str, Any]]
     return strictest(found + markings.resolve(refs, definitions))
 
 
-def _received_pap(around: Mapping[str, Any], values: Sequence[Mapping[str, Any]]) -> Pap | None:
-    """What stands on the cover or the bundle, for all of the message."""
+def _received_pap(
+    around: Mapping[str, Any],
+    cover: Mapping[str, Any],
+    carried: Sequence[Mapping[str, Any]],
+    values: Iterable[Mapping[str, Any]],
+) -> Pap | None:
+    """What stands on the cover or the bundle, for all of the message, and on the cover of one that it hands on."""
     definitions: dict[str, Pap] = {}
     for value in values:
         if value.get("type") == "marking-definition":
             permissions.collect_definition(value, definitions)
-    found = (permissions.pap_of(value, definitions) for value in (around, values[0]))
-    return strictest_pap(label for label in found if label is not None)
+    within = (value for value in carried if EXTENSION in validation.extensions_of(value))
+    return strictest_pap(_known(permissions.pap_of(value, definitions) for value in (around, cover, *within)))
+
+
+def _pap_handed_on(objects: Sequence[RawObject]) -> Pap | None:
+    """What stands on the covers among objects that are to be carried."""
+    if not any(_may_be_cover(each) for each in objects):
+        return None
+    parts = [each for each in objects if each.type == "marking-definition" or _may_be_cover(each)]
+    values = [value for value in (parse(each.data) for each in parts) if isinstance(value, dict)]
+    return _received_pap({}, {}, values, values)
+
+
+def _known(labels: Iterable[Pap | None]) -> list[Pap]:
+    return [label for label in labels if label is not None]
 
 
 def _exercise_within(carried: Sequence[Mapping[str, Any]]) -> str | None:

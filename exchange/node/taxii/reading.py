@@ -117,7 +117,6 @@ def _objects(message: Message, sender: str) -> tuple[Found, ...]:
     span = document.members.get("object_marking_refs")
     bundle = {} if span is None else {"object_marking_refs": parse(document.bytes_of(span))}
     on_all = markings.resolve(markings.marking_refs(bundle), tlps)
-    pap_on_all = [permissions.pap_of(value, paps) for value in (bundle, pairs[0][1])]
     found = []
     for data, value in pairs:
         head = head_of(value)
@@ -128,7 +127,7 @@ def _objects(message: Message, sender: str) -> tuple[Found, ...]:
             sender=sender,
             tlp=_tlp(value, tlps, on_all, message.tlp),
             pap=pap.strictest(
-                one for one in (*pap_on_all, permissions.pap_of(value, paps)) if one is not None
+                one for one in (message.pap, permissions.pap_of(value, paps)) if one is not None
             ),
             exercise_id=message.exercise_id,
         )
