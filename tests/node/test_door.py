@@ -165,6 +165,10 @@ async def test_whoever_guesses_a_password_is_slowed_down_and_others_are_not(pe: 
         assert codes == [401] * 3 + [429] * 2
         assert await status("person", "correct horse battery") == 429
         assert await status("other", other) == 200
+        token(pe, "quiet", password="battery staple horse")
+        assert await status("quiet", "battery staple horse") == 200  # no guess, so as many are left as before
+        assert [await status("quiet", f"wrong password {n}") for n in range(4)] == [401] * 3 + [429]
+        assert await status("quiet", "battery staple horse") == 200  # nobody keeps out who came in before
 
 
 @pytest.mark.parametrize(
