@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import fields
 from typing import Any
 
@@ -12,7 +13,8 @@ from exchange.errors import Refused
 from exchange.formats.making import MAX_GROWTH, Room
 from exchange.formats.objects import Loaded, Loss
 from exchange.formats.registry import dump, load
-from exchange.formats.stix.cover import compose
+from exchange.formats.source import Written
+from exchange.formats.stix.cover import carried_objects, compose
 from exchange.formats.stix.patterns import MAX_CHECKED
 from exchange.formats.stix.read import read_object
 from exchange.formats.stix.spans import Limits
@@ -139,3 +141,67 @@ def test_a_list_for_people_has_no_live_address_in_any_column(draft, author):
     (_, line) = dump(message(draft, author, value), "csv").data.decode("utf-8-sig").splitlines()
     assert line.count("203[.]0[.]113[.]7") == 2
     assert "hxxp://evil[.]example/a" in line
+
+
+def carrying(draft: Draft, author: Author, *attributes: dict[str, Any], **members: Any) -> Message:
+    """The message of an event of MISP."""
+    loaded = load("e.json", orjson.dumps(event(*attributes, **members)))
+    return message(draft, author, *(orjson.loads(each.data) for each in loaded.accepted))
+
+
+def written_as_misp(sent: Message) -> tuple[list[dict[str, Any]], Written]:
+    """The events, which keep to their room, and what was written."""
+    written = dump(sent, "misp")
+    assert len(written.data) < (MAX_GROWTH + 1) * MAX_STIX
+    whole = orjson.loads(written.data)
+    return [each["Event"] for each in whole.get("response", [whole])], written
+
+
+def test_a_long_cluster_does_not_stand_on_every_attribute_that_names_it(draft, author):
+    cluster = {"uuid": uuid(9_999), "value": "v", "tag_name": "g:x", "description": 2 * LONG}
+    galaxy = [{"type": "rsit", "name": "x", "uuid": uuid(9_998), "GalaxyCluster": [cluster]}]
+    texts = [
+        attribute("text", f"v{n}", uuid(n), Tag=[{"name": "g:x"}], **({"Galaxy": galaxy} if n == 0 else {}))
+        for n in range(400)
+    ]
+    (one,), written = written_as_misp(carrying(draft, author, *texts))
+    assert [each["Tag"][0]["name"] for each in one["Attribute"]] == ["g:x"] * 400
+    named = sum("Galaxy" in each for each in one["Attribute"])
+    assert 0 < named == MAX_GROWTH * MAX_STIX // (2 * len(LONG) + 1_000)
+    assert any(loss.what == f"Galaxy of {400 - named}" for loss in written.losses)
+
+
+def test_a_long_description_does_not_stand_on_every_value_of_a_pattern(draft, author):
+    paths = [f"ipv4-addr:value = '203.0.113.{n}'" for n in range(256)] * 4
+    value = looking_for(*paths, description=LONG)
+    (one,), written = written_as_misp(message(draft, author, value))
+    assert [(each["type"], each["value"], each["to_ids"]) for each in one["Attribute"]] == [
+        ("stix2-pattern", value["pattern"], True)
+    ]
+    assert any(loss.what == "each value by itself of 1" for loss in written.losses)
+
+
+def test_what_reports_refer_to_again_and_again_is_written_once(draft, author):
+    sent = carrying(
+        draft, author, attribute("text", LONG, uuid(1)), EventReport=[{"uuid": uuid(2), "content": LONG}]
+    )
+    values = [orjson.loads(each) for each in carried_objects(sent)]
+    (report,) = (each for each in values if each["type"] == "report")
+    again = [
+        report | {"id": f"report--{uuid(100 + n)}", "object_refs": 50 * report["object_refs"]}
+        for n in range(300)
+    ]
+    events, _ = written_as_misp(message(draft, author, *values, *again))
+    assert len(events) == 301
+    assert [len(each["Attribute"]) + len(each["EventReport"]) for each in events] == [2] + [0] * 300
+
+
+def test_a_file_does_not_go_with_every_attribute_that_says_it_is_its_own(draft, author):
+    payload = base64.b64encode(10 * LONG.encode()).decode()
+    sent = carrying(draft, author, attribute("attachment", "a", uuid(1), data=payload))
+    values = {value["type"]: value for value in map(orjson.loads, carried_objects(sent))}
+    again = [values["observed-data"] | {"id": f"observed-data--{uuid(100 + n)}"} for n in range(60)]
+    (one,), written = written_as_misp(message(draft, author, values["artifact"], values["file"], *again))
+    there = sum("data" in each for each in one["Attribute"])
+    assert there == MAX_GROWTH * MAX_STIX // len(payload)
+    assert any(loss.what == f"payload_bin of {60 - there}" for loss in written.losses)

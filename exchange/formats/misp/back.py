@@ -29,11 +29,22 @@ _NAMES: Final[Mapping[str, tuple[str, str]]] = {
     "vulnerability": ("vulnerability", "External analysis"),
 }
 
+_Found = list[tuple[str, str, str]]  # type, category, value
+
 
 def attributes_of(value: Value, others: Mapping[str, Value]) -> list[dict[str, Any]]:
     """The attributes that say what an object says; none where MISP has none for it. `others`: objects it refers to."""
     reader = _READERS.get(value["type"])
     found = reader(value, others) if reader else []
+    return _attributes(value, found)
+
+
+def rule_of(value: Value) -> list[dict[str, Any]]:
+    """An indicator's pattern as one attribute, however many values it looks for."""
+    return _attributes(value, [("stix2-pattern", category_of("stix2-pattern"), str(value["pattern"]))])
+
+
+def _attributes(value: Value, found: _Found) -> list[dict[str, Any]]:
     if value["type"] in _NAMES and isinstance(value.get("name"), str):
         type_, category = _NAMES[value["type"]]
         found = [(type_, category, value["name"])]
@@ -60,9 +71,6 @@ def seconds(time: object) -> str:
         return str(from_iso(str(time)) // 1_000)
     except ValueError:
         return "0"
-
-
-_Found = list[tuple[str, str, str]]  # type, category, value
 
 
 def _comment(value: Value) -> str:

@@ -10,8 +10,10 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+import orjson
+
 from exchange.errors import Refused
-from exchange.formats.making import reference
+from exchange.formats.making import Room, reference
 from exchange.formats.misp.made import EPOCH, Event, known_uuid
 
 # The last words of a galaxy's type that make its clusters such objects.
@@ -133,3 +135,30 @@ def _references(galaxy: str, meta: object) -> list[dict[str, str]]:
         for name, spelling in _NUMBERS.items()
         if isinstance(each, str) and spelling.fullmatch(each)
     ]
+
+
+class Clusters:
+    """The clusters of an event that its attributes name by their tags, each once however often it stands there."""
+
+    def __init__(self, galaxies: Iterable[Mapping[str, Any]]) -> None:
+        """The clusters of these galaxies, with what is said of their galaxy."""
+        self._by_tag: dict[str, dict[tuple[bytes, bytes], Mapping[str, Any]]] = {}
+        self._about: dict[bytes, dict[str, Any]] = {}
+        for galaxy in galaxies:
+            about = {name: each for name, each in galaxy.items() if name != "GalaxyCluster"}
+            key = orjson.dumps(about, option=orjson.OPT_SORT_KEYS)
+            self._about[key] = about
+            for cluster in galaxy["GalaxyCluster"]:
+                one = (key, orjson.dumps(cluster, option=orjson.OPT_SORT_KEYS))
+                self._by_tag.setdefault(str(cluster.get("tag_name")), {})[one] = cluster
+
+    def named(self, tags: Iterable[str], room: Room) -> list[dict[str, Any]] | None:
+        """The galaxies with the clusters of these tags; None where there is no room for them."""
+        found: dict[bytes, dict[str, Any]] = {}
+        for tag in dict.fromkeys(tags):
+            for (key, said), cluster in self._by_tag.get(tag, {}).items():
+                if not room.takes(len(said) + (0 if key in found else len(key))):
+                    return None
+                whole = found.setdefault(key, {**self._about[key], "GalaxyCluster": []})
+                whole["GalaxyCluster"].append(cluster)
+        return list(found.values())

@@ -12,9 +12,8 @@ from exchange.formats.making import SOURCE, reference
 from exchange.formats.misp.attribute import MAX_NAME
 from exchange.formats.misp.made import FORMAT, moment
 from exchange.formats.misp.stix import observed
+from exchange.formats.stix.permissions import is_label
 from exchange.formats.stix.time import from_iso
-from exchange.pap import pap_of_marking_id
-from exchange.tlp import tlp_of_marking_id
 
 Value = Mapping[str, Any]
 # An event says these of everything in it: by its label, its tags, its timestamps.
@@ -82,16 +81,10 @@ def unsaid_of_misp(value: Value, *, by: object) -> list[str]:
     return [name for name in _rest(value, by) if name not in _CAME]
 
 
-def names_label(value: Value) -> bool:
-    """Whether a marking is a label of TLP or PAP, which an event says by its tags."""
-    return bool(tlp_of_marking_id(value["id"]) or pap_of_marking_id(value["id"]))
-
-
 def _rest(value: Value, by: object) -> list[str]:
     """The members that aren't said by every event."""
-    marked = value.get("object_marking_refs", ())
     said = {
-        "object_marking_refs": all(tlp_of_marking_id(each) or pap_of_marking_id(each) for each in marked),
+        "object_marking_refs": all(map(is_label, value.get("object_marking_refs", ()))),
         "created_by_ref": value.get("created_by_ref") == by,
         "extensions": _is_ours(value.get("extensions")),
         "created": value.get("created") == value.get("modified"),

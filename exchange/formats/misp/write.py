@@ -12,10 +12,11 @@ from typing import Any, Final
 import orjson
 
 from exchange.errors import Refused
+from exchange.formats.making import Room
 from exchange.formats.members import Losses
 from exchange.formats.misp.attribute import CARRIED, agrees as attribute_agrees
-from exchange.formats.misp.back import OBSERVABLES, attributes_of, seconds
-from exchange.formats.misp.galaxies import CLUSTERS
+from exchange.formats.misp.back import OBSERVABLES, attributes_of, rule_of, seconds
+from exchange.formats.misp.galaxies import CLUSTERS, Clusters
 from exchange.formats.misp.labels import (
     INHERIT,
     distribution_of,
@@ -27,12 +28,13 @@ from exchange.formats.misp.labels import (
 )
 from exchange.formats.misp.object import reference_agrees
 from exchange.formats.misp.remembered import dicts, facts_of_role, galaxies_of, remembered, uuid_of
-from exchange.formats.misp.unsaid import names_label, unsaid, unsaid_of_misp
+from exchange.formats.misp.unsaid import unsaid, unsaid_of_misp
 from exchange.formats.source import Written
 from exchange.formats.stix.cover import carried_objects
-from exchange.formats.stix.permissions import pap_of_message
+from exchange.formats.stix.permissions import is_label, pap_of_message
 from exchange.formats.stix.read import read_object
 from exchange.formats.stix.time import to_stix
+from exchange.limits import MAX_STIX
 from exchange.message import Message
 from exchange.pap import Pap, pap_of_tag, strictest
 
@@ -41,6 +43,8 @@ Value = Mapping[str, Any]
 _AROUND: Final = frozenset({"marking-definition", "extension-definition", "identity"})
 # Relations that an event says by where things stand in it.
 _MADE: Final = frozenset({"based-on", "indicates", "related-to"})
+_NO_ROOM: Final = "there are too many that would repeat it"
+_AN_ATTRIBUTE: Final = 400  # bytes, without its value
 _NO_PLACE: Final = "an event of MISP has no place for it"
 _ON_EVENTS: Final = ("pap", "exercise_id")  # what of a message every event says
 _ON_MADE: Final = (*_ON_EVENTS, "subject", "text", "question", "reason", "created", "author")
@@ -71,6 +75,7 @@ class _Writer:
         self.message = message
         self.values: dict[str, Value] = {}
         self.losses = Losses()
+        self._room = Room(MAX_STIX)
         self._written: set[str] = set()
         # of the event being written: attributes and objects by the STIX id of what stands for them
         self._within: dict[str, dict[str, Any]] = {}
@@ -119,7 +124,8 @@ class _Writer:
             for one in each["GalaxyCluster"]
         }
         self._name_unsaid_of_misp(report)
-        parts = [self.values[ref] for ref in report.get("object_refs", ()) if ref in self.values]
+        refs = dict.fromkeys(report.get("object_refs", ()))
+        parts = [self.values[ref] for ref in refs if ref in self.values and ref not in self._written]
         objects = [self._object(value) for value in parts if facts_of_role(value, "object") is not None]
         reports = [self._event_report(value) for value in parts if facts_of_role(value, "report") is not None]
         attributes = [one for value in parts if self._stands_alone(value) for one in self._attributes(value)]
@@ -128,8 +134,9 @@ class _Writer:
         for value in parts:
             if value["id"] not in self._written and value["type"] not in _AROUND:
                 attributes += self._attributes(value)
+        named = Clusters(galaxies)
         for attribute in [*attributes, *(one for each in objects for one in each["Attribute"])]:
-            _restore_galaxies(attribute, galaxies)
+            self._restore_galaxies(attribute, named)
         event = {
             **facts,
             "uuid": uuid_of(report, facts),
@@ -170,6 +177,9 @@ class _Writer:
             found = [whole]
         if value.get("revoked") is True:
             found = []
+        labels = sum(map(len, value.get("labels", ())))
+        if not self._room.takes(sum(_size(one) + labels for one in found)):
+            found = self._in_short(value)
         if not found:
             self._lose(value)
         for one in found:
@@ -181,6 +191,11 @@ class _Writer:
         self._written |= self._observed_by(value)
         return found
 
+    def _in_short(self, value: Value) -> list[dict[str, Any]]:
+        """What is written of an object where attributes that repeat themselves have taken all the room."""
+        self.losses.members(value["type"], ["each value by itself"], _NO_ROOM)
+        return rule_of(value) if value["type"] == "indicator" and value["pattern_type"] == "stix" else []
+
     def _observed_by(self, value: Value) -> set[str]:
         """What an observed-data refers to is said with it."""
         refs = value.get("object_refs", ()) if value["type"] == "observed-data" else ()
@@ -191,7 +206,10 @@ class _Writer:
         kept = {name: each for name, each in facts.items() if name in CARRIED or name == "uuid"}
         artifact = self.values.get(str(facts.get("data_ref")))
         if artifact is not None and "payload_bin" in artifact:
-            kept["data"] = artifact["payload_bin"]
+            if self._room.takes(len(artifact["payload_bin"])):
+                kept["data"] = artifact["payload_bin"]
+            else:
+                self.losses.members("artifact", ["payload_bin"], _NO_ROOM)
             self._written.add(artifact["id"])
             self._name_unsaid(artifact, ())
         return kept
@@ -258,6 +276,14 @@ class _Writer:
         inner = dicts(self._within.get(target, {}).get("Attribute"))
         there = {target.partition("--")[2], *(each.get("uuid") for each in inner)}
         return reference_agrees(value, facts) and str(facts.get("referenced_uuid")).lower() in there
+
+    def _restore_galaxies(self, attribute: dict[str, Any], named: Clusters) -> None:
+        """Give an attribute the clusters whose tags it has."""
+        found = named.named(tag_names(attribute.get("Tag")), self._room)
+        if found is None:
+            self.losses.members("attribute", ["Galaxy"], f"{_NO_ROOM}; its tags name the clusters")
+        elif found:
+            attribute["Galaxy"] = found
 
     # -- an event of what never was in MISP ----------------------------------------------------------------------------
 
@@ -331,7 +357,7 @@ class _Writer:
                 (value["id"], value.get("name"))
             ):
                 self._name_unsaid(value, ())
-            elif value["type"] in _AROUND and not names_label(value):
+            elif value["type"] in _AROUND and not is_label(value["id"]):
                 self._lose(value)
 
     def _name_unsaid(self, value: Value, attributes: Sequence[Value]) -> None:
@@ -365,14 +391,6 @@ def _name_of(organisation: object) -> str:
     return str(organisation.get("name", "")) if isinstance(organisation, dict) else ""
 
 
-def _restore_galaxies(attribute: dict[str, Any], galaxies: Iterable[Mapping[str, Any]]) -> None:
-    """Give an attribute the clusters whose tags it has."""
-    names = set(tag_names(attribute.get("Tag")))
-    found: dict[bytes, dict[str, Any]] = {}
-    for galaxy in galaxies:
-        clusters = [one for one in dicts(galaxy.get("GalaxyCluster")) if str(one.get("tag_name")) in names]
-        if clusters:
-            one = {**galaxy, "GalaxyCluster": clusters}
-            found[orjson.dumps(one)] = one
-    if found:
-        attribute["Galaxy"] = list(found.values())
+def _size(attribute: Mapping[str, Any]) -> int:
+    """About how many bytes an attribute takes that says this much."""
+    return _AN_ATTRIBUTE + len(str(attribute["value"])) + len(str(attribute.get("comment", "")))

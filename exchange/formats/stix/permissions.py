@@ -12,6 +12,7 @@ from exchange.formats.stix import markings
 from exchange.formats.stix.spans import Limits, parse, scan
 from exchange.message import Message
 from exchange.pap import MARKING_EXTENSION, Pap, pap_of_marking_id, pap_of_tag, pap_of_word, strictest
+from exchange.tlp import tlp_of_marking_id
 
 
 def collect_definition(value: object, definitions: dict[str, Pap]) -> None:
@@ -32,6 +33,11 @@ def pap_of(value: Mapping[str, Any], definitions: Mapping[str, Pap]) -> Pap | No
     for ref in markings.marking_refs(value) + markings.granular_refs(value):
         found += [*_known(pap_of_marking_id(ref)), *_known(definitions.get(ref))]
     return strictest(found)
+
+
+def is_label(ref: str) -> bool:
+    """Whether a marking is a well-known label of TLP or PAP."""
+    return tlp_of_marking_id(ref) is not None or pap_of_marking_id(ref) is not None
 
 
 def pap_of_all(values: Iterable[Mapping[str, Any]]) -> Pap | None:
