@@ -126,6 +126,8 @@ class Story:
 
     def _serve(self, words: list[str]) -> str:
         home = words[words.index("--home") + 1]
+        if home in self._servers:  # of a story that broke off
+            self._stop(home)
         server = subprocess.Popen(
             [sys.executable, "-m", "exchange", *words], stdout=subprocess.PIPE, cwd=self._folder, text=True
         )
