@@ -190,6 +190,7 @@ LAYERS: dict[str, str] = {
         exchange.node.mail.storing
         exchange.node.mail.inbox
         exchange.node.taxii.reading
+        exchange.node.feeds.labels
         exchange.node.feeds.outside
         exchange.node.feeds.api
         exchange.node.feeds.feeds

@@ -12,6 +12,7 @@ from exchange.formats.stix.cover import compose
 from exchange.formats.stix.markings import TLP2_EXTENSION
 from exchange.formats.stix.read import read_object
 from exchange.message import Author, Draft, Urgency
+from exchange.node.feeds import outside
 from exchange.node.feeds.outside import judge
 from exchange.node.store import (
     access as store_access,
@@ -68,6 +69,28 @@ async def test_a_marking_that_came_before_is_known_and_one_of_another_feed_is_no
     pap = indicator("4", TLP_CLEAR, "marking-definition--c43594d1-4b11-4c59-93ab-1c9b14d53ce9")
     await brought(home, server, "c", pap)
     assert (home.thing(pap["id"]).tlp, home.thing(pap["id"]).pap) == (Tlp.CLEAR, Pap.GREEN)
+
+
+async def test_markings_whose_definitions_are_endless_are_unknown(
+    home: Home, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = {
+        "type": "marking-definition",
+        "spec_version": "2.1",
+        "id": "marking-definition--10000000-0000-4000-8000-00000000bbbb",
+        "created": "2026-09-01T00:00:00.000Z",
+        "definition_type": "statement",
+        "definition": {"statement": "Made by us"},
+    }
+    endless = {**mark, "id": mark["id"].replace("bbbb", "aaaa")}
+    versions = [{**endless, "definition": {"statement": f"{n}" * 300}} for n in range(3)]
+    short, long_ = indicator("1", TLP_CLEAR, mark["id"]), indicator("2", TLP_CLEAR, endless["id"])
+    await brought(home, server, "a", mark, *versions)
+    monkeypatch.setattr("exchange.node.feeds.feeds.MARKING_BYTES", 1_000)
+    server.answer = lambda _: page([short, long_])
+    assert (await home.poll("a")).code == ""
+    assert home.thing(short["id"]).tlp is Tlp.CLEAR
+    assert home.thing(long_["id"]).tlp is Tlp.AMBER_STRICT
 
 
 async def test_one_uuid_through_two_doors_is_one_thing_with_the_strictest_label(
@@ -163,45 +186,68 @@ async def test_a_decision_is_on_what_was_there(home: Home, server: Server) -> No
     assert sent(home, one) == "release.outside"
 
 
-async def test_a_decision_on_a_report_is_on_what_it_refers_to(home: Home, server: Server) -> None:
-    parts = [indicator(str(n), TLP_GREEN) for n in range(3)]
-    report = indicator("report", TLP_GREEN) | {
+def report(*refs: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {
         "type": "report",
+        "spec_version": "2.1",
         "id": "report--10000000-0000-4000-8000-00000000abcd",
+        "created": "2026-09-01T00:00:00.000Z",
+        "modified": "2026-09-01T00:00:00.000Z",
         "published": "2026-09-01T00:00:00.000Z",
-        "object_refs": [one["id"] for one in parts] + ["malware--10000000-0000-4000-8000-00000000ffff"],
+        "name": "A report",
+        "object_refs": [one["id"] for one in refs],
+        "object_marking_refs": [TLP_GREEN],
+        **more,
     }
-    for name in ("pattern", "pattern_type", "valid_from"):
-        del report[name]
-    await brought(home, server, "a", report, *parts)
-    assert home.outside.decide(report["id"], "all of it") == 4
-    assert sent(home, report, *parts) == ""
-    made = home.outside.export([report["id"]], OWN)
-    assert (made.objects, made.tlp) == (4, Tlp.GREEN)
-    assert [one["id"] for one in orjson.loads(made.bundle)["objects"]] == [
-        report["id"],
+
+
+async def test_a_decision_on_a_report_is_on_what_it_refers_to(
+    home: Home, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outside, "AT_ONCE", 3)  # decisions in one transaction
+    parts = [indicator(str(n), TLP_GREEN) for n in range(3)]
+    unknown = {"id": "malware--10000000-0000-4000-8000-00000000ffff"}
+    made = report(*parts, unknown, *parts)
+    await brought(home, server, "a", made, *parts)
+    assert home.outside.decide(made["id"], "all of it") == 4
+    assert sent(home, made, *parts) == ""
+    file = home.outside.export([made["id"], parts[0]["id"]], OWN)
+    assert (file.objects, file.tlp) == (4, Tlp.GREEN)
+    assert [one["id"] for one in orjson.loads(file.bundle)["objects"]] == [
+        made["id"],
         *(p["id"] for p in parts),
     ]
+    log = home.store.db.read_sync(lambda c: store_access.listed(c, limit=100))
+    assert [row.what.partition(", to ")[0] for row in log if row.action == "export"] == [
+        f"outside {parts[0]['id']}, 1 objects",
+        f"outside {made['id']}, 4 objects",
+    ]
+    monkeypatch.setattr(outside, "MOST_EXPORTED", 1_200)
+    with pytest.raises(Refused, match=r"feed\.export-too-large"):
+        home.outside.export([made["id"]], OWN)
+    assert home.outside.export([parts[0]["id"]], OWN).objects == 1
 
 
 async def test_a_decision_on_a_report_is_not_on_what_other_feeds_brought(home: Home, server: Server) -> None:
     """A report may name anything: whoever makes it must not have decided what it never showed."""
     other = indicator("of another feed", TLP_GREEN)
-    report = {
-        "type": "report",
-        "spec_version": "2.1",
-        "id": "report--10000000-0000-4000-8000-00000000abce",
-        "created": "2026-09-01T00:00:00.000Z",
-        "modified": "2026-09-01T00:00:00.000Z",
-        "published": "2026-09-01T00:00:00.000Z",
-        "name": "A report",
-        "object_refs": [other["id"]],
-        "object_marking_refs": [TLP_GREEN],
-    }
+    made = report(other)
     await brought(home, server, "a", other)
-    await brought(home, server, "b", report)
-    assert home.outside.decide(report["id"], "the report alone") == 1
-    assert (sent(home, report), sent(home, other)) == ("", "release.outside")
+    await brought(home, server, "b", made)
+    assert home.outside.decide(made["id"], "the report alone") == 1
+    assert (sent(home, made), sent(home, other)) == ("", "release.outside")
+
+
+async def test_what_is_taken_back_is_what_was_decided_then(home: Home, server: Server) -> None:
+    """Not what a later version of the report refers to."""
+    before, after = indicator("before", TLP_GREEN), indicator("after", TLP_GREEN)
+    await brought(home, server, "a", report(before), before, after)
+    assert home.outside.decide(report()["id"], "good") == 2
+    home.outside.decide(after["id"], "by itself")
+    server.answer = lambda _: page([report(after, modified="2026-09-03T00:00:00.000Z")])
+    await home.poll("a")
+    assert home.outside.take_back(report()["id"]) == 2
+    assert (sent(home, before), sent(home, after)) == ("release.outside", "")
 
 
 async def test_a_rule_holds_for_a_feed_up_to_a_label(home: Home, server: Server) -> None:

@@ -46,7 +46,7 @@ def forget(home: Home, name: str) -> None:
 
     def write(connection: Any) -> None:
         store_feeds.remove(connection, cipher, feed, now=home.now, forget=True)
-        store_decisions.end(connection, now=home.now, feed=feed.n)
+        store_decisions.end_rules(connection, feed.n, now=home.now)
 
     home.store.db.write_sync(write)
 

@@ -10,8 +10,8 @@ from exchange.formats import taxii
 from exchange.formats.stix.spans import Limits, parse
 from exchange.formats.taxii import lenient_timestamp, to_timestamp
 from exchange.node.feeds.answers import MAX_WAIT_MS, check_status
+from exchange.node.feeds.labels import Definitions, labelled
 from exchange.node.feeds.misp import _events
-from exchange.node.feeds.outside import labelled
 from exchange.node.feeds.taxii import _date, _greatest
 from exchange.tlp import DEFAULT
 from tests.fuzz.core_drives import same
@@ -20,7 +20,7 @@ from tests.fuzz.core_drives import same
 def page(data: bytes) -> None:
     """What is taken of a page can be kept: its bytes are JSON by themselves, and it has a label."""
     found = taxii.read_page(data, Limits())
-    for one in labelled(found.loaded, DEFAULT):
+    for one in labelled(found.loaded, DEFAULT, Definitions()):
         assert parse(one.data) is not None
     assert len(found.next) <= taxii.MAX_NEXT
 

@@ -209,7 +209,7 @@ def remove(
         def write(connection: Transaction) -> int:
             feed = find(connection, cipher, name)
             store_feeds.remove(connection, cipher, feed, now=now, forget=forget)
-            store_decisions.end(connection, now=now, feed=feed.n)
+            store_decisions.end_rules(connection, feed.n, now=now)
             what = f"{name} and what it brought" if forget else name
             store_access.append(connection, at=now, who=who, action="feed-remove", what=what)
             return feed.n

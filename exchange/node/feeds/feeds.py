@@ -24,9 +24,10 @@ from exchange.access import SECRET_BYTES
 from exchange.canonical import Json
 from exchange.errors import ExchangeError, Refused, Unavailable
 from exchange.feed_settings import MOST_EVERY_MS
+from exchange.formats.stix.spans import parse
 from exchange.limits import HOUR_MS, SECOND_MS
 from exchange.node.feeds.api import Batch, Event, FeedSource
-from exchange.node.feeds.outside import labelled, undefined
+from exchange.node.feeds.labels import Definitions, labelled, undefined
 from exchange.node.identity import Sources
 from exchange.node.retention import plausible
 from exchange.node.store import (
@@ -56,7 +57,10 @@ MOST_THINGS: Final = (
     1_000_000  # of one feed, and events that it remembers; once it has brought them, it is asked no more
 )
 LEAST_FREE: Final = 2 * RESERVE_BYTES  # attachments and copies leave the half of it
-MOST_MARKINGS: Final = 1_000  # of a batch that are looked for among what came before
+MOST_MARKINGS: Final = 256  # of a batch that are looked for among what came before
+MARKING_BYTES: Final = (
+    1024 * 1024
+)  # of their definitions that are read for it; the markings of the others are unknown
 
 
 class Servers(Protocol):
@@ -250,17 +254,21 @@ class Feeds:
         progress.refused += len(batch.loaded.set_aside)
         progress.done, progress.more = batch.done, batch.more
 
-    async def _definitions(self, feed: Feed, markings: Sequence[str]) -> list[bytes]:
+    async def _definitions(self, feed: Feed, markings: Sequence[str]) -> Definitions:
         """Of markings that a batch uses, as the same feed has brought them before: another one's say nothing here."""
-        cipher, ids = self._store.cipher, markings[:MOST_MARKINGS]
+        cipher, ids, found = self._store.cipher, markings[:MOST_MARKINGS], Definitions()
 
-        def read(connection: Transaction) -> list[bytes]:
+        def read(connection: Transaction) -> None:
             secret = store_taxii.secret(connection, cipher)
             if secret is None:
-                return []
-            return store_outside.definitions(connection, cipher, Keys(secret), feed.n, ids)
+                return
+            keys = Keys(secret)
+            for data in store_outside.brought(connection, cipher, keys, feed.n, ids, most=MARKING_BYTES):
+                found.add(parse(data))
 
-        return await self._store.db.read(read) if ids else []
+        if ids:
+            await self._store.db.read(read)
+        return found
 
     def _write(
         self, feed: Feed, chunk: Sequence[Brought], batch: Batch | None, connection: Transaction

@@ -1,5 +1,4 @@
-"""Owns what may become of what came from outside: its labels on the way in, the decision that it may go on, the check
-of messages that carry it on.
+"""Owns what may become of what came from outside: the decision that it may go on, the check of messages that carry it.
 
     judge(...)             before a message is queued: whoever composes mail asks it, notes the answer and obeys
     with_outside(...)      before a message that came passes a door
@@ -12,13 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from functools import partial
+from itertools import islice
+from typing import Final
 
 from exchange.errors import Refused
-from exchange.formats.objects import Loaded, RawObject
-from exchange.formats.stix import markings, permissions
 from exchange.formats.stix.spans import Limits, parse, scan
-from exchange.formats.taxii import head_of, objects_of
+from exchange.formats.taxii import objects_of
 from exchange.node.identity import Sources
 from exchange.node.store import (
     access as store_access,
@@ -29,16 +28,18 @@ from exchange.node.store import (
 )
 from exchange.node.store.bound import FREE
 from exchange.node.store.outbox import Outgoing
-from exchange.node.store.outside import Brought, Listed, Thing
+from exchange.node.store.outside import Listed, Thing
 from exchange.node.store.store import Store, Transaction
 from exchange.node.store.taxii import Keys
-from exchange.pap import Pap, pap_of_marking_id, strictest as strictest_pap
+from exchange.pap import strictest as strictest_pap
 from exchange.release import Content, Decision, Door, Reader, decide
 from exchange.storage.local_cipher import LocalCipher
-from exchange.tlp import Tlp, strictest, tlp_of_marking_id
+from exchange.tlp import Tlp, strictest
 
 MAX_REASON: Final = 2_000  # characters
 MOST_REFS: Final = 20_000
+MOST_EXPORTED: Final = 32 * 1024 * 1024  # bytes of what is written to one file
+AT_ONCE: Final = 1_000  # decisions written in one transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,62 +49,6 @@ class Bundle:
     objects: int
     tlp: Tlp
     bundle: bytes
-
-
-def undefined(loaded: Loaded) -> list[str]:
-    """The markings that the objects of a batch have, and that neither it nor the standards define."""
-    values = [value for raw in loaded.accepted if isinstance(value := parse(raw.data), dict)]
-    refs = {ref for value in values for ref in _refs(value)}
-    return sorted(ref for ref in refs - {value.get("id") for value in values} if not _is_standard(ref))
-
-
-def labelled(loaded: Loaded, floor: Tlp, definitions: Iterable[bytes] = ()) -> list[Brought]:
-    """The objects of a batch with their labels. What carries none, or one that nobody here knows, gets the floor.
-
-    `definitions`: of markings, as the same feed has brought them before.
-    """
-    pairs = [(raw, value) for raw in loaded.accepted if isinstance(value := parse(raw.data), dict)]
-    tlps: dict[str, Tlp] = {}
-    paps: dict[str, Pap] = {}
-    known: set[str] = set()
-    for value in (*map(parse, definitions), *(value for _, value in pairs)):
-        markings.collect_definition(value, tlps)
-        permissions.collect_definition(value, paps)
-        if isinstance(value, dict):
-            known.add(str(value.get("id")))
-    found = []
-    for raw, value in pairs:
-        head = head_of(value)
-        if head is not None:
-            said = _said(raw, value, tlps)
-            is_known = all(ref in known or _is_standard(ref) for ref in _refs(value))
-            tlp = _label(value, said, floor, is_whole=is_known and _is_marked(value, tlps))
-            found.append(Brought(head, tlp, said, permissions.pap_of(value, paps), raw.data))
-    return found
-
-
-def _said(raw: RawObject, value: Mapping[str, Any], definitions: Mapping[str, Tlp]) -> Tlp | None:
-    labels = [*markings.resolve(_refs(value), definitions), *([] if raw.tlp is None else [raw.tlp])]
-    return strictest(labels) if labels else None
-
-
-def _label(value: Mapping[str, Any], said: Tlp | None, floor: Tlp, *, is_whole: bool) -> Tlp:
-    """A definition of a label is no secret; what isn't labelled as a whole counts as the floor says at least."""
-    if value.get("type") == "marking-definition" and markings.tlp_of_definition(value) is not None:
-        return Tlp.CLEAR
-    return strictest([*([] if said is None else [said]), *([] if is_whole else [floor])])
-
-
-def _is_marked(value: Mapping[str, Any], definitions: Mapping[str, Tlp]) -> bool:
-    return bool(markings.resolve(markings.marking_refs(value), definitions))
-
-
-def _refs(value: Mapping[str, Any]) -> list[str]:
-    return markings.marking_refs(value) + markings.granular_refs(value)
-
-
-def _is_standard(ref: str) -> bool:
-    return tlp_of_marking_id(ref) is not None or pap_of_marking_id(ref) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,39 +167,43 @@ class Outside:
     def decide(self, id_: str, reason: str) -> int:
         """A thing may go on as it is now, and what it refers to by `object_refs`; how many things.
 
-        Raises Refused feed.no-object, feed.no-reason.
+        What is there is read first, and decided on piece by piece: mail must get its turn. Raises Refused
+        feed.no-object, feed.no-reason, feed.export-too-large.
         """
         _check_reason(reason)
-        now = self._sources.clock()
+        now, cipher = self._sources.clock(), self._store.cipher
+        found = self._store.db.read_sync(lambda c: self._with_refs(c, id_))
 
-        def write(connection: Transaction) -> int:
-            found = self._with_refs(connection, id_)
-            for thing in found:
+        def write(connection: Transaction, at: int) -> None:
+            if not at:
+                self._note(connection, "outside-decide", f"{id_} and {len(found) - 1} more: {reason}", now)
+            for thing in found[at : at + AT_ONCE]:
                 store_decisions.decide(
                     connection,
-                    self._store.cipher,
+                    cipher,
                     reason,
                     thing_key=thing.key,
+                    made_on=found[0].key,
                     newest=thing.newest,
                     upto=thing.tlp,
                     now=now,
                     who=self._who,
                 )
-            self._note(connection, "outside-decide", f"{id_} and {len(found) - 1} more: {reason}", now)
-            return len(found)
 
-        return self._store.db.write_sync(write)
+        for at in range(0, len(found), AT_ONCE):
+            self._store.db.write_sync(partial(write, at=at))
+        return len(found)
 
     def take_back(self, id_: str) -> int:
-        """What a person decided on a thing, and on what it refers to, holds no longer; how many decisions.
+        """What a person decided on a thing holds no longer, nor on what it then referred to; how many decisions.
 
         Raises Refused feed.no-object.
         """
         now = self._sources.clock()
 
         def write(connection: Transaction) -> int:
-            found = self._with_refs(connection, id_)
-            ended = sum(store_decisions.end(connection, now=now, thing_key=thing.key) for thing in found)
+            thing = self._thing(connection, id_)
+            ended = store_decisions.end_made_on(connection, thing.key, now=now)
             self._note(connection, "outside-undecide", id_, now)
             return ended
 
@@ -283,58 +232,86 @@ class Outside:
         now = self._sources.clock()
 
         def write(connection: Transaction) -> int:
-            ended = store_decisions.end(connection, now=now, feed=self._feed(connection, feed))
+            ended = store_decisions.end_rules(connection, self._feed(connection, feed), now=now)
             self._note(connection, "outside-rule-end", feed, now)
             return ended
 
         return self._store.db.write_sync(write)
 
     def export(self, ids: Sequence[str], reader: Reader) -> Bundle:
-        """The newest versions of things, with what they refer to, for a file; the access log has a row for it.
+        """The newest versions of things, with what they refer to, for a file; the access log has a row for each id.
 
-        Raises Refused feed.no-object, release.own-door, and as release.decide.
+        Raises Refused feed.no-object, feed.export-too-large, release.own-door, and as release.decide.
         """
         now = self._sources.clock()
 
-        def write(connection: Transaction) -> tuple[Bundle, Sequence[Decision]]:
-            newest = {one.id: one for id_ in ids for one in self._objects(connection, id_)}
+        def read(connection: Transaction) -> tuple[dict[str, list[Listed]], list[list[Decision]]]:
+            found = self._objects(connection, ids)
             own, named = store_feeds.readers(connection), store_feeds.names(connection)
-            decisions = [
-                decide(Door.EXPORT, _content(one.thing, own, named), reader) for one in newest.values()
+            return found, [
+                [decide(Door.EXPORT, _content(one.thing, own, named), reader) for one in each]
+                for each in found.values()
             ]
-            refused = [one for one in decisions if not one.allowed]
-            for decision in refused[:1] or decisions[:1]:
-                action = "export refused" if refused else "export"
-                count = len(refused or decisions)
-                what = f"outside {ids[0]}, {count} objects, to {reader.label}: {decision.reason}"
-                store_access.append(connection, at=now, who=self._who, action=action, what=what)
-            tlp = strictest(one.thing.tlp for one in newest.values())
-            bundle = as_bundle_of([one.data for one in newest.values()], self._sources.new_id())
-            return Bundle(len(newest), tlp, bundle), refused
 
-        made, refused = self._store.db.write_sync(write)
+        found, decisions = self._store.db.read_sync(read)
+        refused = [one for each in decisions for one in each if not one.allowed]
+
+        def write(connection: Transaction) -> None:
+            for (id_, each), decided in zip(found.items(), decisions, strict=True):
+                bad = [one for one in decided if not one.allowed]
+                if refused and not bad:
+                    continue
+                what = f"outside {id_}, {len(bad or each)} objects, to {reader.label}: {(bad or decided)[0].reason}"
+                action = "export refused" if refused else "export"
+                store_access.append(connection, at=now, who=self._who, action=action, what=what)
+
+        self._store.db.write_sync(write)
         for decision in refused:
             decision.check()
-        return made
+        newest = {one.id: one for each in found.values() for one in each}
+        bundle = as_bundle_of([one.data for one in newest.values()], self._sources.new_id())
+        return Bundle(len(newest), strictest(one.thing.tlp for one in newest.values()), bundle)
 
     def _with_refs(self, connection: Transaction, id_: str) -> list[Thing]:
         """A thing, and what it refers to that a feed of its own brought too: a report may name anything; each once."""
-        things = [one.thing for one in self._objects(connection, id_)]
-        own = {*things[0].feeds}
-        return list({thing.key: thing for thing in things if own & {*thing.feeds}}.values())
+        keys = self._keys(connection, id_)
+        one = self._newest(connection, keys, id_, most=MOST_EXPORTED)
+        found = store_outside.things(connection, keys, _object_refs(one)).values()
+        own = {*one.thing.feeds}
+        things = [one.thing, *(thing for thing in found if own & {*thing.feeds})]
+        return list({thing.key: thing for thing in things}.values())
 
-    def _objects(self, connection: Transaction, id_: str) -> list[Listed]:
-        """The newest version of a thing, then of what it refers to."""
-        cipher, secret = self._store.cipher, store_taxii.secret(connection, self._store.cipher)
-        own = [] if secret is None else store_outside.versions(connection, cipher, Keys(secret), id_)
-        if secret is None or not own:
-            raise Refused("feed.no-object", f"nothing from outside has the id {id_}")
-        value = parse(own[-1].data)
-        refs = value.get("object_refs") if isinstance(value, dict) else None
-        found = own[-1:]
-        for ref in refs[:MOST_REFS] if isinstance(refs, list) else []:
-            found += store_outside.versions(connection, cipher, Keys(secret), str(ref))[-1:]
+    def _objects(self, connection: Transaction, ids: Sequence[str]) -> dict[str, list[Listed]]:
+        """By id, the newest version of a thing, then of what it refers to."""
+        found, room = dict[str, list[Listed]](), MOST_EXPORTED
+        for id_ in dict.fromkeys(ids):
+            keys = self._keys(connection, id_)
+            refs = _object_refs(self._newest(connection, keys, id_, most=room))
+            found[id_] = []
+            for ref in dict.fromkeys((id_, *refs)):
+                one = store_outside.newest(connection, self._store.cipher, keys, ref, most=room)
+                if one is not None:
+                    room -= len(one.data)
+                    found[id_].append(one)
         return found
+
+    def _keys(self, connection: Transaction, id_: str) -> Keys:
+        secret = store_taxii.secret(connection, self._store.cipher)
+        if secret is None:
+            raise _unknown(id_)
+        return Keys(secret)
+
+    def _newest(self, connection: Transaction, keys: Keys, id_: str, *, most: int) -> Listed:
+        found = store_outside.newest(connection, self._store.cipher, keys, id_, most=most)
+        if found is None:
+            raise _unknown(id_)
+        return found
+
+    def _thing(self, connection: Transaction, id_: str) -> Thing:
+        found = store_outside.things(connection, self._keys(connection, id_), [id_])
+        if id_ not in found:
+            raise _unknown(id_)
+        return found[id_]
 
     def _feed(self, connection: Transaction, name: str) -> int:
         feed = store_feeds.find(connection, self._store.cipher, name)
@@ -360,6 +337,17 @@ def _content(thing: Thing, readers: Mapping[int, frozenset[str]], names: Mapping
         doors=_doors([thing], readers),
         sender=", ".join(sorted({names.get(feed, "") for feed in thing.feeds})),
     )
+
+
+def _object_refs(one: Listed) -> list[str]:
+    """What a thing refers to as a report does; each once."""
+    value = parse(one.data)
+    refs = value.get("object_refs") if isinstance(value, dict) else None
+    return list(islice(dict.fromkeys(map(str, refs)), MOST_REFS)) if isinstance(refs, list) else []
+
+
+def _unknown(id_: str) -> Refused:
+    return Refused("feed.no-object", f"nothing from outside has the id {id_}")
 
 
 def _check_reason(reason: str) -> None:

@@ -45,13 +45,17 @@ def decide(
     why: str,
     *,
     thing_key: int,
+    made_on: int,
     newest: int,
     upto: Tlp,
     now: int,
     who: str,
 ) -> int:
-    """Somebody says that a thing may go on, up to that version and label; the decision's number."""
-    values = {"thing_key": thing_key, "upto_n": newest, "feed": None}
+    """Somebody says that a thing may go on, up to that version and label; the decision's number.
+
+    `made_on`: the thing that it was said of, which this one is, or which refers to it.
+    """
+    values = {"thing_key": thing_key, "made_on": made_on, "upto_n": newest, "feed": None}
     return _add(connection, cipher, why, values, upto=upto, now=now, who=who)
 
 
@@ -59,19 +63,28 @@ def add_rule(
     connection: Connection, cipher: LocalCipher, why: str, *, feed: int, upto: Tlp, now: int, who: str
 ) -> int:
     """Somebody says that all of a feed may go on, up to a label; the rule's number."""
-    values = {"thing_key": None, "upto_n": None, "feed": feed}
+    values = {"thing_key": None, "made_on": None, "upto_n": None, "feed": feed}
     return _add(connection, cipher, why, values, upto=upto, now=now, who=who)
 
 
-def end(connection: Connection, *, now: int, thing_key: int | None = None, feed: int | None = None) -> int:
-    """Take back what was decided on a thing, or the rules of a feed; how many."""
+def end_rules(connection: Connection, feed: int, *, now: int) -> int:
+    """Take back the rules of a feed; how many."""
     return sql(
         connection,
-        "UPDATE outside_decisions SET ended_at = :now WHERE ended_at IS NULL AND"
-        " (thing_key = :key OR (thing_key IS NULL AND feed = :feed))",
+        "UPDATE outside_decisions SET ended_at = :now WHERE ended_at IS NULL AND feed = :feed",
+        now=now,
+        feed=feed,
+    ).rowcount
+
+
+def end_made_on(connection: Connection, thing_key: int, *, now: int) -> int:
+    """Take back all that was decided on a thing, and on those that were decided on by saying so of it; how many."""
+    return sql(
+        connection,
+        "UPDATE outside_decisions SET ended_at = :now WHERE ended_at IS NULL AND thing_key IN"
+        " (SELECT :key UNION SELECT thing_key FROM outside_decisions WHERE made_on = :key AND ended_at IS NULL)",
         now=now,
         key=thing_key,
-        feed=feed,
     ).rowcount
 
 
@@ -118,8 +131,8 @@ def _add(
 ) -> int:
     row = sql(
         connection,
-        "INSERT INTO outside_decisions (thing_key, upto_n, feed, upto, why, at, by)"
-        " VALUES (:thing_key, :upto_n, :feed, :upto, x'', :now, :who) RETURNING n",
+        "INSERT INTO outside_decisions (thing_key, made_on, upto_n, feed, upto, why, at, by)"
+        " VALUES (:thing_key, :made_on, :upto_n, :feed, :upto, x'', :now, :who) RETURNING n",
         **values,
         upto=upto.value,
         now=now,

@@ -14,6 +14,7 @@ from typing import Any, Final
 import orjson
 from sqlalchemy import Connection
 
+from exchange.errors import Refused
 from exchange.formats.taxii import Head
 from exchange.node.store import (
     bringers as store_bringers,
@@ -162,25 +163,46 @@ def of_feed(
     return found
 
 
-def definitions(
-    connection: Connection, cipher: LocalCipher, keys: Keys, feed: int, ids: Iterable[str]
-) -> list[bytes]:
-    """Every version of those of the things that this feed has brought."""
-    found = (one for id_ in ids for one in versions(connection, cipher, keys, id_))
-    return [one.data for one in found if feed in one.thing.feeds]
+def brought(
+    connection: Connection, cipher: LocalCipher, keys: Keys, feed: int, ids: Iterable[str], *, most: int
+) -> Iterator[bytes]:
+    """Every version of these things that the feed has brought, one after the other; of a thing all of them or none.
+
+    `most`: bytes of all, as they are kept; things that would go beyond it are left out.
+    """
+    for id_ in ids:
+        found = sql(
+            connection,
+            "SELECT d.added, length(d.data) AS size FROM outside_objects o"
+            " JOIN outside_bringers b ON b.version_n = o.n AND b.feed = :feed JOIN taxii_data d ON d.added = o.added"
+            " WHERE o.thing_key = :key ORDER BY o.n",
+            feed=feed,
+            key=key_of(keys, id_),
+        ).all()
+        size = sum(row.size for row in found)
+        if size <= most:
+            most -= size
+            for row in found:
+                yield _data(connection, cipher, row.added)
 
 
-def versions(connection: Connection, cipher: LocalCipher, keys: Keys, id_: str) -> list[Listed]:
-    """Every version of a thing, oldest first; none where nothing from outside has that id."""
-    thing = _thing(connection, key_of(keys, id_))
-    if thing is None:
-        return []
-    found = sql(
+def newest(connection: Connection, cipher: LocalCipher, keys: Keys, id_: str, *, most: int) -> Listed | None:
+    """The newest version of a thing; None where nothing from outside has that id.
+
+    Raises Refused feed.export-too-large: it has more than `most` bytes.
+    """
+    row = sql(
         connection,
-        "SELECT n, added FROM outside_objects WHERE thing_key = :key ORDER BY n",
-        key=thing.key,
-    ).all()
-    return [_listed(connection, cipher, row, thing) for row in found]
+        "SELECT o.n, o.added, length(d.data) AS size FROM outside_objects o JOIN taxii_data d ON d.added = o.added"
+        " WHERE o.thing_key = :key ORDER BY o.n DESC LIMIT 1",
+        key=key_of(keys, id_),
+    ).first()
+    thing = None if row is None else _thing(connection, key_of(keys, id_))
+    if row is None or thing is None:
+        return None
+    if row.size > most:
+        raise Refused("feed.export-too-large")
+    return _listed(connection, cipher, row, thing)
 
 
 def expire(connection: Connection, cipher: LocalCipher, feed: int, *, before: int) -> bool:
@@ -344,8 +366,11 @@ def _walk(connection: Connection, cipher: LocalCipher, feed: int) -> Iterator[Li
 
 
 def _listed(connection: Connection, cipher: LocalCipher, row: Any, thing: Thing) -> Listed:  # noqa: ANN401 - a row of any columns
-    name = str(row.added)
-    kept = sql(connection, "SELECT head, data FROM taxii_data WHERE added = :added", added=row.added).one()
-    id_, version = orjson.loads(cipher.open("taxii_data.head", name, bytes(kept.head)))
-    data = cipher.open("taxii_data.data", name, bytes(kept.data))
-    return Listed(row.n, row.added, id_, version, data, thing)
+    kept = sql(connection, "SELECT head FROM taxii_data WHERE added = :added", added=row.added).one()
+    id_, version = orjson.loads(cipher.open("taxii_data.head", str(row.added), bytes(kept.head)))
+    return Listed(row.n, row.added, id_, version, _data(connection, cipher, row.added), thing)
+
+
+def _data(connection: Connection, cipher: LocalCipher, added: int) -> bytes:
+    kept = sql(connection, "SELECT data FROM taxii_data WHERE added = :added", added=added).one()
+    return cipher.open("taxii_data.data", str(added), bytes(kept.data))
