@@ -6,6 +6,7 @@ whatever the number of claims; for names one step per label. Nothing here asks a
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
@@ -77,6 +78,8 @@ class Owners:
             IPV4_BITS: [],
             IPV6_BITS: [],
         }  # those in use, the longest first
+        self._sorted: dict[tuple[int, int], list[int]] = {}  # the keys of a table of prefixes, once asked for
+        self._names: list[str] = []  # all domains, backwards, once asked for
         self._asns: dict[int, Holders] = {}
         self._domains: dict[str, Holders] = {}
         self._countries: dict[str, list[str]] = {}
@@ -158,6 +161,41 @@ class Owners:
             matches = [Match(each, "country", country) for each in self._countries.get(country, ())]
         return tuple(matches)
 
+    def within(self, asked: str) -> tuple[Match, ...]:
+        """The claims to parts of a prefix or of a domain, as `owner` reads it; those to the whole are `owner`'s."""
+        try:
+            asset = read_asset(asked)
+        except ValueError:
+            return ()
+        if asset.kind == "domain":
+            return self._below(asset.text)
+        return () if asset.kind == "asn" else self._inside(asset)
+
+    def _inside(self, asset: Asset) -> tuple[Match, ...]:
+        tables, matches = self._prefixes[asset.bits], []
+        for length in self._lengths[asset.bits]:
+            if length <= asset.length:
+                break
+            known = self._sorted.setdefault((asset.bits, length), [])
+            if not known:
+                known += sorted(tables[length])
+            first, end = (bound >> (asset.bits - length) for bound in _bounds(asset))
+            for key in known[bisect_left(known, first) : bisect_left(known, end)]:
+                claim = _prefix_text(key, length, asset.bits)
+                matches += [Match(each, "prefix", claim) for each in tables[length][key]]
+        return tuple(matches)
+
+    def _below(self, name: str) -> tuple[Match, ...]:
+        if not self._names:
+            self._names = sorted(map(_backwards, self._domains))
+        start, matches = _backwards(name) + ".", []
+        for at in range(bisect_left(self._names, start), len(self._names)):
+            if not self._names[at].startswith(start):
+                break
+            claim = _backwards(self._names[at])
+            matches += [Match(each, "domain", claim) for each in self._domains[claim]]
+        return tuple(matches)
+
     def group(self, addresses: Iterable[str]) -> dict[str, list[str]]:
         """The addresses by the member that owns them most closely; in a conflict under each; under `""` if nobody does.
 
@@ -174,6 +212,15 @@ def _add(table: dict[_Key, Holders], key: _Key, holder: Holders) -> None:
     holders = table.setdefault(key, holder)
     if holder[0] not in holders:
         table[key] = holders + holder
+
+
+def _bounds(asset: Asset) -> tuple[int, int]:
+    """The first address of a prefix, and the first behind it."""
+    return asset.first, asset.first + (1 << (asset.bits - asset.length))
+
+
+def _backwards(name: str) -> str:
+    return ".".join(reversed(name.split(".")))
 
 
 def _prefix_text(first: int, length: int, bits: int) -> str:

@@ -8,11 +8,12 @@ from dataclasses import replace
 import pytest
 
 from exchange.errors import Refused
-from exchange.node.doors.doors import Passed
+from exchange.node.doors.doors import Passed, own_reader
 from exchange.node.taxii import drafts
+from exchange.pap import Pap
 from exchange.release import Door, Reader, Who
 from exchange.tlp import Tlp
-from tests.doors import CO, QUIET, Place, place
+from tests.doors import CO, PE, QUIET, Place, place
 from tests.feeds.places import add_feed
 from tests.feeds.servers import TLP_AMBER, TLP_CLEAR, TLP_GREEN, Server, indicator, page
 
@@ -63,6 +64,15 @@ def test_a_members_message_goes_on_by_the_strictest_label_that_anything_of_it_sa
     assert [let_out(door, one, BB) for one in messages] == ["", "", "release.other-organisation"]
     back = Reader(who=Who.MEMBER, name="uy-csirt")
     assert [let_out(door, one, back) for one in messages] == ["release.own-door"] * 3
+
+
+def test_what_leaves_carries_the_label_by_which_it_was_decided(door: Place, server: Server) -> None:
+    one = indicator("said elsewhere")
+    id_ = door.mail(one, tlp=Tlp.GREEN)
+    bring(door, server, "strict", {**one, "object_marking_refs": [TLP_AMBER], "labels": ["PAP:GREEN"]})
+    own = own_reader(PE)
+    passed = door.pe.up.doors("analyst").let_out(Door.PRINT, id_, [own], lambda passed: passed)
+    assert (passed.message.tlp, passed.message.pap) == (Tlp.AMBER, Pap.GREEN)
 
 
 def test_a_post_that_carries_what_came_from_outside_waits_for_a_person(door: Place, server: Server) -> None:

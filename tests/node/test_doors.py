@@ -355,6 +355,8 @@ async def test_an_exercise_handed_on_under_a_cover_that_hides_it_stays_one(
         ("pe-csirt", {"192.0.2.0/24"}, [(Who.CONSTITUENT, "pe-csirt")]),
         ("power", {"192.0.2.0/25", "198.51.100.0/25"}, [(Who.MEMBER, "co-csirt")]),  # a part is co's
         ("co-csirt", {"203.0.113.0/24"}, [(Who.MEMBER, "co-csirt")]),
+        ("wide", {"198.0.0.0/8"}, [(Who.MEMBER, "co-csirt")]),  # co's is in it
+        ("wide", {"192.0.0.0/8"}, [(Who.CONSTITUENT, "wide")]),  # pe's own is
         ("bank", {"bank.co"}, [(Who.CONSTITUENT, "bank")]),  # only by its ending
         ("shared", {"AS64500"}, [(Who.CONSTITUENT, "shared")]),  # both claim it, so it is pe's as well
     ],

@@ -7,7 +7,7 @@ Owns the verb: whose assets they are, and what is printed. Which objects go is `
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from exchange.formats.source import Written
     from exchange.message import Message
 
+MOST_NAMED: Final = 20  # claims of others within the assets
 Names = Annotated[
     list[str] | None,
     typer.Option("--assets", help="Its prefixes, AS numbers and domain names; commas between."),
@@ -74,7 +75,7 @@ def extract(
     from exchange.formats.mentions import Assets
     from exchange.formats.registry import dump
     from exchange.node.doors.constituents import assets_of, name_of
-    from exchange.node.doors.doors import Passed, readers_of_assets
+    from exchange.node.doors.doors import Passed, parts_of_others, readers_of_assets
     from exchange.release import Door
 
     check_output(call, output)
@@ -85,6 +86,8 @@ def extract(
         own = Assets.read(assets_of(kept, words(assets)) if kept else words(assets) or _claims(book, name))
         me = home.home.settings.member
         readers = readers_of_assets(book, me, name, own.texts, exercise=exercise)
+        for asset, match in parts_of_others(book, me, own.texts)[:MOST_NAMED]:
+            call.out.note(f"{asset} holds {match.claim}, which is {match.member}'s: theirs to hand on")
 
         def make(passed: Passed) -> tuple[Message, Extract, Written]:
             warn_of_doubts(call, passed)

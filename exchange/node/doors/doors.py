@@ -6,15 +6,15 @@ What this node sent passes as what it received does: its labels bind whoever tak
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 from exchange.directory.addressing import is_person
 from exchange.directory.bodies_contacts import PERSON_HANDLE
 from exchange.directory.book import Book
 from exchange.directory.network import member_of
-from exchange.directory.owners import Owners
+from exchange.directory.owners import Match, Owners
 from exchange.directory.state import Directory
 from exchange.directory.vocabulary import CSIRT
 from exchange.errors import Refused
@@ -38,7 +38,8 @@ Made = TypeVar("Made")
 
 @dataclass(frozen=True)
 class Passed:
-    """A message that may leave: what it says, whose it is, when it came or went (ms).
+    """A message that may leave: what it says, under labels no weaker than any feed's for what is in it; whose it is,
+    when it came or went (ms).
 
     `received`: as it came, None for one that this node sent.
     """
@@ -102,9 +103,12 @@ class Doors:
         return made
 
     def _with_outside(self, connection: Transaction, message_id: str, sender: str) -> tuple[Passed, Content]:
-        """As `_find`, with what of it came by feeds too."""
-        one, content = self._find(connection, message_id, sender)
-        return one, with_outside(connection, self._store.cipher, content, one.message.bundle)
+        """As `_find`, with what of it came by feeds too: what leaves has the labels by which it was decided."""
+        one, said = self._find(connection, message_id, sender)
+        content = with_outside(connection, self._store.cipher, said, one.message.bundle)
+        if content != said:
+            one = replace(one, message=replace(one.message, tlp=content.tlp, pap=content.pap))
+        return one, content
 
     def _find(self, connection: Transaction, message_id: str, sender: str) -> tuple[Passed, Content]:
         """What came under that id, else what this node sent under it. Raises as `let_out` does."""
@@ -185,10 +189,12 @@ def readers_of_assets(
     book: Book, me: str, name: str, assets: frozenset[str], *, exercise: bool = False
 ) -> list[Reader]:
     """Whoever an extract about `assets` is for: the constituent `name`; but whatever members those assets belong to
-    by the directory, or that `name` is, where these aren't `me`'s own: then it is theirs to hand on.
+    by the directory, in whole or in part, or that `name` is, where these aren't `me`'s own: then it is theirs to hand
+    on.
     """
     owners, own = Owners.build(book), member_of(me)
     others = {name} if name in book.members else set()
+    others |= {match.member for _, match in _parts_of_others(owners, own, assets)}
     for text in assets:
         owned = owners.owner(text)
         # a name that nobody claims has the country of its ending, which says too little
@@ -198,6 +204,22 @@ def readers_of_assets(
     if others:
         return [Reader(who=Who.MEMBER, name=one, assets=assets, exercise=exercise) for one in sorted(others)]
     return [Reader(who=Who.CONSTITUENT, name=name, assets=assets, exercise=exercise)]
+
+
+def parts_of_others(book: Book, me: str, assets: Iterable[str]) -> list[tuple[str, Match]]:
+    """The assets that hold what other members claim, each with such a claim."""
+    return _parts_of_others(Owners.build(book), member_of(me), assets)
+
+
+def _parts_of_others(owners: Owners, own: str, assets: Iterable[str]) -> list[tuple[str, Match]]:
+    found = []
+    for text in sorted(assets):
+        inside = owners.within(text)
+        mine = {
+            match.claim for match in inside if match.member == own
+        }  # claimed by both, it is this member's too
+        found += [(text, match) for match in inside if match.claim not in mine]
+    return found
 
 
 def _community(directory: Directory, address: str) -> str:

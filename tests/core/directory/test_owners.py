@@ -74,6 +74,30 @@ def test_overlap_without_conflict(owners: Owners) -> None:
     assert (found.overlap, found.conflict, found.nearest) == (True, False, ("pe-bank",))
 
 
+@pytest.mark.parametrize(
+    ("asked", "claims"),
+    [
+        ("190.0.0.0/8", ["190.12.64.0/20", "190.12.64.0/20", "190.12.0.0/16"]),
+        ("190.12.0.0/16", ["190.12.64.0/20", "190.12.64.0/20"]),
+        ("190.12.64.0/20", []),
+        ("190.12.0.0/18", []),
+        ("190.12.64.0/18", ["190.12.64.0/20", "190.12.64.0/20"]),
+        ("191.0.0.0/8", []),
+        ("2001::/16", ["2001:db8::/32"]),
+        ("::/0", ["2001:db8::/32"]),
+        ("gob.pe", ["banco.gob.pe"]),
+        ("pe", ["gob.pe", "banco.gob.pe", "xn--and-6ma2c.pe"]),
+        ("ob.pe", []),
+        ("banco.gob.pe", []),
+        ("AS64496", []),
+        ("190.12.64.9", []),
+        ("no asset", []),
+    ],
+)
+def test_claims_to_parts(owners: Owners, asked: str, claims: list[str]) -> None:
+    assert [each.claim for each in owners.within(asked)] == claims
+
+
 def test_only_the_national_csirt_stands_in_for_its_country(owners: Owners) -> None:
     assert [each.member for each in owners.owner("x.pe").matches] == ["pe-csirt"]
 
