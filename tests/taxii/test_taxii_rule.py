@@ -88,7 +88,6 @@ def test_what_is_posted_for_an_exercise_goes_to_nobody_as_if_it_were_real(door: 
 @contextmanager
 def breaking(door: Place, table: str, rows: int = 0) -> Iterator[None]:
     """The disk takes so many rows more into that table, and then no more."""
-    store = door.pe.up.store
 
     def begin(connection: Transaction) -> None:
         there = sql(connection, f"SELECT count(*) AS n FROM {table}").one().n  # noqa: S608 - our own table
@@ -98,9 +97,9 @@ def breaking(door: Place, table: str, rows: int = 0) -> Iterator[None]:
             " BEGIN SELECT RAISE(ABORT, 'the disk ends here'); END",
         )
 
-    door.run(store.db.write(begin))
+    door.run(door.pe.up.store.db.write(begin))
     yield
-    door.run(store.db.write(lambda c: sql(c, "DROP TRIGGER broken")))
+    door.run(door.pe.up.store.db.write(lambda c: sql(c, "DROP TRIGGER broken")))
 
 
 @pytest.mark.parametrize("repeats", [True, False])
@@ -135,6 +134,17 @@ def test_what_is_due_goes_with_the_next_post_also_without_a_new_start(door: Plac
     door.run(door.sim.rounds(3))
     came = [carried_objects(read_message(each.payload)) for each in door.sim.sites[CO].inbox()[before:]]
     assert [[orjson.loads(data) for data in each] for each in came] == [[one], [other]]
+
+
+def test_a_post_that_always_breaks_off_waits_for_a_person_and_keeps_no_other_out(door: Place) -> None:
+    client = door.client()
+    with breaking(door, "messages"):
+        assert client.post_raw(orjson.dumps({"objects": [indicator()]})).status_code == 500
+        door.reopen()
+        newest = drafts.listed(door.pe.up.store)[0]
+        assert (newest.objects, newest.due) == (1, False)
+        assert "internal.error" in door.pe.alarm_codes()
+        assert client.post({})["failure_count"] == 1
 
 
 def test_what_is_due_keeps_the_label_it_had_when_it_came(door: Place) -> None:

@@ -26,7 +26,7 @@ from exchange.formats.stix import markings, permissions
 from exchange.formats.stix.read import read_object
 from exchange.formats.stix.spans import Limits, parse
 from exchange.formats.taxii import Head, Posted
-from exchange.limits import MAX_STIX
+from exchange.limits import DAY_MS, MAX_STIX
 from exchange.node.identity import Identity, Sources
 from exchange.node.store import (
     access as store_access,
@@ -35,7 +35,7 @@ from exchange.node.store import (
     taxii_page as pages,
 )
 from exchange.node.store.posts import Post
-from exchange.node.store.store import Store, Transaction
+from exchange.node.store.store import Store, Transaction, raise_alarm
 from exchange.node.store.taxii import Facts, Item
 from exchange.node.taxii.collections import Asked, Collection, Collections
 from exchange.pap import Pap
@@ -130,13 +130,21 @@ class Posting:
         while self._due:
             n = self._due.pop()
             try:
-                stored = partial(self._stored, n)
-                await self._pass_on(
-                    n, await asyncio.to_thread(_read_again, await self._store.db.read(stored))
-                )
-            except BaseException:
+                stored = await self._store.db.read(partial(self._stored, n))
+                await self._pass_on(n, await asyncio.to_thread(_read_again, stored))
+            except (Unavailable, asyncio.CancelledError):
                 self._due.add(n)
                 raise
+            except Exception as fault:  # noqa: BLE001 - it breaks off again: that must not keep all other posts out
+                await self._store.db.write(partial(self._give_up, n, type(fault).__name__))
+
+    def _give_up(self, n: int, fault: str, connection: Transaction) -> None:
+        """It is a person's now, who is told."""
+        now, code = self._sources.clock(), "internal.error"
+        raise_alarm(
+            connection, key=f"posts/{code}/{now // DAY_MS}", at=now, code=code, subject=f"posts: {fault}"
+        )
+        store_posts.set_state(connection, n, store_posts.DRAFT)
 
     async def _pass_on(self, n: int | None, objects: Sequence[RawObject]) -> None:
         """To the rule, where there is one, and where it hasn't had that post."""
