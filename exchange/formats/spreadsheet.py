@@ -17,6 +17,7 @@ from exchange.errors import Refused
 MAX_COLUMNS: Final = 256
 MAX_CELL: Final = 16_384  # characters
 BOM: Final = b"\xef\xbb\xbf"
+STRANGE: Final = "\ufffd"  # stands for a byte that is none of the file's encoding
 _DELIMITERS: Final = ",;\t|"
 _UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
 # A spreadsheet runs a cell that begins so, some of them also behind quotes and white space (OWASP, CSV injection).
@@ -30,24 +31,34 @@ _PARTING: Final = re.compile(r"[;\t\r\n]")
 
 
 def decoded(data: bytes) -> str:
-    """The text of a file: UTF-8, or UTF-16 with its mark, else Windows-1252, as old spreadsheets write."""
+    """The text of a file: UTF-8, or UTF-16 with its mark, else Windows-1252, as old spreadsheets write.
+
+    One stray byte makes no Windows-1252 of a text that is UTF-8 elsewhere. U+FFFD stands for what is neither.
+    """
     if data.startswith(_UTF16):
         return data.decode("utf-16", errors="replace")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        return data.decode("cp1252", errors="replace")
+        text = data.decode("utf-8-sig", errors="replace")
+        strange = text.count(STRANGE)
+        beyond = sum(not sign.isascii() for sign in text) - strange
+        return text if beyond >= strange else data.decode("cp1252", errors="replace")
+
+
+def delimiter_of(text: str) -> str:
+    """What parts the cells of a table: the sign that its first line has most of."""
+    first = next((line for line in io.StringIO(text) if line.strip()), "")
+    return max(_DELIMITERS, key=first.count)
 
 
 def rows(text: str, most: int) -> Iterator[tuple[int, list[str]]]:
     """Each row with the number of the line on which it ends, white space around its cells taken away; no empty rows.
 
-    The delimiter is the one that the first line has most of. Raises Refused `format.bad-file` for more than `most`
+    Raises Refused `format.bad-file` for more than `most`
     rows, empty ones included, too many columns, or a cell that is too long, as after a quotation mark that never ends.
     """
-    first = next((line for line in io.StringIO(text) if line.strip()), "")
-    delimiter = max(_DELIMITERS, key=first.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter_of(text))
     found = 0
     try:
         for cells in reader:

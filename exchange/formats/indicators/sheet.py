@@ -19,10 +19,45 @@ from exchange.formats.source import Written
 from exchange.formats.spreadsheet import written
 from exchange.formats.stix.cover import carried_objects
 from exchange.formats.stix.patterns import alternatives
+from exchange.formats.stix.permissions import is_label, pap_of_message
 from exchange.limits import MAX_STIX
 from exchange.message import Message
 
-_COLUMNS: Final = ("type", "value", "tlp", "valid_from", "valid_until", "name", "description", "labels", "id")
+_COLUMNS: Final = (
+    "type",
+    "value",
+    "tlp",
+    "pap",
+    "exercise",
+    "valid_from",
+    "valid_until",
+    "confidence",
+    "name",
+    "description",
+    "labels",
+    "reference",
+    "id",
+)
+_NO_COLUMN: Final = "a list has no column for it"
+# What a line tells by its value, its label or its columns, whatever it says.
+_TOLD: Final = frozenset(
+    (
+        "type",
+        "spec_version",
+        "id",
+        "pattern",
+        "pattern_type",
+        "value",
+        "hashes",
+        "valid_from",
+        "valid_until",
+        "confidence",
+        "name",
+        "description",
+        "labels",
+        "external_references",
+    )
+)
 _OBSERVABLES: Final = {
     "ipv4-addr": "value",
     "ipv6-addr": "value",
@@ -45,10 +80,15 @@ def write_live(message: Message) -> Written:
 
 def _write(message: Message, *, live: bool) -> Written:
     losses, lines, others, room = Losses(), list[list[str]](), Counter[str](), Room(MAX_STIX)
+    pap = pap_of_message(message)
+    every = {"tlp": message.tlp.label, "pap": pap.label if pap else "", "exercise": message.exercise_id or ""}
     for data in carried_objects(message):
         value: dict[str, Any] = orjson.loads(data)
-        found = list(_indicators_of(value))
-        if not found and value.get("type") == "indicator":
+        revoked = value.get("revoked") is True
+        found = [] if revoked else list(_indicators_of(value))
+        if revoked:
+            losses.add(str(value.get("id"))[:100], str(value.get("type"))[:64], "its author has revoked it")
+        elif not found and value.get("type") == "indicator":
             losses.add(str(value.get("id"))[:100], "pattern", "it looks for more than single values")
         elif not found:
             others[str(value.get("type"))[:64]] += 1
@@ -57,15 +97,17 @@ def _write(message: Message, *, live: bool) -> Written:
         for number, (kind, each) in enumerate(found):
             repeats = number == 0 or room.takes(size)
             bare += not repeats
-            facts = {"type": kind, "value": each if live else defang(each), "tlp": message.tlp.label}
+            facts = every | {"type": kind, "value": each if live else defang(each)}
             lines.append([(facts | about if repeats else facts).get(name, "") for name in _COLUMNS])
+        if found:
+            _name_untold(losses, value, message.author)
         if bare:
             losses.add(
                 str(value.get("id"))[:100],
                 f"all but the value on {bare} lines",
                 "it stands on its first line",
             )
-    losses.add("message", "subject, text and case", "a list has its indicators only")
+    losses.message(message, ("pap", "exercise_id"), "a list has its indicators only")
     for name, count in sorted(others.items()):
         losses.add(f"objects of type {name}", f"{count} objects", "a list has indicators only")
     return Written(written(_COLUMNS, lines), losses.all())
@@ -74,12 +116,45 @@ def _write(message: Message, *, live: bool) -> Written:
 def _about(value: Mapping[str, Any], *, live: bool) -> dict[str, str]:
     """What stands on the line of each value of an object."""
     texts = {name: str(value.get(name) or "") for name in ("valid_from", "valid_until", "id")}
-    for name in ("name", "description"):
-        text = str(value.get(name) or "")
+    texts["confidence"] = str(value.get("confidence", ""))
+    links = (str(each["url"]) for each in _references(value) if each.get("url"))
+    said = {"name": value.get("name"), "description": value.get("description"), "reference": " ".join(links)}
+    for name, each in said.items():
+        text = str(each or "")
         texts[name] = text if live else defang(text)
     labels = value.get("labels")
     texts["labels"] = "; ".join(map(str, labels)) if isinstance(labels, list) else ""
     return texts
+
+
+def _name_untold(losses: Losses, value: Mapping[str, Any], author: str) -> None:
+    """Name the members of an object that its lines don't tell."""
+    number = _OBSERVABLES.get(str(value.get("type")))
+    told = {
+        number: True,
+        "created": value.get("created") == value.get("valid_from", value.get("created")),
+        "modified": value.get("modified") == value.get("created"),
+        "created_by_ref": value.get("created_by_ref") == author,
+        "object_marking_refs": all(map(is_label, value.get("object_marking_refs", ()))),
+    }
+    object_type = str(value.get("type"))
+    losses.members(
+        object_type, [each for each in value if each not in _TOLD and not told.get(each)], _NO_COLUMN
+    )
+    plain = ({"source_name": "list", "url": each.get("url")} for each in _references(value))
+    if any(each != told_of for each, told_of in zip(_references(value), plain, strict=True)):
+        losses.members(object_type, ["external_references"], "a list has nothing but their links")
+
+
+def _references(value: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The external references of an object, but for the number of a vulnerability: that is its value."""
+    listed = value.get("external_references")
+    found = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+    return [
+        each
+        for each in found
+        if each.keys() != {"source_name", "external_id"} or each["source_name"] != "cve"
+    ]
 
 
 def _indicators_of(value: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

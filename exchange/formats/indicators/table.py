@@ -8,47 +8,32 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Final
 
 from exchange.directory.addressing import folded
 from exchange.errors import Refused
+from exchange.formats.indicators.columns import Columns, cell_of, columns_of
+from exchange.formats.indicators.defang import defang
 from exchange.formats.indicators.indicator import Indicator, Kind, kind_named, recognised, stix_object
 from exchange.formats.indicators.refang import refang
 from exchange.formats.making import reference
 from exchange.formats.members import Losses
-from exchange.formats.objects import Loaded, Loss, RawObject, SetAside
+from exchange.formats.objects import Loaded, RawObject, SetAside
 from exchange.formats.source import Source
-from exchange.formats.spreadsheet import decoded, rows, unguarded
+from exchange.formats.spreadsheet import STRANGE, decoded, delimiter_of, rows
 from exchange.formats.stix.spans import Limits
 from exchange.formats.stix.time import from_iso, to_stix
+from exchange.pap import pap_of_tag, pap_of_word
 from exchange.tlp import Tlp, read_label
 
 FORMAT: Final = "csv"
 MAX_LABELS: Final = 32
+MAX_NAME: Final = 250  # characters
 _ENDINGS: Final = (".csv", ".tsv")
 MAX_REASONS: Final = 1_000  # lines set aside that are named; what is more is counted
 _SAMPLE: Final = 20  # rows by which a list without a header is known
 MAX_BLANK: Final = 1_000  # rows, empty ones included, within which they stand
-_ALIASES: Final[Mapping[str, str]] = {
-    alias: column
-    for column, aliases in {
-        "value": "indicator indicador indicateur ioc valor valeur observable observavel dato artifact indicator_value",
-        "type": "tipo kind ioc_type indicator_type value_type",
-        "first_seen": "date fecha data timestamp seen valid_from created time fecha_hora data_hora date_heure "
-        "primera_vez primeira_vez premiere_vue visto vu",
-        "valid_until": "expires expiration expira caduca vence valido_hasta valido_ate valable_jusqu_au",
-        "tlp": "marking marcado",
-        "description": "comment comments comentario comentarios descripcion descricao commentaire notes nota notas "
-        "context contexto observaciones observacoes remarque",
-        "name": "title titulo titre nombre nome nom",
-        "labels": "label tags tag etiquetas etiqueta etiquettes malware family familia famille",
-        "confidence": "confianza confianca confiance",
-        "reference": "references referencia referencias source fuente fonte report informe relatorio rapport",
-    }.items()
-    for alias in (column, *aliases.split())
-}
 _CONFIDENCE: Final = {
     word: number
     for number, words in {
@@ -61,20 +46,6 @@ _CONFIDENCE: Final = {
 _URL: Final = re.compile(r"https?://[A-Za-z0-9._~:/?#@!$&()*+,;=%-]{1,500}\Z")
 
 
-@dataclass
-class _Layout:
-    """Which column is what: `values` are (column, its kind or None), `begins` is the first line with values."""
-
-    values: list[tuple[int, Kind | None]] = field(default_factory=list)
-    columns: dict[str, int] = field(default_factory=dict)
-    unknown: list[str] = field(default_factory=list)
-    has_header: bool = True
-
-    def cell(self, cells: Sequence[str], column: str) -> str:
-        number = self.columns.get(column)
-        return unguarded(cells[number]) if number is not None and number < len(cells) else ""
-
-
 def recognise(source: Source) -> bool:
     """Whether it is no JSON, and is called a list, or its first row is a header of ours or holds an indicator."""
     if source.document is not None:
@@ -82,7 +53,7 @@ def recognise(source: Source) -> bool:
     if source.columns or source.name.lower().endswith(_ENDINGS):
         return True
     try:
-        _layout(_sample(decoded(source.data)), source.columns)
+        columns_of(_sample(decoded(source.data)), source.columns)
     except Refused:
         return False
     return True
@@ -96,58 +67,81 @@ def read(source: Source, limits: Limits) -> Loaded:
     Raises: Refused `format.bad-file` when no column of indicators is found, or for no table; `json.too-many-objects`.
     """
     text = decoded(source.data)
-    layout = _layout(_sample(text), source.columns)
-    digest = hashlib.sha256(source.data).hexdigest()
-    losses, aside, accepted = Losses(), _Aside(), list[RawObject]()
-    seen: dict[tuple[str, str], int] = {}
-    taken: list[tuple[int, Indicator]] = []
-    tried = 0
+    columns = columns_of(_sample(text), source.columns)
+    reading = _Reading(columns, hashlib.sha256(source.data).hexdigest(), source.at, limits.max_objects)
+    if STRANGE in text:
+        many = f"{text.count(STRANGE)} characters"
+        reading.losses.add("everywhere", many, "their bytes are none of its encoding")
+    delimiter = delimiter_of(text)
     numbered = rows(text, limits.max_objects + 1)
-    if layout.has_header:
+    if columns.has_header:
         next(numbered)
-    for column in layout.unknown:
-        losses.add("header", column[:64], "no column of that name is known; say so with --columns")
     for line, cells in numbered:
-        found = 0
-        for number, kind in layout.values:
-            raw = unguarded(cells[number]) if number < len(cells) else ""
-            if not raw:
-                continue
-            found += 1
-            tried += 1
-            if tried > limits.max_objects:
-                raise Refused("json.too-many-objects", f"more than {limits.max_objects} indicators")
-            try:
-                indicator = recognised(refang(raw), kind or _kind_of(layout.cell(cells, "type"), raw))
-                key = (indicator.kind, indicator.value)
-                if key in seen:
-                    raise ValueError(f"the same value stands on line {seen[key]}")
-                made = _object(indicator, layout, cells, digest, source.at)
-            except (ValueError, Refused) as fault:
-                aside.add(line, str(fault) if isinstance(fault, ValueError) else fault.detail or fault.code)
-                continue
-            seen[key] = line
-            taken.append((line, indicator))
-            accepted.append(made)
-        if not found:
-            aside.add(line, "no value in the column of indicators")
+        try:
+            columns.check(cells, delimiter)
+        except ValueError as fault:
+            reading.aside.add(line, str(fault))
+        else:
+            reading.line(line, cells)
+    columns.name_left(reading.losses)
     return Loaded(
         source.name,
         FORMAT,
-        accepted=tuple(accepted),
-        set_aside=aside.all(),
-        losses=losses.all(),
-        doubts=_doubts(taken),
+        accepted=tuple(reading.accepted),
+        set_aside=reading.aside.all(),
+        losses=reading.losses.all(),
+        doubts=reading.doubts.all(),
     )
 
 
-def _doubts(taken: Iterable[tuple[int, Indicator]]) -> tuple[Loss, ...]:
-    """What may match what is harmless, by line."""
-    doubts = Losses()
-    for line, indicator in taken:
+class _Reading:
+    """One list being read: what was made of its lines, and what wasn't."""
+
+    def __init__(self, columns: Columns, digest: str, now: int, most: int) -> None:
+        self.losses, self.doubts, self.aside = Losses(), Losses(), _Aside()
+        self.accepted: list[RawObject] = []
+        self._columns, self._digest, self._now = columns, digest, now
+        self._left = self._most = most  # values that may still be tried
+        self._seen: dict[tuple[str, str], int] = {}
+
+    def line(self, line: int, cells: Sequence[str]) -> None:
+        """Read every value of a line. Raises Refused `json.too-many-objects`."""
+        found = [(raw, kind) for number, kind in self._columns.values if (raw := cell_of(cells, number))]
+        if not found:
+            self.aside.add(line, "no value in the column of indicators")
+        self._left -= len(found)
+        if self._left < 0:
+            raise Refused("json.too-many-objects", f"more than {self._most} indicators")
+        for raw, kind in found:
+            try:
+                self._value(line, cells, raw, kind)
+            except ValueError as fault:
+                self.aside.add(line, str(fault))
+            except Refused as refusal:
+                self.aside.add(line, refusal.detail or refusal.code)
+
+    def _value(self, line: int, cells: Sequence[str], raw: str, kind: Kind | None) -> None:
+        """Raises ValueError, Refused `stix.*`."""
+        columns = self._columns
+        indicator = _indicator(raw, kind or _kind_of(columns.cell(cells, "type"), raw))
+        key = (indicator.kind, indicator.value)
+        if key in self._seen:
+            raise ValueError(f"the same value stands on line {self._seen[key]}")
+        self.accepted.append(_object(indicator, columns, cells, self._digest, self._now))
+        self._seen[key] = line
+        if len(columns.cell(cells, "name")) > MAX_NAME:
+            self.losses.add(f"line {line}", "name", f"it is cut after {MAX_NAME} characters")
         if indicator.doubt:
-            doubts.add(f"line {line}", indicator.kind, indicator.doubt)
-    return doubts.all()
+            self.doubts.add(f"line {line}", indicator.kind, indicator.doubt)
+
+
+def _indicator(raw: str, kind: Kind | None) -> Indicator:
+    """What a cell says. Raises ValueError saying what it isn't."""
+    if STRANGE in raw:
+        raise ValueError("it has bytes that are none of the file's encoding")
+    whole = refang(raw)
+    # The name of a file may have brackets of its own; what this program made harmless it can tell.
+    return recognised(raw if kind is Kind.FILE and defang(whole) != raw else whole, kind)
 
 
 class _Aside:
@@ -180,57 +174,6 @@ def _sample(text: str) -> list[list[str]]:
     return found
 
 
-def _layout(sample: list[list[str]], said: Mapping[str, str]) -> _Layout:
-    """Which column is what. Raises Refused `format.bad-file` when none holds indicators."""
-    header = [folded(cell).replace(" ", "_").replace("-", "_").strip("_#\"'") for cell in sample[0]]
-    layout = _Layout(has_header=not any(_is_one(cell) for cell in sample[0]))
-    if said:
-        _as_said(layout, header, said)
-    elif layout.has_header:
-        _by_header(layout, header, sample[0])
-    else:
-        width = max(map(len, sample))
-        hits = [sum(_is_one(row[number]) for row in sample if number < len(row)) for number in range(width)]
-        layout.values.append((hits.index(max(hits)), None))
-    if not layout.values:
-        raise Refused("format.bad-file", "no column of indicators is known; say which with --columns value=1")
-    return layout
-
-
-def _as_said(layout: _Layout, header: list[str], said: Mapping[str, str]) -> None:
-    for column, where in said.items():
-        name = folded(where).replace(" ", "_").replace("-", "_")
-        number = int(where) - 1 if where.isdecimal() and len(where) < 4 else -1
-        if number < 0 and name in header:
-            number = header.index(name)
-        if column not in _ALIASES or number < 0:
-            known = ", ".join(sorted(set(_ALIASES.values())))
-            raise Refused("format.bad-file", f"--columns takes COLUMN=NUMBER or COLUMN=HEADER for {known}")
-        if _ALIASES[column] == "value":
-            layout.values.append((number, None))
-        else:
-            layout.columns[_ALIASES[column]] = number
-
-
-def _by_header(layout: _Layout, header: list[str], cells: list[str]) -> None:
-    kinds: list[tuple[int, Kind | None]] = []
-    for number, name in enumerate(header):
-        if name == "value" or _ALIASES.get(name) == "value":
-            layout.values.append((number, None))
-        elif name in _ALIASES and _ALIASES[name] not in layout.columns:
-            layout.columns[_ALIASES[name]] = number
-        elif name:
-            try:
-                kinds.append((number, kind_named(name)))
-            except ValueError:
-                layout.unknown.append(cells[number])
-    # With a column of values, one called `ip` or `domain` says more about them than that they are to be looked for.
-    if layout.values:
-        layout.unknown += [cells[number] for number, _ in kinds]
-    else:
-        layout.values = kinds
-
-
 def _kind_of(said: str, raw: str) -> Kind | None:
     """The kind that the column of types says; of an address that is a network, or the reverse, its own."""
     if not said:
@@ -241,34 +184,30 @@ def _kind_of(said: str, raw: str) -> Kind | None:
     return kind
 
 
-def _is_one(cell: str) -> bool:
-    try:
-        recognised(refang(unguarded(cell)))
-    except ValueError:
-        return False
-    return True
-
-
-def _object(indicator: Indicator, layout: _Layout, cells: Sequence[str], digest: str, now: int) -> RawObject:
+def _object(indicator: Indicator, columns: Columns, cells: Sequence[str], digest: str, now: int) -> RawObject:
     """The object of one line. Raises ValueError for a cell that can't be read, Refused `stix.*`."""
-    first, until = (_time(layout.cell(cells, name)) for name in ("first_seen", "valid_until"))
+    first, until = (_time(columns.cell(cells, name)) for name in ("first_seen", "valid_until"))
     if first is None and not now:
         raise ValueError("the line tells no time")
     at = to_stix(first if first is not None else now)
     if until is not None and until <= (first if first is not None else now):
         raise ValueError("valid_until lies before it begins")
-    labels = [each.strip() for each in re.split(r"[;|,]", layout.cell(cells, "labels")) if each.strip()]
+    labels = [each.strip() for each in re.split(r"[;|,]", columns.cell(cells, "labels")) if each.strip()]
+    pap = columns.cell(cells, "pap")
+    labels = list(dict.fromkeys([*([(pap_of_tag(pap) or pap_of_word(pap)).label] if pap else []), *labels]))
+    if len(labels) > MAX_LABELS:  # the one that is cut might be what nobody may know
+        raise ValueError(f"more than {MAX_LABELS} labels")
     return stix_object(
         indicator,
         source=digest,
         at=at,
-        tlp=_label(layout.cell(cells, "tlp")),
+        tlp=_label(columns.cell(cells, "tlp")),
         valid_until=to_stix(until) if until is not None else None,
-        name=layout.cell(cells, "name")[:250],
-        description=layout.cell(cells, "description"),
-        labels=list(dict.fromkeys(labels))[:MAX_LABELS],
-        confidence=_confidence(layout.cell(cells, "confidence")),
-        external_references=_references(layout.cell(cells, "reference")),
+        name=columns.cell(cells, "name")[:MAX_NAME],
+        description=columns.cell(cells, "description"),
+        labels=labels,
+        confidence=_confidence(columns.cell(cells, "confidence")),
+        external_references=_references(columns.cell(cells, "reference")),
     )
 
 

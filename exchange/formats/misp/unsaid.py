@@ -16,6 +16,7 @@ from exchange.formats.stix.permissions import is_label
 from exchange.formats.stix.time import from_iso
 
 Value = Mapping[str, Any]
+Of = tuple[str, str]  # the identity that an event is of, and the time since when it is there
 # An event says these of everything in it: by its label, its tags, its timestamps.
 _EVERYWHERE: Final = frozenset({"type", "spec_version", "id", "modified", "labels"})
 # The members of a thing that came from MISP which its own facts say again (`misp/write` compares them).
@@ -51,15 +52,13 @@ _CAME: Final = frozenset(
 )
 
 
-def unsaid(
-    value: Value, attributes: Sequence[Value], others: Mapping[str, Value], *, by: object
-) -> list[str]:
-    """The members of an object that the attributes written for it don't say. `by`: the identity whose event it is."""
+def unsaid(value: Value, attributes: Sequence[Value], others: Mapping[str, Value], *, of: Of) -> list[str]:
+    """The members of an object that the attributes written for it don't say."""
     says = _SAID.get(value["type"])
     if says is None:
         said = _of_observable(value, attributes, others)
-        return [name for name in _rest(value, by) if name not in said]
-    return [name for name in _rest(value, by) if name not in says or not says[name](value, attributes)]
+        return [name for name in _rest(value, of) if name not in said]
+    return [name for name in _rest(value, of) if name not in says or not says[name](value, attributes)]
 
 
 def _of_observable(value: Value, attributes: Sequence[Value], others: Mapping[str, Value]) -> set[str]:
@@ -76,18 +75,18 @@ def _of_observable(value: Value, attributes: Sequence[Value], others: Mapping[st
     return said | ({"protocols"} if value.get("protocols") in (["ipv4"], ["ipv6"]) else set())
 
 
-def unsaid_of_misp(value: Value, *, by: object) -> list[str]:
+def unsaid_of_misp(value: Value, *, of: Of) -> list[str]:
     """The same of what stands for a thing of MISP whose facts are written."""
-    return [name for name in _rest(value, by) if name not in _CAME]
+    return [name for name in _rest(value, of) if name not in _CAME]
 
 
-def _rest(value: Value, by: object) -> list[str]:
+def _rest(value: Value, of: Of) -> list[str]:
     """The members that aren't said by every event."""
     said = {
         "object_marking_refs": all(map(is_label, value.get("object_marking_refs", ()))),
-        "created_by_ref": value.get("created_by_ref") == by,
+        "created_by_ref": value.get("created_by_ref") == of[0],
         "extensions": _is_ours(value.get("extensions")),
-        "created": value.get("created") == value.get("modified"),
+        "created": value.get("created") in (value.get("modified"), of[1]),
     }
     return [name for name in value if name not in _EVERYWHERE and not said.get(name)]
 

@@ -79,7 +79,7 @@ class _Writer:
         self._written: set[str] = set()
         # of the event being written: attributes and objects by the STIX id of what stands for them
         self._within: dict[str, dict[str, Any]] = {}
-        self._author = ""  # the identity that it is of
+        self._of = ("", "")  # the identity that it is of, and since when it is there
         self._paps: frozenset[Pap | None] = frozenset()  # that its own tags say
         self._clusters: dict[str, object] = {}  # that it names: the name of each by its UUID
         self._pap = pap_of_message(message)
@@ -113,8 +113,8 @@ class _Writer:
             )
         self._written.add(report["id"])
         self._within = {}
-        self._author = str(report.get("created_by_ref"))
-        self._identities.add(self._author)
+        self._of = (str(report.get("created_by_ref")), str(report.get("created")))
+        self._identities.add(self._of[0])
         tags = tags_of(report, facts.get("Tag"), ())
         self._paps = frozenset(pap_of_tag(name) for name in tag_names(tags))
         own = galaxies_of(facts.get("Galaxy"))
@@ -293,7 +293,7 @@ class _Writer:
         rest = tuple(rest)
         written = to_stix(message.created)
         self.losses.message(message, _ON_MADE, "an event of MISP has no place for them")
-        self._author, self._paps = message.author, frozenset((self._pap,))
+        self._of, self._paps = (message.author, written), frozenset((self._pap,))
         within = {ref for value in rest for ref in self._observed_by(value)}
         attributes = [one for value in rest if value["id"] not in within for one in self._attributes(value)]
         text = {
@@ -362,7 +362,7 @@ class _Writer:
 
     def _name_unsaid(self, value: Value, attributes: Sequence[Value]) -> None:
         """Name what of an object, and of what it observed, these attributes don't say."""
-        missing = unsaid(value, attributes, self.values, by=self._author)
+        missing = unsaid(value, attributes, self.values, of=self._of)
         self.losses.members(value["type"], missing, _NO_PLACE)
         self._name_unsaid_of_inner(value, attributes)
 
@@ -371,7 +371,7 @@ class _Writer:
             self._name_unsaid(self.values[ref], attributes)
 
     def _name_unsaid_of_misp(self, value: Value) -> None:
-        self.losses.members(value["type"], unsaid_of_misp(value, by=self._author), _NO_PLACE)
+        self.losses.members(value["type"], unsaid_of_misp(value, of=self._of), _NO_PLACE)
 
     def _lose(self, value: Value) -> None:
         revoked = value.get("revoked") is True

@@ -1,0 +1,163 @@
+"""Which column of a list is what: by its header in four languages, by what somebody says, else by its values.
+
+Also what no column is read for, and lines that can be read in two ways. What the cells become is `indicators/table`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Final
+
+from exchange.directory.addressing import folded
+from exchange.errors import Refused
+from exchange.formats.indicators.indicator import Indicator, Kind, kind_named, recognised
+from exchange.formats.indicators.refang import refang
+from exchange.formats.members import Losses
+from exchange.formats.spreadsheet import unguarded
+
+_ALIASES: Final[Mapping[str, str]] = {
+    alias: column
+    for column, aliases in {
+        "value": "indicator indicador indicateur ioc valor valeur observable observavel dato artifact indicator_value",
+        "type": "tipo kind ioc_type indicator_type value_type",
+        "first_seen": "date fecha data timestamp seen valid_from created time fecha_hora data_hora date_heure "
+        "primera_vez primeira_vez premiere_vue visto vu",
+        "valid_until": "expires expiration expira caduca vence valido_hasta valido_ate valable_jusqu_au",
+        "tlp": "marking marcado",
+        "pap": "",
+        "exercise": "ejercicio exercicio exercice",
+        "description": "comment comments comentario comentarios descripcion descricao commentaire notes nota notas "
+        "context contexto observaciones observacoes remarque",
+        "name": "title titulo titre nombre nome nom",
+        "labels": "label tags tag etiquetas etiqueta etiquettes malware family familia famille",
+        "confidence": "confianza confianca confiance",
+        "reference": "references referencia referencias source fuente fonte report informe relatorio rapport",
+    }.items()
+    for alias in (column, *aliases.split())
+}
+_EXERCISE: Final = "exercise"
+
+
+class Columns:
+    """The columns of one list.
+
+    `values` are (column from 0, its kind or None); `header` is the first row, empty where the list has none.
+    """
+
+    def __init__(self, header: Sequence[str], *, said: bool) -> None:
+        """Of a list with that header, nothing known yet. `said`: somebody says which column is what."""
+        self.values: list[tuple[int, Kind | None]] = []
+        self.named: dict[str, int] = {}
+        self.header = header
+        self._said = said
+        self._left: set[int] = set()
+
+    @property
+    def has_header(self) -> bool:
+        """Whether the first row names the columns."""
+        return bool(self.header)
+
+    def cell(self, cells: Sequence[str], column: str) -> str:
+        """What stands in a row's column of that name; empty without one."""
+        number = self.named.get(column)
+        return cell_of(cells, number) if number is not None else ""
+
+    def check(self, cells: Sequence[str], delimiter: str) -> None:
+        """Note the columns of a row that aren't read. Raises ValueError for a row that can be read in two ways."""
+        if not self._said and self.has_header and any(cells[len(self.header) :]):
+            raise ValueError(
+                f"more cells than the header has: what has a {delimiter!r} in it must stand in quotes"
+            )
+        if not self._said and not self.has_header:
+            begin = self.values[0][0]
+            together = cells[begin : begin + 2]
+            if any(together[1:]) and ":" in together[0] and _is_url(delimiter.join(together)):
+                raise ValueError(
+                    f"a URL with a {delimiter!r} in it, or cells behind it: quote it, or say --columns"
+                )
+        taken = {number for number, _ in self.values} | {*self.named.values()}
+        self._left |= {number for number, cell in enumerate(cells) if cell and number not in taken}
+        exercise = self.named.get(_EXERCISE)
+        if exercise is not None and cell_of(cells, exercise):
+            self._left.add(exercise)
+
+    def name_left(self, losses: Losses) -> None:
+        """Name each column that wasn't read and had something in it."""
+        for number in sorted(self._left):
+            name = self.header[number] if number < len(self.header) else ""
+            why = "no column of that name is known; say so with --columns"
+            if number == self.named.get(_EXERCISE):
+                why = "whether it is an exercise is said of a whole message"
+            losses.add("header" if name else "every line", name[:64] or f"column {number + 1}", why)
+
+
+def columns_of(sample: Sequence[Sequence[str]], said: Mapping[str, str]) -> Columns:
+    """The columns of a list that begins so. Raises Refused `format.bad-file` when none holds indicators."""
+    spelt = [_folded(cell).strip("_#\"'") for cell in sample[0]]
+    columns = Columns([] if any(map(_is_one, sample[0])) else sample[0], said=bool(said))
+    if said:
+        _as_said(columns, spelt, said)
+    elif columns.has_header:
+        _by_header(columns, spelt)
+    else:
+        width = max(map(len, sample))
+        hits = [sum(_is_one(row[number]) for row in sample if number < len(row)) for number in range(width)]
+        columns.values.append((hits.index(max(hits)), None))
+    if not columns.values:
+        raise Refused("format.bad-file", "no column of indicators is known; say which with --columns value=1")
+    return columns
+
+
+def cell_of(cells: Sequence[str], number: int) -> str:
+    """The cell of a row as its writer meant it; empty where the row is shorter."""
+    return unguarded(cells[number]) if number < len(cells) else ""
+
+
+def _as_said(columns: Columns, header: list[str], said: Mapping[str, str]) -> None:
+    for column, where in said.items():
+        name = _folded(where)
+        number = int(where) - 1 if where.isdecimal() and len(where) < 4 else -1
+        if number < 0 and name in header:
+            number = header.index(name)
+        if column not in _ALIASES or number < 0:
+            known = ", ".join(sorted(set(_ALIASES.values())))
+            raise Refused("format.bad-file", f"--columns takes COLUMN=NUMBER or COLUMN=HEADER for {known}")
+        if _ALIASES[column] == "value":
+            columns.values.append((number, None))
+        else:
+            columns.named[_ALIASES[column]] = number
+
+
+def _by_header(columns: Columns, header: list[str]) -> None:
+    kinds: list[tuple[int, Kind | None]] = []
+    for number, name in enumerate(header):
+        if _ALIASES.get(name) == "value":
+            columns.values.append((number, None))
+        elif name in _ALIASES and _ALIASES[name] not in columns.named:
+            columns.named[_ALIASES[name]] = number
+        elif name:
+            with suppress(ValueError):
+                kinds.append((number, kind_named(name)))
+    # With a column of values, one called `ip` or `domain` says more about them than that they are to be looked for.
+    columns.values = columns.values or kinds
+
+
+def _folded(cell: str) -> str:
+    return folded(cell).replace(" ", "_").replace("-", "_")
+
+
+def _is_one(cell: str) -> bool:
+    return _recognised(unguarded(cell)) is not None
+
+
+def _is_url(text: str) -> bool:
+    found = _recognised(text)
+    return found is not None and found.kind is Kind.URL
+
+
+def _recognised(text: str) -> Indicator | None:
+    try:
+        return recognised(refang(text))
+    except ValueError:
+        return None
