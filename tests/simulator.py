@@ -315,6 +315,7 @@ async def simulation(
         for member in members:
             site = sim.site(member)
             if start:
+                site.ran = 1  # at its founding: what is new from here on must not be the same again
                 await site.start()
         if start:
             await sim.rounds(1)  # each has been in touch with the hub since it runs
