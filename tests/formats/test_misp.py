@@ -175,6 +175,25 @@ def test_long_digits_in_a_text_are_no_number():
     assert orjson.loads(one.data)["content"] == "9" * 30
 
 
+def test_what_is_for_detection_and_may_be_harmless_is_named_as_doubtful():
+    loaded = read(
+        event(
+            attribute("ip-dst", "10.0.0.1", DOMAIN, to_ids=True),
+            attribute("ip-src", "0.0.0.0/0", FILE, to_ids=True),
+            attribute("domain|ip", "example.com|127.0.0.1", TEXT, to_ids=True),
+            attribute("filename|md5", f"10.0.0.1|{MD5}", SAMPLE, to_ids=True),  # the hash of an empty file
+            attribute("domain", "readme.md", ACTOR, to_ids=True),
+            attribute("ip-dst", "10.0.0.1", TECHNIQUE),
+        )
+    )
+    assert [(each.place, each.what, each.why) for each in loaded.doubts] == [
+        ("/Event/Attribute/0/value", "ip-dst", "a private address"),
+        ("/Event/Attribute/1/value", "ip-src", "a large part of all addresses"),
+        ("/Event/Attribute/2/value", "domain|ip", "an address of the machine itself"),
+        ("/Event/Attribute/3/value", "filename|md5", "the hash of an empty file"),
+    ]
+
+
 # -- labels ------------------------------------------------------------------------------------------------------------
 
 

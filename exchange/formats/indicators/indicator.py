@@ -157,6 +157,15 @@ def recognised(text: str, kind: Kind | None = None) -> Indicator:
     raise ValueError("no indicator of a known kind")
 
 
+def doubt_of_match(text: str) -> str:
+    """Why looking for an address, name, URL or hash may find what is harmless; empty where it does not."""
+    try:
+        doubt = recognised(text).doubt
+    except ValueError:
+        return ""
+    return "" if doubt in _OF_MEANING else doubt
+
+
 def _address(value: str) -> Indicator:
     try:
         address = ip_address(value)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from exchange.errors import Refused
+from exchange.formats.indicators.indicator import doubt_of_match
 from exchange.formats.making import reference
 from exchange.formats.misp.back import attributes_of
 from exchange.formats.misp.labels import tag_names
@@ -96,6 +97,8 @@ def make_attribute(
         stated = {"id": f"{type_}--{its_uuid}", "type": type_, "modified": to_stix(common["at"]), **made_of}
         kept |= _unsaid(event, facts, stated)
     object_id = event.add(f"{type_}--{its_uuid}", facts=kept, **common, **made_of)
+    if type_ == "indicator":
+        _doubt(event, place, facts)
     if not of:
         event.ids[its_uuid] = object_id
     make_sightings(event, value, place, object_id, tlp)
@@ -132,10 +135,18 @@ def _looked_for(event: Event, facts: Mapping[str, Any]) -> dict[str, Any] | None
     """The members of an indicator; None where the value can't be looked for in STIX, or its pattern isn't checked."""
     if RULES.get(facts["type"]) == "stix":
         try:
-            event.patterns.checked(str(facts["value"]))
+            event.file.patterns.checked(str(facts["value"]))
         except Refused:
             return None
     return _indicator(facts)
+
+
+def _doubt(event: Event, place: str, facts: Mapping[str, Any]) -> None:
+    """Say what an indicator looks for and may be harmless: each address, name, URL and hash."""
+    for path, text in comparisons(facts["type"], str(facts["value"])) or ():
+        why = doubt_of_match(str(text)) if path.endswith((":value", ".value")) or "hashes." in path else ""
+        if why:
+            event.file.doubts.add(f"{place}/value", facts["type"], why)
 
 
 def _indicator(facts: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -92,6 +92,17 @@ def time_of(facts: Mapping[str, Any], name: str) -> int | None:
 
 
 @dataclass
+class File:
+    """What the events of a file share: what is lost of it or in doubt, and how much may be made of it."""
+
+    most: int  # objects, and of each event entries set aside
+    room: Room
+    patterns: Checking = field(default_factory=Checking)
+    losses: Losses = field(default_factory=Losses)
+    doubts: Losses = field(default_factory=Losses)  # what is looked for and may be harmless
+
+
+@dataclass
 class Event:
     """The event being made. `ids` holds the STIX id of every MISP UUID, `refs` what the event holds, in order."""
 
@@ -102,10 +113,7 @@ class Event:
     since: int | None  # ms; the day that the event is of, which edits of its entries don't change
     date: str
     tlp: Tlp
-    losses: Losses
-    most: int  # objects, and entries set aside
-    room: Room  # of the whole file
-    patterns: Checking  # of the whole file
+    file: File
     labels: tuple[str, ...] = ()  # that hold for all of it: PAP
     objects: list[RawObject] = field(default_factory=list)
     set_aside: list[SetAside] = field(default_factory=list)
@@ -115,6 +123,11 @@ class Event:
     shared: set[str] = field(default_factory=set)  # ids of what other events may make too
     local: set[str] = field(default_factory=set)
     _given: set[str] = field(default_factory=set)
+
+    @property
+    def losses(self) -> Losses:
+        """What is lost of the file."""
+        return self.file.losses
 
     def uuid_of(self, value: Mapping[str, Any], place: str) -> str:
         """The UUID of an entry, its own or one made of its place in the event."""
@@ -174,7 +187,7 @@ class Event:
                 "extensions": source_extension(FORMAT, facts or {}),
             },
         )
-        self.room.take(len(raw.data))
+        self.file.room.take(len(raw.data))
         self._given.add(object_id)
         self.objects.append(raw)
         self.refs.append(object_id)
@@ -195,7 +208,7 @@ class Event:
             self.shared.add(value["id"])
         for raw in found:
             if raw.id not in self._given:
-                self.room.take(len(raw.data))
+                self.file.room.take(len(raw.data))
                 self._given.add(raw.id)
                 self.objects.append(raw)
                 self.refs.append(raw.id)
@@ -224,6 +237,6 @@ class Event:
 
         Raises Refused `json.too-many-objects`, and `json.too-large` where that was the reason to set an entry aside.
         """
-        self.room.take(0)
-        if count > self.most:
-            raise Refused("json.too-many-objects", f"more than {self.most} objects")
+        self.file.room.take(0)
+        if count > self.file.most:
+            raise Refused("json.too-many-objects", f"more than {self.file.most} objects")

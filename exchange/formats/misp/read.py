@@ -12,16 +12,14 @@ from typing import Any, Final
 
 from exchange.errors import Refused
 from exchange.formats.making import Room, made_id
-from exchange.formats.members import Losses
 from exchange.formats.misp.attribute import facts_of, is_true, make_attribute
 from exchange.formats.misp.galaxies import indicate, make_galaxies
 from exchange.formats.misp.labels import tag_names, tlp_of_distribution, tlp_of_tags
-from exchange.formats.misp.made import FORMAT, Event, known_uuid, moment
+from exchange.formats.misp.made import FORMAT, Event, File, known_uuid, moment
 from exchange.formats.misp.object import make_object, make_references
 from exchange.formats.misp.sightings import make_organisation, organisation_facts
 from exchange.formats.objects import Loaded, Loss, RawObject, SetAside
 from exchange.formats.source import Source
-from exchange.formats.stix.patterns import Checking
 from exchange.formats.stix.spans import Limits, parse
 from exchange.formats.stix.time import from_iso, to_stix
 from exchange.pap import pap_of_tag, strictest as strictest_pap
@@ -82,13 +80,13 @@ def read(source: Source, limits: Limits) -> Loaded:
     limit.
     """
     value = source.value(limits)
-    losses, room, patterns = Losses(), Room(limits.max_bytes), Checking()
+    file = File(limits.max_objects, Room(limits.max_bytes))
     accepted: list[RawObject] = []
     shared: dict[str, int] = {}
     aside: list[SetAside] = []
     local: set[str] = set()
     for place, each in _events(value):
-        event = _event(place, each, losses, most=limits.max_objects, room=room, patterns=patterns)
+        event = _event(file, place, each)
         local |= event.local
         aside += event.set_aside
         _join(accepted, shared, event)
@@ -99,7 +97,8 @@ def read(source: Source, limits: Limits) -> Loaded:
         FORMAT,
         accepted=tuple(accepted),
         set_aside=tuple(aside),
-        losses=(*losses.all(), *([own] if local else [])),
+        losses=(*file.losses.all(), *([own] if local else [])),
+        doubts=file.doubts.all(),
     )
 
 
@@ -131,9 +130,7 @@ def _join(accepted: list[RawObject], shared: dict[str, int], event: Event) -> No
             accepted[at] = raw
 
 
-def _event(
-    place: str, value: Mapping[str, Any], losses: Losses, *, most: int, room: Room, patterns: Checking
-) -> Event:
+def _event(file: File, place: str, value: Mapping[str, Any]) -> Event:
     """Make one event; without any object where not even its report can be made.
 
     Raises: Refused `json.too-many-objects`, `json.too-large`.
@@ -151,15 +148,12 @@ def _event(
         since=day,
         date=dated,
         tlp=tlp_of_tags(tags, dated) or tlp_of_distribution(value.get("distribution")),
-        losses=losses,
-        most=most,
-        room=room,
-        patterns=patterns,
+        file=file,
         labels=(pap.label,) if pap else (),
     )
     for name, why in _NEVER.items():
         if value.get(name):
-            losses.add(f"{place}/{name}", name, why)
+            event.losses.add(f"{place}/{name}", name, why)
     facts = event.facts(value, place, CARRIED, _READ)
     if stated != known:
         facts["uuid"] = stated
