@@ -249,9 +249,10 @@ LAYERS: dict[str, str] = {
         exchange.node.home
         exchange.node.units
         exchange.node.backup
+        exchange.node.uplink.carrier
+        exchange.node.uplink.answers
         exchange.node.uplink.feed
         exchange.node.uplink.pieces
-        exchange.node.uplink.answers
         exchange.node.uplink.blobs
         exchange.node.uplink.client
         exchange.node.feeds.answers

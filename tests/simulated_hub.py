@@ -76,6 +76,7 @@ class SimulatedHub:
         self._member = member
         self.wire = Wire()
         self.clock_offset = 0
+        self.transport = "poll"
 
     @property
     def _hub(self) -> Services:
@@ -162,7 +163,12 @@ class SimulatedHub:
 
     async def _accept(self, uploads: Sequence[bytes], env: bytes | None) -> Posted:
         answer = await self._hub.mailboxes.accept(self._member, uploads, env=env)
-        results = tuple(Result(one.env, one.error.code if one.error else "", "") for one in answer.results)
+        results = tuple(
+            Result(one.env, one.error.code, "", one.error.facts.get("retry_after", 0) if env else 0)
+            if one.error
+            else Result(one.env, "", "")
+            for one in answer.results
+        )
         return Posted(results, tuple(orjson.loads(proof) for proof in answer.proofs))
 
     async def mailbox(self, after: str, wait: int, most: int) -> Page:

@@ -33,6 +33,7 @@ FOUND: Final[Phrases] = table(
     server.mute | process {pid} owns the home and does not answer | el proceso {pid} tiene la carpeta y no responde | o processo {pid} detém a pasta e não responde | le processus {pid} tient le dossier et ne répond pas
     link.socket | connected | conectado | conectado | connecté
     link.poll | long poll only, by config.toml: news comes a little later | solo sondeo largo, según config.toml: todo llega algo más tarde | só sondagem longa, por config.toml: tudo chega um pouco depois | interrogation longue seulement, selon config.toml : tout arrive un peu plus tard
+    link.killed | connected by long poll: something on the way kills WebSockets, which are tried again within the hour | conectado por sondeo largo: algo en el camino corta los WebSockets; se intentan de nuevo en menos de una hora | conectado por sondagem longa: algo no caminho corta os WebSockets; tenta-se de novo em menos de uma hora | connecté par interrogation longue : quelque chose en chemin coupe les WebSockets ; nouvel essai d'ici une heure
     link.down | the server is not connected: {problem} | el servidor no está conectado: {problem} | o servidor não está conectado: {problem} | le serveur n'est pas connecté : {problem}
     network.none | not joined | aún no se ha unido | ainda não se juntou | pas encore rejoint
     dns.ok | {host} is {address} | {host} es {address} | {host} é {address} | {host} est {address}
@@ -114,6 +115,7 @@ FIXES: Final[Phrases] = table(
     server.stale | exchange {role} serve, as a service of the machine | exchange {role} serve, como servicio de la máquina | exchange {role} serve, como serviço da máquina | exchange {role} serve, en service de la machine
     server.mute | look at its log; then stop it: kill {pid} | vea su registro; después deténgalo: kill {pid} | veja o seu log; depois pare-o: kill {pid} | voyez son journal ; puis arrêtez-le : kill {pid}
     link.down | see hub, tls and tcp here | vea aquí hub, tls y tcp | veja aqui hub, tls e tcp | voyez ici hub, tls et tcp
+    link.killed | let WebSockets to the hub through the proxy or firewall | deje pasar los WebSockets hacia el hub en el proxy o cortafuegos | deixe passar os WebSockets para o hub no proxy ou firewall | laissez passer les WebSockets vers le hub dans le mandataire ou pare-feu
     link.poll | websocket = true in config.toml, where the proxy lets it | websocket = true en config.toml, si el proxy lo permite | websocket = true em config.toml, se o proxy deixar | websocket = true dans config.toml, si le mandataire le permet
     network.none | exchange {role} join INVITATION | exchange {role} join INVITATION | exchange {role} join INVITATION | exchange {role} join INVITATION
     dns.fail | check the name in config.toml, and this machine's resolver: getent hosts {host} | revise el nombre en config.toml y el DNS: getent hosts {host} | confira o nome em config.toml e o DNS: getent hosts {host} | vérifiez le nom dans config.toml et le DNS : getent hosts {host}

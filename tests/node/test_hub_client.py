@@ -114,11 +114,23 @@ async def test_feed_is_a_socket_where_that_works(hub: Hub) -> None:
         assert isinstance(feed, SocketFeed)
         page = await feed.next(10)
         assert page.items  # the hub's checkpoint at least
+        assert pe.transport == "websocket"
 
 
-async def test_proxy_that_kills_websockets_gets_long_poll_for_the_rest_of_the_run(
-    hub: Hub, tmp_path: Path
-) -> None:
+async def test_hub_that_is_away_for_a_moment_costs_no_websocket(tmp_path: Path) -> None:
+    world = make_world()
+    async with running_hub(world, tmp_path / "hub") as hub:
+        pass
+    async with client(hub) as pe:
+        with pytest.raises(Unavailable, match=r"hub\.unreachable"):
+            async with pe.feed(""):
+                pass
+        again = running_hub(world, tmp_path / "hub", port=hub.port, origins=[hub.origin])
+        async with again, pe.feed("") as feed:
+            assert isinstance(feed, SocketFeed)
+
+
+async def test_proxy_that_kills_websockets_gets_long_poll_for_a_while(hub: Hub, tmp_path: Path) -> None:
     tls = ServerTls(Keystore.open(hub.home / KEYSTORE, unlock(hub.home)), [hub.origin])
     tls.refresh(now=hub.world.now)
     async with (

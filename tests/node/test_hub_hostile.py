@@ -17,7 +17,9 @@ from exchange.errors import Unavailable
 from exchange.hub.home import KEYSTORE
 from exchange.limits import SOCKET_BYTES, URGENT_BYTES
 from exchange.node.identity import Identity
-from exchange.node.uplink.client import QUICK_DEATHS, HubClient, Route
+from exchange.node.uplink.api import Page
+from exchange.node.uplink.carrier import POLL, QUICK_DEATHS, SOCKET, Carrier
+from exchange.node.uplink.client import HubClient, Route
 from exchange.node.uplink.feed import PollFeed, SocketFeed
 from exchange.protocol import ITEM_CHECKPOINT, Item
 from exchange.storage.keystore import Keystore
@@ -45,7 +47,7 @@ class CuttingTap(TlsTap):
             upgraded = b"upgrade: websocket" in data.lower()
 
 
-async def test_sockets_cut_twice_after_the_upgrade_mean_long_poll_for_the_rest_of_the_run(
+async def test_sockets_cut_twice_after_the_upgrade_mean_long_poll_for_a_while(
     tmp_path: Path,
 ) -> None:
     async with running_hub(make_world(), tmp_path / "hub") as hub:
@@ -116,6 +118,62 @@ async def test_redirect_is_followed_by_no_call_and_no_socket(tmp_path: Path, sta
             assert isinstance(feed, PollFeed)
         assert len(asked) == 2
         assert reached == []
+
+
+@pytest.mark.parametrize(("status", "polls"), [(503, False), (429, False), (403, True), (200, True)])
+async def test_only_an_answer_that_is_no_hubs_means_long_poll_and_for_a_while(
+    tmp_path: Path, status: int, polls: bool
+) -> None:
+    async with answering(status, {}) as (origin, asked), a_client(origin, tmp_path) as pe:
+        for tries in (1, 2):
+            if polls:
+                async with pe.feed("") as feed:
+                    assert isinstance(feed, PollFeed)
+                    assert pe.transport == "poll"
+            else:
+                with pytest.raises(Unavailable, match=r"hub\.unreachable"):
+                    async with pe.feed(""):
+                        pass
+            assert asked == ["/v1/socket"] * (1 if polls else tries)
+        assert pe.transport == ""
+
+
+def test_while_without_websockets_is_doubled_up_to_an_hour_until_one_brings_something() -> None:
+    now = 0.0
+    carrier = Carrier(wanted=True, seconds=lambda: now)
+    whiles = []
+    for _ in range(8):
+        carrier.killed()
+        began = now
+        while carrier.next == POLL:
+            now += 30
+        whiles.append((now - began) / 60)
+    assert whiles == [1, 2, 4, 8, 16, 32, 60, 60]
+    carrier.ended(after=5, brought=True, cut=True)
+    for deaths in range(1, QUICK_DEATHS + 1):
+        carrier.ended(after=5, brought=False, cut=True)
+        assert carrier.next == (POLL if deaths == QUICK_DEATHS else SOCKET)
+    now += 60
+    assert carrier.next == SOCKET
+    assert Carrier(wanted=False, seconds=lambda: now).next == POLL
+
+
+async def test_long_poll_ends_when_a_websocket_is_due_and_nothing_waits() -> None:
+    now, more = 0.0, True
+    carrier = Carrier(wanted=True, seconds=lambda: now)
+    carrier.killed()
+
+    async def mailbox(_after: str, _wait: int, _most: int) -> Page:
+        return Page((), more=more)
+
+    feed = PollFeed(mailbox, "", seconds=lambda: now, carrier=carrier)
+    await feed.next(0)
+    now += 60
+    await feed.next(0)
+    more = False
+    await feed.next(0)
+    with pytest.raises(Unavailable, match=r"hub\.unreachable"):
+        await feed.next(0)
 
 
 class Flood:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
+
+from exchange.cli.app import run
 from exchange.node.control import channel as control
 from tests.trip.connect_proxy import ConnectProxy
+from tests.trip.founding import KEY
 from tests.trip.network import Network, NodeSide
 from tests.trip.processes import until
 from tests.trip.tls_tap import TlsTap
@@ -61,7 +66,9 @@ async def test_mail_arrives_through_a_proxy_that_cuts_every_connection(network: 
     await network.down()
 
 
-async def test_mail_arrives_where_the_proxy_inspects_tls_and_kills_websockets(network: Network) -> None:
+async def test_mail_arrives_where_the_proxy_inspects_tls_and_kills_websockets(
+    network: Network, capfd: pytest.CaptureFixture[str]
+) -> None:
     pe, co = network["pe-csirt"], network["co-csirt"]
     await network.hub.serve.up()
     async with (
@@ -80,6 +87,11 @@ async def test_mail_arrives_where_the_proxy_inspects_tls_and_kills_websockets(ne
         await network.delivered("pe-csirt", ids, ["co-csirt"])
         assert tap.killed >= 2, "each node tried a WebSocket once"
         assert b"/v1/mailbox?" in tap.to_hub
+        capfd.readouterr()
+        key = str(network.homes.folder / KEY)
+        await asyncio.to_thread(run, ["doctor", "--home", str(pe.path), "--key-file", key, "--json"])
+        checks = json.loads(capfd.readouterr().out.splitlines()[-1])["checks"]
+        assert [one["state"] for one in checks if one["code"] == "link.killed"] == ["warn"]
         await network.down()
 
 

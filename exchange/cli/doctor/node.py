@@ -28,6 +28,7 @@ from exchange.node.store.attachment_files import files_of
 from exchange.node.store.feeds import listed
 from exchange.node.store.restore import LAST
 from exchange.node.store.store import MIGRATIONS, number
+from exchange.node.uplink.carrier import POLL
 from exchange.node.uplink.client import HubClient
 from exchange.storage import calls
 from exchange.storage.unlock import Unlock
@@ -78,7 +79,9 @@ def _home(call: Call, unlock: Unlock) -> Sequence[Finding]:
 def _link(home: Home, status: Json) -> Finding:
     if not status["connected"]:
         return found("link", FAIL, "down", problem=status["problem"] or "-")
-    return found("link", OK, "socket") if home.settings.websocket else found("link", WARN, "poll")
+    if not home.settings.websocket:
+        return found("link", WARN, "poll")
+    return found("link", WARN, "killed") if status["transport"] == POLL else found("link", OK, "socket")
 
 
 def _anchor(home: Opened) -> Finding:

@@ -41,6 +41,7 @@ def condition(home: Opened, server: Json | None) -> dict[str, Any]:
         "exposed": sum(one.messages for one in report(home.store, limit=0)),
         "serving": server is not None,
         "connected": bool(server and server["connected"]),
+        "transport": server["transport"] if server else "",
         "heard_at": server["heard_at"] if server and server["heard_at"] else None,
         "http": server.get("http", "") if server else "",
         "problem": server["problem"] if server else "",

@@ -97,6 +97,7 @@ def condition(node: Node) -> dict[str, Json]:
         "member": node.identity.address,
         "now": now,
         "problem": state.problem,
+        "transport": node.hub.transport if state.connected else "",
     }
 
 

@@ -64,6 +64,11 @@ def problem(status: int, data: bytes) -> ExchangeError:
     return (Unavailable if status in _TRY_LATER else Refused)(code, detail, **facts)
 
 
+def tries_later(status: int) -> bool:
+    """Whether who answers so can't at the moment."""
+    return status in _TRY_LATER
+
+
 def json_of(answer: Answer) -> dict[str, Json]:
     """The JSON object that it must be. Raises Unavailable hub.unreachable."""
     try:

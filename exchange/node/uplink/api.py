@@ -34,11 +34,12 @@ class HubState:
 
 @dataclass(frozen=True)
 class Result:
-    """The hub's answer to one envelope: code "" when it has it."""
+    """The hub's answer to one envelope: code "" when it has it. `retry_after`: seconds, 0 where it doesn't say."""
 
     env: bytes
     code: str
     detail: str
+    retry_after: int = 0
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,10 @@ class HubApi(Protocol):
     @property
     def clock_offset(self) -> int:
         """What is added to this node's clock for tokens, because the hub's is that far ahead, ms."""
+
+    @property
+    def transport(self) -> str:
+        """How the feed comes now: `websocket`, `poll`; "" while none does."""
 
     async def checkpoint(self) -> Json: ...
 

@@ -33,7 +33,8 @@ from exchange.node.identity import Identity, Sources
 from exchange.node.uplink.answers import MAX_DETAIL, Answer, bounded, json_of, problem, receipts_of
 from exchange.node.uplink.api import Feed, HubState, Page, Posted, Result
 from exchange.node.uplink.blobs import HubBlobs, body_of, vouched
-from exchange.node.uplink.feed import PollFeed, SocketUnusable, open_socket
+from exchange.node.uplink.carrier import Carrier
+from exchange.node.uplink.feed import PollFeed, carried, open_socket
 from exchange.node.uplink.pieces import ASK, Pieces, is_flash
 from exchange.token import make_token
 
@@ -41,8 +42,6 @@ CONNECT_SECONDS: Final = 15
 ANSWER_SECONDS: Final = 60  # between two reads, beyond what a long poll asked for
 CONNECTIONS: Final = 8
 KEPT_SECONDS: Final = 60  # a connection that idles: to open another is three round trips and 3 kB
-QUICK_DEATHS: Final = 2
-QUICK_DEATH_MS: Final = 30_000
 _MAX_LEAVES: Final = 65_536
 _MAX_PARTS: Final = 65_536
 _MAX_PART: Final = 2 * MAX_PART  # bytes of its JSON
@@ -74,8 +73,7 @@ class HubClient(HubBlobs):
         self._invitation = invitation
         self._session: aiohttp.ClientSession | None = None
         self._offset = 0
-        self._websocket = route.websocket
-        self._quick_deaths = 0
+        self._carrier = Carrier(wanted=route.websocket, seconds=self._seconds)
         self._pieces = Pieces(self._seconds)
 
     def _seconds(self) -> float:
@@ -93,7 +91,7 @@ class HubClient(HubBlobs):
         """From now on the hub is elsewhere; calls under way to the one before fail."""
         before, self._session = self._session, _session(route)
         self._route, self._offset = route, 0
-        self._websocket, self._quick_deaths = route.websocket, 0
+        self._carrier = Carrier(wanted=route.websocket, seconds=self._seconds)
         if before is not None:
             await before.close()
 
@@ -101,6 +99,10 @@ class HubClient(HubBlobs):
     def clock_offset(self) -> int:
         """What is added to this node's clock for tokens, ms."""
         return self._offset
+
+    @property
+    def transport(self) -> str:
+        return self._carrier.carries
 
     # -- the directory ------------------------------------------------------------------------------------------
 
@@ -191,7 +193,8 @@ class HubClient(HubBlobs):
         except ExchangeError as refusal:
             if refusal.code in ("hub.unreachable", "hub.certificate"):
                 raise
-            return Posted((Result(env, refusal.code, refusal.detail),), ())
+            wait = refusal.facts.get("retry_after", 0)
+            return Posted((Result(env, refusal.code, refusal.detail, wait),), ())
         return Posted((Result(env, "", ""),), receipts_of(json_of(answer)))
 
     async def _put_in_pieces(self, target: str, upload: bytes) -> Answer:
@@ -238,32 +241,18 @@ class HubClient(HubBlobs):
 
     @asynccontextmanager
     async def feed(self, after: str) -> AsyncIterator[Feed]:
-        """By WebSocket; where something on the way kills those, by long poll for the rest of this run."""
-        if self._websocket:
-            began, cut, brought = self._sources.monotonic(), True, False
-            try:
-                async with open_socket(
-                    self._open_session(),
-                    self._route.origin,
-                    self._identity,
-                    after=after,
-                    proxy=self._route.proxy or None,
-                    proxy_headers=self._login(),
-                ) as feed:
-                    try:
-                        yield feed
-                    finally:
-                        cut, brought = feed.is_closed, feed.brought
-                    return
-            except SocketUnusable:
-                self._websocket = False
-            except Unavailable:
-                # Some proxies let the upgrade through, and then nothing: twice in a row is such a proxy.
-                quick = cut and not brought and self._sources.monotonic() - began < QUICK_DEATH_MS
-                self._quick_deaths = self._quick_deaths + 1 if quick else 0
-                self._websocket = self._quick_deaths < QUICK_DEATHS
-                raise
-        yield PollFeed(self.mailbox, after, seconds=self._seconds)
+        """By WebSocket; for a while by long poll where something on the way kills those."""
+        socket = open_socket(
+            self._open_session(),
+            self._route.origin,
+            self._identity,
+            after=after,
+            proxy=self._route.proxy or None,
+            proxy_headers=self._login(),
+        )
+        poll = PollFeed(self.mailbox, after, seconds=self._seconds, carrier=self._carrier)
+        async with carried(self._carrier, socket, poll) as feed:
+            yield feed
 
     # -- one call -----------------------------------------------------------------------------------------------
 

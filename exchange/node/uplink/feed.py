@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import islice
 from typing import Final
 from urllib.parse import quote
@@ -29,9 +29,11 @@ from exchange.limits import (
 )
 from exchange.node.identity import Identity
 from exchange.node.mail.large import is_named_flash
-from exchange.node.uplink.api import Page
+from exchange.node.uplink.answers import tries_later
+from exchange.node.uplink.api import Feed, Page
+from exchange.node.uplink.carrier import POLL, SOCKET, Carrier
 from exchange.pacing import Window
-from exchange.protocol import ITEM_DELIVERY, ITEM_LARGE, ITEM_NOTHING, SOCKET, Item, items
+from exchange.protocol import ITEM_DELIVERY, ITEM_LARGE, ITEM_NOTHING, SOCKET as SOCKET_PATH, Item, items
 from exchange.token import socket_message
 from exchange.wire import Delivery
 
@@ -43,7 +45,7 @@ _MOST_ITEMS: Final = SOCKET_ITEMS + URGENT_ITEMS
 
 
 class SocketUnusable(Exception):
-    """The WebSocket could not be opened: long poll instead."""
+    """The WebSocket could not be opened, though something answers: long poll instead."""
 
 
 class PollFeed:
@@ -55,16 +57,21 @@ class PollFeed:
         after: str,
         *,
         seconds: Callable[[], float],
+        carrier: Carrier | None = None,
     ) -> None:
-        """`seconds()` is a monotonic clock."""
+        """`seconds()` is a monotonic clock; `carrier` says when a WebSocket is to be tried again, None: never."""
         self._mailbox = mailbox
         self._after = after
         self._seconds = seconds
+        self._carrier = carrier
         self._window = Window(least=LARGE_BYTES, most=PAGE_BYTES)
         self._waits = False  # only what comes at once says how fast the link is
 
     async def next(self, wait: float) -> Page:
+        """Raises Unavailable where its time is over and nothing waits."""
         began = self._seconds()
+        if self._waits and self._carrier is not None and self._carrier.next == SOCKET:
+            raise Unavailable("hub.unreachable", "long poll ends: a WebSocket is tried again")
         page = await self._mailbox(self._after, int(wait) if self._waits else 0, self._window.size)
         size = sum(len(item.payload) for item in page.items)
         if size and not self._waits:
@@ -251,12 +258,12 @@ async def open_socket(
 ) -> AsyncIterator[SocketFeed]:
     """An authenticated WebSocket to the hub: the items after a cursor.
 
-    Raises SocketUnusable before anything came; then Unavailable.
+    Raises Unavailable; SocketUnusable before anything came, where something on the way may have killed it.
     """
     try:
         socket = await asyncio.wait_for(
             session.ws_connect(
-                f"{origin}{SOCKET}?after={quote(after, safe='')}&large={LARGE_BYTES}",
+                f"{origin}{SOCKET_PATH}?after={quote(after, safe='')}&large={LARGE_BYTES}",
                 heartbeat=ALIVE_SECONDS,
                 max_msg_size=_MAX_FRAME,
                 proxy=proxy,
@@ -264,7 +271,15 @@ async def open_socket(
             ),
             OPEN_SECONDS,
         )
-    except (aiohttp.ClientError, TimeoutError, OSError):
+    except (
+        aiohttp.ClientConnectorError,
+        aiohttp.ClientProxyConnectionError,
+        aiohttp.ClientHttpProxyError,
+    ) as error:
+        raise Unavailable("hub.unreachable", f"{type(error).__name__}") from error
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        if isinstance(error, aiohttp.WSServerHandshakeError) and tries_later(error.status):
+            raise Unavailable("hub.unreachable", f"HTTP {error.status} for a WebSocket") from error
         raise SocketUnusable from None
     feed = SocketFeed(socket, origin, identity)
     try:
@@ -277,3 +292,27 @@ async def open_socket(
             await asyncio.gather(reader, return_exceptions=True)
     finally:
         await socket.close()
+
+
+@asynccontextmanager
+async def carried(
+    carrier: Carrier, socket: AbstractAsyncContextManager[SocketFeed], poll: PollFeed
+) -> AsyncIterator[Feed]:
+    """The feed by whichever the `carrier` wants, who hears how a WebSocket did. Raises Unavailable."""
+    try:
+        if carrier.next == SOCKET:
+            try:
+                async with socket as feed:
+                    carrier.carries, began = SOCKET, carrier.seconds()
+                    try:
+                        yield feed
+                    finally:
+                        lasted = carrier.seconds() - began
+                        carrier.ended(after=lasted, brought=feed.brought, cut=feed.is_closed)
+                    return
+            except SocketUnusable:
+                carrier.killed()
+        carrier.carries = POLL
+        yield poll
+    finally:
+        carrier.carries = ""
