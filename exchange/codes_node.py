@@ -33,6 +33,7 @@ CODES: dict[str, str] = {
     "feed.redirect": "the feed's server sends to another address, which is not followed",
     "feed.bad-answer": "the feed's server answered something else than its kind of feed answers",
     "feed.too-large": "the answer of the feed's server is over the size limit",
+    "feed.endless": "the feed's server has ever more; it is gone on with at its next turn",
     "feed.export-too-large": "what is to go into one file is over the size limit: name fewer objects",
     "feed.full": "the feed has brought as much as is kept of one: shorten --keep, or remove it with --forget",
     "feed.loops": "the feed's server goes round in circles: its pages don't end and bring nothing new",

@@ -11,11 +11,13 @@ from aiohttp import web
 
 @dataclass
 class Misp:
-    """Events by UUID. `failing`: HTTP statuses that some answer with; `key`: what it wants to see."""
+    """Events by UUID. `failing`: HTTP statuses that some answer with; `key`: what it wants to see; `filters`: it lists
+    nothing but what it is asked for."""
 
     events: dict[str, dict[str, Any]] = field(default_factory=dict)
     failing: dict[str, int] = field(default_factory=dict)
     key: str = ""
+    filters: bool = True
     asked: list[dict[str, Any]] = field(default_factory=list)
     viewed: list[str] = field(default_factory=list)
 
@@ -40,7 +42,8 @@ class Misp:
 
     def _fits(self, one: dict[str, Any], asked: dict[str, Any]) -> bool:
         event = one["Event"]
-        return bool(event.get("published", True)) and int(event["timestamp"]) >= int(asked["timestamp"])
+        is_new = not self.filters or int(event["timestamp"]) >= int(asked["timestamp"])
+        return is_new and bool(event.get("published", True))
 
     def _entry(self, one: dict[str, Any]) -> dict[str, Any]:
         event = one["Event"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 
 import pytest
@@ -11,6 +12,7 @@ from aiohttp import web
 from exchange.errors import Refused
 from exchange.feed_settings import Proof
 from exchange.node.control.verbs import ask_feed
+from exchange.node.feeds import feeds, taxii
 from exchange.node.store import feeds as store_feeds
 from tests.doors import Place
 from tests.feeds.places import Home, add_feed
@@ -105,7 +107,8 @@ async def test_a_feed_removed_while_it_is_read_stores_nothing_more(home: Home, s
         await home.feeds.poll("cert")
 
 
-async def test_the_clock_set_back_does_not_keep_a_feed_waiting(home: Home, server: Server) -> None:
+@pytest.mark.parametrize("back", [6 * 60 * MINUTE, 400 * 24 * 60 * MINUTE])
+async def test_the_clock_set_back_does_not_keep_a_feed_waiting(home: Home, server: Server, back: int) -> None:
     asked, loop = asyncio.Event(), asyncio.get_running_loop()
 
     def answer(_: web.Request) -> web.Response:
@@ -114,11 +117,28 @@ async def test_the_clock_set_back_does_not_keep_a_feed_waiting(home: Home, serve
 
     server.answer = answer
     n = home.add("cert", server.url).n
-    ahead = home.now + 400 * 86_400_000
-    home.store.db.write_sync(lambda c: store_feeds.set_succeeded(c, n, now=ahead, due_at=ahead))
+    ahead = home.now + back
+    home.store.db.write_sync(lambda c: store_feeds.set_succeeded(c, n, now=ahead, due_at=ahead + 15 * MINUTE))
     task = await running(home)
     await asyncio.wait_for(asked.wait(), 10)
     await stopped(task)
+
+
+async def test_a_server_that_always_has_more_waits_its_turn(
+    home: Home, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """New versions of one thing for ever: it is never full."""
+    monkeypatch.setattr(taxii, "RUN_OBJECTS", 1)
+    monkeypatch.setattr(feeds, "MOST_FULL", 2)
+    one, rounds = indicator(), itertools.count()
+    server.answer = lambda _: page([{**one, "name": str(n := next(rounds))}], more=True, next_=str(n))
+    home.add("cert", server.url, every=10 * MINUTE)
+    for code, wait in (("", feeds.SOON_MS), ("feed.endless", 10 * MINUTE)) * 2:
+        progress = await home.poll("cert")
+        assert (progress.code, progress.new, home.feed("cert").due_at - home.now) == (code, 1, wait)
+    server.answer = lambda _: page([one])
+    assert (await home.poll("cert")).code == ""
+    assert home.feed("cert").state == "well"
 
 
 def test_a_command_asks_the_serving_process(door: Place, server: Server) -> None:

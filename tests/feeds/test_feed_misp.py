@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import pytest
 from aiohttp import web
 
 from exchange.feed_settings import FeedKind, Proof
+from exchange.node.feeds import misp as misp_feed
 from exchange.node.store import feeds as store_feeds
 from exchange.tlp import Tlp
 from tests import misp_samples as samples
@@ -64,6 +66,21 @@ async def test_an_event_that_is_published_late_is_not_missed(home: Home, server:
     assert misp.viewed[-1] == draft
     assert home.thing(f"report--{draft}")
     assert int(misp.asked[-1]["timestamp"]) == 1_790_000_200 - 30 * 86_400
+
+
+async def test_a_server_that_lists_more_than_it_was_asked_for_is_come_to_the_end_of(
+    home: Home, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it lists from before the look back is remembered no longer, and isn't asked for again."""
+    monkeypatch.setattr(misp_feed, "RUN_EVENTS", 2)
+    misp = Misp(filters=False)
+    server.answer = misp.answer
+    made = [misp.put(event(n, at=1_790_000_000 - (5 - n) * 40 * 86_400)) for n in range(6)]
+    home.add("misp", server.url, kind=MISP)
+    for _ in range(4):
+        assert (await home.poll("misp")).code == ""
+    assert misp.viewed == made
+    assert not (await home.poll("misp")).more
 
 
 async def test_an_event_that_cannot_be_read_holds_up_no_other(home: Home, server: Server) -> None:

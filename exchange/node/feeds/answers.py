@@ -22,6 +22,7 @@ AGENT: Final = "exchange-node"
 _DENIED: Final = frozenset({401, 403, 407})
 _NOT_THERE: Final = frozenset({404, 410})
 _TRY_LATER: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+_TOO_LARGE: Final = frozenset({"json.too-large", "json.too-many-values", "json.too-many-objects"})
 _GOOD: Final = 200
 _ELSEWHERE: Final = range(300, 400)
 
@@ -51,6 +52,12 @@ def check_status(status: int, headers: Mapping[str, str], *, now: int) -> None:
     """
     if status != _GOOD:
         raise _fault(status, headers, now)
+
+
+def unread(refusal: Refused) -> Rejected:
+    """What it means to a feed that a body can't be read: Rejected feed.too-large, feed.bad-answer."""
+    code = "feed.too-large" if refusal.code in _TOO_LARGE else "feed.bad-answer"
+    return Rejected(code, f"{refusal.code}: {refusal.detail}")
 
 
 def _fault(status: int, headers: Mapping[str, str], now: int) -> ExchangeError:

@@ -19,7 +19,8 @@ class Batch:
     """What came at once, and where to go on when it is stored: both are, or neither is.
 
     `event`: the one that `loaded` was made of, at a feed of events; `since`: how far back (seconds) these are looked
-    for again. `done`: in words for people, how far it is. `more`: it goes on.
+    for again from now on, 0 where an earlier batch of the run has said so. `done`: in words for people, how far it is.
+    `more`: it goes on.
     """
 
     loaded: Loaded

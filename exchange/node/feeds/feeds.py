@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import logging
 import shutil
+from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from typing import Final, NoReturn, Protocol, cast
 
 from exchange.access import SECRET_BYTES
 from exchange.canonical import Json
-from exchange.errors import ExchangeError, Refused, Unavailable
+from exchange.errors import ExchangeError, Refused, Rejected, Unavailable
 from exchange.feed_settings import MOST_EVERY_MS
 from exchange.formats.stix.spans import parse
 from exchange.limits import HOUR_MS, SECOND_MS
@@ -51,6 +52,7 @@ LOOK_SECONDS: Final = 60.0  # how often is looked for what a command has changed
 MOST_SECONDS: Final = 3_600.0  # between two tries of a feed that fails
 FIRST_TRIES: Final = 5  # doublings that the first wait has: half a minute
 SOON_MS: Final = SECOND_MS
+MOST_FULL: Final = 12  # runs in a row that a feed may fill before it waits its turn
 EXPIRE_EVERY_MS: Final = HOUR_MS
 EXPIRE_ROUNDS: Final = 8
 MOST_THINGS: Final = (
@@ -106,6 +108,7 @@ class Feeds:
         self._polls: dict[int, asyncio.Task[None]] = {}
         self._progress: dict[int, Progress] = {}
         self._look = asyncio.Event()
+        self._full = Counter[int]()  # runs in a row that brought as much as one may, by feed
         self._resting: dict[int, int] = {}  # until when (monotonic ms), where that could not be written
         self._expire_at = 0  # monotonic ms
 
@@ -150,7 +153,7 @@ class Feeds:
             if feed.paused or feed.n in self._polls or rests:
                 continue
             left = feed.due_at - now
-            if left > MOST_EVERY_MS:
+            if left > MOST_EVERY_MS or (feed.tried_at or 0) > now:
                 left = 0  # the clock was ahead
             if left > 0:
                 wait = min(wait, left / SECOND_MS)
@@ -201,6 +204,7 @@ class Feeds:
         error: ExchangeError | None = None
         try:
             await self._take_all(feed, progress)
+            self._count_full(feed, progress)
         except ExchangeError as fault:
             error = fault
             LOG.info("a feed failed", extra={"feed": feed.name, "code": fault.code})
@@ -210,6 +214,13 @@ class Feeds:
         if error is not None:
             progress.code, progress.detail = error.code, error.detail
         await self._write_end(feed, error, more=progress.more)
+
+    def _count_full(self, feed: Feed, progress: Progress) -> None:
+        """A server that always has more is asked at once again, but not for ever. Raises Rejected feed.endless."""
+        self._full[feed.n] = self._full[feed.n] + 1 if progress.more else 0
+        if self._full[feed.n] >= MOST_FULL:
+            self._full[feed.n] = 0
+            raise Rejected("feed.endless", f"{MOST_FULL} runs in a row were full, and it promises more")
 
     async def _take_all(self, feed: Feed, progress: Progress) -> None:
         store, began = self._store, self._sources.monotonic()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from typing import Any, Final
@@ -32,6 +33,7 @@ from exchange.node.feeds.answers import (
     READ_SECONDS,
     Way,
     check_status,
+    unread,
 )
 from exchange.node.feeds.api import Batch, Event, Unseen
 
@@ -39,10 +41,11 @@ LOOK_BACK: Final = 30 * DAY_MS // SECOND_MS  # seconds
 MOST_AHEAD: Final = DAY_MS // SECOND_MS  # seconds that another clock may be before this one's
 RUN_EVENTS: Final = 2_000  # in one run; the next one goes on from there
 TRIES: Final = 5
-INDEX: Final = Limits(max_bytes=64 * 1024 * 1024, max_objects=250_000, max_values=5_000_000)
+INDEX: Final = Limits(max_bytes=64 * 1024 * 1024, max_objects=250_000, max_values=2_000_000)
 EVENT: Final = Limits(max_bytes=32 * 1024 * 1024)
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 _MOST_SECONDS: Final = 1 << 40
+_READING: Final = threading.Lock()  # an index may take some hundred MiB while it is read
 # What is the matter with one event, and no reason not to go on to the next one.
 _OF_ONE: Final = frozenset({"feed.not-there", "feed.bad-answer", "feed.too-large"})
 
@@ -93,7 +96,7 @@ class MispFeed:
                     _position(last),
                     f"event {place + 1} of {len(events)}",
                     event=(uuid, moment),
-                    since=since,
+                    since=since if place == 0 else 0,
                     more=place + 1 < len(events),
                 )
 
@@ -107,7 +110,11 @@ class MispFeed:
             "direction": "asc",
         }
         body = await self._ask(session, "POST", "/events/index", orjson.dumps(asked), most=INDEX.max_bytes)
-        return sorted(await asyncio.to_thread(_events, body), key=lambda event: (event[1], event[0]))
+        events = await asyncio.to_thread(_events, body)
+        # A server may list more than it was asked for. What is that old is remembered no longer once it has come, and
+        # would be asked for in every run.
+        asked_for = (event for event in events if event[1] >= since)
+        return sorted(asked_for, key=lambda event: (event[1], event[0]))
 
     async def _event(self, session: aiohttp.ClientSession, uuid: str) -> Loaded:
         body = await self._ask(session, "GET", f"/events/view/{uuid}", None, most=EVENT.max_bytes)
@@ -115,7 +122,7 @@ class MispFeed:
         try:
             loaded = await asyncio.to_thread(read)
         except Refused as refusal:
-            raise Rejected("feed.bad-answer", f"{refusal.code}: {refusal.detail}") from refusal
+            raise unread(refusal) from refusal
         if loaded.format != FORMAT:
             raise Rejected("feed.bad-answer", "it isn't an event of MISP")
         return loaded
@@ -179,13 +186,17 @@ def _events(body: bytes) -> list[Event]:
     Raises Rejected feed.bad-answer, feed.too-large.
     """
     try:
-        scan(body, INDEX)
-        value = orjson.loads(body)
+        with _READING:
+            return _entries(body)
     except Refused as refusal:
-        code = "feed.bad-answer" if refusal.code in ("json.bad-syntax", "json.not-utf8") else "feed.too-large"
-        raise Rejected(code, f"{refusal.code}: {refusal.detail}") from refusal
+        raise unread(refusal) from refusal
     except orjson.JSONDecodeError as error:
         raise Rejected("feed.bad-answer", "the index isn't JSON") from error
+
+
+def _entries(body: bytes) -> list[Event]:
+    scan(body, INDEX)
+    value = orjson.loads(body)
     listed = value.get("response") if isinstance(value, dict) else value
     if not isinstance(listed, list):
         raise Rejected("feed.bad-answer", "the index isn't a list of events")

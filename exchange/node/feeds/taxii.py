@@ -30,7 +30,7 @@ from exchange.feed_settings import FeedSettings, Proof
 from exchange.formats.stix.spans import Limits, scan
 from exchange.formats.taxii import PageRead, from_timestamp, lenient_timestamp, read_page, to_timestamp
 from exchange.limits import DAY_MS, MAX_STIX
-from exchange.node.feeds.answers import AGENT, ANSWER_SECONDS, CONNECT_SECONDS, Answer, Way
+from exchange.node.feeds.answers import AGENT, ANSWER_SECONDS, CONNECT_SECONDS, Answer, Way, unread
 from exchange.node.feeds.api import Batch, Unseen
 from exchange.node.feeds.session import BoundedSession
 from exchange.node.feeds.threads import FeedThreads
@@ -48,7 +48,6 @@ _MEDIA: Final = "application/taxii+json;version=2.1"
 _STALE: Final = frozenset(
     {"feed.bad-answer", "feed.not-there"}
 )  # what servers say to a `next` they don't know
-_TOO_LARGE: Final = frozenset({"json.too-large", "json.too-many-values", "json.too-many-objects"})
 # What the library makes of an answer that isn't as the standard has it.
 _ODD: Final = (TAXIIServiceException, KeyError, TypeError, ValueError, AttributeError)
 
@@ -245,7 +244,7 @@ def _check(body: bytes) -> None:
     try:
         is_object = scan(body, Limits()).is_object
     except Refused as refusal:
-        raise _of_json(refusal) from refusal
+        raise unread(refusal) from refusal
     if not is_object:
         raise Rejected("feed.bad-answer", "the answer isn't a JSON object")
 
@@ -254,12 +253,7 @@ def _read(body: bytes) -> PageRead:
     try:
         return read_page(body, Limits())
     except Refused as refusal:
-        raise _of_json(refusal) from refusal
-
-
-def _of_json(refusal: Refused) -> Rejected:
-    code = "feed.too-large" if refusal.code in _TOO_LARGE else "feed.bad-answer"
-    return Rejected(code, f"{refusal.code}: {refusal.detail}")
+        raise unread(refusal) from refusal
 
 
 def _named(answer: Answer) -> str:

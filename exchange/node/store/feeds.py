@@ -336,14 +336,18 @@ def seen(connection: Connection, feed: int) -> int:
 
 
 def set_seen(connection: Connection, feed: int, events: Iterable[tuple[str, int]], *, since: int) -> None:
-    """It has brought these; what is older than a look back (`since`, seconds) is asked for no more and forgotten."""
+    """It has brought these; what is older than a look back (`since`, seconds; 0: none) is asked for no more and
+    forgotten."""
     rows = [(feed, _event_key(feed, event), moment) for event, moment in events]
     sql_many(
         connection,
         "INSERT INTO feed_seen VALUES (?, ?, ?) ON CONFLICT (feed, event_key) DO UPDATE SET moment = excluded.moment",
         rows,
     )
-    sql(connection, "DELETE FROM feed_seen WHERE feed = :feed AND moment < :since", feed=feed, since=since)
+    if since:
+        sql(
+            connection, "DELETE FROM feed_seen WHERE feed = :feed AND moment < :since", feed=feed, since=since
+        )
 
 
 def _event_key(feed: int, event: str) -> bytes:
