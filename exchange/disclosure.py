@@ -13,11 +13,13 @@ from typing import Final
 
 from exchange.canonical import Fields, Json, b64, b64_text, dumps, sha256, text_b64, unb64
 from exchange.errors import Rejected
+from exchange.limits import DAY_MS
 
 MAX_ROWS: Final = 128  # the newest; a record says how many there are
 MAX_WHO: Final = 256  # bytes of UTF-8
 MAX_ACTION: Final = 64
 MAX_WHAT: Final = 1_024
+LEAST_LOG_MS: Final = DAY_MS  # no log is kept for less
 HERE: Final = "here"
 ERASED: Final = "erased"
 UNKNOWN: Final = "unknown"
@@ -141,13 +143,31 @@ class DisclosureRecord:
         return ""
 
     def lacks(self, earlier: DisclosureRecord) -> Sequence[Row]:
-        """Rows of an earlier record that aren't here: changed, taken out, or forgotten when the log's time was over.
+        """Rows of an earlier record that were changed or taken out since: they aren't here, and weren't `forgotten`."""
+        missing, forgotten = self._missing(earlier)
+        return missing[forgotten:]
 
-        Those before the newest MAX_ROWS don't count.
+    def forgotten(self, earlier: DisclosureRecord) -> Sequence[Row]:
+        """Rows of an earlier record that the log has let go since its time was over, or that others have pushed out.
+
+        A log forgets from its beginning, whatever its clock said and however long it keeps: what comes before a row
+        that both have. Where they have none in common that could be all of the earlier one, if it is old enough.
         """
+        missing, forgotten = self._missing(earlier)
+        return missing[:forgotten]
+
+    def _missing(self, earlier: DisclosureRecord) -> tuple[list[Row], int]:
+        """What isn't here of an earlier record, and how many of these at the beginning can be forgotten."""
         here = {row.hash for row in self.rows}
-        cut = self.rows[0].at if self.total > len(self.rows) else -1
-        return [row for row in earlier.rows if row.hash not in here and row.at > cut]
+        missing = [row for row in earlier.rows if row.hash not in here]
+        common = next((place for place, row in enumerate(earlier.rows) if row.hash in here), None)
+        if common is not None:
+            return missing, common
+        last = max((row.at for row in earlier.rows), default=0)
+        old = self.total > len(self.rows) or (
+            last + LEAST_LOG_MS < self.at and all(row.at > last for row in self.rows)
+        )
+        return missing, len(missing) if old else 0
 
 
 def _row(row: list[Json]) -> Row:

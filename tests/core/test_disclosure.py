@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from exchange.canonical import ZERO32
-from exchange.disclosure import HERE, MAX_ROWS, DisclosureRecord, Row, row_hash
+from exchange.disclosure import HERE, LEAST_LOG_MS, MAX_ROWS, DisclosureRecord, Row, row_hash
 
 ID = "0f0f0f0f-0000-4000-8000-000000000001"
 INQUIRY = "0f0f0f0f-0000-4000-8000-0000000000aa"
@@ -57,6 +57,39 @@ def test_a_later_record_shows_what_was_changed_since() -> None:
     assert list(record(log("open")).lacks(first)) == [first.rows[1]]
     assert list(record(log("look", "export")).lacks(first)) == list(first.rows)
     assert list(record(()).lacks(first)) == list(first.rows)
+
+
+def test_a_log_forgets_from_its_beginning_and_no_clock_decides() -> None:
+    """What was written while the clock was ahead stands before what came when it was right again."""
+    rows = log("open", "export", "print", "email")
+    rows = _at(rows, 9_000, 9_001, 10, 11)
+    first = record(rows[:3])
+    later = record(rows[2:])  # a shorter time, or what is old was let go
+    assert (list(later.lacks(first)), list(later.forgotten(first))) == ([], list(rows[:2]))
+    hole = record((rows[0], *rows[2:]))
+    assert (list(hole.lacks(first)), list(hole.forgotten(first))) == ([rows[1]], [])
+
+
+def test_all_is_forgotten_only_when_it_is_old() -> None:
+    first = record(log("open", "export"))
+    for at, forgotten in ((LEAST_LOG_MS, []), (LEAST_LOG_MS + 3, list(first.rows))):
+        none = replace(record(()), at=at)
+        newer = replace(record(_at(log("look"), at)), at=at)
+        rewritten = replace(record(log("look", "export")), at=at)
+        assert list(none.forgotten(first)) == forgotten
+        assert list(newer.forgotten(first)) == forgotten
+        assert list(rewritten.lacks(first)) == list(first.rows)
+
+
+def _at(rows: tuple[Row, ...], *moments: int) -> tuple[Row, ...]:
+    """The rows as of these moments."""
+    made, prev = [], ZERO32
+    for row, at in zip(rows, moments, strict=True):
+        made.append(
+            Row(at, row.who, row.action, row.what, prev, row_hash(prev, at, row.who, row.action, row.what))
+        )
+        prev = made[-1].hash
+    return tuple(made)
 
 
 def test_rows_before_the_newest_are_not_missed() -> None:

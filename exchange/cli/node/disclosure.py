@@ -82,6 +82,7 @@ def _row(copy: Addressee, one: Judged | None) -> dict[str, Any]:
         "holds": record is not None and one is not None and not one.fault,
         "fault": one.fault if one else "",
         "gone": one.gone if one else 0,
+        "forgotten": one.forgotten if one else 0,
         "rows": [
             {
                 "at": row.at,
@@ -112,4 +113,6 @@ def _word(row: dict[str, Any]) -> str:
     if row["fault"]:
         return f"DOESN'T HOLD: {row['fault']}"
     known = f"{row['total']} row{'' if row['total'] == 1 else 's'}, {row['state']}"
+    if row["forgotten"]:
+        known += f"; {row['forgotten']} of an earlier answer forgotten"
     return f"{known}; {row['gone']} ROWS OF AN EARLIER ANSWER ARE GONE" if row["gone"] else known

@@ -74,11 +74,15 @@ class Disclosures:
 
 @dataclass(frozen=True)
 class Judged:
-    """A question with what is wrong with its answer: `fault` in words, and how many rows of earlier ones are `gone`."""
+    """A question with what is wrong with its answer: `fault` in words, and how many rows of earlier ones are `gone`.
+
+    `forgotten`: how many of these its log may have let go.
+    """
 
     inquiry: Inquiry
     fault: str = ""
     gone: int = 0
+    forgotten: int = 0
 
 
 def judged(inquiries: list[Inquiry], sender: str) -> list[Judged]:
@@ -89,9 +93,11 @@ def judged(inquiries: list[Inquiry], sender: str) -> list[Judged]:
         if record is None:
             found.append(Judged(one))
             continue
-        earlier = [each.inquiry for each in found if each.inquiry.recipient == one.recipient]
-        gone = {row.hash for each in earlier if each.record for row in record.lacks(each.record)}
-        found.append(Judged(one, record.fault(sender), len(gone)))
+        before = [each.inquiry for each in found if each.inquiry.recipient == one.recipient]
+        earlier = [each.record for each in before if each.record]
+        gone = {row.hash for each in earlier for row in record.lacks(each)}
+        forgotten = {row.hash for each in earlier for row in record.forgotten(each)} - gone
+        found.append(Judged(one, record.fault(sender), len(gone), len(forgotten)))
     return found
 
 
