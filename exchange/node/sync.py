@@ -22,7 +22,7 @@ from exchange.node.mail.large import LargeDeliveries, is_named_flash, overtaken,
 from exchange.node.services import Services
 from exchange.node.store import inbox as store_inbox
 from exchange.node.store.store import Transaction, fact, set_fact
-from exchange.node.together import LEAST_DELAY, backoff, together
+from exchange.node.together import MOST_DELAY, backoff, together, until_retry
 from exchange.node.uplink.api import Feed, HubApi, HubState
 from exchange.pacing import Window
 from exchange.protocol import ITEM_LARGE, ITEM_NOTHING, Item
@@ -31,15 +31,11 @@ LOG = logging.getLogger("exchange.node.sync")
 EPOCH: Final = "feed.epoch"
 FLASH: Final = ("flash",)
 BULK: Final = ("immediate", "priority", "routine")
-MOST_DELAY: Final = 60.0  # seconds before a connection is tried again
 SETTLED: Final = 10.0  # seconds that a session lasts, or it brings something: then it got on
-MOST_WAIT: Final = 600.0  # seconds that a hub may ask for before an upload is tried again
 ADMISSION_DELAY: Final = 5.0  # at most, while waiting to be admitted
 PUSH_LOOK: Final = 30.0  # seconds: how often the outbox is looked at without being told to
 UPKEEP: Final = 30.0
-COMPANY_SECONDS: Final = (
-    60.0  # a receipt waits for company, and until the next upkeep, while more mail comes in
-)
+COMPANY_SECONDS: Final = 60.0  # a receipt waits for company, and until the next upkeep, under mail
 COMPANY_BYTES: Final = 1024 * 1024  # of mail that one batch then answers for
 AGAIN_PAGES: Final = 4_096  # of PAGE_BYTES: more than any honest mailbox
 CHUNK: Final = 128  # items judged and stored in one transaction
@@ -354,23 +350,27 @@ class Sync:
                     self._receipts_due.set()
 
     async def _keep_pushing(self, lanes: Sequence[str]) -> NoReturn:
-        event = self._pushes[tuple(lanes)]
+        event, failures, no_event = self._pushes[tuple(lanes)], 0, asyncio.Event()
         while True:
             event.clear()
-            seconds = PUSH_LOOK
+            seconds, wakes = PUSH_LOOK, event
             try:
-                if await self._push(lanes):
+                moved, failures = await self._push(lanes), 0
+                if moved:
                     continue
             except Unavailable as error:
                 if error.code not in PATIENT:
                     raise
                 self.condition.problem = error.code
                 self._services.attachments.poke()  # one may be what the hub misses
-                seconds = min(max(error.facts.get("retry_after", 0), LEAST_DELAY), MOST_WAIT)
+                failures += 1
+                seconds = until_retry(error, failures, random=self._services.sources.random)
+                if error.facts.get("retry_after") and lanes != FLASH:
+                    wakes = no_event  # else all that waits would go again whenever something is added
                 event.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
-                    await event.wait()
+                    await wakes.wait()
 
     async def _watch_hub(self) -> NoReturn:
         """End the session when another hub takes over: the next one is there, at once."""

@@ -6,7 +6,11 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, NoReturn
 
+from exchange.errors import Unavailable
+
 LEAST_DELAY: Final = 1.0  # seconds
+MOST_DELAY: Final = 60.0  # seconds before what failed is tried again
+MOST_WAIT: Final = 600.0  # seconds that a hub may ask for before an upload is tried again
 
 
 async def together(*parts: Coroutine[Any, Any, NoReturn]) -> None:
@@ -24,6 +28,12 @@ async def together(*parts: Coroutine[Any, Any, NoReturn]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
     for task in done:
         task.result()
+
+
+def until_retry(error: Unavailable, failures: int, *, random: Callable[[int], bytes]) -> float:
+    """Seconds before a hub is asked again that couldn't do it so many times in a row: as many as it asks for."""
+    asked = error.facts.get("retry_after", 0)
+    return min(asked, MOST_WAIT) if asked > 0 else backoff(failures, most=MOST_DELAY, random=random)
 
 
 def backoff(failures: int, *, most: float, random: Callable[[int], bytes]) -> float:

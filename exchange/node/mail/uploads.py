@@ -102,7 +102,7 @@ class Uploads:
     async def upload(self, hub: HubApi, lanes: Sequence[str]) -> int:
         """Upload the next envelopes of `lanes`; how many were dealt with. 0: nothing waits.
 
-        Raises Unavailable when the hub can't take them now.
+        Raises Unavailable when the hub can't take them now, with `retry_after` (0 where it doesn't say).
         """
         batch = await self._next_batch(lanes)
         if not batch:
@@ -184,22 +184,22 @@ class Uploads:
 
     async def _read(self, hub: HubApi, batch: Sequence[Sealing], posted: Posted) -> None:
         results = {result.env: result for result in posted.results}
-        later = ""
+        later = list[Result]()
         for one in batch:
             result = results.get(one.env, Result(one.env, "internal.error", "the hub didn't answer for it"))
             if result.code == "":
                 self._offered.add(one.env)
             elif result.code == BLOB_MISSING:
                 if await self._store.db.write(partial(self._bring_again, message_n=one.message_n)):
-                    later = later or result.code
+                    later.append(result)
             elif result.code in LATER or self._is_new_key(parse_header(one.header), result.code):
                 if not await self._helped(hub, one, result):
-                    later = later or result.code
+                    later.append(result)
             else:
                 await self._store.db.write(partial(self._refused, sealing=one, result=result))
         await self._proofs.take(posted.receipts)
         if later:
-            raise Unavailable(later)
+            raise Unavailable(later[0].code, retry_after=max(one.retry_after for one in later))
 
     async def _helped(self, hub: HubApi, sealing: Sealing, result: Result) -> bool:
         """Whether the hub can take it at once, having been shown what it lacked."""
