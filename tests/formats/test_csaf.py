@@ -144,6 +144,66 @@ def test_what_has_no_place_is_a_loss_by_its_place():
     ]
 
 
+def strings(value: Any, place: str = "") -> list[tuple[str, str]]:
+    """Every text in a value with its place."""
+    if isinstance(value, dict):
+        return [one for name, each in value.items() for one in strings(each, f"{place}/{name}")]
+    if isinstance(value, list):
+        return [one for number, each in enumerate(value) for one in strings(each, f"{place}/{number}")]
+    return [(place, value)] if isinstance(value, str) else []
+
+
+def rich() -> dict[str, Any]:
+    """The sample with what is easily forgotten."""
+    whole = advisory()
+    head, tree, (flaw,) = whole["document"], whole["product_tree"], whole["vulnerabilities"]
+    head["lang"] = "no language"
+    head["distribution"]["tlp"]["label"] = "PURPLE"
+    head["notes"][0] |= {"title": "In short", "audience": "executives"}
+    head["notes"].append({"category": "details", "title": "Without words", "audience": "nobody"})
+    head["references"].append({"category": "external"})
+    tree["branches"][0]["branches"].append({"category": "product_family", "name": "Gadgets"})
+    tree["product_groups"][0]["summary"] = "What stands in the case"
+    flaw["cwe"] = {"name": "A weakness without number"}
+    flaw["ids"].append({"system_name": "", "text": "of no system"})
+    flaw["notes"] = [
+        {"category": "details", "title": "More of it", "audience": "experts", "text": "Long."},
+        {"category": "description", "title": "Never told"},
+        {"category": "other", "title": "Empty"},
+    ]
+    flaw["remediations"].append({"category": "workaround", "details": "Close it.", "group_ids": ["G1"]})
+    return whole
+
+
+def test_every_text_of_an_advisory_is_in_its_objects_or_in_a_loss():
+    loaded = load("a.json", orjson.dumps(rich()))
+    assert loaded.set_aside == ()
+    values = [orjson.loads(each.data) for each in loaded.accepted if each.type != "artifact"]
+    texts = [text for _, text in strings(values)]
+    dates = ("/document/tracking/initial_release_date", "/document/tracking/current_release_date")
+    left = {
+        place
+        for place, text in strings(rich())
+        if place not in dates and not any(text in each for each in texts)
+    }
+    lost = [each.place for each in loaded.losses]
+    assert lost == [
+        "/product_tree/branches/0/branches/1",
+        "/document/notes/2",
+        "/document/references/2/category",
+    ]
+    assert {place for place in left if not place.startswith(tuple(lost))} == set()
+
+
+def test_what_is_for_a_group_of_products_can_be_found_by_it():
+    loaded = load("a.json", orjson.dumps(rich()))
+    (report,) = objects(loaded, "report")
+    assert said(report)["product_groups"] == [
+        {"group_id": "G1", "summary": "What stands in the case", "product_ids": ["P1", "P3"]}
+    ]
+    assert [said(each).get("group_ids") for each in objects(loaded, "course-of-action")] == [None, ["G1"]]
+
+
 @pytest.mark.parametrize(
     ("path", "value", "code"),
     [

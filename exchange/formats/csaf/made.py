@@ -109,6 +109,8 @@ def references(of: Members, source_name: str) -> list[dict[str, str]]:
             found.append(reference(name, url=url, description=summary))
         elif url or summary:
             found.append(reference(name, description=f"{summary} {url}".strip()))
+        else:
+            each.lost("category", "its reference has no link and no text")
     return found
 
 

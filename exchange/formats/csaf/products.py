@@ -20,15 +20,14 @@ _CPE23: Final = "cpe:2.3:"
 
 @dataclass
 class Products:
-    """The software object of each product id, and the product ids of each group."""
+    """The software object of each product id, and the groups as the report keeps them, for what names one."""
 
     software: dict[str, str] = field(default_factory=dict)
-    groups: dict[str, list[str]] = field(default_factory=dict)
+    groups: list[dict[str, Any]] = field(default_factory=list)
 
-    def of(self, product_ids: list[str], group_ids: list[str]) -> list[str]:
-        """The software of these products and of the products in these groups, each once."""
-        ids = [*product_ids, *(each for group in group_ids for each in self.groups.get(group, ()))]
-        return list(dict.fromkeys(self.software[each] for each in ids if each in self.software))
+    def of(self, product_ids: list[str]) -> list[str]:
+        """The software of these products, each once."""
+        return list(dict.fromkeys(self.software[each] for each in product_ids if each in self.software))
 
 
 def make_products(advisory: Advisory, tree: Members) -> Products:
@@ -41,8 +40,8 @@ def make_products(advisory: Advisory, tree: Members) -> Products:
     for relation in tree.objects("relationships"):
         _relation(advisory, products, relation)
     for group in tree.objects("product_groups"):
-        products.groups[group.text("group_id")] = group.texts("product_ids")
-        group.lost("summary", "a group of products has no object of its own")
+        said = {"group_id": group.text("group_id"), "summary": group.text("summary")}
+        products.groups.append({**said, "product_ids": group.texts("product_ids")})
         group.end()
     tree.end()
     return products
@@ -54,11 +53,14 @@ def _branch(
     if len(above) == MAX_BRANCHES:
         raise Refused("format.bad-file", f"{branch.place}: more than {MAX_BRANCHES} branches deep")
     path = (*above, (branch.text("category"), branch.text("name")))
-    for inner in branch.objects("branches"):
+    within = list(branch.objects("branches"))
+    for inner in within:
         _branch(advisory, products, inner, path)
     product = branch.object("product")
     if product:
         _product(advisory, products, product, path)
+    elif not within:
+        advisory.losses.add(branch.place, "branch", "there is no product in it")
     branch.end()
 
 

@@ -57,7 +57,7 @@ def read(source: Source, limits: Limits) -> Loaded:
     for vulnerability in whole.objects("vulnerabilities"):
         make_vulnerability(advisory, products, vulnerability)
     _artifact(advisory, source.data)
-    _report(advisory, head, publisher, tracking)
+    _report(advisory, head, publisher, tracking, products.groups)
     head.end()
     whole.end()
     return Loaded(
@@ -148,12 +148,17 @@ def _tlp(head: Members) -> Tlp | None:
     return read_label(tlp.text("label"), tlp1=True) or DEFAULT
 
 
-def _report(advisory: Advisory, head: Members, publisher: Members, tracking: Members) -> None:
+def _report(
+    advisory: Advisory,
+    head: Members,
+    publisher: Members,
+    tracking: Members,
+    product_groups: list[dict[str, Any]],
+) -> None:
     title, lang = head.needed("title"), head.text("lang")
-    summary = _notes(advisory, head)
+    summary, summaries = _notes(advisory, head)
     distribution = head.object("distribution")
     tlp = distribution.object("tlp")
-    tlp.raw("label")  # it stands on every object
     aliases = tracking.texts("aliases")
     facts: dict[str, Any] = {
         "category": head.raw("category"),
@@ -164,7 +169,14 @@ def _report(advisory: Advisory, head: Members, publisher: Members, tracking: Mem
         "tracking": {
             name: tracking.raw(name) for name in ("status", "version", "revision_history", "generator")
         },
-        "distribution": {"text": distribution.text("text"), "tlp_url": tlp.text("url")},
+        "distribution": {
+            "text": distribution.text("text"),
+            "tlp_label": tlp.raw("label"),
+            "tlp_url": tlp.text("url"),
+        },
+        "summaries": summaries,
+        "product_groups": product_groups,
+        "lang": "" if _LANG.fullmatch(lang) else lang,
         "aggregate_severity": head.raw("aggregate_severity"),
         "acknowledgments": head.raw("acknowledgments"),
         "source_lang": head.raw("source_lang"),
@@ -187,17 +199,22 @@ def _report(advisory: Advisory, head: Members, publisher: Members, tracking: Mem
         part.end()
 
 
-def _notes(advisory: Advisory, head: Members) -> str:
-    """Each note of the advisory becomes one of STIX; the summaries are the report's description instead."""
-    summaries = []
+def _notes(advisory: Advisory, head: Members) -> tuple[str, list[dict[str, str]]]:
+    """Each note becomes one of STIX; the summaries are the report's description instead, with what else they say."""
+    summaries, more = [], []
     for note in head.objects("notes"):
         category, title, text, audience = (
             note.text(name) for name in ("category", "title", "text", "audience")
         )
         note.end()
-        if category == "summary":
+        if not text:
+            advisory.losses.add(note.place, "note", "it has no text")
+        elif category == "summary":
             summaries.append(text)
-        elif text:
+            more += (
+                [{"category": category, "title": title, "audience": audience}] if title or audience else []
+            )
+        else:
             advisory.add(
                 note.place,
                 "note",
@@ -210,7 +227,7 @@ def _notes(advisory: Advisory, head: Members) -> str:
                 object_refs=[made_id("report", *advisory.key)],
                 extensions=extension(category=category, audience=audience),
             )
-    return "\n\n".join(summaries)
+    return "\n\n".join(summaries), more
 
 
 def _artifact(advisory: Advisory, data: bytes) -> None:

@@ -33,11 +33,14 @@ def make_vulnerability(advisory: Advisory, products: Products, said: Members) ->
     ids = _ids(said)
     known_as = cve or next((text for _, text in ids), "") or title
     named = [reference("cve", external_id=cve)] if _CVE.fullmatch(cve) else []
-    named += [reference(system, external_id=text) for system, text in ids if system not in ("cve", "capec")]
+    named += [
+        reference(system, external_id=text) for system, text in ids if system not in ("", "cve", "capec")
+    ]
     cwe = said.object("cwe")
     weakness, weakness_name = cwe.text("id"), cwe.text("name")
     cwe.end()
-    named += [reference("cwe", external_id=weakness, description=weakness_name)] if weakness else []
+    if weakness or weakness_name:
+        named.append(reference("cwe", external_id=weakness, description=weakness_name))
     description, notes = _notes(said)
     status = said.object("product_status")
     states = {name: status.texts(name) for name in list(status.names())}
@@ -64,7 +67,7 @@ def make_vulnerability(advisory: Advisory, products: Products, said: Members) ->
     )
     said.end()
     affected = [each for state in _AFFECTED for each in states.get(state, ())]
-    for software in products.of(affected, []):
+    for software in products.of(affected):
         advisory.relate(f"{place}/product_status", software, "has", vulnerability)
     for action, kind, _ in actions:
         advisory.relate(f"{place}/remediations", action, kind, vulnerability)
@@ -80,16 +83,16 @@ def _ids(said: Members) -> list[tuple[str, str]]:
 
 
 def _notes(said: Members) -> tuple[str, list[dict[str, str]]]:
-    """What the notes describe, and the other notes as they are."""
+    """What the notes describe; the other notes as they are, and of those that describe what else they say."""
     texts, others = [], []
     for note in said.objects("notes"):
         value = {name: note.text(name) for name in ("category", "title", "text", "audience")}
         note.end()
         if value["category"] in _DESCRIBING:
-            texts.append(value["text"])
-        else:
-            others.append({name: text for name, text in value.items() if text})
-    return "\n\n".join(texts), others
+            texts.append(value.pop("text"))
+        more = {name: text for name, text in value.items() if text}
+        others += [more] if more != {"category": _DESCRIBING[0]} else []
+    return "\n\n".join(filter(None, texts)), others
 
 
 def _action(advisory: Advisory, said: Members) -> tuple[str, str, dict[str, Any]]:
