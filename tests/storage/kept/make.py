@@ -211,10 +211,7 @@ async def _through_the_door(sim: Simulation) -> None:
     await collections.open()
     await collections.settle()
 
-    async def as_draft(_id: str, _objects: object) -> None:
-        return None
-
-    posting = Posting(node.store, node.identity, collections, node.sources, send=as_draft)
+    posting = Posting(node.store, node.identity, collections, node.sources, send=None)
     when = "2026-01-01T00:00:00.000Z"
     address = {"type": "ipv4-addr", "spec_version": "2.1", "value": "192.0.2.7"}
     address["id"] = "ipv4-addr--3e1ad08d-bd38-5fa1-9a6d-0a87f6a4fb4c"
