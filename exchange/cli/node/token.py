@@ -187,7 +187,9 @@ def _der(path: Path) -> bytes:
     try:
         return client_certificate(path, now=now_ms())
     except Refused as refusal:
-        raise Refused("cli.bad-file", f"{path}: no certificate in PEM: {refusal.detail}") from refusal
+        raise Refused(
+            "cli.bad-file", f"{path}: no certificate that lets anybody in: {refusal.detail}"
+        ) from refusal
 
 
 def _doubts(home: Opened, grant: Grant) -> list[str]:
