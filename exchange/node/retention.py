@@ -127,8 +127,10 @@ class Retention:
             await self._store.db.write(partial(store_attachments.are_over, blobs=blobs))
         if not unfolded:
             return
+        # Noted before: what is erased meanwhile is noted anew.
         await self._store.db.write(lambda c: set_fact(c, store_erasing.UNFOLDED, 0))
-        await self._store.db.fold()
+        if not await self._store.db.fold():
+            await self._store.db.write(lambda c: set_fact(c, store_erasing.UNFOLDED, 1))
 
 
 def plausible(connection: Transaction, clock: int) -> int:

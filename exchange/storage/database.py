@@ -26,6 +26,7 @@ from sqlalchemy.exc import DBAPIError
 from exchange.errors import ExchangeError, Unavailable
 from exchange.storage.commits import Commits
 from exchange.storage.connections import (
+    BUSY_TIMEOUT_MS,
     READERS,
     breaks,
     is_about_the_file,
@@ -42,6 +43,7 @@ GROUP_JOBS = 64
 GROUP_BYTES = 1024 * 1024
 QUEUE_JOBS = 4096
 QUEUE_BYTES = 64 * 1024 * 1024
+FOLD_MS = 50  # a fold waits so long for readers, and every writer for it
 
 
 class Database:
@@ -160,15 +162,16 @@ class Database:
         finally:
             self._announce()
 
-    async def fold(self) -> None:
+    async def fold(self) -> bool:
         """Fold the log into the file and empty it, so that what was deleted is in neither; for the home's owner.
 
-        Where a reader is in the way, the next call does it. Raises as `write`, but `storage.busy`.
+        False where somebody who reads or writes for long is in the way: it is to be called again. Raises as `write`,
+        but `storage.busy`.
         """
         self._check_usable()
         try:
             with self._faults():
-                await asyncio.to_thread(self._checkpoint)
+                return await asyncio.to_thread(self._checkpoint, FOLD_MS)
         finally:
             self._announce()
 
@@ -192,7 +195,7 @@ class Database:
         self._reading.dispose()
         if self._owner and self._broken is None:
             with self._faults():
-                self._checkpoint()
+                self._checkpoint(BUSY_TIMEOUT_MS)
         self._writing.dispose()
 
     def _run_writer(self) -> None:
@@ -217,11 +220,15 @@ class Database:
         with self._faults(), self._reading.connect() as connection, connection.begin():
             return call(fn, connection)
 
-    def _checkpoint(self) -> None:
+    def _checkpoint(self, patience_ms: int) -> bool:
+        """Whether it has emptied the log, on a connection of its own."""
         raw = self._writing.raw_connection()
         try:
+            cursor = raw.cursor()
+            cursor.execute(f"PRAGMA busy_timeout={patience_ms}")
             # TRUNCATE: an emptied log holds no copies of pages that secure_delete has since cleared.
-            raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            row = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            return bool(row is not None and row[0] == 0)  # its first column: busy
         finally:
             raw.close()
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 from sqlalchemy import Connection
 
 from exchange.errors import Unavailable
-from exchange.storage.database import Database, _commit
+from exchange.storage.database import FOLD_MS, Database, _commit
 from exchange.storage.write_queue import Job, call
 
 T = TypeVar("T")
@@ -203,9 +203,9 @@ class SteppedDatabase(Database):
         driver = cast("Any", self._open().connection.driver_connection)
         driver.execute(f"PRAGMA max_page_count = {FULL_PAGES if full else ALL_PAGES}")
 
-    async def fold(self) -> None:
+    async def fold(self) -> bool:
         await self.process.point()
-        self._checkpoint()
+        return self._checkpoint(FOLD_MS)
 
     async def close(self) -> None:
         self.abandon()

@@ -142,6 +142,19 @@ async def test_a_read_sees_one_moment(opened: Opened) -> None:
     assert await reading == ([1], [1])
 
 
+async def test_a_fold_that_a_reader_stops_says_so_and_stops_no_write(opened: Opened, home: Path) -> None:
+    database = opened()
+    await database.write(insert(1))
+    with closing(sqlite3.connect(home / "store.db")) as reader:
+        reader.execute("BEGIN")
+        assert reader.execute("SELECT count(*) FROM note").fetchone() == (1,)
+        await database.write(insert(2))
+        assert not await database.fold()
+        assert await database.write(insert(3)) == 3
+    assert await database.fold()
+    assert (home / "store.db-wal").stat().st_size == 0
+
+
 async def test_close_finishes_what_waits_and_refuses_the_rest(opened: Opened, home: Path) -> None:
     database = opened()
     tasks = await behind_a_gate(

@@ -246,8 +246,7 @@ class Parts:
         if fresh or gone:
             await self._store.db.write(lambda c: self._settle(c, fresh, gone))
         if self._erased:
-            self._erased = False
-            await self._store.db.fold()
+            self._erased = not await self._store.db.fold()
 
     def _settle(self, connection: Transaction, fresh: Sequence[bytes], gone: Sequence[bytes]) -> None:
         rows.set_named(connection, fresh)
