@@ -185,6 +185,7 @@ CODES: dict[str, str] = {
     "inbox.lost": "mail of that member was lost before it came here; ask it what it was",
     "disclosure.broken": "a peer's record of who opened a message doesn't hold; what it signed is kept",
     "disclosure.changed": "a peer's record of who opened a message lacks rows that an earlier one had",
+    "taxii.other-content": "two members sent different contents under one object's id and version",
     "message.conflict": "the sender used this message id for two different contents",
     "message.ambiguous": "more than one sender has used this message id",
     "message.not-taken": "an addressee's node did not take it",

@@ -132,7 +132,8 @@ async def versions(request: web.Request) -> web.Response:
     page = await _page(request, access, where, asked, with_data=False)
     if not page.rows and not await request.app[CONTEXT].collections.has(access, where, id_):
         raise Refused("taxii.no-object")
-    return _paged(request, asked, page, b"versions", [orjson.dumps(row.version) for row in page.rows])
+    named = dict.fromkeys(row.version for row in page.rows)  # two contents of one version are one of these
+    return _paged(request, asked, page, b"versions", [orjson.dumps(version) for version in named])
 
 
 async def nothing(request: web.Request) -> web.Response:

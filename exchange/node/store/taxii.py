@@ -15,7 +15,7 @@ import orjson
 from sqlalchemy import Connection
 
 from exchange.formats.taxii import Head
-from exchange.node.store.store import fact, set_fact, sql
+from exchange.node.store.store import fact, looked_up, set_fact, sql
 from exchange.pap import Pap
 from exchange.storage.local_cipher import LocalCipher
 from exchange.tlp import Tlp
@@ -56,6 +56,14 @@ class Item:
     data: bytes
     thing: int | None = None
     own_class: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """An object by when it was added, and the class that it has by its message alone."""
+
+    added: int
+    class_n: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,6 +308,34 @@ def add(
         )
     set_fact(connection, NEWEST, newest)
     return newest
+
+
+def others(connection: Connection, keys: Keys, items: Iterable[Item]) -> list[tuple[Item, Other]]:
+    """Those of these that came first with other bytes from a member, under their id and version, each with that one."""
+    named = {
+        (keys.of(b"id", item.head.id.encode()), item.head.spec, item.head.moment): item
+        for item in items
+        if item.head.moment is not None
+    }
+    found = looked_up(
+        connection,
+        "SELECT column1, column2, column3, o.bytes_key, o.added, coalesce(o.own_class, o.class) FROM {keys}"
+        " JOIN taxii_objects o ON o.added = (SELECT added FROM taxii_objects WHERE id_key = column1 AND spec = column2"
+        " AND version = column3 AND source > 0 ORDER BY added LIMIT 1)",
+        list(named),
+    )
+    pairs = ((named[id_key, spec, version], row) for id_key, spec, version, *row in found)
+    return [
+        (item, Other(added, class_n))
+        for item, (bytes_key, added, class_n) in pairs
+        if bytes_key != keys.of(b"bytes", item.data)
+    ]
+
+
+def data_of(connection: Connection, cipher: LocalCipher, added: int) -> bytes:
+    """The bytes of the object added then."""
+    row = sql(connection, "SELECT data FROM taxii_data WHERE added = :added", added=added).one()
+    return cipher.open("taxii_data.data", str(added), bytes(row.data))
 
 
 def unseen(connection: Connection, cipher: LocalCipher, *, limit: int) -> list[Unseen]:

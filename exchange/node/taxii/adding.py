@@ -12,15 +12,19 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Final
 
+import orjson
+
+from exchange.limits import DAY_MS
 from exchange.node.identity import Sources
 from exchange.node.store import bound, feeds as store_feeds, outside as store_outside, taxii as rows
 from exchange.node.store.inbox import DOUBTS
-from exchange.node.store.store import Store, Transaction
+from exchange.node.store.store import Store, Transaction, raise_alarm
 from exchange.node.store.taxii import Facts, Keys
 from exchange.node.taxii.reading import Chunk, Incoming, read_incoming
 
 CHUNK: Final = 256  # objects added in one transaction: mail must get its turn
 MAX_STEPS: Final = 10_000  # in one settling
+OTHER_CONTENT: Final = "taxii.other-content"
 
 
 class Adding:
@@ -77,6 +81,7 @@ class Adding:
                 rows.add_source(connection, chunk.n, ends=chunk.ends)
         if stands and rows.has_source(connection, chunk.n):
             items = self._items(connection, keys, chunk)
+            self._compare(connection, keys, chunk.sender, items)
             rows.add(connection, self._store.cipher, keys, chunk.n, items, now=self._sources.clock())
         done = None if chunk.last else chunk.done + len(chunk.items)
         if chunk.again:
@@ -106,6 +111,21 @@ class Adding:
             )
             for head, own, data in chunk.items
         ]
+
+    def _compare(self, connection: Transaction, keys: Keys, sender: str, items: Iterable[rows.Item]) -> None:
+        """Alarm where another member sent something else under an id and version: once a day for these two."""
+        now, told = self._sources.clock(), set[str]()
+        for item, other in rows.others(connection, keys, (item for item in items if item.thing)):
+            who = rows.facts_of(connection, self._store.cipher, other.class_n).sender
+            if who == sender or who in told:
+                continue
+            there = rows.data_of(connection, self._store.cipher, other.added)
+            if orjson.loads(there) == orjson.loads(item.data):
+                continue  # spelt in another way
+            told.add(who)
+            about = " ".join(sorted((sender, who)))
+            key = f"{OTHER_CONTENT}/{about}/{now // DAY_MS}"
+            raise_alarm(connection, key=key, at=now, code=OTHER_CONTENT, subject=about)
 
     def _said(self, connection: Transaction, keys: Keys, ids: Iterable[str]) -> dict[str, bound.Said]:
         """What feeds say of these objects; those that they say nothing of are left out."""
