@@ -34,6 +34,7 @@ class Caller:
         self._ways = ways
         self._who = who
         self._clock = clock
+        self._loaded = False
 
     @property
     def ways(self) -> tuple[str, ...]:
@@ -73,22 +74,22 @@ class Caller:
             await self._db.write(partial(calls.failed, due=due, code=code, next_at=now + wait, now=now))
 
     async def keep(self, look: Callable[[], Awaitable[None]]) -> NoReturn:
-        """`look` for what is owed and deliver it, for as long as the process serves.
-
-        A fault of the disk is told by what needs it more; here it is tried again.
-        """
-        loaded = False
+        """`turn` again and again, for as long as the process serves."""
         while True:
-            try:
-                if not loaded:
-                    await self.load()
-                    loaded = True
-                await look()
-                await self.deliver()
-            except* ExchangeError as errors:
-                loaded = False  # of what ran, nothing runs any more: whether it went out isn't known
-                _log.warning("alarm hook put off", code=_first(errors).code)
+            await self.turn(look)
             await asyncio.sleep(EVERY)
+
+    async def turn(self, look: Callable[[], Awaitable[None]]) -> None:
+        """`look` for what is owed and deliver it. A fault of the disk is told by what needs it more."""
+        try:
+            if not self._loaded:
+                await self.load()
+                self._loaded = True
+            await look()
+            await self.deliver()
+        except* ExchangeError as errors:
+            self._loaded = False  # of what ran, nothing runs any more: whether it went out isn't known
+            _log.warning("alarm hook put off", code=_first(errors).code)
 
 
 async def try_ways(ways: Mapping[str, Way], *, who: str) -> dict[str, ExchangeError | None]:

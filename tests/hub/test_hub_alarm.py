@@ -123,6 +123,24 @@ async def test_way_with_a_fault_of_its_own_is_tried_again(world: World, operator
     assert operator.hub.store.db.read_sync(calls.trouble) == []
 
 
+async def test_what_ran_when_the_disk_failed_is_shown(world: World, operator: Operator) -> None:
+    await upload(operator, "co-csirt")
+    world.now += AFTER
+    await operator.caller.turn(operator.hook.look)
+    await upload(operator, "bb-csirt")
+    world.now += AFTER
+    await operator.hook.look()
+    db, now = operator.hub.store.db, world.now
+    await db.write(lambda c: calls.begin(c, "command", now=now))  # how it ended could not be written
+
+    async def full() -> None:
+        raise Unavailable("storage.full")
+
+    await operator.caller.turn(full)
+    await operator.caller.turn(operator.hook.look)
+    assert [(one.state, one.kind) for one in db.read_sync(calls.trouble)] == [("unsure", "not-stored")]
+
+
 async def test_outage_that_comes_and_goes_is_not_told_each_time(world: World, operator: Operator) -> None:
     for number in range(1, 5):
         made = await upload(operator, "co-csirt")
