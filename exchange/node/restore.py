@@ -12,12 +12,11 @@ from typing import Final
 from exchange.canonical import ZERO32
 from exchange.content import Restored
 from exchange.errors import Rejected
-from exchange.limits import DAY_MS
 from exchange.node.budget import spend
 from exchange.node.directory.replica import Replica
 from exchange.node.identity import Identity, Sources
 from exchange.node.keys.prekeys import Prekeys
-from exchange.node.mail.outbox import Outbox
+from exchange.node.mail.outbox import SAID_ONCE_MS, Outbox
 from exchange.node.store import directory as directory_rows, links, receipts as store_receipts, sealings
 from exchange.node.store.store import Store, Transaction, number, raise_alarm, set_fact
 from exchange.node.uplink.api import HubApi, HubState
@@ -25,8 +24,6 @@ from exchange.node.uplink.api import HubApi, HubState
 PENDING: Final = "restore.pending"
 PREKEYS_DONE: Final = 2
 MOST_LOST: Final = 2**32  # receipt batches no lost run can have signed: numbers must not be used up by a lie
-# Of a `restored`: said only once, to peers that may be away for long, who keep so long what they sent (§6.4).
-ASKED_MS: Final = 90 * DAY_MS
 ROUNDS_A_DAY: Final = 4  # of new prekeys and `restored` to everybody, whatever the hub says
 
 
@@ -106,7 +103,9 @@ class Restore:
             for peer in sorted(peers):
                 note = Restored(links.positions(connection, peer))
                 payload = note.to_payload()
-                self._outbox.send(connection, payload, Restored.type, "immediate", [peer], life_ms=ASKED_MS)
+                self._outbox.send(
+                    connection, payload, Restored.type, "immediate", [peer], life_ms=SAID_ONCE_MS
+                )
             set_fact(connection, PENDING, 0)
 
         await self._store.db.write(write)

@@ -24,10 +24,8 @@ from exchange.storage.keystore import Keystore
 from exchange.storage.migrate import known_steps, stored_step
 from exchange.storage.unlock import Unlock, create_key_file
 from tests.node.unit_homes import key_of, made
-from tests.simulator import Simulation, Site
+from tests.simulator import KEY, Simulation, Site
 from tests.worlds import keys, seed
-
-KEY = "key"  # of a simulated node's home, in it
 
 
 def silent(_done: int, _of: int) -> None:
@@ -38,13 +36,6 @@ def silent(_done: int, _of: int) -> None:
 def secret(tmp_path: Path) -> Unlock:
     create_key_file(tmp_path / "backup-key")
     return Unlock.key_file(tmp_path / "backup-key")
-
-
-@pytest.fixture
-def host(host: Site) -> Site:
-    """pe's node with its local key where a real home has it."""
-    keystore_of(host).update({LOCAL_KEY: bytes(32)})
-    return host
 
 
 def unlock_of(site: Site) -> Unlock:

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from exchange.limits import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 from tests.simulation import network
-from tests.simulation.network import ANSWER_LOST, REPEATED, REQUEST_LOST
+from tests.simulation.links import ANSWER_LOST, LATE, REPEATED, REPEATED_LATE, REQUEST_LOST
 from tests.simulation.steps import Crash, Endless
 from tests.simulation.story import LANES, LIVES, Story
 
@@ -152,7 +152,7 @@ async def _cut(story: Story, chance: random.Random) -> None:
 
 
 async def _spoil(story: Story, chance: random.Random) -> None:
-    kind = chance.choice((REQUEST_LOST, ANSWER_LOST, REPEATED))
+    kind = chance.choice((REQUEST_LOST, ANSWER_LOST, REPEATED, LATE, REPEATED_LATE))
     story.spoil(chance.randrange(12), kind, chance.choice((0, 0.05, 0.2)))
 
 
@@ -184,8 +184,12 @@ async def _expire(story: Story, _: random.Random) -> None:
     await story.expire()
 
 
+async def _erase(story: Story, chance: random.Random) -> None:
+    await story.erase(chance.randrange(12), chance.randrange(99))
+
+
 async def _backup(story: Story, chance: random.Random) -> None:
-    await story.backup(chance.choice((None, *range(4))))
+    await story.backup(chance.choice((None, *range(4))), by_command=chance.random() < 0.5)
 
 
 async def _restore(story: Story, chance: random.Random) -> None:
@@ -244,6 +248,7 @@ MOVES: Final[dict[tuple[Move, int], bool]] = {
     (_fill, 2): False,
     (_wait_long, 2): False,
     (_clock, 3): False,
+    (_erase, 3): False,
     (_backup, 4): False,
     (_restore, 2): False,
     (_rotate, 1): False,

@@ -1,20 +1,23 @@
 """What was promised to people, and whether it holds: read from the files, not from those who wrote them.
 
-Owns the invariants. An accepted message is in its recipient's inbox once, or its sender reports the loss; nothing is
-receipted that isn't on the disk; order within a chain; no alarm without its cause; no plaintext at the hub; no queue
-that doesn't drain.
+Owns the invariants. An accepted message is in its recipient's inbox once, as it was written, or both ends report the
+loss; nothing is receipted that isn't on the disk; order within a chain; no alarm without its cause; no plaintext at
+the hub; no queue that doesn't drain; what was erased stays so.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
+from exchange.canonical import sha256
 from exchange.directory.network import RETIRED_KEY_MS
 from exchange.hub.store.tables import RETENTION_MS
 from exchange.limits import MINUTE_MS
+from exchange.storage.local_cipher import LocalCipher
 from tests.simulation.network import FaultySimulation, FaultySite, rows
+from tests.simulator import LOCAL_KEY
 
 QUIET: Final = {
     "copies under way": "SELECT count(*) FROM addressees WHERE state IN ('queued', 'sealed', 'accepted')",
@@ -31,12 +34,16 @@ HUB_QUIET: Final = {
     "bodies": "SELECT count(*) FROM bodies",
 }
 UNORDERED: Final = frozenset({"late", "restarted"})
+CIPHER: Final = LocalCipher(LOCAL_KEY)
 LEAST_DAMAGE: Final = 3  # hurt items from which an alarm has its cause
 
 
 @dataclass
 class Letter:
-    """A message that somebody was told is queued. `forgotten`: its sender was put back to before that."""
+    """A message that somebody was told is queued. `forgotten`: its sender was put back to before that.
+
+    `content`: the SHA-256 of what it says. `erased`: whose people had it erased.
+    """
 
     number: int
     sender: str
@@ -45,7 +52,27 @@ class Letter:
     lane: str
     created: int
     expires: int
+    content: bytes
     forgotten: bool = False
+    erased: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class Fate:
+    """How far a sender believes a copy has come. `was_sealed`: it has a number, or had one, in its reader's chain."""
+
+    state: str
+    code: str
+    was_sealed: bool
+
+
+@dataclass(frozen=True)
+class Books:
+    """What a node's file holds: messages shown by sender and id, its own copies by id and recipient, alarms."""
+
+    shown: Counter[tuple[str, str]]
+    fates: dict[tuple[str, str], Fate]
+    alarms: frozenset[tuple[str, str]]
 
 
 class Ledger:
@@ -61,6 +88,16 @@ class Ledger:
         """A sender was put back to when there were only `known` letters."""
         for letter in self.letters[known:]:
             letter.forgotten = letter.forgotten or letter.sender == sender
+
+    def erased_at(self, member: str) -> frozenset[int]:
+        """The numbers of the letters that the member has erased."""
+        return frozenset(one.number for one in self.letters if member in one.erased)
+
+    def bring_back(self, member: str, erased: frozenset[int]) -> None:
+        """The member was put back to when it had erased no more than these."""
+        for letter in self.letters:
+            if letter.number not in erased:
+                letter.erased.discard(member)
 
     # -- drained? -------------------------------------------------------------------------------------------------
 
@@ -88,44 +125,74 @@ class Ledger:
         """Note with the simulation everything that doesn't hold."""
         for what in self.open_business():
             self.sim.fault("stuck", what)
-        shown = {site.member: self._shown(site) for site in self.sim.nodes}
-        states = {site.member: self._states(site) for site in self.sim.nodes}
+        books = {site.member: self._read(site) for site in self.sim.nodes}
         for letter in self.letters:
             for recipient in letter.recipients:
-                count = shown[recipient][letter.sender, letter.id]
-                self.deliveries += count > 0
-                self._check_copy(letter, recipient, count, states[letter.sender])
+                self.deliveries += books[recipient].shown[letter.sender, letter.id] > 0
+                self._check_copy(letter, recipient, books[letter.sender], books[recipient])
         for site in self.sim.nodes:
-            self._check_strangers(site, shown[site.member])
+            self._check_strangers(site, books[site.member].shown)
             self._check_order(site)
-            self._check_alarms(site, states[site.member])
+            self._check_alarms(site, books)
         self._check_hub_is_blind()
 
+    def _read(self, site: FaultySite) -> Books:
+        alarms = rows(site.home / "node.db", "SELECT code, subject FROM alarms")
+        return Books(self._shown(site), self._fates(site), frozenset(alarms))
+
     def _shown(self, site: FaultySite) -> Counter[tuple[str, str]]:
-        return Counter(rows(site.home / "node.db", "SELECT sender, message_id FROM inbox"))
+        """How often each message is in the inbox; what it says there must be what was written."""
+        written = {(one.sender, one.id): one for one in self.letters}
+        shown = Counter[tuple[str, str]]()
+        for sender, message_id, env, sealed in rows(
+            site.home / "node.db", "SELECT sender, message_id, env, payload FROM inbox"
+        ):
+            shown[sender, message_id] += 1
+            letter = written.get((sender, message_id))
+            content = sha256(CIPHER.open("inbox.payload", env.hex(), sealed))
+            if letter and content != letter.content:
+                self.sim.fault(
+                    "changed", f"letter {letter.number} of {sender} says something else at {site.member}"
+                )
+        return shown
 
-    def _states(self, site: FaultySite) -> dict[tuple[str, str], tuple[str, str]]:
+    def _fates(self, site: FaultySite) -> dict[tuple[str, str], Fate]:
         query = (
-            "SELECT m.id, a.recipient, a.state, a.code FROM addressees a JOIN messages m ON m.n = a.message_n"
-            " WHERE m.type = 'stix'"
+            "SELECT m.id, a.recipient, a.state, a.code, EXISTS (SELECT 1 FROM sealings s JOIN links_out l USING (env)"
+            " WHERE s.message_n = m.n AND l.recipient = a.recipient)"
+            " FROM addressees a JOIN messages m ON m.n = a.message_n WHERE m.type = 'stix'"
         )
-        return {(row[0], row[1]): (row[2], row[3]) for row in rows(site.home / "node.db", query)}
+        return {
+            (row[0], row[1]): Fate(row[2], row[3], bool(row[4])) for row in rows(site.home / "node.db", query)
+        }
 
-    def _check_copy(
-        self, letter: Letter, recipient: str, count: int, states: dict[tuple[str, str], tuple[str, str]]
-    ) -> None:
+    def _check_copy(self, letter: Letter, recipient: str, sender: Books, reader: Books) -> None:
         name = f"letter {letter.number} of {letter.sender} to {recipient}"
+        count = reader.shown[letter.sender, letter.id]
         if count > 1:
             self.sim.fault("twice", f"{name} is shown {count} times")
+        if count and recipient in letter.erased:
+            self.sim.fault("not erased", f"{name} is there, and was erased")
+        is_there = count > 0 or recipient in letter.erased
         if letter.forgotten:
             return
-        state, code = states.get((letter.id, recipient), ("unknown", ""))
-        if count and state != "stored" and not self._is_past_telling(letter, recipient):
-            self.sim.fault("false loss", f"{name} is there, and its sender believes {state} {code}")
-        if not count and state != "lost" and not self._is_past_saving(letter, recipient):
-            self.sim.fault("lost", f"{name} isn't there, and its sender believes {state} {code}")
-        if state == "lost" and not self._had_expired(letter):
-            self.sim.fault("given up", f"{name}: {code}")
+        fate = sender.fates.get((letter.id, recipient), Fate("unknown", "", False))
+        believed = f"its sender believes {fate.state} {fate.code}"
+        if is_there and fate.state != "stored" and not self._is_past_telling(letter, recipient):
+            self.sim.fault("false loss", f"{name} is there, and {believed}")
+        if not is_there and fate.state != "lost" and not self._is_past_saving(letter, recipient):
+            self.sim.fault("lost", f"{name} isn't there, and {believed}")
+        if fate.state == "lost" and not self._had_ended(letter):
+            self.sim.fault("given up", f"{name}: {fate.code}")
+        if fate.state == "lost" and ("outbox.lost", f"{letter.id} {recipient}") not in sender.alarms:
+            self.sim.fault("silent loss", f"{name}: nobody is told at its sender")
+        is_lost = fate.state == "lost" and fate.was_sealed and not is_there
+        if is_lost and ("inbox.lost", letter.sender) not in reader.alarms:
+            self.sim.fault("silent loss", f"{name}: nobody is told at its reader")
+
+    def _had_ended(self, letter: Letter) -> bool:
+        """Whether its sender could not seal it again: expired, or erased there."""
+        return letter.sender in letter.erased or self._had_expired(letter)
 
     def _had_expired(self, letter: Letter) -> bool:
         """By the furthest that its sender's clock or the hub's ever stood: either may have said so, and is believed."""
@@ -133,11 +200,11 @@ class Ledger:
         return letter.expires <= max(sender.latest, self.sim.latest) + MINUTE_MS
 
     def _is_past_saving(self, letter: Letter, recipient: str) -> bool:
-        """Delivered, lost with the recipient's disk, and expired before it could ask for it again."""
-        return self._site(recipient).restored > 0 and self._had_expired(letter)
+        """Delivered, lost with the recipient's disk, and expired or erased before it could ask for it again."""
+        return self._site(recipient).restored > 0 and self._had_ended(letter)
 
     def _is_past_telling(self, letter: Letter, recipient: str) -> bool:
-        """The receipt went down with somebody's disk, and the letter expired before another came; or it was too old.
+        """The receipt went down with a disk, and the letter expired or was erased before another; or it was too old.
 
         The hub keeps receipts for 30 days after the envelope's end: a sender that stays away longer never has them.
         One under a key that was rotated out 14 days before its sender saw it proves nothing (protocol §9.9).
@@ -150,7 +217,7 @@ class Ledger:
             if rotated + RETIRED_KEY_MS <= came:
                 return self._had_expired(letter)
         disks = (self.sim.hub_restored, self._site(recipient).restored, self._site(letter.sender).restored)
-        return sum(disks) > 0 and self._had_expired(letter)
+        return sum(disks) > 0 and self._had_ended(letter)
 
     def _site(self, member: str) -> FaultySite:
         return next(site for site in self.sim.nodes if site.member == member)
@@ -173,30 +240,31 @@ class Ledger:
                     self.sim.fault("order", f"{site.member}: number {seq} of {sender} came late, unmarked")
                 last[sender, lane, chain] = seq
 
-    def _check_alarms(self, site: FaultySite, states: dict[tuple[str, str], tuple[str, str]]) -> None:
-        for code, subject in rows(site.home / "node.db", "SELECT code, subject FROM alarms"):
-            if not self._is_explained(site, code, subject):
+    def _check_alarms(self, site: FaultySite, books: dict[str, Books]) -> None:
+        for code, subject in sorted(books[site.member].alarms):
+            if not self._is_explained(site, books, code, subject):
                 self.sim.fault("false alarm", f"{site.member}: {code} {subject}")
         for code, sender in rows(site.home / "node.db", "SELECT code, sender FROM quarantine"):
             if not (site.restored and code == "envelope.unknown-prekey"):
                 self.sim.fault("false alarm", f"{site.member} has put {sender}'s mail aside: {code}")
-        known = {
-            subject
-            for code, subject in rows(site.home / "node.db", "SELECT code, subject FROM alarms")
-            if code == "outbox.lost"
-        }
-        for (message_id, recipient), (state, _) in states.items():
-            if state == "lost" and f"{message_id} {recipient}" not in known:
-                self.sim.fault("silent loss", f"{site.member}: {message_id} to {recipient}")
 
-    def _is_explained(self, site: FaultySite, code: str, subject: str) -> bool:
+    def _is_explained(self, site: FaultySite, books: dict[str, Books], code: str, subject: str) -> bool:
         if code == "node.restored":
             return site.restored > 0
         if code == "outbox.lost":
             return True  # held against the letters one by one
+        if code == "inbox.lost":
+            letters = [one for one in self.letters if one.sender == subject and site.member in one.recipients]
+            return any(self._is_lost(one, site.member, books) for one in letters)
         if code.startswith("envelope."):
             return site.damage >= LEAST_DAMAGE or self.sim.is_hostile
         return False
+
+    def _is_lost(self, letter: Letter, recipient: str, books: dict[str, Books]) -> bool:
+        """It is, or its sender believes so: it says so to a reader who can't know of which message."""
+        fate = books[letter.sender].fates.get((letter.id, recipient))
+        is_there = books[recipient].shown[letter.sender, letter.id] or recipient in letter.erased
+        return not is_there or (fate is not None and fate.state == "lost")
 
     def _check_hub_is_blind(self) -> None:
         word = self.canary.encode()

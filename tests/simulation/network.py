@@ -12,16 +12,12 @@ import shutil
 import sqlite3
 import tempfile
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-import orjson
-
-from exchange.canonical import Json, unb64
-from exchange.header import parse_header
 from exchange.hub.applications import Applications
 from exchange.hub.blobs import Blobs
 from exchange.hub.mailboxes import Mailboxes
@@ -30,17 +26,18 @@ from exchange.hub.registrar import Registrar
 from exchange.hub.store.blob_files import BlobFiles
 from exchange.hub.store.store import FILE, MIGRATIONS as HUB_MIGRATIONS, HubStore
 from exchange.limits import HOUR_MS
+from exchange.node import backup
 from exchange.node.identity import Sources
 from exchange.node.store.store import MIGRATIONS, Store
-from exchange.node.uplink.api import Page, Posted
-from exchange.protocol import ITEM_DELIVERY, ITEM_EXPIRED, Item
 from exchange.settings import HubLimits
+from exchange.storage.files import write_private
+from exchange.storage.keystore import Keystore
 from exchange.storage.local_cipher import LocalCipher
-from exchange.wire import Delivery
+from exchange.storage.unlock import Unlock
 from tests.hub_services import Services
-from tests.simulated_hub import SimulatedHub
-from tests.simulation.steps import Crash, Process, SteppedDatabase, unreachable
-from tests.simulator import LOCAL_KEY, Simulation, Site, simulation, uuid_of
+from tests.simulation.links import FaultyHub, Link
+from tests.simulation.steps import Crash, Process, SteppedDatabase
+from tests.simulator import KEY, LOCAL_KEY, Simulation, Site, simulation, uuid_of
 from tests.worlds import World
 
 HANDLES: Final = ("pe-csirt", "co-csirt", "bb-csirt", "uy-csirt")
@@ -50,22 +47,6 @@ FREE: Final = 2**40
 UNTIL_ALL_ARE_HEARD: Final = 10**9
 RECENT_MS: Final = 12 * HOUR_MS  # what the hub accepted since it can't have forgotten by any policy
 RAM: Final = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
-
-REQUEST_LOST: Final = "request lost"
-ANSWER_LOST: Final = "answer lost"
-REPEATED: Final = "repeated"
-
-
-@dataclass
-class Link:
-    """One node's way to the hub. `faults`: how likely each kind is on a call; `hurt`: items to be hurt on their way."""
-
-    up: bool = True
-    faults: dict[str, float] = field(default_factory=dict)
-    hurt: int = 0
-    forged: list[Item] = field(default_factory=list)
-    withheld: set[bytes] = field(default_factory=set)  # envs that a lying hub never shows this node
-    withhold: int = 0  # so many more of its deliveries are to be withheld
 
 
 class FaultySite(Site):
@@ -128,6 +109,12 @@ class FaultySite(Site):
                 "lost", f"{self.member} gave {len(missing)} receipts for what its disk doesn't hold"
             )
 
+    async def deliver_late(self) -> None:
+        """All of its requests that are still on their way come to the hub."""
+        assert isinstance(self.hub, FaultyHub)
+        while self.link.late:
+            await self.hub.come_late()
+
     def column(self, query: str) -> list[Any]:
         """The first column of a query on the file, over a connection of its own."""
         return [row[0] for row in rows(self.home / "node.db", query)]
@@ -146,92 +133,36 @@ class FaultySite(Site):
         """An older copy in place of the home; the node must be down."""
         shutil.rmtree(self.home)
         shutil.copytree(copy, self.home)
+        self._is_put_back()
+
+    def back_up(self, to: Path) -> None:
+        """A backup as `exchange node backup` writes it, beside the running node or without one."""
+        backup.back_up(self.home, self._keystore(), to, self._unlock(), now=self._clock(), progress=unwatched)
+
+    def make_again(self, source: Path, *, seed: bytes | None) -> None:
+        """The home made of such a backup, and of what was erased until now; the node must be down.
+
+        `seed`: of the keys it was given since.
+        """
+        newer, key = source.with_suffix(".newer"), source.with_suffix(".key")
+        newer.unlink(missing_ok=True)
+        backup.back_up_erasures(self.home, self._keystore(), newer, self._unlock(), now=self._clock())
+        shutil.copy(self.home / KEY, key)
+        shutil.rmtree(self.home)
+        unlock, now = Unlock.key_file(key), self._clock()
+        backup.restore(source, self.home, unlock, unlock, now=now, progress=unwatched, newer=newer, seed=seed)
+        shutil.copy(key, self.home / KEY)
+        self._is_put_back()
+
+    def _unlock(self) -> Unlock:
+        return Unlock.key_file(self.home / KEY)
+
+    def _keystore(self) -> Keystore:
+        return Keystore.open(self.home / "keystore", self._unlock())
+
+    def _is_put_back(self) -> None:
         self.restored += 1
         self.receipted = set(self.column("SELECT env FROM links_in")) & self.receipted
-
-
-class FaultyHub(SimulatedHub):
-    """The hub as one node reaches it over its link."""
-
-    def __init__(self, simulation: FaultySimulation, member: str, site: FaultySite) -> None:
-        super().__init__(simulation, member)
-        self._net = simulation
-        self._site = site
-
-    async def _carry(self, name: str, value: Any, call: Callable[[], Awaitable[Any]]) -> Any:
-        process, link = self._site.process, self._site.link
-        await process.point()
-        if not link.up:
-            raise unreachable()
-        fault = self._draw(link)
-        if fault == REQUEST_LOST:
-            raise unreachable()
-        try:
-            answer = await super()._carry(name, value, call)
-            if fault == REPEATED:
-                answer = await super()._carry(name, value, call)
-        except Crash as crash:
-            if crash.process is process:
-                raise
-            raise unreachable() from None
-        await process.point()
-        if fault == ANSWER_LOST or not link.up:
-            raise unreachable()
-        return answer
-
-    def _draw(self, link: Link) -> str:
-        for kind, share in link.faults.items():
-            if self._net.chance.random() < share:
-                self._net.counts[kind] += 1
-                return kind
-        return ""
-
-    async def put_envelope(self, env: bytes, upload: bytes) -> Posted:
-        return self._noted(await super().put_envelope(env, upload))
-
-    async def post_envelopes(self, uploads: Sequence[bytes]) -> Posted:
-        return self._noted(await super().post_envelopes(uploads))
-
-    def _noted(self, posted: Posted) -> Posted:
-        now = self._net.world.now
-        self._net.accepted |= {one.env: now for one in posted.results if one.code == ""}
-        return posted
-
-    async def post_receipts(self, batch: Json) -> None:
-        # noted before it goes out: from here on nobody can take it back
-        leaves = [orjson.loads(unb64(leaf)) for leaf in batch["leaves"]]
-        self._site.receipted |= {unb64(leaf["env"]) for leaf in leaves if leaf["status"] == "stored"}
-        await super().post_receipts(batch)
-
-    async def mailbox(self, after: str, wait: int, most: int) -> Page:
-        page = await super().mailbox(after, wait, most)
-        link = self._site.link
-        items = [self._hurt(item, link) for item in page.items if not self._is_withheld(item, link)]
-        if link.forged and items:
-            items = [replace(one, cursor=items[0].cursor) for one in link.forged] + items
-            link.forged = []
-        return Page(tuple(items), page.more)
-
-    def _is_withheld(self, item: Item, link: Link) -> bool:
-        if item.type != ITEM_DELIVERY or not (link.withhold or link.withheld):
-            return False
-        env = parse_header(Delivery.from_bytes(item.payload).header).env
-        if link.withhold and env not in link.withheld:
-            link.withhold -= 1
-            link.withheld.add(env)
-            self._net.counts["item withheld"] += 1
-        return env in link.withheld
-
-    def _hurt(self, item: Item, link: Link) -> Item:
-        if not link.hurt or item.type not in (ITEM_DELIVERY, ITEM_EXPIRED):
-            return item
-        link.hurt -= 1
-        self._site.damage += 1
-        self._net.counts["item hurt"] += 1
-        at = self._net.chance.randrange(len(item.payload))
-        changed = bytearray(item.payload)
-        changed[at] ^= 1 << self._net.chance.randrange(8)
-        return replace(item, payload=bytes(changed))
 
 
 class FaultySimulation(Simulation):
@@ -349,6 +280,10 @@ class FaultySimulation(Simulation):
         self.crash_hub()
 
 
+def unwatched(_done: int, _of: int) -> None:
+    """Progress that nobody looks at."""
+
+
 def rows(path: Path, query: str) -> list[Any]:
     """Rows of a database's file."""
     with closing(sqlite3.connect(path)) as connection:
@@ -387,4 +322,6 @@ async def prepare(members: int) -> None:
     async with simulation(folder, HANDLES[:members]) as sim:
         await sim.rounds(1)
         world = sim.world
+        for site in sim.sites.values():
+            write_private(site.home / "config.toml", f'member = "{site.member}"\n'.encode())
     _prepared[members] = folder, world

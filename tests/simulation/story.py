@@ -7,15 +7,18 @@ happened, to be printed when something that must hold doesn't.
 from __future__ import annotations
 
 import random
-import shutil
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from exchange.canonical import sha256
 from exchange.errors import ExchangeError
 from exchange.limits import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 from exchange.message import Urgency
+from exchange.node.retention import Records
+from exchange.retention import RetentionPolicy
+from tests.simulation.copies import Copies
 from tests.simulation.forgery import forged
 from tests.simulation.ledger import Ledger, Letter
 from tests.simulation.network import FaultySimulation, FaultySite
@@ -41,12 +44,8 @@ class Story:
         self.ledger = Ledger(self.sim)
         self.steps: list[str] = []
         self.refusals: Counter[str] = Counter()  # codes that passes ended with
-        self._folder = folder
         self._turns = Turns(random.Random(f"{name}/turns"))
-        self._copies: dict[
-            str, tuple[Path, int, bool]
-        ] = {}  # by whom: where, how many letters, whether rotated
-        self._rotated: set[str] = set()
+        self.copies = Copies(folder, self.sim, self.ledger)
         self._passes = 0
 
     @property
@@ -88,6 +87,7 @@ class Story:
                 lane,
                 created,
                 created + life_ms,
+                sha256(site.desk.sent(message_id).message.payload),
             )
         )
         self._say(f"{site.member} writes {lane} to {', '.join(recipients)} for {life_ms // MINUTE_MS} min")
@@ -262,46 +262,57 @@ class Story:
 
     # -- copies, keys ---------------------------------------------------------------------------------------------
 
-    async def backup(self, who: int | None) -> None:
-        """The disk of a node, or the hub's (None), is copied as it is."""
+    async def erase(self, who: int, which: int) -> None:
+        """A person of this node has a letter erased that came or was sent; refused while it is under way."""
         await self.go_on()
-        name = "hub" if who is None else self.site(who).member
-        to = self._folder / f"{name}.copy"
-        if to.exists():
-            shutil.rmtree(to)
-        shutil.copytree(self.sim.folder / name, to)
-        self._copies[name] = to, len(self.ledger.letters), name in self._rotated
-        self._say(f"{name} is copied")
+        site = self.site(who)
+        known = [one for one in self.ledger.letters if site.member in (one.sender, *one.recipients)]
+        if site.node is None or not known:
+            return
+        letter = known[which % len(known)]
+        records = Records(site.up.store, RetentionPolicy(), site.up.sources, who="analyst")
+        try:
+            await records.erase(letter.id)
+        except ExchangeError as error:
+            self.refusals[error.code] += 1
+            return
+        letter.erased.add(site.member)
+        self._count("erased", f"{site.member} erases letter {letter.number}")
+
+    async def backup(self, who: int | None, by_command: bool = False) -> None:
+        """The disk of a node, or the hub's (None), is copied as it is; a node's also by the product's command."""
+        await self.go_on()
+        if who is None:
+            self.copies.of_hub()
+            self._say("the hub is copied")
+        else:
+            site = self.site(who)
+            self.copies.of_node(site, by_command=by_command)
+            self._say(f"{site.member} is {'backed up' if by_command else 'copied'}")
 
     async def restore(self, who: int | None) -> None:
-        """Put back its newest copy, if there is one, and start from it. Not one with keys that count no more."""
+        """The newest copy in place of the disk, if there is one that fits, and started from it."""
         await self.go_on()
-        name = "hub" if who is None else self.site(who).member
-        if name not in self._copies:
-            return
-        copy, letters, rotated = self._copies[name]
         if who is None:
-            self._count("hub restored", "the hub is restored")
-            self.kill_hub()
-            self.sim.put_hub_back(copy)
-            await self.sim.start_hub()
+            if self.copies.has_hub:
+                self._count("hub restored", "the hub is restored")
+                self.kill_hub()
+                self.copies.put_hub_back()
+                await self.sim.start_hub()
             return
         site = self.site(who)
-        if rotated != (name in self._rotated):
-            return
-        self._count("node restored", f"{name} is restored")
-        self.kill(who)
-        site.put_back(copy)
-        self.ledger.forget(name, letters)
-        await site.start()
+        if kind := self.copies.fitting(site):
+            self._count(kind, f"{site.member} is restored")
+            self.kill(who)
+            self.copies.put_back(site)
+            await site.start()
 
     async def rotate(self, who: int) -> None:
         """A node changes to its printed next keys, once."""
         await self.go_on()
         site = self.site(who)
-        if site.node is None or site.member in self._rotated:
+        if site.node is None or site.rotated_at is not None:
             return
-        self._rotated.add(site.member)
         site.rotated_at = self.sim.world.now
         self._say(f"{site.member} changes its keys")
         try:
@@ -353,6 +364,9 @@ class Story:
         for process in (self.sim.hub_process, *(site.process for site in self.sim.nodes)):
             process.crash_at = 0
         await self.go_on()
+        for site in self.sim.nodes:
+            await site.deliver_late()
+        self._bury()
         self.sim.offset, self.sim.hub_full = 0, False
         if self.sim.hub is None:
             await self.sim.start_hub()

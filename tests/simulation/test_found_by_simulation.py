@@ -366,3 +366,20 @@ async def test_key_change_that_a_restored_hub_forgot_is_told_to_it_again(
     assert (co.received(), pe.received()) == ([sent], [came])
     assert (pe.state(sent, "co-csirt"), co.state(came, "pe-csirt")) == ("stored", "stored")
     assert pe.alarm_codes() == []
+
+
+async def test_loss_is_told_to_a_reader_that_was_away_for_longer_than_the_hub_remembers_it(
+    sim: Simulation,
+) -> None:
+    """There was nobody to seal the news to before it had expired itself."""
+    pe, bb = sim.sites["pe-csirt"], sim.sites["bb-csirt"]
+    message = pe.send("bb-csirt", life_ms=5 * DAY_MS)
+    await pe.once()
+    for _ in range(3):
+        await sim.wait(20 * DAY_MS)
+        bb.paused += 20 * DAY_MS
+        await sim.running_hub.mailboxes.expire_due()
+        await pe.once()
+    assert pe.state(message, "bb-csirt") == "lost"
+    await sim.rounds(3)
+    assert (bb.received(), bb.alarm_codes()) == ([], ["inbox.lost"])

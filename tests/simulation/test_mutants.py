@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pytest
@@ -148,6 +148,18 @@ def no_recognition_of_repeats(patch: Patch) -> None:
     patch.setattr(store_inbox, "known_hashes", lambda *_: defaultdict(set))
 
 
+def kept_without_its_end(patch: Patch) -> None:
+    """What is kept of a message is one byte short."""
+    add = store_inbox.add
+
+    def add_short(connection: Any, cipher: Any, messages: Any) -> None:
+        add(
+            connection, cipher, [(replace(one, payload=one.payload[:-1]), digest) for one, digest in messages]
+        )
+
+    patch.setattr(store_inbox, "add", add_short)
+
+
 def receipt_for_all_copies(patch: Patch) -> None:
     """What one recipient has stored, all have."""
     release = HubStore.release
@@ -190,6 +202,7 @@ MUTANTS: Final = (
     Mutant(no_signature_check, LIES, frozenset({"forged"})),
     Mutant(seal_outside_the_transaction, CRASHES, frozenset({"false alarm"})),
     Mutant(no_recognition_of_repeats, RESTORES, frozenset({"twice"})),
+    Mutant(kept_without_its_end, CRASHES, frozenset({"changed"})),
     Mutant(receipt_for_all_copies, CRASHES, frozenset({"stuck", "lost"})),
     Mutant(no_wait_for_newer_prekeys, SLOW_CLOCKS, frozenset({"raised"})),
 )

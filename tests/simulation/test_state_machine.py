@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 from exchange.limits import DAY_MS, HOUR_MS, MINUTE_MS
 from tests.simulation import network
 from tests.simulation.driver import pass_over_crashes
-from tests.simulation.network import ANSWER_LOST, REPEATED, REQUEST_LOST
+from tests.simulation.links import ANSWER_LOST, LATE, REPEATED, REPEATED_LATE, REQUEST_LOST
 from tests.simulation.steps import OneThread, Process
 from tests.simulation.story import LANES, LIVES, Story
 
@@ -107,7 +107,7 @@ class Network(RuleBasedStateMachine):
 
     @rule(
         who=SITES,
-        kind=st.sampled_from((REQUEST_LOST, ANSWER_LOST, REPEATED)),
+        kind=st.sampled_from((REQUEST_LOST, ANSWER_LOST, REPEATED, LATE, REPEATED_LATE)),
         share=st.sampled_from((0.0, 0.2)),
     )
     def spoil(self, who: int, kind: str, share: float) -> None:
@@ -136,9 +136,13 @@ class Network(RuleBasedStateMachine):
     def expire(self) -> None:
         self.play(self.story.expire())
 
-    @rule(who=ANY)
-    def backup(self, who: int | None) -> None:
-        self.play(self.story.backup(who))
+    @rule(who=SITES, which=st.integers(0, 9))
+    def erase(self, who: int, which: int) -> None:
+        self.play(self.story.erase(who, which))
+
+    @rule(who=ANY, by_command=st.booleans())
+    def backup(self, who: int | None, by_command: bool) -> None:
+        self.play(self.story.backup(who, by_command))
 
     @rule(who=ANY)
     def restore(self, who: int | None) -> None:

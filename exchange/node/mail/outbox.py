@@ -35,6 +35,7 @@ MAX_TRIES: Final = 3  # sealings of one copy that were refused or not readable
 # the hub (§12) that mail for the others needs. Flash has no such bound.
 PEER_WINDOW: Final = QUOTA_ENVELOPES // 10
 CONTROL_LIFE_MS: Final = 14 * DAY_MS
+SAID_ONCE_MS: Final = 90 * DAY_MS  # nothing else would tell a peer, and it may be away (§6.3, §6.4)
 LEAST_LIFE_MS: Final = MINUTE_MS  # a sealing that would expire sooner isn't worth its way
 SWEEP: Final = 256
 ERASED: Final = "erased"  # why a number is void whose content is kept no longer
@@ -276,8 +277,9 @@ class Outbox:
             self.send_void(connection, recipient, void)
 
     def send_void(self, connection: Transaction, recipient: str, void: Void) -> None:
-        """No news that any mail should wait for."""
-        self.send(connection, void.to_payload(), Void.type, LANES[-1], [recipient])
+        """No news that any mail should wait for; of a loss, said to a reader for as long as it may be away."""
+        life = SAID_ONCE_MS if void.is_loss else CONTROL_LIFE_MS
+        self.send(connection, void.to_payload(), Void.type, LANES[-1], [recipient], life_ms=life)
 
     def send(
         self,
