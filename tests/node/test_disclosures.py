@@ -8,7 +8,7 @@ from exchange.limits import DAY_MS
 from exchange.node.doors.disclosures import RECORDS_A_DAY, Inquirer
 from exchange.node.doors.doors import own_reader
 from exchange.node.retention import Records, Retention
-from exchange.node.store import outbox as store_outbox
+from exchange.node.store import outbox as store_outbox, sent as store_sent
 from exchange.node.store.outbox import Outgoing
 from exchange.node.store.store import Transaction, sql
 from exchange.release import Door
@@ -114,10 +114,10 @@ async def test_nobody_learns_of_others_messages(sim: Simulation, pe: Site, co: S
 
 def record_sent(site: Site, connection: Transaction) -> list[DisclosureRecord]:
     """The records that this node sent, newest first."""
-    found = store_outbox.listed(
-        connection, site.up.store.cipher, type_=DisclosureRecord.type, before=None, limit=100
-    )
-    return [DisclosureRecord.read(loads(message.payload, most=262_144)) for _, message in found]
+    cipher = site.up.store.cipher
+    found = store_sent.listed(connection, cipher, type_=DisclosureRecord.type, before=None, limit=100)
+    sent = (store_outbox.get(connection, cipher, n) for n, _ in found)
+    return [DisclosureRecord.read(loads(message.payload, most=262_144)) for message in sent]
 
 
 async def test_a_peer_that_asks_without_end_is_answered_a_bounded_number_of_times(

@@ -6,7 +6,7 @@ from exchange.content import PartNote, Restored
 from exchange.directory.contacts import Part
 from exchange.limits import DAY_MS
 from exchange.node.budget import spend
-from exchange.node.store import outbox as store_outbox, parts as store_parts
+from exchange.node.store import outbox as store_outbox, parts as store_parts, sent as store_sent
 from exchange.node.store.store import Transaction
 from tests.contact_points import BOTH
 from tests.node.approvals import a_contact
@@ -22,10 +22,10 @@ async def outgoing(site: Site) -> list[tuple[bytes, str, str]]:
     store = site.up.store
 
     def read(connection: Transaction) -> list[tuple[bytes, str, str]]:
-        rows = store_outbox.listed(connection, store.cipher, type_=PartNote.type, before=None, limit=10_000)
+        rows = store_sent.listed(connection, store.cipher, type_=PartNote.type, before=None, limit=10_000)
         return [
-            (message.payload, copy.recipient, copy.state)
-            for n, message in rows
+            (store_outbox.get(connection, store.cipher, n).payload, copy.recipient, copy.state)
+            for n, _ in rows
             for copy in store_outbox.addressees(connection, store.cipher, n)
         ]
 
