@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import select
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from email.message import EmailMessage
 from pathlib import Path
@@ -257,12 +260,6 @@ async def test_command_gets_fixed_words_and_nothing_of_this_process(
     assert given.keys() - words.keys() <= {"PATH", "LC_ALL", "LC_CTYPE"}
 
 
-def is_over(pid: int) -> bool:
-    """Whether that process has ended, or waits to be buried."""
-    stat = Path(f"/proc/{pid}/stat")
-    return not stat.exists() or stat.read_text().split()[2] == "Z"
-
-
 async def test_command_that_hangs_is_killed_with_what_it_started(tmp_path: Path) -> None:
     note = tmp_path / "note"
     script = f"sleep 600 & echo $! > {note}; wait"
@@ -271,7 +268,8 @@ async def test_command_that_hangs_is_killed_with_what_it_started(tmp_path: Path)
     with pytest.raises(Unavailable, match=r"0\.5 s"):
         await way(Notice("test", WHO))
     assert time.monotonic() - begun < 20
-    assert is_over(int(note.read_text()))
+    with suppress(ProcessLookupError):  # over already
+        assert select.select([os.pidfd_open(int(note.read_text()))], [], [], 20)[0]
 
 
 async def test_what_is_not_there_or_wrong_is_named(tmp_path: Path) -> None:
