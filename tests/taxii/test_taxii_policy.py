@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from functools import partial
 from typing import Any
 
 import orjson
@@ -15,7 +16,8 @@ from exchange.node.doors.doors import Doors, own_reader
 from exchange.node.store import access as store_access, erasing as store_erasing
 from exchange.node.store.links import add_void
 from exchange.node.store.notices import mark_unverified
-from exchange.node.taxii.adding import OTHER_CONTENT
+from exchange.node.taxii.adding import OTHER_CONTENT, Adding
+from exchange.node.taxii.reading import read_incoming
 from exchange.pap import Pap
 from exchange.release import Door
 from exchange.tlp import Tlp
@@ -288,6 +290,19 @@ def test_what_was_sealed_once_more_isnt_taken_back(door: Place, client: Client) 
 def test_what_stands_in_a_forked_chain_isnt_in_the_collections(door: Place, client: Client) -> None:
     one = indicator()
     mark(door, door.mail(one), "fork late")
+    assert not sees(client, one)
+
+
+def test_what_comes_into_doubt_while_it_is_read_stays_out(door: Place, client: Client) -> None:
+    one, node = indicator(), door.pe.up
+    door.run(door.context.collections.settle())
+    id_ = door.mail(one)
+    found = door.run(node.store.db.read(partial(read_incoming, node.store.cipher)))
+    assert found is not None
+    assert (found.message_id, one["id"] in [head.id for head, _, _ in found.items]) == (id_, True)
+    mark(door, id_, "unverified")
+    adding, keys = Adding(node.store, node.sources), door.context.collections.keys
+    door.run(node.store.db.write(partial(adding.add, keys, found.chunk(10))))
     assert not sees(client, one)
 
 

@@ -63,12 +63,13 @@ class Adding:
         """Add one message, a chunk at a time; the cursor stands in each transaction."""
         while True:
             chunk = incoming.chunk(CHUNK)
-            await self._store.db.write(partial(self._add, keys, chunk), size=chunk.size)
+            await self._store.db.write(partial(self.add, keys, chunk), size=chunk.size)
             incoming = incoming.after(chunk)
             if chunk.last:
                 return
 
-    def _add(self, keys: Keys, chunk: Chunk, connection: Transaction) -> None:
+    def add(self, keys: Keys, chunk: Chunk, connection: Transaction) -> None:
+        """Add a chunk as it was read, unless its message is another matter by now; and go on behind it."""
         found = rows.next_received(connection, chunk.n)
         # erased since it was read, or come into doubt
         stands = found is not None and found.n == chunk.n and not DOUBTS & set(found.marks.split())
