@@ -98,6 +98,14 @@ def test_a_long_branch_is_not_copied_into_every_product(different):
         load("a.json", data)
 
 
+def test_a_long_description_of_a_line_of_many_values_has_its_room():
+    head = ["description", *["ip"] * 250]
+    lines = [["x" * 16_000, *(f"10.{line}.{n}.1" for n in range(250))] for line in range(12)]
+    data = "\n".join(map(",".join, [head, *lines])).encode()
+    with pytest.raises(Refused, match=r"json\.too-large"):
+        load("l.csv", data, at=1_793_000_000_000)
+
+
 def message(draft: Draft, author: Author, *values: dict[str, Any]) -> Message:
     given = {each.name: getattr(draft, each.name) for each in fields(draft)}
     carried = [read_object(orjson.dumps(value)) for value in values]

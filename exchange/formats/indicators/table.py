@@ -17,7 +17,7 @@ from exchange.formats.indicators.columns import Columns, cell_of, columns_of
 from exchange.formats.indicators.defang import defang
 from exchange.formats.indicators.indicator import Indicator, Kind, kind_named, recognised, stix_object
 from exchange.formats.indicators.refang import refang
-from exchange.formats.making import reference
+from exchange.formats.making import Room, reference
 from exchange.formats.members import Losses
 from exchange.formats.objects import Loaded, RawObject, SetAside
 from exchange.formats.source import Source
@@ -64,11 +64,12 @@ def read(source: Source, limits: Limits) -> Loaded:
 
     The time of a line without one is the time of reading. The same value twice in a file is one object.
 
-    Raises: Refused `format.bad-file` when no column of indicators is found, or for no table; `json.too-many-objects`.
+    Raises: Refused `format.bad-file` when no column of indicators is found, or for no table; `json.too-many-objects`,
+    `json.too-large`.
     """
     text = decoded(source.data)
     columns = columns_of(_sample(text), source.columns)
-    reading = _Reading(columns, hashlib.sha256(source.data).hexdigest(), source.at, limits.max_objects)
+    reading = _Reading(columns, hashlib.sha256(source.data).hexdigest(), source.at, limits)
     if STRANGE in text:
         many = f"{text.count(STRANGE)} characters"
         reading.losses.add("everywhere", many, "their bytes are none of its encoding")
@@ -97,21 +98,23 @@ def read(source: Source, limits: Limits) -> Loaded:
 class _Reading:
     """One list being read: what was made of its lines, and what wasn't."""
 
-    def __init__(self, columns: Columns, digest: str, now: int, most: int) -> None:
+    def __init__(self, columns: Columns, digest: str, now: int, limits: Limits) -> None:
         self.losses, self.doubts, self.aside = Losses(), Losses(), _Aside()
         self.accepted: list[RawObject] = []
         self._columns, self._digest, self._now = columns, digest, now
-        self._left = self._most = most  # values that may still be tried
+        self._left = self._most = limits.max_objects  # values that may still be tried
+        self._room = Room(limits.max_bytes)
         self._seen: dict[tuple[str, str], int] = {}
 
     def line(self, line: int, cells: Sequence[str]) -> None:
-        """Read every value of a line. Raises Refused `json.too-many-objects`."""
+        """Read every value of a line. Raises Refused `json.too-many-objects`, `json.too-large`."""
         found = [(raw, kind) for number, kind in self._columns.values if (raw := cell_of(cells, number))]
         if not found:
             self.aside.add(line, "no value in the column of indicators")
         self._left -= len(found)
         if self._left < 0:
             raise Refused("json.too-many-objects", f"more than {self._most} indicators")
+        before = len(self.accepted)
         for raw, kind in found:
             try:
                 self._value(line, cells, raw, kind)
@@ -119,6 +122,7 @@ class _Reading:
                 self.aside.add(line, str(fault))
             except Refused as refusal:
                 self.aside.add(line, refusal.detail or refusal.code)
+        self._room.take(sum(len(each.data) for each in self.accepted[before:]))
 
     def _value(self, line: int, cells: Sequence[str], raw: str, kind: Kind | None) -> None:
         """Raises ValueError, Refused `stix.*`."""
