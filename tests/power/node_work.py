@@ -21,8 +21,9 @@ from exchange.envelope import read_upload
 from exchange.errors import Unavailable
 from exchange.limits import MINUTE_MS
 from exchange.message import Urgency
+from exchange.node.store import outbox
 from exchange.node.store.inbox import listed as inbox_listed
-from exchange.node.store.outbox import listed as outbox_listed
+from exchange.node.store.sent import listed as outbox_listed
 from exchange.node.store.store import open_store
 from tests.power.disk import Disk
 from tests.simulator import Simulation, Site
@@ -223,7 +224,8 @@ def judge(home: Path, promises: list[Promise]) -> list[str]:
             inbox_listed(
                 connection, store.cipher, before=None, limit=1_000
             )  # each opens under the local cipher
-            outbox_listed(connection, store.cipher, type_=STIX, before=None, limit=1_000)
+            for n, _ in outbox_listed(connection, store.cipher, type_=STIX, before=None, limit=1_000):
+                outbox.get(connection, store.cipher, n)
             found = Found.read(c)
             return [*wrong, *filter(None, (one.kept(found) for one in promises))]
 
