@@ -51,21 +51,21 @@ class Retention:
         self._store = store
         self._policy = policy
         self._sources = sources
-        self._next_at = 0
+        self._next_at = 0  # by a clock that nobody sets
         self._strays_at = 0
 
     async def run(self) -> bool:
         """One bounded round, if one is due; whether there is more to do at once."""
-        if self._sources.clock() < self._next_at:
+        if self._sources.monotonic() < self._next_at:
             return False
-        more = await judge(self._store, self._policy, rounds=ROUNDS)
+        more = await judge(self._store, self._policy, clock=self._sources.clock(), rounds=ROUNDS)
         for _ in range(ROUNDS):
             if not await self._sweep():
                 break
         else:
             more = True
         await self.fold()
-        self._next_at = 0 if more else self._sources.clock() + EVERY_MS
+        self._next_at = 0 if more else self._sources.monotonic() + EVERY_MS
         return more
 
     async def keep(self) -> NoReturn:
@@ -80,9 +80,9 @@ class Retention:
     async def _drop_strays(self) -> None:
         """Attachments of commands that broke off before their message was queued, or that a restored copy lacks."""
         now, files = self._sources.clock(), files_of(self._store)
-        if now < self._strays_at:
+        if self._sources.monotonic() < self._strays_at:
             return
-        self._strays_at = now + HOUR_MS
+        self._strays_at = self._sources.monotonic() + HOUR_MS
         old = await asyncio.to_thread(files.blobs, before=now - STRAY_MS)
         loose = await self._store.db.read(
             lambda c: [one for one in old if not store_attachments.is_used(c, one)]
@@ -91,7 +91,7 @@ class Retention:
 
     async def erase_due(self) -> None:
         """All that is due now."""
-        while await judge(self._store, self._policy, rounds=ROUNDS):
+        while await judge(self._store, self._policy, clock=self._sources.clock(), rounds=ROUNDS):
             pass
         while await self._sweep():
             pass
@@ -139,8 +139,14 @@ def plausible(connection: Transaction, clock: int) -> int:
     return clock if signed_at is None else min(clock, signed_at + MOST_AHEAD_MS)
 
 
-async def judge(store: Store, policy: RetentionPolicy, *, rounds: int) -> bool:
+def likely(connection: Transaction, clock: int) -> int:
+    """`plausible`, and no earlier than what the hub has signed: what came was here by then, whatever a clock said."""
+    return max(plausible(connection, clock), store_directory.newest_signed_at(connection) or clock)
+
+
+async def judge(store: Store, policy: RetentionPolicy, *, clock: int, rounds: int) -> bool:
     """Say of what is new when it goes, in at most `rounds` transactions; whether something is left to judge."""
+    now = await store.db.read(partial(likely, clock=clock))
     if not await store.db.read(partial(rows.is_begun, policy=policy)):
         await store.db.write(partial(rows.begin, policy=policy))
     for _ in range(rounds):
@@ -152,7 +158,7 @@ async def judge(store: Store, policy: RetentionPolicy, *, rounds: int) -> bool:
 
         def write(connection: Transaction, labels: Sequence[tuple[int, str, Label | None]] = labels) -> None:
             rows.set_labels(connection, store.cipher, labels)
-            rows.judge(connection, store.cipher, policy)
+            rows.judge(connection, store.cipher, policy, now=now)
 
         await store.db.write(write)
     return True
@@ -256,7 +262,7 @@ class Records:
         return await self._store.db.write(write)
 
     async def _judge(self) -> None:
-        while await judge(self._store, self._policy, rounds=ROUNDS):
+        while await judge(self._store, self._policy, clock=self._sources.clock(), rounds=ROUNDS):
             pass
 
     def _note(self, connection: Transaction, action: str, what: str, now: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -224,6 +226,47 @@ async def test_clock_that_is_years_ahead_erases_nothing(sim: Simulation, pe: Sit
     await sim.rounds()
     await forget(co, policy)
     assert co.received() == []
+
+
+async def test_clock_that_stood_ahead_keeps_nothing_longer(sim: Simulation, pe: Site, co: Site) -> None:
+    sent = pe.send("co-csirt")
+    await sim.rounds()
+    ahead = sim.world.now + 365 * DAY_MS
+    forgetting = Retention(co.up.store, WEEK, co.up.sources)
+    for statement in ("UPDATE inbox SET received_at = :at", "UPDATE links_in SET at = :at WHERE seq = 1"):
+        await co.up.store.db.write(lambda c, statement=statement: sql(c, statement, at=ahead))
+    co.offset = 365 * DAY_MS
+    await forgetting.run()
+    co.offset = 0
+    other = replace(WEEK, red=3)  # another policy: all is judged anew
+    await forget(co, other)
+    assert co.received() == [sent]
+    await sim.wait(8 * DAY_MS)
+    await forget(co, other)
+    assert co.received() == []
+    again = pe.send("co-csirt")
+    await sim.rounds()
+    assert co.received() == [again]
+    await sim.wait(8 * DAY_MS)
+    await forgetting.run()
+    assert co.received() == []
+    assert at_rest(co, "links_in", "signatures", "at > 0 AND signatures <> x''") == []
+
+
+async def test_what_is_erased_under_a_long_read_goes_from_the_file_after_it(
+    sim: Simulation, pe: Site, co: Site
+) -> None:
+    sent = pe.send("co-csirt")
+    await sim.rounds()
+    secret = at_rest(co, "inbox", "payload")[0][-48:]
+    with closing(sqlite3.connect(co.home / "node.db")) as reader:
+        reader.execute("BEGIN")
+        assert reader.execute("SELECT count(*) FROM inbox").fetchone() == (1,)
+        await records(co).erase(sent)
+        await co.up.retention.fold()
+        assert any(secret in path.read_bytes() for path in co.home.glob("node.db*"))
+    await co.up.retention.fold()
+    assert not any(secret in path.read_bytes() for path in co.home.glob("node.db*"))
 
 
 async def test_hold_elsewhere_leaves_an_unacknowledged_flash_the_days_it_was_promised(

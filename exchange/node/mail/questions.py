@@ -34,6 +34,7 @@ class Questions:
         now = self._sources.clock()
         due = links.gaps_to_ask(
             connection,
+            now=now,
             seen_before=now - GAP_PATIENCE_MS,
             asked_before=now - GAP_REPEAT_MS,
             limit=MAX_ASKED,

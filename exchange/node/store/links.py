@@ -195,12 +195,18 @@ def add_void(connection: Connection, sender: str, env: bytes, why: str) -> bool:
     return added.rowcount == 1
 
 
-def gaps_to_ask(connection: Connection, *, seen_before: int, asked_before: int, limit: int) -> list[OpenGap]:
-    """Gaps seen before the one time and not asked for since the other, by sender and lane."""
+def gaps_to_ask(
+    connection: Connection, *, now: int, seen_before: int, asked_before: int, limit: int
+) -> list[OpenGap]:
+    """Gaps seen before the one time and not asked for since the other, by sender and lane.
+
+    A time after `now` was written by a clock that was ahead: it stops no question.
+    """
     rows = sql(
         connection,
-        "SELECT * FROM gaps_in WHERE seen_at <= :seen AND (asked_at IS NULL OR asked_at <= :asked)"
-        " ORDER BY sender, lane, first LIMIT :limit",
+        "SELECT * FROM gaps_in WHERE (seen_at <= :seen OR seen_at > :now)"
+        " AND (asked_at IS NULL OR asked_at <= :asked OR asked_at > :now) ORDER BY sender, lane, first LIMIT :limit",
+        now=now,
         seen=seen_before,
         asked=asked_before,
         limit=limit,

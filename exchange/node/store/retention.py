@@ -146,8 +146,11 @@ def set_labels(
         set_fact(connection, _LABELLED, n)
 
 
-def judge(connection: Connection, cipher: LocalCipher, policy: RetentionPolicy) -> None:
-    """Say of the next messages when they go; of those sent, up to the last one that has its label."""
+def judge(connection: Connection, cipher: LocalCipher, policy: RetentionPolicy, *, now: int) -> None:
+    """Say of the next messages when they go; of those sent, up to the last one that has its label.
+
+    A time after `now` (ms) was written by a clock that was ahead: it keeps nothing longer.
+    """
     held = standing(connection)
     inbox = sql(
         connection,
@@ -159,7 +162,7 @@ def judge(connection: Connection, cipher: LocalCipher, policy: RetentionPolicy) 
     for row in inbox:
         label = label_received(cipher, row)
         rule = policy.rule_for(label)
-        at = None if is_held(held, row.message_id, label.case) else row.received_at + rule.ms
+        at = None if is_held(held, row.message_id, label.case) else min(row.received_at, now) + rule.ms
         if at is not None and row.erase_told is not None:
             at = max(
                 at, row.erase_told + GRACE_MS
@@ -180,7 +183,7 @@ def judge(connection: Connection, cipher: LocalCipher, policy: RetentionPolicy) 
             continue
         label = label_sent(cipher, row) if row.label else Label()
         rule = policy.rule_for(label) if row.type == "stix" else Rule(CONTROL, policy.control)
-        at = None if is_held(held, row.id, label.case) else row.submitted_at + rule.ms
+        at = None if is_held(held, row.id, label.case) else min(row.submitted_at, now) + rule.ms
         _set_due(connection, "messages", row.n, at, rule)
     if messages:
         set_fact(connection, JUDGED_OUT, messages[-1].n)
@@ -336,12 +339,15 @@ def _sweep_others(connection: Connection, policy: RetentionPolicy, now: int) -> 
     accesses = drop_old(connection, before=now - policy.access_log * DAY_MS, limit=SWEEP)
     asked = drop_asked(connection, before=now - policy.access_log * DAY_MS, limit=SWEEP)
     posts = drop_old_posts(connection, before=now - STATUS_MS, limit=SWEEP)
-    loose = _sweep_links(connection, before=now - policy.control * DAY_MS)
+    loose = _sweep_links(connection, now=now, before=now - policy.control * DAY_MS)
     return max(len(items), alarms, forgotten, accesses, asked, posts, loose)
 
 
-def _sweep_links(connection: Connection, *, before: int) -> int:
-    """Evidence of what nodes told each other: of links that belong to no message, no record, nothing set aside."""
+def _sweep_links(connection: Connection, *, now: int, before: int) -> int:
+    """Evidence of what nodes told each other: of links that belong to no message, no record, nothing set aside.
+
+    One that a clock dated ahead of `now` is no younger than those that came after it.
+    """
     rows = sql(
         connection,
         "SELECT l.rowid AS place, l.env, l.at, EXISTS (SELECT 1 FROM inbox i WHERE i.env = l.env)"
@@ -353,7 +359,7 @@ def _sweep_links(connection: Connection, *, before: int) -> int:
     ).all()
     passed = 0
     for row in rows:
-        if row.at > before:
+        if row.at > before and (row.at <= now or min(one.at for one in rows[passed:]) > before):
             break
         if not row.kept:
             blank_link(connection, bytes(row.env))
