@@ -35,6 +35,13 @@ ATTRIBUTE = [
     "data",
 ]
 EVENT = ("uuid", "info", "date", "timestamp", "threat_level_id", "analysis")
+# What every event loses: what its message says beside, and what its message's label doesn't allow.
+NAMED = {
+    "kind, case_id, urgency, subject, created, author",
+    "published",
+    "its distribution",
+    "its tag of TLP",
+}
 WITHOUT_UUIDS = "tools__curl__input__event.json"
 TAG = ("name", "colour", "numerical_value", "exportable")
 
@@ -116,6 +123,7 @@ def test_every_event_comes_back_with_the_values_it_had(data_dir, draft, author, 
         assert loaded.set_aside == ()
         assert all(each.what and each.why for each in loaded.losses)
         written = there_and_back(loaded, draft, author)
+        assert {each.what for each in written.losses} <= NAMED
         before, after = events(data), events(written.data)
         assert len(before) == len(after), name
         for was, now in zip(before, after, strict=True):

@@ -131,13 +131,12 @@ def observed(value: Mapping[str, Any], others: Mapping[str, Mapping[str, Any]]) 
                 target = others.get(ref, {}).get("value")
                 if isinstance(target, str):
                     found.append((f"{type_}:{name}{'[*]' if many else ''}.value", target))
-        elif name in PROPERTIES.get(type_, ("value",)) and isinstance(each, str | int):
+        elif name in _PROPERTIES.get(type_, ("value",)) and isinstance(each, str | int):
             found.append((f"{type_}:{name}", each))
     return found
 
 
-# The properties of an observable that are values of MISP, its addresses and hashes beside.
-PROPERTIES: Final[Mapping[str, tuple[str, ...]]] = {
+_PROPERTIES: Final[Mapping[str, tuple[str, ...]]] = {
     "autonomous-system": ("number",),
     "email-message": ("subject", "body", "message_id"),
     "file": ("name",),

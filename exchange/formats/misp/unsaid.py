@@ -12,6 +12,7 @@ from exchange.formats.making import SOURCE, reference
 from exchange.formats.misp.attribute import MAX_NAME
 from exchange.formats.misp.made import FORMAT, moment
 from exchange.formats.misp.stix import observed
+from exchange.formats.misp.types import comparisons
 from exchange.formats.stix.permissions import is_label
 from exchange.formats.stix.time import from_iso
 
@@ -63,12 +64,12 @@ def unsaid(value: Value, attributes: Sequence[Value], others: Mapping[str, Value
 
 def _of_observable(value: Value, attributes: Sequence[Value], others: Mapping[str, Value]) -> set[str]:
     """The members of an observable whose values stand in attributes."""
-    texts = [str(each.get("value", "")) for each in attributes]
-    told = {*texts, *(part for text in texts for part in text.split("|"))}
+    said_of = (comparisons(each["type"], str(each["value"])) or () for each in attributes)
+    told = {str(text) for found in said_of for _, text in found}
     members: dict[str, bool] = {}
     for path, text in observed(value, others):
         member = path.partition(":")[2].partition(".")[0].removesuffix("[*]")
-        members[member] = members.get(member, True) and not told.isdisjoint((str(text), f"AS{text}"))
+        members[member] = members.get(member, True) and str(text) in told
     said = {name for name, whole in members.items() if whole} | {"is_multipart"}
     if any(isinstance(each, dict) and each.keys() != {"data"} for each in value.get("values", ())):
         said.discard("values")

@@ -14,7 +14,7 @@ import orjson
 from exchange.errors import Refused
 from exchange.formats.making import Room
 from exchange.formats.members import Losses
-from exchange.formats.misp.attribute import CARRIED, agrees as attribute_agrees
+from exchange.formats.misp.attribute import CARRIED, agrees as attribute_agrees, is_true
 from exchange.formats.misp.back import OBSERVABLES, attributes_of, rule_of, seconds
 from exchange.formats.misp.galaxies import CLUSTERS, Clusters
 from exchange.formats.misp.labels import (
@@ -81,7 +81,9 @@ class _Writer:
         self._within: dict[str, dict[str, Any]] = {}
         self._of = ("", "")  # the identity that it is of, and since when it is there
         self._paps: frozenset[Pap | None] = frozenset()  # that its own tags say
-        self._clusters: dict[str, object] = {}  # that it names: the name of each by its UUID
+        self._clusters: set[tuple[str, str]] = (
+            set()
+        )  # that it names: their UUIDs, which old ones share, and names
         self._pap = pap_of_message(message)
         self._identities = {message.author}  # that events name, by id or name
         for place, data in enumerate(carried_objects(message)):
@@ -107,7 +109,7 @@ class _Writer:
         """The event that a report stands for, with everything that it refers to."""
         facts = facts_of_role(report, "event") or {}
         galaxies = galaxies_of(facts.pop("within", None))
-        if facts.get("published"):
+        if is_true(facts.get("published")):
             self.losses.add(
                 report["id"], "published", "whoever takes it into MISP decides when to publish it"
             )
@@ -119,7 +121,7 @@ class _Writer:
         self._paps = frozenset(pap_of_tag(name) for name in tag_names(tags))
         own = galaxies_of(facts.get("Galaxy"))
         self._clusters = {
-            str(one.get("uuid")).lower(): one.get("value")
+            (str(one.get("uuid")).lower(), str(one.get("value")))
             for each in (*own, *galaxies)
             for one in each["GalaxyCluster"]
         }
@@ -160,8 +162,8 @@ class _Writer:
 
     def _is_cluster(self, value: Value) -> bool:
         """Whether it is one of the clusters that the event names."""
-        named = self._clusters.get(value["id"].partition("--")[2])
-        return value["type"] in CLUSTERS and "cluster" in remembered(value) and value.get("name") == named
+        named = (value["id"].partition("--")[2], str(value.get("name"))) in self._clusters
+        return named and value["type"] in CLUSTERS and "cluster" in remembered(value)
 
     def _is_of_object(self, value: Value) -> bool:
         """Whether it is the indicator of an attribute that an object has said already."""
