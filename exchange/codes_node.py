@@ -5,6 +5,7 @@ from __future__ import annotations
 CODES: dict[str, str] = {
     "attachment.bad-file": "what is to be attached isn't a plain file that can be read",
     "attachment.too-many": "a message has at most 16 attachments",
+    "attachment.for-persons": "what is for named persons leaves on paper only: nobody could open a file beside it",
     "attachment.unknown": "the message has no such attachment",
     "attachment.not-here": "the attachment hasn't been fetched, or isn't here any more",
     "attachment.gone": "the attachment isn't at the hub or in this home any more; ask its sender to send it again",

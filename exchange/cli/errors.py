@@ -140,6 +140,7 @@ HINTS: Final[dict[str, str]] = {
     "alarm.none": 'docs/cli.md lists the settings, e.g. command = ["/usr/local/bin/call-duty"]',
     "application.unknown": "`applications` lists those that wait; handles are typed whole",
     "application.ended": "`exchange node status` shows why; ask the hub's administrator for a new invitation",
+    "attachment.for-persons": "say it in the message, or label it amber+strict if that is right",
     "attachment.malware": "--infected-zip, on a machine that is meant for it; the password is infected",
     "attachment.not-here": "exchange node attachment fetch ID",
     "attachment.unknown": "exchange node attachment list ID",

@@ -11,9 +11,11 @@ from typing import Final
 
 import pytest
 
+from exchange.attachment import Attachment
 from exchange.errors import Refused, Rejected, Unavailable
 from exchange.limits import DAY_MS, HOUR_MS, MAX_ATTACHMENT_NAME
 from exchange.message import Urgency
+from exchange.node.attachments.desk import Shown, choose
 from exchange.node.doors.doors import own_reader
 from exchange.node.retention import Records
 from exchange.node.store import attachments as rows
@@ -111,11 +113,38 @@ async def test_nothing_leaves_before_the_log_says_so(
     sent = await delivered(sim, pe, attached(pe, a_file(tmp_path)))
     await fetched(co, sent)
     before = len(co.desk.access_log())
-    (tmp_path / "folder").mkdir()
-    with pytest.raises(Unavailable, match=r"storage\.io"):
-        save(co, sent, tmp_path / "folder")  # refused when it is put there, at the very end
+    with pytest.raises(Refused, match=r"cli\.bad-file"):
+        save(
+            co, sent, tmp_path / ("n" * 256)
+        )  # too long a name: found out when it is put there, at the very end
     assert [row.action for row in co.desk.access_log()][: -before or None] == ["save", "export"]
     assert [name for name in names(tmp_path) if name.startswith(".")] == []
+
+
+async def test_a_place_that_will_not_do_is_refused_before_anything_leaves(
+    sim: Simulation, pe: Site, co: Site, tmp_path: Path
+) -> None:
+    sent = await delivered(sim, pe, attached(pe, a_file(tmp_path)))
+    await fetched(co, sent)
+    before = co.desk.access_log()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for place in ("folder", "file", "link", "none/file", "file/file"):
+        with pytest.raises(Refused, match=r"cli\.bad-file"):
+            save(co, sent, tmp_path / place)
+    assert (co.desk.access_log(), (tmp_path / "file").read_text()) == (before, "mine")
+
+
+def test_a_number_is_one_whatever_names_senders_give() -> None:
+    attachment = Attachment(bytes(32), bytes(32), 1, bytes(32), "a", "text/plain", malware=False)
+    found = [
+        Shown(n, name, attachment, "here", 1, 1, "") for n, name in enumerate(("2", "1", "x", "x"), start=1)
+    ]
+    assert [[one.n for one in choose(found, which)] for which in ("1", "2", None)] == [[1], [2], [1, 2, 3, 4]]
+    for which in ("x", "9"):
+        with pytest.raises(Refused, match=r"attachment\.unknown"):
+            choose(found, which)
 
 
 async def test_a_name_as_long_as_any_can_be_saved(

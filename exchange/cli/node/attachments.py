@@ -156,12 +156,7 @@ def save(
     from exchange.storage.infected_zip import PASSWORD
 
     def target(one: Shown) -> Path:
-        if output is not None:
-            return output
-        own = Path(f"{one.name}.zip" if infected_zip else one.name)
-        if own.exists():
-            raise Refused("cli.usage", f"{own} is there already: say --output FILE")
-        return own
+        return output or Path(f"{one.name}.zip" if infected_zip else one.name)
 
     with opened(call) as home:
         whole = home.whole_id(message)

@@ -282,11 +282,16 @@ def submit(
 def _attached(
     call: Call, home: Opened, composed: Composed, files: Sequence[Path], *, malware: bool
 ) -> list[Attachment]:
-    """The files, sealed into the home. Raises Refused cli.usage, attachment.too-many, and as attaching.attach."""
+    """The files, sealed into the home.
+
+    Raises Refused cli.usage, attachment.too-many, attachment.for-persons, and as attaching.attach.
+    """
     if malware and not files:
         raise Refused("cli.usage", "--malware says something of what --attach FILE names")
     if len(files) > MAX_ATTACHMENTS:
         raise Refused("attachment.too-many")
+    if files and composed.message.tlp.names_persons:
+        raise Refused("attachment.for-persons")  # its reader could not save it (docs/policy.md)
     if files and composed.message.urgency.value == "flash":
         call.out.warn("it waits until its attachments are at the hub: better send it first without them")
     return [home.attachments.attach(file, malware=malware) for file in files]

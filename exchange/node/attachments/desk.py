@@ -122,8 +122,9 @@ class AttachmentDesk:
     ) -> tuple[Shown, Path, Passed]:
         """Take one out of the home, opened, to the file that `target` names for it; logged as an export before.
 
-        Raises Refused attachment.unknown, attachment.not-here, attachment.malware (without `infected_zip`), and as
-        Doors.let_out; Rejected blob.* where it was damaged here.
+        Raises Refused attachment.unknown, attachment.not-here, attachment.malware (without `infected_zip`),
+        cli.bad-file (the file is there already, or can't be made), and as Doors.let_out; Rejected blob.* where it was
+        damaged here.
         """
 
         leaving = ExitStack()
@@ -178,8 +179,10 @@ class AttachmentDesk:
 
 
 def choose(found: Sequence[Shown], which: str | None) -> list[Shown]:
-    """The one of that number or name; all for None. Raises Refused attachment.unknown, also for several of a name."""
-    named = [one for one in found if which is None or which in (str(one.n), one.name)]
+    """The one of that number, else of that name; all for None. Raises Refused attachment.unknown, also for several of a
+    name: names are their sender's, numbers are ours."""
+    named = [one for one in found if which is None or which == str(one.n)]
+    named = named or [one for one in found if which == one.name]
     if not named:
         raise Refused("attachment.unknown")
     if which is not None and len(named) > 1:

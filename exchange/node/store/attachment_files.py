@@ -19,13 +19,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from exchange.errors import Unavailable
+from exchange.errors import Refused, Unavailable
 from exchange.node.store.store import Store
 from exchange.storage.files import (
     PRIVATE_DIRECTORY,
     RESERVE_BYTES,
     create_private,
     disk_fault,
+    place_fault,
     sync_directory,
 )
 
@@ -196,7 +197,12 @@ class AttachmentFiles:
 
 @contextmanager
 def handing_out(target: Path) -> Iterator[BinaryIO]:
-    """A file to write that takes its place at `target`, of mode 0600, when all went well, and is gone otherwise."""
+    """A file to write that takes its place at `target`, of mode 0600, when all went well, and is gone otherwise.
+
+    Raises Refused cli.bad-file: something is there already, or nothing can be put there.
+    """
+    if os.path.lexists(target):
+        raise Refused("cli.bad-file", f"{target} is there already")
     staged = target.with_name(f".{secrets.token_hex(8)}.new")  # the target's name may be as long as any
     try:
         create_private(staged)
@@ -209,7 +215,7 @@ def handing_out(target: Path) -> Iterator[BinaryIO]:
         finally:
             staged.unlink(missing_ok=True)
     except OSError as error:
-        raise disk_fault(error) from error
+        raise place_fault(error, target, "cli.bad-file") from error
 
 
 def _sync(file: BinaryIO) -> None:
