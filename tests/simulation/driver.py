@@ -229,6 +229,7 @@ CRASHES: Final[Moves] = (
 )
 ARRIVALS: Final[Moves] = (*MAIL, (_crash_on_arrival, 16), (_start, 3))
 RESTORES: Final[Moves] = (*MAIL, (_backup, 4), (_restore, 3), (_spoil, 2))
+LOSSES: Final[Moves] = (*MAIL, (_wait_long, 4), (_expire, 2))
 SLOW_CLOCKS: Final[Moves] = (*MAIL, (_clock, 4), (_rotate, 3))
 LIES: Final[Moves] = (*MAIL, (_withhold, 2), (_forge, 2))
 MOVES: Final[dict[tuple[Move, int], bool]] = {

@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import text
 
 from exchange import envelope
+from exchange.content import Void
 from exchange.hub.store.accept import accept_group
 from exchange.hub.store.store import HubStore
 from exchange.keys import PublicKey
@@ -25,7 +26,7 @@ from exchange.node.mail.receipts import Receipts
 from exchange.node.store import inbox as store_inbox, links as store_links, sealings as store_sealings
 from exchange.node.store.store import set_fact
 from tests.simulation import network
-from tests.simulation.driver import ARRIVALS, CRASHES, LIES, RESTORES, SLOW_CLOCKS, Moves, Result, run
+from tests.simulation.driver import ARRIVALS, CRASHES, LIES, LOSSES, RESTORES, SLOW_CLOCKS, Moves, Result, run
 from tests.simulation.steps import SteppedDatabase, play
 
 MOST_SEEDS: Final = 40
@@ -160,6 +161,11 @@ def kept_without_its_end(patch: Patch) -> None:
     patch.setattr(store_inbox, "add", add_short)
 
 
+def loss_is_told_to_the_sender_alone(patch: Patch) -> None:
+    """Whoever lacks a message that is given up takes it for nothing."""
+    patch.setattr(Void, "is_loss", property(lambda _: False))
+
+
 def receipt_for_all_copies(patch: Patch) -> None:
     """What one recipient has stored, all have."""
     release = HubStore.release
@@ -203,6 +209,7 @@ MUTANTS: Final = (
     Mutant(seal_outside_the_transaction, CRASHES, frozenset({"false alarm"})),
     Mutant(no_recognition_of_repeats, RESTORES, frozenset({"twice"})),
     Mutant(kept_without_its_end, CRASHES, frozenset({"changed"})),
+    Mutant(loss_is_told_to_the_sender_alone, LOSSES, frozenset({"silent loss"})),
     Mutant(receipt_for_all_copies, CRASHES, frozenset({"stuck", "lost"})),
     Mutant(no_wait_for_newer_prekeys, SLOW_CLOCKS, frozenset({"raised"})),
 )
