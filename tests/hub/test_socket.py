@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import aiohttp
@@ -70,7 +70,8 @@ class Node:
 @asynccontextmanager
 async def connected(hub: Hub, *, after: str = "") -> AsyncIterator[Node]:
     query = f"?after={after}" if after else ""
-    async with hub.session.ws_connect(hub.origin + "/v1/socket" + query, ssl=hub.context) as ws:
+    url = hub.origin + "/v1/socket" + query
+    async with hub.session.ws_connect(url, ssl=hub.context, max_msg_size=0) as ws:
         yield Node(hub, ws)
 
 
@@ -289,6 +290,27 @@ async def test_oldest_socket_of_a_member_gives_way_to_one_too_many(world: World,
                 assert await first.closed() == 4429
                 await put(hub)
                 assert (await second.item()).type == (await third.item()).type == ITEM_DELIVERY
+
+
+async def test_long_items_under_way_to_one_member_share_its_room(world: World, tmp_path: Path) -> None:
+    """TLS takes in a frame of any length at once: what was sent is in memory until the node has it."""
+    async with running_hub(world, tmp_path / "hub") as hub, AsyncExitStack() as stack:
+        await put(hub, to=("bb-csirt", "co-csirt"), type_="stix", payload=os.urandom(10_000_000))
+
+        async def another(member: str) -> Node:
+            node = await stack.enter_async_context(online(hub, member))
+            assert (await node.item()).type == ITEM_CHECKPOINT
+            return node
+
+        first, *_ = nodes = [await another("co-csirt") for _ in range(3)]
+        come = [await node.item() for node in nodes]
+        assert [item.type for item in come] == [ITEM_DELIVERY] * 3
+        assert await (await another("co-csirt")).closed() == 1001
+        assert (await (await another("bb-csirt")).item()).type == ITEM_DELIVERY
+        await first.stored(come[0])
+        await put(hub, sender="bb-csirt")  # comes once the hub has heard the other
+        assert (await first.item()).type == ITEM_DELIVERY
+        assert (await (await another("co-csirt")).item()).type == ITEM_DELIVERY
 
 
 @pytest.mark.parametrize(

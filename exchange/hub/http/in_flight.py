@@ -50,6 +50,10 @@ class InFlight:
         beyond = URGENT_ITEMS - self._urgent_items
         return (max(0, beyond) if self._urgent < URGENT_BYTES else 0), URGENT_BYTES - self._urgent, True
 
+    def longer_than(self, size: int) -> int:
+        """Bytes of the items under way that have more than `size`."""
+        return sum(one.size for one in self._sent.values() if one.size > size)
+
     def add(self, cursor: str, size: int, now: float, *, urgent: bool) -> None:
         """It goes out now (seconds)."""
         self._sent[cursor] = _Sent(cursor, size, now, urgent)

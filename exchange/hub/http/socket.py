@@ -16,7 +16,7 @@ from aiohttp import WSMessage, WSMsgType, web
 from exchange.canonical import ADDRESS, Fields, b64
 from exchange.errors import ExchangeError, Refused, Rejected
 from exchange.hub.bells import Bell
-from exchange.hub.feed import Feed, Outgoing
+from exchange.hub.feed import PUSH_BYTES, Feed, Outgoing
 from exchange.hub.http.context import CONTEXT, Context
 from exchange.hub.http.in_flight import InFlight
 from exchange.hub.http.mail import large_of
@@ -42,6 +42,17 @@ async def socket(request: web.Request) -> web.WebSocketResponse:
     await ws.prepare(request)
     session = Session(context, ws, request.query.get("after", ""), large)
     try:
+        await _serve(session, context, ws, request.transport)
+    finally:
+        session.keep_room(0)
+    return ws
+
+
+async def _serve(
+    session: Session, context: Context, ws: web.WebSocketResponse, transport: asyncio.Transport | None
+) -> None:
+    """Until it is closed."""
+    try:
         await session.run()
     except ExchangeError as error:
         context.metrics.refused.labels(error.code).inc()
@@ -51,9 +62,8 @@ async def socket(request: web.Request) -> web.WebSocketResponse:
         except ConnectionError:
             pass
         except TimeoutError:  # it reads nothing: what was sent would stay in memory
-            if request.transport is not None:
-                request.transport.abort()
-    return ws
+            if transport is not None:
+                transport.abort()
 
 
 def _close_code(code: str) -> int:
@@ -86,6 +96,7 @@ class Session:
         "_drained",
         "_group",
         "_in_flight",
+        "_kept",
         "_large",
         "_limits",
         "_nonce",
@@ -107,6 +118,7 @@ class Session:
         self._asking: asyncio.TimerHandle | None = None
         self._group: asyncio.TaskGroup | None = None  # while it serves
         self._in_flight = InFlight(self._limits)
+        self._kept = 0  # bytes of room of long items that are under way
         self._drained = False  # and told so
         self._room: asyncio.Event | None = None  # while there is none
 
@@ -215,6 +227,7 @@ class Session:
                 await self._stored(cursor)
             elif message.get("type") == "overtook":
                 self._in_flight.overtook(Fields(message, ("type", "cursor"), what="overtook").text("cursor"))
+                self.keep_room(self._in_flight.longer_than(PUSH_BYTES))
                 if self._room is not None:
                     self._room.set()
             else:
@@ -273,13 +286,22 @@ class Session:
         found = await feed.next(items=items, most=room, large=self._large, urgent=urgent)
         if not found:
             return 0
-        payer, together = account(self._address), sum(one.size for one in found)
-        self._context.answers.take(payer, together)
+        answers, payer, size = self._context.answers, account(self._address), sum(one.size for one in found)
+        answers.take(payer, size)
+        # TLS takes in a frame of any length at once: nobody says when it has gone, but the node that it has stored it
+        kept = size if size > PUSH_BYTES else 0
+        self._kept += kept
         try:
             await self._send_all(found, urgent=urgent)
         finally:
-            self._context.answers.give_back(payer, together)
+            answers.give_back(payer, size - kept)
         return len(found)
+
+    def keep_room(self, size: int) -> None:
+        """No more than so much is under way of long items; the rest is given back."""
+        if self._kept > size:
+            self._context.answers.give_back(account(self._address), self._kept - size)
+            self._kept = size
 
     async def _send_all(self, found: Sequence[Outgoing], *, urgent: bool) -> None:
         frame: list[bytes] = []
@@ -314,6 +336,7 @@ class Session:
         """Everything up to that item is durable at the node."""
         if not self._in_flight.stored(text, self._seconds()):
             return
+        self.keep_room(self._in_flight.longer_than(PUSH_BYTES))
         if self._room is not None:
             self._room.set()
         mailboxes = self._context.mailboxes
