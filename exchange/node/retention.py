@@ -226,6 +226,13 @@ class Records:
 
         return self._store.db.write_sync(write)
 
+    async def covered(self, kind: str, subject: str) -> int:
+        """How many messages, received and sent, are of this "message" (its id) or "case"; what is new among them."""
+        await self._judge()
+        return await self._store.db.read(
+            partial(rows.covered, cipher=self._store.cipher, kind=kind, subject=subject)
+        )
+
     def release(self, kind: str, subject: str) -> int:
         """End a hold; its number. Raises Refused retention.no-hold."""
         now = self._sources.clock()

@@ -247,11 +247,13 @@ async def test_replica_behind_holds_then_opens(sim: Simulation, pe: Site, co: Si
     sim.world.now += 3 * HOUR_MS
     co.offset = -2 * HOUR_MS
     assert await pe.up.prekeys.publish(pe.hub, afresh=True)  # a leaf co can't take yet
-    sent = pe.send("co-csirt")
+    sent = pe.send("co-csirt", urgency=Urgency.FLASH)
     await sim.rounds()
     assert (pe.state(sent, "co-csirt"), co.received()) == ("accepted", [])
     assert co.up.sync.condition.directory_problem == "directory.leaf-ahead"
     co.offset = 0
+    await co.up.replica.refresh(co.hub)
+    assert (await co.up.inbox.retry_held()).urgent  # its receipt waits for no company
     await sim.rounds()
     assert (pe.state(sent, "co-csirt"), co.received()) == ("stored", [sent])
     assert co.inbox()[0].marks == frozenset()

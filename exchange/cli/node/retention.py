@@ -130,8 +130,11 @@ def hold(
     with _records(call) as (home, records):
         kind, subject = _subject(home, message, case)
         n = records.hold(kind, subject, reason)
+        covers = asyncio.run(records.covered(kind, subject))
     line = f"hold {n} on {kind} {safe(subject)}" if n else f"{kind} {safe(subject)} is on hold already"
-    call.out.result({"hold": n, "kind": kind, "subject": subject, "new": n is not None}, [line])
+    line += f": {covers} {'message' if covers == 1 else 'messages'} here" if covers else ""
+    value = {"hold": n, "kind": kind, "subject": subject, "new": n is not None, "covers": covers}
+    call.out.result(value, [line] if covers else [line, f"! nothing here is of that {kind} yet"])
 
 
 def release(call: Call, message: MaybeId = None, case: CaseOption = None) -> None:

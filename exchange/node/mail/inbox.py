@@ -114,7 +114,13 @@ class Inbox:
         receipts = any(isinstance(one, Envelope) for one in verdicts)
         notes = _notes(verdicts)
         return Taken(
-            receipts, urgent=False, to_send=True, news=True, log_grew=False, damaged=False, notes=notes
+            receipts,
+            urgent=any(_is_flash(one) for one in verdicts),
+            to_send=True,
+            news=True,
+            log_grew=False,
+            damaged=False,
+            notes=notes,
         )
 
     async def _retry(self, held: Sequence[HeldItem]) -> list[Verdict | None]:

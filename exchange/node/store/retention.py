@@ -225,6 +225,16 @@ def due(connection: Connection, cipher: LocalCipher, *, until: int, limit: int) 
     return sorted(found, key=lambda one: one.at)[:limit]
 
 
+def covered(connection: Connection, cipher: LocalCipher, *, kind: str, subject: str) -> int:
+    """How many messages received and sent are of a "message" (its id) or a "case"; of those that have their label."""
+    received = sql(connection, "SELECT message_id AS id, env, summary FROM inbox")
+    sent = sql(connection, "SELECT id, label FROM messages WHERE label IS NOT NULL AND erased_at IS NULL")
+    if kind == "message":
+        return sum(row.id == subject for rows in (received, sent) for row in rows)
+    found = sum(label_received(cipher, row).case == subject for row in received)
+    return found + sum(label_sent(cipher, row).case == subject for row in sent)
+
+
 def counts(connection: Connection, *, until: int) -> Counts:
     """Numbers alone; `due` those of people that go until `until` (ms)."""
 
