@@ -64,9 +64,9 @@ def tag_of(tlp: Tlp) -> str:
 def tags_of(value: Mapping[str, Any], stated: object, paps: Collection[Pap | None]) -> list[dict[str, Any]]:
     """The labels of an object as tags, each as MISP `stated` it; without those of PAP that its event says itself."""
     labels = value.get("labels")
-    labels = labels if isinstance(labels, list) else []
+    labels = dict.fromkeys(labels if isinstance(labels, list) else [])
     listed = stated if isinstance(stated, list) else []
-    kept = [tag for tag in listed if isinstance(tag, dict) and tag.get("name") in labels]
+    kept = [tag for tag in listed if not labels.keys().isdisjoint(tag_names([tag]))]
     said = set(tag_names(kept))
     known = {*paps, *map(pap_of_tag, said)} - {None}
     return [*kept, *({"name": each} for each in labels if each not in said and pap_of_tag(each) not in known)]

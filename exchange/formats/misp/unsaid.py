@@ -57,15 +57,20 @@ def unsaid(value: Value, attributes: Sequence[Value], others: Mapping[str, Value
     """The members of an object that the attributes written for it don't say."""
     says = _SAID.get(value["type"])
     if says is None:
-        said = _of_observable(value, attributes, others)
-        return [name for name in _rest(value, of) if name not in said]
+        return unsaid_of_observable(value, told_by(attributes), others, of=of)
     return [name for name in _rest(value, of) if name not in says or not says[name](value, attributes)]
 
 
-def _of_observable(value: Value, attributes: Sequence[Value], others: Mapping[str, Value]) -> set[str]:
-    """The members of an observable whose values stand in attributes."""
+def told_by(attributes: Sequence[Value]) -> frozenset[str]:
+    """The values that attributes tell of, each alone."""
     said_of = (comparisons(each["type"], str(each["value"])) or () for each in attributes)
-    told = {str(text) for found in said_of for _, text in found}
+    return frozenset(str(text) for found in said_of for _, text in found)
+
+
+def unsaid_of_observable(
+    value: Value, told: frozenset[str], others: Mapping[str, Value], *, of: Of
+) -> list[str]:
+    """The members of an observable whose values aren't `told_by` attributes."""
     members: dict[str, bool] = {}
     for path, text in observed(value, others):
         member = path.partition(":")[2].partition(".")[0].removesuffix("[*]")
@@ -73,7 +78,8 @@ def _of_observable(value: Value, attributes: Sequence[Value], others: Mapping[st
     said = {name for name, whole in members.items() if whole} | {"is_multipart"}
     if any(isinstance(each, dict) and each.keys() != {"data"} for each in value.get("values", ())):
         said.discard("values")
-    return said | ({"protocols"} if value.get("protocols") in (["ipv4"], ["ipv6"]) else set())
+    said |= {"protocols"} if value.get("protocols") in (["ipv4"], ["ipv6"]) else set()
+    return [name for name in _rest(value, of) if name not in said]
 
 
 def unsaid_of_misp(value: Value, *, of: Of) -> list[str]:

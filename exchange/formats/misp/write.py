@@ -28,7 +28,7 @@ from exchange.formats.misp.labels import (
 )
 from exchange.formats.misp.object import reference_agrees
 from exchange.formats.misp.remembered import dicts, facts_of_role, galaxies_of, remembered, uuid_of
-from exchange.formats.misp.unsaid import unsaid, unsaid_of_misp
+from exchange.formats.misp.unsaid import told_by, unsaid, unsaid_of_misp, unsaid_of_observable
 from exchange.formats.source import Written
 from exchange.formats.stix.cover import carried_objects
 from exchange.formats.stix.permissions import is_label, pap_of_message
@@ -179,8 +179,7 @@ class _Writer:
             found = [whole]
         if value.get("revoked") is True:
             found = []
-        labels = sum(map(len, value.get("labels", ())))
-        if not self._room.takes(sum(_size(one) + labels for one in found)):
+        if not self._room.takes(sum(_size(one, value.get("labels", ())) for one in found)):
             found = self._in_short(value)
         if not found:
             self._lose(value)
@@ -221,9 +220,10 @@ class _Writer:
         attributes = [self._remembered(each) for each in dicts(facts.get("Attribute"))]
         tagged = [tag for each in attributes for tag in dicts(each.get("Tag"))]
         tags = tags_of(value, tagged, self._paps)
+        names = set(tag_names(tags))
         for each in attributes:
-            each["Tag"] = [tag for tag in dicts(each.get("Tag")) if tag in tags]
-        if any(tag not in tagged for tag in tags):
+            each["Tag"] = [tag for tag in dicts(each.get("Tag")) if names.intersection(tag_names([tag]))]
+        if not names <= set(tag_names(tagged)):
             self.losses.members(value["type"], ["labels"], _NO_PLACE)
         self._name_unsaid_of_misp(value)
         self._name_unsaid_of_inner(value, attributes)
@@ -369,8 +369,10 @@ class _Writer:
         self._name_unsaid_of_inner(value, attributes)
 
     def _name_unsaid_of_inner(self, value: Value, attributes: Sequence[Value]) -> None:
+        told = told_by(attributes)
         for ref in self._observed_by(value) - self._written:
-            self._name_unsaid(self.values[ref], attributes)
+            missing = unsaid_of_observable(self.values[ref], told, self.values, of=self._of)
+            self.losses.members(self.values[ref]["type"], missing, _NO_PLACE)
 
     def _name_unsaid_of_misp(self, value: Value) -> None:
         self.losses.members(value["type"], unsaid_of_misp(value, of=self._of), _NO_PLACE)
@@ -393,6 +395,6 @@ def _name_of(organisation: object) -> str:
     return str(organisation.get("name", "")) if isinstance(organisation, dict) else ""
 
 
-def _size(attribute: Mapping[str, Any]) -> int:
+def _size(attribute: Value, tags: Iterable[str]) -> int:
     """About how many bytes an attribute takes that says this much."""
-    return _AN_ATTRIBUTE + len(str(attribute["value"])) + len(str(attribute.get("comment", "")))
+    return _AN_ATTRIBUTE + sum(map(len, (str(attribute["value"]), str(attribute.get("comment", "")), *tags)))
