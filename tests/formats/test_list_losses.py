@@ -161,6 +161,21 @@ def test_every_fact_of_a_message_is_on_its_lines_or_named(draft, author):
     ]
 
 
+@pytest.mark.parametrize("odd", [5, None, {"a": []}, [[]], [{"url": {}}]])
+def test_no_object_that_is_no_valid_stix_breaks_the_export(odd, draft, author):
+    (raw,) = read("ip,reference\n203.0.113.7,https://example.org/r\n").accepted
+    value = orjson.loads(raw.data)
+    strange = {
+        name: odd for name in value if name not in ("type", "id", "spec_version", "pattern", "pattern_type")
+    }
+    value |= strange | {"object_marking_refs": odd, "labels": odd, "confidence": odd, "created_by_ref": odd}
+    sent = compose(
+        replace(draft, kind=Kind.ALERT, tlp=Tlp.RED), author, [replace(raw, data=orjson.dumps(value))]
+    )
+    (line,) = csv.DictReader(io.StringIO(dump(sent, "csv-live").data.decode("utf-8-sig")))
+    assert line["value"] == "203.0.113.7"
+
+
 def test_a_list_that_is_read_again_has_lost_nothing_but_what_it_named(draft, author):
     loaded = load("lista.csv", LIST.encode("cp1252"), at=NOW)
     sent = compose(replace(draft, kind=Kind.ALERT, tlp=Tlp.RED, pap=Pap.AMBER), author, loaded.accepted)

@@ -250,6 +250,34 @@ def test_a_reference_or_sighting_of_misp_counts_only_where_stix_says_the_same(ty
     assert type_ in {each.what for each in made_of.losses}
 
 
+@pytest.mark.parametrize("odd", [[], {}, 5, None, [{"name": []}], {"a": [1]}])
+def test_no_value_that_a_stranger_writes_for_a_fact_of_misp_breaks_the_export(odd, draft, author):
+    source = "extension-definition--1d000da8-0523-41bb-a300-3da5fd6edfdf"
+    strange = []
+    for raw in read(full_event()).accepted:
+        value = orjson.loads(raw.data)
+        facts = value.get("extensions", {}).get(source, {}).get("misp", {})
+        for part in (facts, *(each for each in facts.values() if isinstance(each, dict))):
+            part |= {
+                name: odd
+                for name in part
+                if name not in ("event", "object", "report", "sighting", "reference")
+            }
+        for each in orjson.loads(raw.data).get("extensions", {}).get(source, {}).get("misp", {}).values():
+            inner = each.get("Attribute", ()) if isinstance(each, dict) else ()
+            if inner:  # an object that still says what STIX says, but for what STIX doesn't tell
+                kept = ("type", "value", "object_relation")
+                facts["object"]["name"] = "file"
+                facts["object"]["Attribute"] = [
+                    {name: fact if name in kept else odd for name, fact in one.items()} for one in inner
+                ]
+        strange.append(read_object(orjson.dumps(value)))
+    made_of = written(draft, author, tuple(strange), Tlp.RED)
+    assert all(
+        each in made_of.data for each in (b"phish.example.com", MD5.encode(), b"They write in Portuguese.")
+    )
+
+
 def test_an_object_of_misp_counts_only_where_stix_says_the_same(draft, author):
     objects = read(full_event()).accepted
     lying = [

@@ -18,6 +18,7 @@ from exchange.formats.members import Losses
 from exchange.formats.source import Written
 from exchange.formats.spreadsheet import written
 from exchange.formats.stix.cover import carried_objects
+from exchange.formats.stix.markings import marking_refs
 from exchange.formats.stix.patterns import alternatives
 from exchange.formats.stix.permissions import is_label, pap_of_message
 from exchange.limits import MAX_STIX
@@ -135,7 +136,7 @@ def _name_untold(losses: Losses, value: Mapping[str, Any], author: str) -> None:
         "created": value.get("created") == value.get("valid_from", value.get("created")),
         "modified": value.get("modified") == value.get("created"),
         "created_by_ref": value.get("created_by_ref") == author,
-        "object_marking_refs": all(map(is_label, value.get("object_marking_refs", ()))),
+        "object_marking_refs": all(map(is_label, marking_refs(value))),
     }
     object_type = str(value.get("type"))
     losses.members(

@@ -276,7 +276,7 @@ class _Writer:
         """Whether a relationship is what a reference of these facts becomes."""
         target = str(value.get("target_ref"))
         inner = dicts(self._within.get(target, {}).get("Attribute"))
-        there = {target.partition("--")[2], *(each.get("uuid") for each in inner)}
+        there = {target.partition("--")[2], *(str(each.get("uuid")) for each in inner)}
         return reference_agrees(value, facts) and str(facts.get("referenced_uuid")).lower() in there
 
     def _restore_galaxies(self, attribute: dict[str, Any], named: Clusters) -> None:
