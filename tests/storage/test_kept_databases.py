@@ -21,7 +21,8 @@ from exchange.hub.store.store import MIGRATIONS as HUB_STEPS, HubStore
 from exchange.node.identity import Sources
 from exchange.node.keys.own_keys import SEED
 from exchange.node.mail.desk import Desk
-from exchange.node.store.store import MIGRATIONS as NODE_STEPS, open_store
+from exchange.node.store import feeds as store_feeds, outside as store_outside
+from exchange.node.store.store import MIGRATIONS as NODE_STEPS, Transaction, open_store
 from exchange.protocol import ITEM_DELIVERY
 from exchange.storage.keystore import Keystore
 from exchange.storage.migrate import known_steps, stored_step
@@ -146,6 +147,36 @@ def test_a_void_of_old_marks_its_mail(tmp_path: Path) -> None:
         query = "SELECT marks FROM inbox JOIN voids_in USING (env, sender)"
         marks = store.db.read_sync(lambda c: c.exec_driver_sql(query).fetchall())
         assert [tuple(row) for row in marks] == [("voided",)]
+    finally:
+        store.db.close_sync()
+
+
+def test_what_feeds_brought_before_can_be_forgotten_and_taken_back(tmp_path: Path) -> None:
+    path = unpack("node", "0005", tmp_path / PE)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.executemany(
+            "INSERT INTO outside_decisions (thing_key, upto_n, feed, upto, why, at, by)"
+            " VALUES (?, 1, ?, 1, x'', ?, 'ana')",
+            [(1, None, 5), (2, None, 5), (3, None, 6), (None, 1, 5)],
+        )
+    store = open_store(path, bytes(32), owner=True)
+
+    def forget(connection: Transaction) -> None:
+        feed = store_feeds.find(connection, store.cipher, "feed")
+        assert feed is not None
+        store_feeds.remove(connection, store.cipher, feed, now=0, forget=True)
+        while store_outside.expire(connection, store.cipher, feed.n, before=store_outside.EVER):
+            pass
+
+    try:
+        made_on = "SELECT thing_key, made_on FROM outside_decisions ORDER BY n"
+        found = store.db.read_sync(lambda c: c.exec_driver_sql(made_on).fetchall())
+        assert [tuple(row) for row in found] == [(1, 1), (2, 1), (3, 3), (None, None)]
+        assert not store.db.read_sync(store_outside.is_empty)
+        store.db.write_sync(forget)
+        assert store.db.read_sync(store_outside.is_empty)
+        tables = dict.fromkeys(("outside_objects", "outside_origins", "outside_bringers"), 0)
+        assert counts(path, tables) == tables
     finally:
         store.db.close_sync()
 
