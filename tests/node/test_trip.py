@@ -199,6 +199,18 @@ async def test_flash_overtakes_bulk_that_is_on_the_wire(sim: Simulation, pe: Sit
     assert co.alarm_codes() == []
 
 
+async def test_session_keeps_nothing_in_mind_of_what_the_hub_has_receipted(sim: Simulation, pe: Site) -> None:
+    uploads = pe.up.sync._services.uploads
+    for urgency in (Urgency.ROUTINE, Urgency.FLASH):
+        sent = pe.send("co-csirt", urgency=urgency)
+        await pe.up.outbox.dispatch(pe.hub, (urgency.value,))
+        env = pe.copy(sent, "co-csirt").env or b""
+        assert pe.up.store.db.read_sync(lambda c, env=env: store_sealings.still_sealed(c, [env])) == {env}
+        await sim.rounds(1)
+        assert pe.copy(sent, "co-csirt").accepted_at
+        assert uploads._offered == set()
+
+
 async def test_what_the_hub_asks_to_be_sent_later_is_not_sent_before(
     sim: Simulation, pe: Site, co: Site
 ) -> None:

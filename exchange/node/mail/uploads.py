@@ -74,7 +74,7 @@ class Uploads:
         self._outbox = outbox
         self._proofs = proofs
         self._sources = sources
-        self._offered: set[bytes] = set()
+        self._offered: set[bytes] = set()  # the hub has them, by its word; its receipts lack
         self._lapsed: set[int] = set()  # messages whose sealing has lapsed in this session
         self._in_doubt = False  # a hub of a new epoch may be an older copy
         self._shown: set[bytes] = set()
@@ -198,6 +198,8 @@ class Uploads:
             else:
                 await self._store.db.write(partial(self._refused, sealing=one, result=result))
         await self._proofs.take(posted.receipts)
+        offered = frozenset(self._offered)
+        self._offered -= offered - await self._store.db.read(partial(sealings.still_sealed, envs=offered))
         if later:
             raise Unavailable(later[0].code, retry_after=max(one.retry_after for one in later))
 

@@ -5,7 +5,7 @@ Does not decide when one lapses or is sealed again (outbox.py).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from exchange.content import Numbered
 from exchange.envelope import Sealed
 from exchange.header import LANES
 from exchange.link import Link
-from exchange.node.store.store import sql
+from exchange.node.store.store import looked_up, sql
 from exchange.wire import LC_BYTES, Upload
 
 OPEN = "open"
@@ -161,6 +161,16 @@ def get(connection: Connection, env: bytes) -> Sealing | None:
         env=env,
     ).first()
     return None if row is None else _sealing(row)
+
+
+def still_sealed(connection: Connection, envs: Collection[bytes]) -> set[bytes]:
+    """Those of `envs` that wait for the hub's receipt."""
+    rows = looked_up(
+        connection,
+        "SELECT env FROM {keys} JOIN sealings ON env = column1 WHERE state = 'sealed'",
+        [(one,) for one in envs],
+    )
+    return {bytes(env) for (env,) in rows}
 
 
 def upload_bytes(connection: Connection, env: bytes) -> bytes | None:
