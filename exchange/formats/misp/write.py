@@ -79,6 +79,7 @@ class _Writer:
         self._written: set[str] = set()
         # of the event being written: attributes and objects by the STIX id of what stands for them
         self._within: dict[str, dict[str, Any]] = {}
+        self._inner: dict[str, dict[str, dict[str, Any]]] = {}  # of each object its attributes by UUID
         self._of = ("", "")  # the identity that it is of, and since when it is there
         self._paps: frozenset[Pap | None] = frozenset()  # that its own tags say
         self._clusters: set[tuple[str, str]] = (
@@ -114,7 +115,7 @@ class _Writer:
                 report["id"], "published", "whoever takes it into MISP decides when to publish it"
             )
         self._written.add(report["id"])
-        self._within = {}
+        self._within, self._inner = {}, {}
         self._of = (str(report.get("created_by_ref")), str(report.get("created")))
         self._identities.add(self._of[0])
         tags = tags_of(report, facts.get("Tag"), ())
@@ -236,6 +237,7 @@ class _Writer:
         }
         self._within[value["id"]] = made
         self._within |= {f"indicator--{each.get('uuid')}": each for each in attributes}
+        self._inner[value["id"]] = {str(each.get("uuid")): each for each in reversed(attributes)}
         return made
 
     def _event_report(self, value: Value) -> dict[str, Any]:
@@ -268,16 +270,14 @@ class _Writer:
     def _sighted(self, value: Value, facts: Value) -> dict[str, Any] | None:
         """What a sighting is of: what STIX says, or the attribute of that object which the facts name."""
         about = value.get("sighting_of_ref") or next(iter(value.get("object_refs", ())), "")
-        target = self._within.get(str(about))
-        inner = dicts(target.get("Attribute")) if target else []
-        return next((each for each in inner if each.get("uuid") == facts.get("attribute_uuid")), target)
+        inner = self._inner.get(str(about), {})
+        return inner.get(str(facts.get("attribute_uuid")), self._within.get(str(about)))
 
     def _refers(self, value: Value, facts: Value) -> bool:
         """Whether a relationship is what a reference of these facts becomes."""
-        target = str(value.get("target_ref"))
-        inner = dicts(self._within.get(target, {}).get("Attribute"))
-        there = {target.partition("--")[2], *(str(each.get("uuid")) for each in inner)}
-        return reference_agrees(value, facts) and str(facts.get("referenced_uuid")).lower() in there
+        target, named = str(value.get("target_ref")), str(facts.get("referenced_uuid")).lower()
+        there = named == target.partition("--")[2] or named in self._inner.get(target, {})
+        return there and reference_agrees(value, facts)
 
     def _restore_galaxies(self, attribute: dict[str, Any], named: Clusters) -> None:
         """Give an attribute the clusters whose tags it has."""
