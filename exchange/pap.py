@@ -6,13 +6,14 @@ stricter. Reading them out of STIX is `formats/stix/permissions`' business; what
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from enum import Enum
 from functools import total_ordering
 from typing import Final
 
 MARKING_EXTENSION: Final = "extension-definition--f8d78575-edfd-406e-8e84-6162a8450f5b"
-_PREFIX: Final = "pap:"
+_TAG: Final = re.compile(r"\s*+pap\s*+[:\uff1a=](.*)", re.IGNORECASE | re.DOTALL)
 
 
 @total_ordering
@@ -61,9 +62,9 @@ def pap_of_word(word: str) -> Pap:
 
 
 def pap_of_tag(text: str) -> Pap | None:
-    """The label of a tag such as MISP's `PAP:AMBER`; None for a tag of anything else."""
-    tag = text.strip().lower()
-    return pap_of_word(tag.removeprefix(_PREFIX)) if tag.startswith(_PREFIX) else None
+    """The label of a tag such as MISP's `PAP:AMBER`, also `pap : amber`; None for a tag of anything else."""
+    match = _TAG.match(text)
+    return pap_of_word(match[1]) if match else None
 
 
 def strictest(labels: Iterable[Pap]) -> Pap | None:

@@ -24,6 +24,8 @@ def test_order_runs_from_everything_to_almost_nothing() -> None:
         ("PAP:WHITE", Pap.CLEAR),
         ("PAP:CLEAR", Pap.CLEAR),
         ("PAP:violet", Pap.RED),
+        ("PAP : Amber", Pap.AMBER),
+        ("PAP\uff1aGREEN!", Pap.RED),
         ("tlp:red", None),
         ("papaya", None),
     ],
