@@ -187,7 +187,10 @@ class Ledger:
         if fate.state == "lost" and ("outbox.lost", f"{letter.id} {recipient}") not in sender.alarms:
             self.sim.fault("silent loss", f"{name}: nobody is told at its sender")
         is_lost = fate.state == "lost" and fate.was_sealed and not is_there
-        if is_lost and ("inbox.lost", letter.sender) not in reader.alarms:
+        told = self._site(recipient).told | {
+            subject for code, subject in reader.alarms if code == "inbox.lost"
+        }
+        if is_lost and letter.sender not in told:
             self.sim.fault("silent loss", f"{name}: nobody is told at its reader")
 
     def _had_ended(self, letter: Letter) -> bool:

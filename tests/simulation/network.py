@@ -60,6 +60,7 @@ class FaultySite(Site):
         self.receipted: set[bytes] = set()  # envs this node has said `stored` of
         self.restored = 0
         self.rotated_at: int | None = None  # when it changed its keys, ms
+        self.told = set[str]()  # members whose losses its people heard of on a disk that is gone
         self.forgot_rotation = False  # made again of a backup that was older than that
         self.damage = 0
         self.latest = simulation.world.now  # the furthest its clock ever stood
@@ -132,7 +133,7 @@ class FaultySite(Site):
 
     def put_back(self, copy: Path) -> None:
         """An older copy in place of the home; the node must be down."""
-        shutil.rmtree(self.home)
+        self._lose_disk()
         shutil.copytree(copy, self.home)
         self._is_put_back()
 
@@ -149,7 +150,7 @@ class FaultySite(Site):
         newer.unlink(missing_ok=True)
         backup.back_up_erasures(self.home, self._keystore(), newer, self._unlock(), now=self._clock())
         shutil.copy(self.home / KEY, key)
-        shutil.rmtree(self.home)
+        self._lose_disk()
         unlock, now = Unlock.key_file(key), self._clock()
         backup.restore(source, self.home, unlock, unlock, now=now, progress=unwatched, newer=newer, seed=seed)
         shutil.copy(key, self.home / KEY)
@@ -161,6 +162,10 @@ class FaultySite(Site):
 
     def _keystore(self) -> Keystore:
         return Keystore.open(self.home / "keystore", self._unlock())
+
+    def _lose_disk(self) -> None:
+        self.told |= set(self.column("SELECT subject FROM alarms WHERE code = 'inbox.lost'"))
+        shutil.rmtree(self.home)
 
     def _is_put_back(self) -> None:
         self.restored += 1

@@ -29,7 +29,7 @@ from tests.simulation.steps import OneThread, Process
 from tests.simulation.story import LANES, LIVES, Story
 
 MEMBERS = 3
-EXAMPLES = 36
+EXAMPLES = 33
 STEPS = 30
 SITES = st.integers(0, MEMBERS - 1)
 ANY = st.one_of(st.none(), SITES)  # a node, or the hub
