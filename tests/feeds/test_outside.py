@@ -238,6 +238,16 @@ async def test_a_decision_on_a_report_is_not_on_what_other_feeds_brought(home: H
     assert (sent(home, made), sent(home, other)) == ("", "release.outside")
 
 
+async def test_a_decision_on_a_forged_report_is_not_on_what_its_forger_never_brought(
+    home: Home, server: Server
+) -> None:
+    seen, unseen = indicator("seen", TLP_GREEN), indicator("unseen", TLP_GREEN)
+    await brought(home, server, "good", report(seen), seen, unseen)
+    await brought(home, server, "bad", report(seen, unseen, modified="2026-09-03T00:00:00.000Z"), seen)
+    assert home.outside.decide(report()["id"], "looks well") == 2
+    assert (sent(home, seen), sent(home, unseen)) == ("", "release.outside")
+
+
 async def test_what_is_taken_back_is_what_was_decided_then(home: Home, server: Server) -> None:
     """Not what a later version of the report refers to."""
     before, after = indicator("before", TLP_GREEN), indicator("after", TLP_GREEN)

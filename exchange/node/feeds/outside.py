@@ -21,6 +21,7 @@ from exchange.formats.taxii import objects_of
 from exchange.node.identity import Sources
 from exchange.node.store import (
     access as store_access,
+    bringers as store_bringers,
     decisions as store_decisions,
     feeds as store_feeds,
     outside as store_outside,
@@ -273,11 +274,12 @@ class Outside:
         return Bundle(len(newest), strictest(one.thing.tlp for one in newest.values()), bundle)
 
     def _with_refs(self, connection: Transaction, id_: str) -> list[Thing]:
-        """A thing, and what it refers to that a feed of its own brought too: a report may name anything; each once."""
+        """A thing, and what it refers to that who brought this version of it brought too, each once: a report may name
+        anything, and anybody may bring a version of another's."""
         keys = self._keys(connection, id_)
         one = self._newest(connection, keys, id_, most=MOST_EXPORTED)
         found = store_outside.things(connection, keys, _object_refs(one)).values()
-        own = {*one.thing.feeds}
+        own = {*store_bringers.feeds_of_version(connection, one.n)}
         things = [one.thing, *(thing for thing in found if own & {*thing.feeds})]
         return list({thing.key: thing for thing in things}.values())
 

@@ -73,6 +73,12 @@ def feeds(connection: Connection, thing_key: int) -> tuple[int, ...]:
     return tuple(row.feed for row in found)
 
 
+def feeds_of_version(connection: Connection, n: int) -> tuple[int, ...]:
+    """Which ones brought that version of a thing."""
+    found = sql(connection, "SELECT feed FROM outside_bringers WHERE version_n = :n ORDER BY feed", n=n)
+    return tuple(row.feed for row in found)
+
+
 def labels(connection: Connection, thing_key: int) -> Labels:
     """The strictest that the feeds it came by say of a thing; of one feed at least."""
     return merged(_labels(connection, thing_key).values())
