@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -292,3 +294,22 @@ def test_pieces_that_come_twice_or_too_late_spoil_nothing(tmp_path: Path) -> Non
     assert here.append(blob, 0, b"ab") == 6
     assert here.append(blob, 9, b"x") == 6  # what stood before it has gone
     assert here.part(blob).read_bytes() == b"abcdef"
+
+
+def test_what_the_disk_could_not_keep_begins_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It tells of a lost write once, and the next fsync succeeds without it."""
+    here, blob, sync, faults = AttachmentFiles(tmp_path), bytes(32), os.fsync, [errno.EIO]
+    here.append(blob, 0, b"abcd")
+
+    def failing(descriptor: int) -> None:
+        if faults:
+            raise OSError(faults.pop(), "lost")
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(Unavailable, match=r"storage\.io"):
+        here.keep(blob)
+    assert (here.have(blob), here.holds(blob, 4)) == (0, False)
+    here.append(blob, 0, b"abcd")
+    here.keep(blob)
+    assert here.holds(blob, 4)

@@ -126,11 +126,18 @@ class AttachmentFiles:
             raise disk_fault(error) from error
 
     def keep(self, blob: bytes) -> None:
-        """What has come was verified, and is the blob from now on: durable on return."""
+        """What has come was verified, and is the blob from now on: durable on return.
+
+        What the disk could not keep begins anew: it tells of that once, and would call it durable the next time.
+        """
         path = self.part(blob)
         try:
-            with path.open("r+b") as file:
-                _sync(file)
+            try:
+                with path.open("r+b") as file:
+                    _sync(file)
+            except OSError:
+                path.unlink(missing_ok=True)
+                raise
             path.replace(self.sealed(blob))
             sync_directory(self._folder)
             sync_directory(self._quarantine)
