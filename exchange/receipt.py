@@ -153,6 +153,11 @@ class Batch:
     signatures: bytes
     leaves: tuple[bytes, ...]
 
+    @property
+    def skid(self) -> bytes:
+        """The key that signed it, as it says itself, 32 bytes."""
+        return _fields(self.body).binary("skid", 32)
+
     def upload(self) -> Json:
         """JSON form from a node to the hub."""
         return {
@@ -265,11 +270,15 @@ class _Head:
     dir: DirRef
 
 
+def _fields(body: bytes) -> Fields:
+    names = ("at", "batch", "dir", "from", "n", "net", "root", "skid", "suite", "v")
+    return Fields(loads(body, most=_MAX_BODY, field="batch"), names, what="batch")
+
+
 def _head(net: bytes, value: Json) -> tuple[_Head, Fields]:
     outer = Fields(value, ("body", "leaves", "signatures"), what="receipts")
     raw = outer.binary("body")
-    names = ("at", "batch", "dir", "from", "n", "net", "root", "skid", "suite", "v")
-    fields = Fields(loads(raw, most=_MAX_BODY, field="batch"), names, what="batch")
+    fields = _fields(raw)
     fields.exactly("v", 1)
     fields.exactly("suite", SUITE)
     if fields.binary("net", 32) != net:

@@ -230,6 +230,32 @@ async def test_restored_that_went_down_with_the_senders_disk_comes_again(
     assert (bb.received(), pe.state(message, "bb-csirt")) == ([message], "stored")
 
 
+async def test_receipts_under_a_key_that_counts_no_more_are_signed_with_the_one_in_use(
+    sim: Simulation,
+) -> None:
+    """They were on their way when the link was cut; then the keys were changed, and nobody was online for weeks."""
+    pe, bb = sim.sites["pe-csirt"], sim.sites["bb-csirt"]
+    message = pe.send("bb-csirt", life_ms=60 * DAY_MS)
+    await pe.once()
+
+    def cut_off(name: str, _value: object) -> None:
+        if name == "post_receipts":
+            raise Unavailable("hub.unreachable")
+
+    bb.hub.wire.before, before = cut_off, bb.hub.wire.before
+    with pytest.raises(Unavailable):
+        await bb.once()
+    assert bb.received() == [message]
+    bb.hub.wire.before = before
+    await bb.up.own_keys.rotate(bb.hub, seed("next/bb-csirt"), keys("second/bb-csirt").public)
+    await sim.wait(20 * DAY_MS)
+    for site in (pe, bb):
+        site.paused += 20 * DAY_MS
+    assert await pe.up.prekeys.publish(pe.hub, afresh=True)  # by this leaf the log is so much later
+    await sim.rounds(3)
+    assert (pe.state(message, "bb-csirt"), bb.alarm_codes()) == ("stored", [])
+
+
 async def test_sender_whose_disk_lost_nothing_but_receipts_gets_them_again(
     sim: Simulation, tmp_path: Path
 ) -> None:

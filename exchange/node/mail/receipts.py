@@ -74,6 +74,11 @@ class Receipts:
                 except (Refused, Rejected) as fault:
                     if fault.code == UNKNOWN_SIGNER and not self._has_own_key():
                         return count  # a log without the key in use is to have it first (own_keys.py)
+                    if fault.code == UNKNOWN_SIGNER and batch.skid != self._identity.skid:
+                        # Under a key that was changed too long ago: what it says is said under the one in use.
+                        await self._store.db.write(partial(rows.take_back, number_=number))
+                        full = True
+                        continue
                     key = f"receipts/{fault.code}/{now // DAY_MS}"
                     alarm = partial(raise_alarm, key=key, at=now, code=fault.code, subject="hub")
                     await self._store.db.write(alarm)

@@ -86,6 +86,12 @@ def add_batch(connection: Connection, number_: int, batch: Batch, envs: list[byt
     sql_many(connection, "UPDATE owed SET batch = ? WHERE env = ?", [(number_, env) for env in envs])
 
 
+def take_back(connection: Connection, number_: int) -> None:
+    """A batch that nobody takes any more: its receipts are owed again, to be signed in another."""
+    sql(connection, "UPDATE owed SET batch = NULL WHERE batch = :number", number=number_)
+    sql(connection, "DELETE FROM batches_out WHERE number = :number", number=number_)
+
+
 def unsent(connection: Connection, *, after: int, limit: int) -> list[tuple[int, Batch]]:
     """Batches past number `after` that the hub has not taken, oldest first."""
     rows = sql(

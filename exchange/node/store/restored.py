@@ -16,7 +16,7 @@ _OWED: Final = "restored.owed/"
 _ALIVE: Final = "m.type IN ('stix', 'status', 'restored') AND m.expires > :alive AND m.erased_at IS NULL"
 _IS_ALIVE: Final = f"SELECT 1 FROM messages m WHERE m.n = :n AND {_ALIVE}"  # noqa: S608 - fixed words
 _AFTER: Final = (
-    "SELECT max(s.n) AS newest, s.message_n, l.* FROM links_out l JOIN sealings s ON s.env = l.env"
+    "SELECT max(s.n) AS newest, s.message_n, l.* FROM links_out l JOIN sealings s ON s.env = l.env"  # noqa: S608 - fixed words
     " JOIN messages m ON m.n = s.message_n WHERE l.recipient = :recipient AND l.lane = :lane AND s.n > :after"
     f" AND {_ALIVE} GROUP BY s.message_n ORDER BY newest"
 )
