@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -251,22 +249,6 @@ async def test_clock_that_stood_ahead_keeps_nothing_longer(sim: Simulation, pe: 
     await forgetting.run()
     assert co.received() == []
     assert at_rest(co, "links_in", "signatures", "at > 0 AND signatures <> x''") == []
-
-
-async def test_what_is_erased_under_a_long_read_goes_from_the_file_after_it(
-    sim: Simulation, pe: Site, co: Site
-) -> None:
-    sent = pe.send("co-csirt")
-    await sim.rounds()
-    secret = at_rest(co, "inbox", "payload")[0][-48:]
-    with closing(sqlite3.connect(co.home / "node.db")) as reader:
-        reader.execute("BEGIN")
-        assert reader.execute("SELECT count(*) FROM inbox").fetchone() == (1,)
-        await records(co).erase(sent)
-        await co.up.retention.fold()
-        assert any(secret in path.read_bytes() for path in co.home.glob("node.db*"))
-    await co.up.retention.fold()
-    assert not any(secret in path.read_bytes() for path in co.home.glob("node.db*"))
 
 
 async def test_hold_elsewhere_leaves_an_unacknowledged_flash_the_days_it_was_promised(
