@@ -101,9 +101,14 @@ class SimulatedHub:
 
     async def post_checkpoint(self, checkpoint: Json) -> tuple[int, int] | None:
         signed = SignedCheckpoint.from_json(checkpoint)
-        return await self._carry(
-            "post_checkpoint", checkpoint, lambda: self._hub.registrar.take_checkpoint(signed)
-        )
+
+        async def call() -> tuple[int, int] | None:
+            registrar = self._hub.registrar
+            need = await registrar.take_checkpoint(signed)
+            registrar.heard(self._member)
+            return need
+
+        return await self._carry("post_checkpoint", checkpoint, call)
 
     async def post_leaves(self, leaves: Sequence[bytes]) -> None:
         await self._carry("post_leaves", leaves, lambda: self._hub.registrar.take_leaves(framed(leaves)))
@@ -148,7 +153,6 @@ class SimulatedHub:
     async def state(self, holds: str | None = None) -> HubState:
         async def call() -> HubState:
             hub = self._hub
-            hub.registrar.heard(self._member)
             batch = await hub.mailboxes.highest_batch(self._member)
             prekeys = hub.registrar.directory.last_hash(self._member, "prekeys")
             return HubState(hub.mailboxes.epoch_of(self._member, holds), batch, prekeys)
