@@ -93,6 +93,7 @@ EXITS: Final[dict[str, int]] = {
     "hub.other-genesis": REFUSED,
     "tls.certificate": FAILED,
     "hub.wrong-key": NOT_GENUINE,
+    "inbox.": UNREACHABLE,
     "incident.": REFUSED,
     "internal.": FAILED,
     "invitation.": REFUSED,

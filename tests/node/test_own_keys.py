@@ -12,6 +12,7 @@ from exchange.directory.members import Status
 from exchange.directory.submission import LOGGED
 from exchange.errors import Refused, Unavailable
 from exchange.limits import DAY_MS, HOUR_MS
+from exchange.node.home import LOCAL_KEY
 from exchange.node.keys.own_keys import NEXT, REVEALED, SEED, a_revocation
 from tests.simulator import Simulation, Site
 from tests.worlds import OFFICERS, keys, seed, signed
@@ -20,8 +21,8 @@ AFTER = keys("next/next/pe-csirt").public
 
 
 def names(site: Site) -> list[str]:
-    """The secrets in the node's keystore."""
-    return site.up.own_keys._keystore.names()
+    """The secrets in the node's keystore that have to do with its keys in the network."""
+    return [name for name in site.up.own_keys._keystore.names() if name != LOCAL_KEY]
 
 
 async def test_rotation_changes_keys_and_mail_goes_on_in_both_directions(

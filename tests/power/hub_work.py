@@ -293,7 +293,8 @@ _CONTRADICTIONS = {
     "a sender's count isn't the sum": """
         SELECT address FROM senders s WHERE
             envelopes <> (SELECT count(*) FROM envelopes WHERE sender = s.address AND waiting > 0)
-            OR bytes <> (SELECT coalesce(sum(size), 0) FROM envelopes WHERE sender = s.address AND waiting > 0)
+            OR bytes <> (SELECT coalesce(sum(size), 0) FROM envelopes e WHERE sender = s.address
+                AND (waiting > 0 OR EXISTS (SELECT 1 FROM mailbox WHERE envelope = e.n)))
             OR rows <> (SELECT count(*) FROM mailbox m JOIN envelopes e ON e.n = m.envelope
                 WHERE e.sender = s.address)""",
     "a sender isn't counted": "SELECT n FROM envelopes WHERE sender NOT IN (SELECT address FROM senders)",
