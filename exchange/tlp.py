@@ -131,7 +131,8 @@ def _plain(text: str) -> str:
 
 def _of_word(word: str) -> Tlp:
     letters = _BETWEEN.sub("+", word.lower())
-    return Tlp.CLEAR if letters == "white" else _BY_WORD[letters]
+    # Where case doesn't count, \u017f matches s, and \u0131 i: what is no word of ours then is a label nobody can read.
+    return Tlp.CLEAR if letters == "white" else _BY_WORD.get(letters, DEFAULT)
 
 
 def strictest(labels: Iterable[Tlp], default: Tlp = DEFAULT) -> Tlp:

@@ -39,13 +39,15 @@ class Room:
         self._most = self._left = MAX_GROWTH * most
 
     def takes(self, size: int) -> bool:
-        """Whether `size` bytes more still had room; they have taken it then. Once none is left, nothing has."""
-        self._left = self._left - size if size <= self._left else -1
-        return self._left >= 0
+        """Whether `size` bytes more still have room; they have taken it then. What has none takes none from others."""
+        fits = size <= self._left
+        self._left -= size if fits else 0
+        return fits
 
     def take(self, size: int) -> None:
         """Take room for `size` bytes. Raises Refused `json.too-large` where there is none."""
         if not self.takes(size):
+            self._left = -1  # whoever goes on in spite of that is refused too
             raise Refused("json.too-large", f"what is made of it has more than {self._most} bytes")
 
 

@@ -13,7 +13,10 @@ import orjson
 import pytest
 
 from exchange.cli.app import run
+from exchange.cli.node import shadowserver
+from exchange.directory.owners import Owners
 from exchange.formats.registry import load
+from exchange.formats.shadowserver import grouped
 from exchange.tlp import Tlp
 from tests.address_book import shelf
 from tests.cli.furnished import furnished
@@ -188,6 +191,22 @@ def test_owner_that_may_not_be_sent_it_keeps_nobody_else_from_it(co: Any, rdp: P
         ("mx-csirt", "policy.suspended-clear-only")
     ]
     assert "not sent to mx-csirt: policy.suspended-clear-only" in err
+
+
+def test_rows_that_an_owner_comes_to_have_are_sent_though_others_of_the_report_were(rdp: Path) -> None:
+    [one] = [one for one in sorted_out(rdp, "203.0.113.7/32") if one.member == "pe-csirt"]
+    [more] = [one for one in sorted_out(rdp, "203.0.113.0/24") if one.member == "pe-csirt"]
+    assert one.key != more.key
+    assert more.key == sorted_out(rdp, "203.0.113.0/24")[0].key
+
+
+def sorted_out(path: Path, prefix: str) -> list[shadowserver.Ready]:
+    """What goes to whom where Peru claims that prefix."""
+    made = shelf(("pe-csirt", "co-csirt"))
+    made.claim("pe-csirt", prefix=[prefix])
+    [(_, digest, report)] = shadowserver._read([path])
+    groups = grouped(report.rows, Owners.build(made.book()))
+    return list(shadowserver._ready(shadowserver.Sorted(path, digest, report, groups), "co-csirt", Tlp.GREEN))
 
 
 def test_a_report_given_to_send_is_refused_with_the_way(co: Any, rdp: Path) -> None:

@@ -92,6 +92,12 @@ def test_a_text_that_is_more_than_a_weak_label_counts_as_unmarked_data():
     assert read_label("tlp:ex:clear", tlp1=False) is DEFAULT
 
 
+@pytest.mark.parametrize("text", ["tlp:amber+\u017ftrict", "tlp:wh\u0131te", "TLP:WH\u0130TE"])
+def test_letters_that_match_ours_where_case_does_not_count_make_no_label_weaker(text):
+    assert read_label(text, tlp1=False) in (DEFAULT, None)
+    assert labels_in(f"shared as {text}") in ([DEFAULT], [])
+
+
 @pytest.mark.parametrize("tag", ["tlphone", "a tlp:red", "tlp", "tlp-related", "", "tlp redirect"])
 def test_a_tag_of_anything_else_says_no_label(tag):
     assert not is_tag(tag)

@@ -48,9 +48,17 @@ def test_room_is_what_is_left_of_a_few_times_the_most():
     room.take(10 * MAX_GROWTH)
     room.take(0)
     assert not room.takes(1)
-    assert not room.takes(0)
+    assert room.takes(0)
+    with pytest.raises(Refused, match=r"json\.too-large"):
+        room.take(1)
     with pytest.raises(Refused, match=r"json\.too-large"):
         room.take(0)
+
+
+def test_what_finds_no_room_takes_none_from_what_comes_after_it():
+    room = Room(10)
+    assert not room.takes(11 * MAX_GROWTH)
+    assert room.takes(10 * MAX_GROWTH)
 
 
 def test_a_long_tag_of_an_event_is_not_copied_onto_all_of_it():

@@ -109,12 +109,17 @@ def test_what_may_be_something_else_is_doubted_and_not_taken(text, value, doubt)
         ("root@203.0.113.7:22", "203.0.113.7"),
         ("203.0.113.7:8080/x", "203.0.113.7"),
         ("([2001:db8::7]:443).", "2001:db8::7"),
+        ("2001:db8::7/path", "2001:db8::7"),
         ("example.com\u2014bad", "example.com"),
         ("example [.] com", "example.com"),
     ],
 )
 def test_an_address_is_found_whatever_stands_around_it_and_loses_nothing(text, value):
     assert found(text) == {value: ""}
+
+
+def test_an_address_with_the_length_of_a_network_is_shown_in_doubt():
+    assert found("2001:db8::1/64") == {"2001:db8::1": "it stood with the length of a network"}
 
 
 def test_both_ends_of_a_range_are_shown_in_doubt():

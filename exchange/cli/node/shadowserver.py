@@ -151,7 +151,8 @@ def _ready(one: Sorted, own: str, label: Tlp) -> Iterator[Ready]:
             of = f" ({number} of {len(all_parts)})" if several else ""
             draft = Draft(f"Shadowserver {one.report.kind} {day}{of}", objects)
             file = f"{member}-{one.path.stem}{f'-{number}' if several else ''}.json"
-            yield Ready(member, draft, file, f"{one.digest}/{member}/{number}")
+            rows = hashlib.sha256(b"".join(each.data for each in objects)).hexdigest()
+            yield Ready(member, draft, file, f"{one.digest}/{member}/{rows}")
 
 
 def _send(

@@ -91,6 +91,7 @@ def add(
         certificate=None if certificate is None else _der(certificate),
     )
     with opened(call) as home:
+        doubts = _doubts(home, grant)
         access, token = give(home.store, real_sources(), grant, who=getpass.getuser())
         if output is not None:
             try:
@@ -99,7 +100,7 @@ def add(
                 take(home.store, real_sources(), name, who=getpass.getuser())  # nobody has its token
                 raise
         settings = home.home.settings.http
-        for doubt in _doubts(home, grant):
+        for doubt in doubts:
             call.out.warn(doubt)
     value: dict[str, Any] = {
         "name": access.name,

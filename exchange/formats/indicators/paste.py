@@ -139,7 +139,7 @@ def _host_of(whole: str) -> list[Indicator]:
     before, slash, after = whole.partition("/")
     host = before.rpartition("@")[2]
     port = _PORT.match(host)
-    found = _one(port[1] if port else host)
+    found = _one(host) or (_one(port[1]) if port else None)  # as it stands first: IPv6 has colons of its own
     if found is not None and found.kind is Kind.IP:
         cut = "it stood with the length of a network" if slash and _LENGTH.match(after) else ""
         return [replace(found, doubt=found.doubt or cut)]
