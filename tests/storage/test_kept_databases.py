@@ -7,6 +7,7 @@ import lzma
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ KEPT = Path(__file__).parent / "kept"
 STEPS = sorted(file.stem for file in KEPT.glob("*.json"))
 PE, CO = "pe-csirt", "co-csirt"
 CUTS = 12  # of an upgrade
+MANY_DECISIONS = 2_000
 TODAYS_LOG = "0002"  # what is older has statements in its log that today's rules don't know (kept/README.md)
 
 Open = Callable[[Path], object]
@@ -179,6 +181,30 @@ def test_what_feeds_brought_before_can_be_forgotten_and_taken_back(tmp_path: Pat
         assert counts(path, tables) == tables
     finally:
         store.db.close_sync()
+
+
+def test_an_upgrade_takes_a_step_for_each_decision_not_for_each_two(tmp_path: Path) -> None:
+    path, steps = unpack("node", "0005", tmp_path / PE), 0
+    statements = import_module("exchange.node.migrations.versions.0006_doubts").STEPS
+
+    def count() -> None:
+        nonlocal steps
+        steps += 1_000
+
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("BEGIN")
+        connection.executemany(
+            "INSERT INTO outside_decisions (thing_key, upto_n, upto, why, at, by) VALUES (?, 1, 1, x'', ?, 'ana')",
+            [(n, n // 2) for n in range(MANY_DECISIONS)],
+        )
+        connection.set_progress_handler(count, 1_000)  # of the database's virtual machine
+        for statement in statements:
+            connection.execute(statement)
+        made = connection.execute("SELECT count(DISTINCT made_on) FROM outside_decisions").fetchone()
+        indexes = connection.execute("SELECT name FROM sqlite_master WHERE type = 'index'").fetchall()
+    assert made == (MANY_DECISIONS // 2,)
+    assert ("outside_decisions_moment",) not in indexes
+    assert steps < 100 * MANY_DECISIONS
 
 
 def desk_says(desk: Desk) -> dict[str, Any]:

@@ -67,8 +67,10 @@ STEPS: tuple[str, ...] = (
     # On which thing a decision was made: on it, or on one that refers to it. Those of before that one person made at one
     # moment were made on the first of them.
     "ALTER TABLE outside_decisions ADD COLUMN made_on INTEGER",
+    "CREATE INDEX outside_decisions_moment ON outside_decisions (at, by, n) WHERE thing_key IS NOT NULL",
     """UPDATE outside_decisions AS d SET made_on = (SELECT thing_key FROM outside_decisions o
         WHERE o.at = d.at AND o.by = d.by AND o.thing_key IS NOT NULL ORDER BY o.n LIMIT 1) WHERE thing_key IS NOT NULL""",
+    "DROP INDEX outside_decisions_moment",
     "CREATE INDEX outside_decisions_made_on ON outside_decisions (made_on) WHERE ended_at IS NULL",
     """CREATE TRIGGER outside_version_gone AFTER DELETE ON outside_objects BEGIN
         DELETE FROM outside_bringers WHERE version_n = OLD.n; END""",
