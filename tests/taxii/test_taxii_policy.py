@@ -16,7 +16,7 @@ from exchange.node.doors.doors import Doors, own_reader
 from exchange.node.store import access as store_access, erasing as store_erasing
 from exchange.node.store.links import add_void
 from exchange.node.store.notices import mark_unverified
-from exchange.node.taxii.adding import OTHER_CONTENT, Adding
+from exchange.node.taxii.adding import Adding
 from exchange.node.taxii.reading import read_incoming
 from exchange.pap import Pap
 from exchange.release import Door
@@ -147,26 +147,6 @@ def test_repeats_of_a_version_are_one_object_at_the_moment_of_the_first(door: Pl
     assert (
         client.get("collections/received/manifest/", match_id=one["id"], match_version="all").json() == first
     )
-
-
-def test_what_another_member_sends_under_an_id_and_version_hides_nothing(door: Place, client: Client) -> None:
-    real = indicator("the real one")
-    forged = {**real, "name": "harmless"}
-    first = door.mail(forged)
-    other = (
-        "UPDATE inbox SET sender = 'bb-csirt' WHERE message_id = ?"  # before it comes into the collections
-    )
-    door.run(door.pe.up.store.db.write(lambda c: c.exec_driver_sql(other, (first,))))
-    door.run(door.context.collections.settle())
-    assert OTHER_CONTENT not in door.pe.alarm_codes()
-    door.mail(real)
-    for filters in ({}, {"match_version": "all"}, {"match_version": real["modified"]}):
-        assert client.objects("received", match_id=real["id"], **filters) == [forged, real]
-    assert client.objects(f"from-{CO}", match_id=real["id"]) == [real]
-    versions = client.get(f"collections/received/objects/{real['id']}/versions/").json()["versions"]
-    assert versions == [real["modified"]]
-    [alarm] = [one for one in door.pe.desk.alarms() if one.code == OTHER_CONTENT]
-    assert alarm.subject == f"bb-csirt {CO}"
 
 
 def test_a_repeat_that_may_be_seen_stands_for_one_that_may_not(door: Place, client: Client) -> None:

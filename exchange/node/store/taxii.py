@@ -311,11 +311,14 @@ def add(
 
 
 def others(connection: Connection, keys: Keys, items: Iterable[Item]) -> list[tuple[Item, Other]]:
-    """Those of these that came first with other bytes from a member, under their id and version, each with that one."""
+    """Those of these that came first with other bytes from a member, under their id and version, each with that one.
+
+    1970 is nobody's version: galaxies and organisations of MISP have it, as each of its events tells of them.
+    """
     named = {
         (keys.of(b"id", item.head.id.encode()), item.head.spec, item.head.moment): item
         for item in items
-        if item.head.moment is not None
+        if item.head.moment
     }
     found = looked_up(
         connection,

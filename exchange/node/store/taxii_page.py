@@ -177,7 +177,8 @@ def set_given(connection: Connection, access: int, source: int, *, allowed: bool
 def _where(keys: Keys, query: Query, *, repeats: bool = False) -> tuple[str, dict[str, Any]]:
     """The conditions on `taxii_objects o`. Of repeats of a version the first counts, unless all are asked for.
 
-    Other bytes that members sent under the same id and version are no repeat: nobody's object hides another's.
+    Other bytes that members sent under the same id and version are no repeat: nobody's object hides another's. But
+    of 1970, which is nobody's version, they are (store/taxii.others).
     """
     seen = f"e.id_key = o.id_key AND e.class IN ({_numbers(query.classes)})"
     clauses = [f"o.class IN ({_numbers(query.classes)})", "o.added > :after"]
@@ -190,7 +191,8 @@ def _where(keys: Keys, query: Query, *, repeats: bool = False) -> tuple[str, dic
     elif not repeats:
         clauses.append(_none(f"{seen} AND e.spec > o.spec"))
     if not repeats:
-        same = "e.spec = o.spec AND e.version = o.version AND (e.bytes_key = o.bytes_key OR o.source < 0)"
+        alike = "e.bytes_key = o.bytes_key OR o.version = 0 OR o.source < 0"
+        same = f"e.spec = o.spec AND e.version = o.version AND ({alike})"
         clauses.append(_none(f"{seen} AND {same} AND e.added < o.added"))
     if "all" not in query.versions:
         exact = [one for one in query.versions if isinstance(one, int)]

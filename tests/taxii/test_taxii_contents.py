@@ -1,0 +1,59 @@
+"""What the TAXII door gives out where members say different things under one id and version."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from exchange.node.taxii.adding import OTHER_CONTENT
+from tests.doors import CO, Client, Place
+from tests.taxii.conftest import indicator
+
+EPOCH = "1970-01-01T00:00:00.000Z"
+
+
+def alarmed_about(door: Place) -> list[str]:
+    """The two members of each alarm."""
+    return [one.subject for one in door.pe.desk.alarms() if one.code == OTHER_CONTENT]
+
+
+def from_another(door: Place, sender: str, one: dict[str, Any]) -> None:
+    """What another member than CO sends, once it stands in the collections."""
+    first = door.mail(one)
+    other = "UPDATE inbox SET sender = ? WHERE message_id = ?"
+    door.run(door.pe.up.store.db.write(lambda c: c.exec_driver_sql(other, (sender, first))))
+    door.run(door.context.collections.settle())
+
+
+def test_what_another_member_sends_under_an_id_and_version_hides_nothing(door: Place, client: Client) -> None:
+    real = indicator("the real one")
+    forged = {**real, "name": "harmless"}
+    from_another(door, "bb-csirt", forged)
+    assert alarmed_about(door) == []
+    door.mail(real)
+    for filters in ({}, {"match_version": "all"}, {"match_version": real["modified"]}):
+        assert client.objects("received", match_id=real["id"], **filters) == [forged, real]
+    assert client.objects(f"from-{CO}", match_id=real["id"]) == [real]
+    versions = client.get(f"collections/received/objects/{real['id']}/versions/").json()["versions"]
+    assert versions == [real["modified"]]
+    assert alarmed_about(door) == [f"bb-csirt {CO}"]
+
+
+@pytest.mark.parametrize(
+    ("stated", "said", "copies"),
+    [
+        ({"created": EPOCH, "modified": EPOCH}, {"labels": ["PAP:GREEN"]}, 1),  # as of galaxies of MISP
+        ({}, {"created": EPOCH}, 2),  # as older versions read an attribute of MISP
+    ],
+)
+def test_what_members_tell_of_one_thing_of_misp_alarms_nobody(
+    stated: dict[str, Any], said: dict[str, Any], copies: int, door: Place, client: Client
+) -> None:
+    one = indicator() | stated
+    from_another(door, "cc-csirt", one)
+    door.mail(one | said)
+    for filters in ({}, {"match_version": "all"}):
+        assert client.objects("received", match_id=one["id"], **filters) == [one, one | said][:copies]
+    assert client.objects(f"from-{CO}", match_id=one["id"]) == [one | said]
+    assert f"cc-csirt {CO}" not in alarmed_about(door)
