@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol, cast
 
 from aiohttp import web
 
+_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: IPv4, as a host that has IPv6 only sees it
 _END: Final = b"\r\n\r\n"
 
 
@@ -28,6 +29,8 @@ def place_of(address: str | None) -> str:
         return str(ip)
     if ip.ipv4_mapped is not None:
         return str(ip.ipv4_mapped)
+    if ip in _NAT64:
+        return str(ipaddress.IPv4Address(ip.packed[12:]))
     return str(ipaddress.IPv6Network((ip.packed[:8] + bytes(8), 64)))
 
 

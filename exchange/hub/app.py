@@ -228,6 +228,7 @@ async def _context(
         bodies=Room(ROOM_BYTES, share=CALLER_BYTES),
         outside=Room(CALLER_BYTES, share=OUTSIDE_BYTES),
         answers=Room(ROOM_BYTES, share=CALLER_BYTES),
+        pushes=Room(ROOM_BYTES, share=CALLER_BYTES),
         blob_uploads=Room(ROOM_CALLS, share=BLOB_CALLS),
         blob_downloads=Room(ROOM_CALLS, share=BLOB_CALLS),
     )

@@ -14,6 +14,7 @@ from typing import Final, NoReturn
 
 from prometheus_client import CollectorRegistry, generate_latest
 
+from exchange import logs
 from exchange.errors import ExchangeError
 from exchange.exposition import DatabaseCollector, Values
 from exchange.limits import SECOND_MS
@@ -26,6 +27,7 @@ from exchange.storage.files import write_private
 FILE: Final = "metrics.prom"
 EVERY: Final = 30.0  # seconds
 _PREFIX: Final = "exchange_node_"
+_log = logs.logger("node.metrics")
 
 
 async def text(node: Node, lag: LoopLag) -> bytes:
@@ -135,6 +137,9 @@ def _age(at: int, now: int) -> float:
 async def keep(node: Node, folder: Path, lag: LoopLag) -> NoReturn:
     """Write the file again and again; what the disk refuses once is tried again."""
     while True:
-        with contextlib.suppress(ExchangeError, OSError):  # a full disk is told by what needs it more
-            write_private(folder / FILE, await text(node, lag))
+        try:
+            with contextlib.suppress(ExchangeError, OSError):  # a full disk is told by what needs it more
+                write_private(folder / FILE, await text(node, lag))
+        except Exception as fault:  # noqa: BLE001 - no figure is worth the mail that this process carries
+            _log.error("no metrics", error=type(fault).__name__)
         await asyncio.sleep(EVERY)

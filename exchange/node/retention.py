@@ -35,6 +35,7 @@ from exchange.retention import Label, RetentionPolicy
 
 ROUNDS: Final = 8  # transactions of each kind in one run: mail must get its turn
 EVERY_MS: Final = 10 * MINUTE_MS  # between runs that find nothing more to do
+FOLDING: Final = 2  # of UNFOLDED: it is being done
 BUSY: Final = 1.0  # seconds between runs while there is more
 IDLE: Final = 60.0
 STRAY_MS: Final = DAY_MS  # after which a file that no row knows isn't being made any more
@@ -127,10 +128,15 @@ class Retention:
             await self._store.db.write(partial(store_attachments.are_over, blobs=blobs))
         if not unfolded:
             return
-        # Noted before: what is erased meanwhile is noted anew.
-        await self._store.db.write(lambda c: set_fact(c, store_erasing.UNFOLDED, 0))
-        if not await self._store.db.fold():
-            await self._store.db.write(lambda c: set_fact(c, store_erasing.UNFOLDED, 1))
+        # Noted before: what is erased meanwhile is noted anew. Whatever ends this leaves it to be done.
+        await self._store.db.write(lambda c: set_fact(c, store_erasing.UNFOLDED, FOLDING))
+        if await self._store.db.fold():
+            await self._store.db.write(_is_folded)
+
+
+def _is_folded(connection: Transaction) -> None:
+    if number(connection, store_erasing.UNFOLDED) == FOLDING:
+        set_fact(connection, store_erasing.UNFOLDED, 0)
 
 
 def plausible(connection: Transaction, clock: int) -> int:

@@ -266,6 +266,7 @@ async def test_one_subnet_of_ipv6_has_one_place_however_many_its_addresses() -> 
         False
     ] * 2
     assert connects("192.0.2.2")
+    assert place_of("64:ff9b::192.0.2.1") == "192.0.2.1"  # NAT64
     assert [place_of(one) for one in ("::ffff:192.0.2.1", "fe80::1%eth0", None, "a name")] == [
         "192.0.2.1",
         "fe80::/64",

@@ -10,6 +10,7 @@ import pytest
 from exchange.content import Missing, Status, Void
 from exchange.errors import Unavailable
 from exchange.limits import DAY_MS, HOUR_MS, MINUTE_MS
+from exchange.link import Link
 from exchange.message import Urgency
 from exchange.node.store import links as store_links, sealings as store_sealings
 from exchange.node.store.figures import figures
@@ -319,3 +320,28 @@ async def test_question_about_unheard_of_numbers_is_bounded(
         lambda c: c.exec_driver_sql("SELECT count(*) FROM messages WHERE type = 'void'").scalar_one()
     )
     assert 0 < queued <= 32
+
+
+async def test_gaps_that_reach_as_far_as_numbers_go_are_counted(co: Site) -> None:
+    """A member may number its envelopes as it likes: what it leaves out must be no more than a figure."""
+    far = 2**53 - 2
+
+    def write(connection: Any) -> None:
+        connection.exec_driver_sql(
+            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1100)"
+            " INSERT INTO gaps_in SELECT 'pe-csirt', 3, i, ?, zeroblob(16), 0, NULL FROM n",
+            (far,),
+        )
+
+    await co.up.store.db.write(write)
+    counted = await co.up.store.db.read(lambda c: store_links.missing(c, seen_before=1))
+    assert counted["pe-csirt"] > 1000 * far
+
+
+async def test_number_that_is_missing_already_takes_nothing_from_what_is_missing_with_it(co: Site) -> None:
+    def write(connection: Any) -> None:
+        connection.exec_driver_sql("INSERT INTO gaps_in VALUES ('pe-csirt', 3, 6, 15, zeroblob(16), 0, NULL)")
+        store_links.open_number(connection, "pe-csirt", "routine", Link(b"2" * 16, 6), now=1)
+
+    await co.up.store.db.write(write)
+    assert [(one.gap.first, one.gap.last) for one in await gaps(co)] == [(6, 15)]

@@ -44,7 +44,10 @@ class Context:
     statements: Rate  # of a member with all its units, or of an officer
     bodies: Room  # requests', from the first byte to the answer
     outside: Room  # the same of callers without a token, by where they come from
-    answers: Room  # pages' and what goes to sockets, until the caller has read them
+    answers: Room  # pages', until the caller has read them
+    pushes: (
+        Room  # what goes to sockets, apart from pages: whoever reads these slowly keeps no flash from anybody
+    )
     blob_uploads: Room  # calls under way, by member
     blob_downloads: Room
     stopping: bool = False

@@ -286,21 +286,21 @@ class Session:
         found = await feed.next(items=items, most=room, large=self._large, urgent=urgent)
         if not found:
             return 0
-        answers, payer, size = self._context.answers, account(self._address), sum(one.size for one in found)
-        answers.take(payer, size)
+        pushes, payer, size = self._context.pushes, account(self._address), sum(one.size for one in found)
+        pushes.take(payer, size)
         # TLS takes in a frame of any length at once: nobody says when it has gone, but the node that it has stored it
         kept = size if size > PUSH_BYTES else 0
         self._kept += kept
         try:
             await self._send_all(found, urgent=urgent)
         finally:
-            answers.give_back(payer, size - kept)
+            pushes.give_back(payer, size - kept)
         return len(found)
 
     def keep_room(self, size: int) -> None:
         """No more than so much is under way of long items; the rest is given back."""
         if self._kept > size:
-            self._context.answers.give_back(account(self._address), self._kept - size)
+            self._context.pushes.give_back(account(self._address), self._kept - size)
             self._kept = size
 
     async def _send_all(self, found: Sequence[Outgoing], *, urgent: bool) -> None:

@@ -140,7 +140,16 @@ class Chains:
 
 
 def open_number(connection: Connection, sender: str, lane: str, link: Link, *, now: int) -> None:
-    """What the number carried is missing, though the link came."""
+    """What the number carried is missing, though the link came; nothing new where it is missing already."""
+    known = sql(
+        connection,
+        "SELECT 1 FROM gaps_in WHERE sender = :sender AND lane = :lane AND first <= :seq AND last >= :seq",
+        sender=sender,
+        lane=LANES.index(lane),
+        seq=link.seq,
+    )
+    if known.first() is not None:
+        return
     gap = Gap(link.seq, link.seq, link.chain)
     _add_gap(connection, sender, LANES.index(lane), gap, seen_at=now, asked_at=None)
 
@@ -224,10 +233,11 @@ def missing(connection: Connection, *, seen_before: int) -> Counter[str]:
     """How many numbers are missing by sender, of gaps seen before that (ms)."""
     rows = sql(
         connection,
-        "SELECT sender, sum(last - first + 1) AS total FROM gaps_in WHERE seen_at <= :before GROUP BY sender",
+        # total(): a peer's gaps may overlap and reach to 2^53, more of which than a sum of integers can hold
+        "SELECT sender, total(last - first + 1) AS total FROM gaps_in WHERE seen_at <= :before GROUP BY sender",
         before=seen_before,
     )
-    return Counter({row.sender: row.total for row in rows})
+    return Counter({row.sender: int(row.total) for row in rows})
 
 
 def set_asked(connection: Connection, gap: OpenGap, *, now: int) -> None:
