@@ -52,6 +52,12 @@ def delimiter_of(text: str) -> str:
     return max(_DELIMITERS, key=first.count)
 
 
+def is_quoted(text: str) -> bool:
+    """Whether any cell of a table stands in quotes, as the cells then do that need them."""
+    sign = re.escape(delimiter_of(text))
+    return re.search(rf'(?:^|[\r\n]|{sign})"', text) is not None
+
+
 def rows(text: str, most: int) -> Iterator[tuple[int, list[str]]]:
     """Each row with the number of the line on which it ends, white space around its cells taken away; no empty rows.
 

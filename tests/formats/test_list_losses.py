@@ -54,6 +54,9 @@ def values(loaded: Loaded) -> list[dict[str, Any]]:
         ("value,ip\n203.0.113.7,203.0.113.8\n", {}, [("header", "ip")]),
         ("ip,exercise\n203.0.113.7,EX1\n", {}, [("header", "exercise")]),
         ("ip,comment\n203.0.113.7,x\n", {}, []),
+        ("ip,type\n203.0.113.7,c2\n", {}, [("header", "type")]),
+        ("ip,type\n203.0.113.7,\n", {}, []),
+        ("value,type\n203.0.113.7,ip\n", {}, []),
     ],
 )
 def test_every_column_that_is_not_read_is_a_loss(text, said, losses):
@@ -71,6 +74,12 @@ def test_every_column_that_is_not_read_is_a_loss(text, said, losses):
         ("hxxp://evil[.]example[.]com/a,b\n", {"value": "1"}, 1),
         ('"http://evil.example.com/a,b,c"\n203.0.113.7\n', {}, 2),
         ("http://evil.example.com/a,at a bank\n", {}, 1),
+        ('"http://evil.example.com/a","malware"\n"http://evil.example.com/a,b","malware"\n', {}, 2),
+        ('"1";"http://evil.example.com/a";"online"\n', {}, 1),
+        ("http://evil.example.com/a;malware\n", {}, 0),
+        ("http://evil.example.com/a;malware\n", {"value": "1"}, 1),
+        ("http://evil.example.com/a|malware\n", {}, 1),
+        ('http://evil.example.com/a,b\n203.0.113.7,of 5" disks\n', {}, 1),
     ],
 )
 def test_a_line_that_can_be_read_in_two_ways_is_set_aside_until_somebody_says_which(text, said, accepted):
@@ -79,6 +88,15 @@ def test_a_line_that_can_be_read_in_two_ways_is_set_aside_until_somebody_says_wh
     lines -= text.startswith("ip")
     assert (len(loaded.accepted), len(loaded.set_aside)) == (accepted, lines - accepted)
     assert all("quote" in each.reason for each in loaded.set_aside)
+
+
+def test_what_is_said_of_a_line_that_is_set_aside_makes_it_be_read():
+    (aside,) = read("1,http://evil.example.com/a,b\n").set_aside
+    column, _, number = aside.reason.rpartition("--columns ")[2].partition("=")
+    (value,) = values(read("1,http://evil.example.com/a,b\n", **{column: number}))
+    assert value["pattern"] == "[url:value = 'http://evil.example.com/a']"
+    (value,) = values(read('1,"http://evil.example.com/a,b"\n'))
+    assert value["pattern"] == "[url:value = 'http://evil.example.com/a,b']"
 
 
 def test_a_name_that_is_cut_is_a_loss_and_labels_are_never_cut():

@@ -36,7 +36,10 @@ _ALIASES: Final[Mapping[str, str]] = {
     }.items()
     for alias in (column, *aliases.split())
 }
-_EXERCISE: Final = "exercise"
+_OF_A_MESSAGE: Final = "whether it is an exercise is said of a whole message"
+_BY_HEADER: Final = "the headers of the values say what they are"
+_UNKNOWN: Final = "no column of that name is known; say so with --columns"
+_NEVER_IN_URLS: Final = "\t|"  # what parts cells and stands in no URL
 
 
 class Columns:
@@ -45,12 +48,16 @@ class Columns:
     `values` are (column from 0, its kind or None); `header` is the first row, empty where the list has none.
     """
 
-    def __init__(self, header: Sequence[str], *, said: bool) -> None:
-        """Of a list with that header, nothing known yet. `said`: somebody says which column is what."""
+    def __init__(self, header: Sequence[str], *, said: bool, quoted: bool) -> None:
+        """Of a list with that header, nothing known yet. `said`: somebody says which column is what.
+
+        `quoted`: whoever wrote it puts quotes where cells need them.
+        """
         self.values: list[tuple[int, Kind | None]] = []
         self.named: dict[str, int] = {}
         self.header = header
         self._said = said
+        self._quoted = quoted
         self._left: set[int] = set()
 
     @property
@@ -69,33 +76,40 @@ class Columns:
             raise ValueError(
                 f"more cells than the header has: what has a {delimiter!r} in it must stand in quotes"
             )
-        if not self._said and not self.has_header:
+        if not (self._said or self.has_header or self._quoted or delimiter in _NEVER_IN_URLS):
             begin = self.values[0][0]
             together = cells[begin : begin + 2]
             if any(together[1:]) and ":" in together[0] and _is_url(delimiter.join(together)):
                 raise ValueError(
                     f"a URL with a {delimiter!r} in it, or cells behind it: quote it, or say --columns"
+                    f" value={begin + 1}"
                 )
-        taken = {number for number, _ in self.values} | {*self.named.values()}
+        taken = ({number for number, _ in self.values} | {*self.named.values()}) - self._unread().keys()
         self._left |= {number for number, cell in enumerate(cells) if cell and number not in taken}
-        exercise = self.named.get(_EXERCISE)
-        if exercise is not None and cell_of(cells, exercise):
-            self._left.add(exercise)
 
     def name_left(self, losses: Losses) -> None:
         """Name each column that wasn't read and had something in it."""
+        unread = self._unread()
         for number in sorted(self._left):
             name = self.header[number] if number < len(self.header) else ""
-            why = "no column of that name is known; say so with --columns"
-            if number == self.named.get(_EXERCISE):
-                why = "whether it is an exercise is said of a whole message"
+            why = unread.get(number, _UNKNOWN)
             losses.add("header" if name else "every line", name[:64] or f"column {number + 1}", why)
 
+    def _unread(self) -> dict[int, str]:
+        """The columns that are known by name and say nothing here, and why."""
+        reasons = {"exercise": _OF_A_MESSAGE}
+        if all(kind for _, kind in self.values):
+            reasons["type"] = _BY_HEADER
+        return {self.named[name]: why for name, why in reasons.items() if name in self.named}
 
-def columns_of(sample: Sequence[Sequence[str]], said: Mapping[str, str]) -> Columns:
-    """The columns of a list that begins so. Raises Refused `format.bad-file` when none holds indicators."""
+
+def columns_of(sample: Sequence[Sequence[str]], said: Mapping[str, str], *, quoted: bool = False) -> Columns:
+    """The columns of a list that begins so; `quoted` if any cell of it stands in quotes.
+
+    Raises Refused `format.bad-file` when none holds indicators.
+    """
     spelt = [_folded(cell).strip("_#\"'") for cell in sample[0]]
-    columns = Columns([] if any(map(_is_one, sample[0])) else sample[0], said=bool(said))
+    columns = Columns([] if any(map(_is_one, sample[0])) else sample[0], said=bool(said), quoted=quoted)
     if said:
         _as_said(columns, spelt, said)
     elif columns.has_header:

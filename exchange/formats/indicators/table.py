@@ -21,7 +21,7 @@ from exchange.formats.making import Room, reference
 from exchange.formats.members import Losses
 from exchange.formats.objects import Loaded, RawObject, SetAside
 from exchange.formats.source import Source
-from exchange.formats.spreadsheet import STRANGE, decoded, delimiter_of, rows
+from exchange.formats.spreadsheet import STRANGE, decoded, delimiter_of, is_quoted, rows
 from exchange.formats.stix.spans import Limits
 from exchange.formats.stix.time import from_iso, to_stix
 from exchange.pap import pap_of_tag, pap_of_word
@@ -68,7 +68,7 @@ def read(source: Source, limits: Limits) -> Loaded:
     `json.too-large`.
     """
     text = decoded(source.data)
-    columns = columns_of(_sample(text), source.columns)
+    columns = columns_of(_sample(text), source.columns, quoted=is_quoted(text))
     reading = _Reading(columns, hashlib.sha256(source.data).hexdigest(), source.at, limits)
     if STRANGE in text:
         many = f"{text.count(STRANGE)} characters"
