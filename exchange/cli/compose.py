@@ -39,6 +39,7 @@ class Flags:
     urgency: str | None = None  # that of what is answered, else routine
     case: str | None = None
     reply_to: str | None = None  # a whole id
+    reply_to_sender: str = ""  # whose, where several have used that id
     exercise: str | None = None
     subject: str = ""
     text: str = ""

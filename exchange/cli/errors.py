@@ -186,7 +186,7 @@ HINTS: Final[dict[str, str]] = {
     "keystore.key-file": "name the file that was used at `init`; for a backup, the one it was made with",
     "keystore.passphrase": "choose a longer one",
     "keystore.wrong-key": "use what was used at `init`; nobody else can open this home",
-    "message.ambiguous": "say whose with --from; an answer: name its --case instead of --reply-to",
+    "message.ambiguous": "say whose with --from MEMBER; with `send`: whose the message of --reply-to is",
     "message.not-taken": "`exchange node report ID` shows whether it is sealed again, or why not",
     "message.unknown": "`exchange node inbox` lists what came; what was sent: exchange node report ID",
     "message.bad-outcome": "with --kind response: full, partial, negative, declined, interim or forwarded",

@@ -329,6 +329,11 @@ def test_of_two_messages_under_one_id_none_is_given_or_answered_until_it_is_said
     order = {"to": [CO], "kind": "alert", "subject": "x", "tlp": "green", "in_reply_to": id_}
     refused = client.post("/messages", order)
     assert (refused.json()["code"], refused.json()["field"]) == ("message.ambiguous", "in_reply_to")
+    for each in (CO, PE):
+        answer = client.post("/messages", order | {"in_reply_to_sender": each})
+        assert answer.status_code == 201
+    refused = client.post("/messages", order | {"in_reply_to_sender": "bb-csirt"})
+    assert (refused.status_code, refused.json()["code"]) == (404, "message.unknown")
     answered = client.post(f"/messages/{id_}/ack", {"level": "working", "person": "Ana", "sender": CO})
     assert answered.json()["told"] == 1
 

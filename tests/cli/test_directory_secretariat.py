@@ -105,7 +105,7 @@ class Home:
             received_at=message.created,
             marks=frozenset(),
             conflict=False,
-            env=message.id.encode()[:32],
+            env=f"{sender} {message.id}".encode()[:32],
             payload=message.payload,
             summary={"kind": kind.value, "case": read_message(message.payload).case_id},
         )
@@ -207,6 +207,7 @@ def test_third_side_accepts_or_declines_with_one_command(home: Callable[[str], H
     reply_by = real_sources().clock() + DAY_MS
     fields = {"country": "PE", "topic": "firearms", "question": "May we?", "reply_by": reply_by}
     asked = pe.receive(SECRETARIAT, Kind.COUNTERPART_REQUEST, **fields)
+    pe.receive("bb-csirt", Kind.COUNTERPART_REQUEST, message_id=asked, **fields)  # another under the same id
     pe("accept", asked[:8])
     pe("decline", asked[:8], "--reason", "a court must ask")
     declined, accepted = pe.outbox()

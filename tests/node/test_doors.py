@@ -42,6 +42,7 @@ def told(
     pap: Pap | None = None,
     exercise_id: str | None = None,
     message_id: str = "",
+    case: str = "case-1",
 ) -> str:
     """Queue an alert about two utilities; its id."""
     author = Author(
@@ -50,7 +51,7 @@ def told(
     draft = Draft(
         id=message_id or site.up.sources.new_id(),
         kind=Kind.ALERT,
-        case_id="case-1",
+        case_id=case,
         urgency=Urgency.ROUTINE,
         tlp=tlp,
         subject=CANARY,
@@ -281,7 +282,7 @@ async def test_under_an_id_that_two_members_used_nothing_leaves_until_somebody_s
     """Whoever was sent a message knows its id, and may send another one under it."""
     message_id = told(pe, co.member, bb.member, tlp=Tlp.GREEN)
     await sim.rounds()
-    told(bb, co.member, pe.member, tlp=Tlp.CLEAR, message_id=message_id)
+    told(bb, co.member, pe.member, tlp=Tlp.CLEAR, message_id=message_id, case="case-2")
     await sim.rounds()
     doors, own = co.up.doors("ana"), own_reader(co.member)
     with pytest.raises(Refused, match=r"message\.ambiguous.*bb-csirt, pe-csirt"):
@@ -290,8 +291,13 @@ async def test_under_an_id_that_two_members_used_nothing_leaves_until_somebody_s
         assert doors.let_out(Door.EXPORT, message_id, [own], lambda one: one.sender, sender=sender) == sender
     with pytest.raises(Refused, match=r"message\.unknown"):
         doors.let_out(Door.EXPORT, message_id, [own], unasked, sender=co.member)
-    with pytest.raises(Refused, match=r"message\.ambiguous"):
-        co.desk.thread(message_id)
+    for site in (co, pe):
+        with pytest.raises(Refused, match=r"message\.ambiguous"):
+            site.desk.thread(message_id, own=site.member)
+        for sender, case in ((pe.member, "case-1"), (bb.member, "case-2")):  # its own, too
+            assert site.desk.thread(message_id, sender, own=site.member) == (case, "routine")
+    with pytest.raises(Refused, match=r"message\.unknown"):
+        pe.desk.thread(message_id, co.member, own=pe.member)
     with pytest.raises(Refused, match=r"message\.ambiguous"):
         co.desk.answer(message_id, "acknowledged", person="Ana", note="for PE alone")
     assert co.desk.answer(message_id, "acknowledged", person="Ana", note="for PE", sender=pe.member) == 1

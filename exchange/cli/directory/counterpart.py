@@ -177,13 +177,22 @@ def _answer(call: Call, question: str, *, outcome: str, reason: str) -> None:
 
     with opened(call) as home:
         whole = home.whole_id(question)
-        asked = home.desk.find(whole)[-1]
         secretariat = home.directory.policy.secretariat
+        try:
+            asked = home.desk.find(whole, secretariat)[-1]  # whatever others have sent under its id
+        except Refused as refusal:
+            raise Refused("counterpart.no-question") from refusal
         if asked.summary.get("kind") != Kind.COUNTERPART_REQUEST or asked.sender != secretariat:
             raise Refused("counterpart.no-question")
         subject = letters.answer(language_of(), accepted=outcome == "full")
         flags = Flags(
-            kind=Kind.RESPONSE, tlp="green", reply_to=whole, subject=subject, outcome=outcome, reason=reason
+            kind=Kind.RESPONSE,
+            tlp="green",
+            reply_to=whole,
+            reply_to_sender=secretariat,
+            subject=subject,
+            outcome=outcome,
+            reason=reason,
         )
         composed = compose_for(home, flags, ReadFiles(), [secretariat], now=now_ms())
         submit(home, composed, [secretariat], separate=False)

@@ -73,6 +73,12 @@ def send(
     ] = None,
     case: Annotated[str | None, Text(help="Case id; else that of --reply-to, or a new one.")] = None,
     reply_to: Annotated[str | None, Text(help="Message that this one answers.")] = None,
+    sender: Annotated[
+        str,
+        typer.Option(
+            "--from", metavar="MEMBER", help="Whose --reply-to is, where more than one has used that id."
+        ),
+    ] = "",
     exercise: Annotated[
         str | None, Text(help="Id of the exercise that this is of: nobody may take it for real.")
     ] = None,
@@ -125,6 +131,7 @@ def send(
         urgency=urgency,
         case=case,
         reply_to=reply_to,
+        reply_to_sender=sender,
         exercise=exercise,
         subject=subject,
         text=text,
@@ -173,6 +180,8 @@ def _check_use(flags: Flags, *, file: bool, columns: bool) -> None:
         raise Refused("cli.usage", "--columns says something of a CSV list: name its FILE")
     if flags.question and flags.kind != "request-information":
         raise Refused("cli.usage", "--question belongs to --kind request-information")
+    if flags.reply_to_sender and not flags.reply_to:
+        raise Refused("cli.usage", "--from says whose the message of --reply-to is: name that")
     if flags.reason and flags.kind != "response":
         raise Refused("cli.usage", "--reason belongs to --kind response")
 
@@ -215,7 +224,7 @@ def compose_for(
         raise Refused("policy.sender-status", f"{identity.address} is not admitted yet")
     if flags.reply_to:
         whole = home.whole_id(flags.reply_to)
-        case, urgency = home.desk.thread(whole)
+        case, urgency = home.desk.thread(whole, flags.reply_to_sender, own=identity.address)
         flags = with_thread(flags, reply_to=whole, case=case, urgency=urgency)
     network = uuid.UUID(bytes=identity.net[:16])
     handle = member_of(identity.address)  # a unit writes as its member; the envelope says which unit

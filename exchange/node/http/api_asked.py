@@ -147,6 +147,10 @@ class Sending(Model):
     )
     case: Annotated[str | None, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = None
     in_reply_to: MessageId | None = None
+    in_reply_to_sender: Annotated[
+        str,
+        Field(max_length=MAX_ADDRESSEE, description="Whose, where more than one member has used that id."),
+    ] = ""
     text: Annotated[str, Field(max_length=MAX_TEXT_CHARS)] = ""
     lang: Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}$")] = "en"
     expires: Asked | None = None

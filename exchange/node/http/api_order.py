@@ -82,6 +82,7 @@ def _order(body: api_asked.Sending, objects: tuple[RawObject, ...], asked: bytes
         urgency=Urgency(body.urgency) if body.urgency else None,
         case=body.case,
         in_reply_to=body.in_reply_to,
+        in_reply_to_sender=body.in_reply_to_sender,
         text=body.text,
         lang=body.lang,
         incident=_incident(body.incident) if body.incident else None,

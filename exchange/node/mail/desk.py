@@ -187,9 +187,13 @@ class Desk:
             raise Refused("message.unknown")
         return found
 
-    def thread(self, message_id: str) -> tuple[str, str]:
-        """Case and urgency of a message that came or went: no opening. Raises Refused message.unknown, .ambiguous."""
-        return self._store.db.read_sync(lambda c: thread_of(c, self._store.cipher, message_id))
+    def thread(self, message_id: str, sender: str = "", *, own: str) -> tuple[str, str]:
+        """Case and urgency of a message that came or went: no opening. `sender`: whose, where several used that id;
+        this node's is `own`. Raises Refused message.unknown, message.ambiguous.
+        """
+        return self._store.db.read_sync(
+            lambda c: thread_of(c, self._store.cipher, message_id, sender, own=own)
+        )
 
     def open(self, message_id: str) -> list[Received]:
         """Show a person what came under an id: logged, and the sender learns `opened`. Raises Refused message.unknown.
@@ -294,13 +298,15 @@ class Desk:
         return self._store.db.read_sync(store_access.verify)
 
 
-def thread_of(connection: Transaction, cipher: LocalCipher, message_id: str) -> tuple[str, str]:
+def thread_of(
+    connection: Transaction, cipher: LocalCipher, message_id: str, sender: str = "", *, own: str
+) -> tuple[str, str]:
     """As Desk.thread, in a transaction of its caller's."""
-    received = came_under(connection, cipher, message_id, or_sent=True)
+    received = came_under(connection, cipher, message_id, sender, or_sent=True)
     if received:
         return str(received[-1].summary.get("case", "")), received[-1].lane
     found = store_outbox.find(connection, cipher, message_id)
-    if found is None or found[1].erased:
+    if found is None or found[1].erased or sender not in ("", own):
         raise Refused("message.unknown")
     sent = read_message(found[1].payload)
     return sent.case_id, sent.urgency

@@ -44,6 +44,7 @@ ACTION: Final = "api send"
 class Order:
     """What a program wants sent. `id`: its own choice; `fields`: of a Draft, as they are (`question`, `ack_by` ...).
 
+    `in_reply_to_sender`: whose message is answered, where several have used its id.
     `cross_community`: yes, also to police or another community. `asked`: the whole request, to know it again by.
     """
 
@@ -55,6 +56,7 @@ class Order:
     urgency: Urgency | None = None
     case: str | None = None
     in_reply_to: str | None = None
+    in_reply_to_sender: str = ""
     text: str = ""
     lang: str = "en"
     incident: IncidentFacts | None = None
@@ -178,11 +180,11 @@ class MailSending:
     async def _thread(self, access: Access, order: Order) -> tuple[str | None, Urgency]:
         """Case and urgency of an order: those of what it answers, unless it says others.
 
-        Raises Refused message.unknown; why what it answers is withheld, whose case is then not told either.
+        Raises Refused message.unknown, message.ambiguous; why what it answers is withheld, whose case stays untold.
         """
         if order.in_reply_to is None:
             return order.case, order.urgency or Urgency.ROUTINE
-        item = await self._view.answerable(access, order.in_reply_to)
+        item = await self._view.answerable(access, order.in_reply_to, order.in_reply_to_sender)
         if order.case is None and not item.decision.allowed:
             code, ask = item.decision.code, item.decision.ask
             detail = f"{item.decision.reason}; name the case, or ask {ask}"

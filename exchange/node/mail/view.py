@@ -208,9 +208,12 @@ class MailView:
         item, _ = self._facts.item_sent(connection, head, access, anew=True)
         return item, outgoing.payload, store_attachments.going_with(connection, cipher, n)
 
-    async def answerable(self, access: Access, message_id: str) -> Item:
-        """What a program wants to answer by a message of its own. Raises Refused message.unknown."""
-        item, _, _ = await self.read(lambda c: self._found(c, access, message_id))
+    async def answerable(self, access: Access, message_id: str, sender: str = "") -> Item:
+        """What a program wants to answer by a message of its own. `sender`: whose, where several have used that id.
+
+        Raises Refused message.unknown, message.ambiguous.
+        """
+        item, _, _ = await self.read(lambda c: self._found(c, access, message_id, sender))
         if not is_for(item.facts, access):
             raise Refused("message.unknown")
         return item
