@@ -13,9 +13,15 @@ from exchange.content import REPLACED
 from exchange.formats.taxii import from_timestamp
 from exchange.limits import HOUR_MS
 from exchange.node.doors.doors import Doors, own_reader
-from exchange.node.store import access as store_access, erasing as store_erasing
+from exchange.node.store import (
+    access as store_access,
+    erasing as store_erasing,
+    taxii as rows,
+    taxii_page as pages,
+)
 from exchange.node.store.links import add_void
 from exchange.node.store.notices import mark_unverified
+from exchange.node.store.store import Transaction
 from exchange.node.taxii.adding import Adding
 from exchange.node.taxii.reading import read_incoming
 from exchange.pap import Pap
@@ -236,6 +242,28 @@ def test_however_much_is_refused_with_one_page_all_of_it_is_logged(
     rows = [row for row in door.pe.desk.access_log() if row.who == "token:begun"]
     refused = {row.what.split()[1] for row in rows if row.action == "taxii refused"}
     assert refused >= set(kept)
+
+
+def test_refusals_that_are_told_go_on_behind_the_last_one(
+    door: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is told already isn't looked through again."""
+    monkeypatch.setattr("exchange.node.store.taxii_page.MOST_REFUSED", 2)
+    for _ in range(3):
+        door.mail(indicator(object_marking_refs=[PAP_IDS[Pap.RED]]))
+    door.run(door.context.collections.settle())
+    keys, store = door.context.collections.keys, door.pe.up.store
+
+    def walk(connection: Transaction) -> list[int]:
+        red = [n for n, one in rows.classes(connection, store.cipher).items() if one.pap is Pap.RED]
+        query, found = pages.Query(classes=tuple(red)), [0]
+        while more := pages.refused(connection, keys, query, access=-1, upto=None, beyond=found[-1]):
+            found += [source for source, _ in more]
+        return found[1:]
+
+    found = door.run(store.db.read(walk))
+    assert len(found) >= 3
+    assert found == sorted(set(found))
 
 
 def mark(door: Place, message_id: str, mark: str) -> None:

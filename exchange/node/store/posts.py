@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -160,6 +161,17 @@ def beginning(connection: Connection, text: str, *, limit: int) -> list[Post]:
         draft=DRAFT,
         due=DUE,
         most=limit,
+    )
+    return [_post(row) for row in rows]
+
+
+def with_classes(connection: Connection, classes: Iterable[int]) -> list[Post]:
+    """Those that hold objects of these classes, and came by a right that is known still."""
+    numbers = ", ".join(str(int(n)) for n in classes)
+    rows = sql(
+        connection,
+        f"SELECT {_POST} WHERE given_to <> '' AND EXISTS"  # noqa: S608 - numbers
+        f" (SELECT 1 FROM taxii_objects o WHERE o.source = -p.n AND o.class IN ({numbers})) ORDER BY p.n",
     )
     return [_post(row) for row in rows]
 

@@ -370,6 +370,11 @@ def set_thing(connection: Connection, added: int, thing: int, class_n: int) -> N
     )
 
 
+def set_class(connection: Connection, added: int, class_n: int) -> None:
+    """The object added then is of that class now."""
+    sql(connection, "UPDATE taxii_objects SET class = :n WHERE added = :added", n=class_n, added=added)
+
+
 def _same_bytes(connection: Connection, id_key: int, spec: int, bytes_key: int, added: int) -> int:
     """The version of an object that says none: when these very bytes came first, so that repeats are one version."""
     row = sql(

@@ -115,22 +115,25 @@ def delete(connection: Connection, keys: Keys, query: Query) -> int:
     return len(found)
 
 
-def of_source(connection: Connection, cipher: LocalCipher, source: int) -> list[tuple[int, bytes]]:
-    """Class and bytes of every object of one source, in order."""
+def of_source(connection: Connection, cipher: LocalCipher, source: int) -> list[tuple[int, int, bytes]]:
+    """Of every object of one source when it was added, its class and its bytes, in order."""
     rows = sql(
         connection,
         "SELECT d.added, o.class AS class_n, d.data FROM taxii_objects o JOIN taxii_data d ON d.added = o.added"
         " WHERE o.source = :source ORDER BY o.added",
         source=source,
     )
-    return [(row.class_n, cipher.open("taxii_data.data", str(row.added), bytes(row.data))) for row in rows]
+    return [
+        (row.added, row.class_n, cipher.open("taxii_data.data", str(row.added), bytes(row.data)))
+        for row in rows
+    ]
 
 
 def refused(
-    connection: Connection, keys: Keys, query: Query, *, access: int, upto: int | None
+    connection: Connection, keys: Keys, query: Query, *, access: int, upto: int | None, beyond: int = 0
 ) -> list[tuple[int, int]]:
     """Messages with objects of the query's classes in its stretch up to a moment, of which the access log doesn't say
-    yet that this right of entry was refused them: source, and one of these classes."""
+    yet that this right of entry was refused them: source, and one of these classes, by source from `beyond` on."""
     ids = (
         ""
         if query.ids is None
@@ -139,9 +142,10 @@ def refused(
     rows = sql(
         connection,
         f"SELECT o.source, min(o.class) AS class FROM taxii_objects o WHERE {ids}o.class IN ({_numbers(query.classes)})"  # noqa: S608 - numbers
-        " AND o.source > 0 AND o.added > :after AND (:upto IS NULL OR o.added <= :upto) AND NOT EXISTS"
+        " AND o.source > :beyond AND o.added > :after AND (:upto IS NULL OR o.added <= :upto) AND NOT EXISTS"
         " (SELECT 1 FROM taxii_given WHERE access = :access AND source = o.source AND allowed = 0)"
-        " GROUP BY o.source LIMIT :most",
+        " GROUP BY o.source ORDER BY o.source LIMIT :most",
+        beyond=beyond,
         after=query.after,
         upto=upto,
         access=access,

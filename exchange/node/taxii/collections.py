@@ -172,7 +172,10 @@ class Collections:
                     await self._note(access, told, outside)
                 # a client goes on behind this page, so what is left of the refusals is told now
                 while len(told) >= pages.MOST_REFUSED:
-                    told = await self._store.db.read(partial(self._refused, access, held, page))
+                    beyond = told[-1][0]  # of the refused, which come last; without any, none is to come
+                    told = await self._store.db.read(
+                        partial(self._refused, access, held, page, beyond=beyond)
+                    )
                     await self._note(access, told, 0)
                 return page
 
@@ -249,13 +252,13 @@ class Collections:
         return told + self._refused(access, held, page, connection)
 
     def _refused(
-        self, access: Access, held: Query, page: Page, connection: Transaction
+        self, access: Access, held: Query, page: Page, connection: Transaction, *, beyond: int = 0
     ) -> list[tuple[int, int]]:
-        """Of these the refused alone, MOST_REFUSED of them at once."""
+        """Of these the refused alone, by source from `beyond` on, MOST_REFUSED of them at once."""
         if not held.classes:
             return []
         upto = page.rows[-1].added if page.more else None
-        return pages.refused(connection, self.keys, held, access=access.n, upto=upto)
+        return pages.refused(connection, self.keys, held, access=access.n, upto=upto, beyond=beyond)
 
     async def _note(self, access: Access, told: list[tuple[int, int]], outside: int) -> None:
         """What goes out is in the access log before it goes, and what is held back: once for each message and right.

@@ -73,7 +73,7 @@ def taken_out(store: Store, sources: Sources, beginning: str, *, who: str, exerc
         post = _find(connection, beginning)
         if post.exercise is not exercise:
             raise Refused("release.exercise" if post.exercise else "release.not-an-exercise")
-        objects = [data for _, data in pages.of_source(connection, store.cipher, -post.n)]
+        objects = [data for _, _, data in pages.of_source(connection, store.cipher, -post.n)]
         store_access.append(connection, at=now, who=who, action="draft-export", what=post.id)
         bundle = b'{"type":"bundle","id":"bundle--%b","objects":[%b]}' % (
             post.id.encode(),

@@ -99,7 +99,35 @@ class Posting:
         """Go on with what a process before left due. Once, before any post."""
         self._due = set(await self._store.db.read(store_posts.due))
         with suppress(Unavailable):  # it stays due
+            await self._name_posters()
             await self._send_due()
+
+    async def _name_posters(self) -> None:
+        """Of drafts that an older version took it isn't noted whose they are, nor their label of PAP: now it is."""
+        for post in await self._store.db.read(self._nameless):
+            read = partial(pages.of_source, cipher=self._store.cipher, source=-post.n)
+            stored = await self._store.db.read(read)
+            labelled = await asyncio.to_thread(_labelled, stored)
+            for start in range(0, len(labelled), CHUNK):
+                await self._store.db.write(
+                    partial(self._set_poster, post.by, labelled[start : start + CHUNK])
+                )
+
+    def _nameless(self, connection: Transaction) -> list[Post]:
+        known = rows.classes(connection, self._store.cipher)
+        return store_posts.with_classes(
+            connection, (n for n, one in known.items() if one.draft and not one.by)
+        )
+
+    def _set_poster(
+        self, by: str, labelled: Sequence[tuple[int, int, Pap | None]], connection: Transaction
+    ) -> None:
+        cipher, known = self._store.cipher, rows.classes(connection, self._store.cipher)
+        for added, class_n, pap in labelled:
+            if not known[class_n].by:
+                facts = replace(known[class_n], by=by, pap=pap)
+                n = rows.class_of(connection, cipher, self._collections.keys, facts)
+                rows.set_class(connection, added, n)
 
     async def post(self, access: Access, data: bytes) -> bytes:
         """Take an envelope; the TAXII status (§4.3.1), which is complete. Raises Refused taxii.bad-envelope, json.*
@@ -160,7 +188,7 @@ class Posting:
         """Label and bytes of each object of a post."""
         classes = rows.classes(connection, self._store.cipher)
         found = pages.of_source(connection, self._store.cipher, -n)
-        return [(classes[class_n].tlp, data) for class_n, data in found]
+        return [(classes[class_n].tlp, data) for _, class_n, data in found]
 
     def _write(
         self,
@@ -247,13 +275,22 @@ class Posting:
 def _read(data: bytes) -> tuple[Posted, list[Sound]]:
     posted = taxii.read_envelope(data, MOST)
     pairs = [(raw, parse(raw.data)) for raw in posted.loaded.accepted]
-    paps: dict[str, Pap] = {}
-    for _, value in pairs:
-        permissions.collect_definition(value, paps)
-    return posted, [
-        (raw, taxii.head_of(value), permissions.pap_of(value, paps) if isinstance(value, dict) else None)
-        for raw, value in pairs
-    ]
+    paps = _paps([value for _, value in pairs])
+    return posted, [(raw, taxii.head_of(value), pap) for (raw, value), pap in zip(pairs, paps, strict=True)]
+
+
+def _labelled(stored: Sequence[tuple[int, int, bytes]]) -> list[tuple[int, int, Pap | None]]:
+    """Of each object of a post when it was added, its class, and its label of PAP."""
+    paps = _paps([parse(data) for _, _, data in stored])
+    return [(added, class_n, pap) for (added, class_n, _), pap in zip(stored, paps, strict=True)]
+
+
+def _paps(values: Sequence[object]) -> list[Pap | None]:
+    """The label of PAP of each object of a post, which may define labels for each other."""
+    known: dict[str, Pap] = {}
+    for value in values:
+        permissions.collect_definition(value, known)
+    return [permissions.pap_of(value, known) if isinstance(value, dict) else None for value in values]
 
 
 def _read_again(stored: Sequence[tuple[Tlp, bytes]]) -> list[RawObject]:
