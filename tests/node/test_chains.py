@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from exchange.content import Missing, Status, Void
+from exchange.content import REPLACED, Missing, Status, Void
 from exchange.errors import Unavailable
 from exchange.limits import DAY_MS, HOUR_MS, MINUTE_MS
 from exchange.link import Link
@@ -128,7 +128,10 @@ async def test_prekey_lapsed_before_acceptance_is_sealed_again(sim: Simulation, 
     assert pe.alarm_codes() == co.alarm_codes() == []
 
 
-async def test_voided_envelope_that_arrives_late_shows_as_voided(sim: Simulation, pe: Site, co: Site) -> None:
+@pytest.mark.parametrize(("why", "marks"), [("test", {"voided"}), (REPLACED, set())])
+async def test_voided_envelope_that_arrives_late_shows_as_voided_unless_it_is_replaced(
+    sim: Simulation, pe: Site, co: Site, why: str, marks: set[str]
+) -> None:
     await co.stop()
     sent = pe.send("co-csirt")
     await sim.rounds()
@@ -136,14 +139,14 @@ async def test_voided_envelope_that_arrives_late_shows_as_voided(sim: Simulation
     env = copy.env or b""
     (link,) = await pe.up.store.db.read(lambda c: store_sealings.links(c, env))
     # announced in a more urgent lane, so that it comes first
-    void = Void("routine", link.numbered, "test")
+    void = Void("routine", link.numbered, why)
     await pe.up.store.db.write(
         lambda c: pe.up.outbox.send(c, void.to_payload(), Void.type, "immediate", ["co-csirt"])
     )
     await sim.rounds()
     await co.start()
     await sim.rounds()
-    assert co.inbox()[0].marks == frozenset({"voided"})
+    assert co.inbox()[0].marks == marks
 
 
 async def test_undelivered_at_exp_is_sealed_again_until_the_content_ends(

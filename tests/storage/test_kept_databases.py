@@ -15,6 +15,7 @@ import pytest
 
 from exchange import merkle
 from exchange.canonical import sha256
+from exchange.content import REPLACED
 from exchange.errors import Refused
 from exchange.hub.store.cursor import Cursor
 from exchange.hub.store.page import Announcement
@@ -142,13 +143,17 @@ def test_the_nodes_desk_reads_what_an_old_version_wrote(step: str, tmp_path: Pat
         store.db.close_sync()
 
 
-def test_a_void_of_old_marks_its_mail(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("why", "marks"), [(None, "voided"), (REPLACED, "")])
+def test_a_void_of_old_marks_its_mail(tmp_path: Path, why: str | None, marks: str) -> None:
+    """But not what stands by another number, too."""
     path = unpack("node", "0005", tmp_path / PE)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE voids_in SET why = coalesce(?, why)", (why,))
     store = open_store(path, bytes(32), owner=True)
     try:
         query = "SELECT marks FROM inbox JOIN voids_in USING (env, sender)"
-        marks = store.db.read_sync(lambda c: c.exec_driver_sql(query).fetchall())
-        assert [tuple(row) for row in marks] == [("voided",)]
+        found = store.db.read_sync(lambda c: c.exec_driver_sql(query).fetchall())
+        assert [tuple(row) for row in found] == [(marks,)]
     finally:
         store.db.close_sync()
 

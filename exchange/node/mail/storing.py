@@ -14,7 +14,7 @@ from typing import Any, Final, TypeGuard
 from exchange import receipt
 from exchange.attachment import Attachment
 from exchange.canonical import ZERO32, b64, sha256
-from exchange.content import CheckpointNote, Status, same_message_hash
+from exchange.content import REPLACED, CheckpointNote, Status, same_message_hash
 from exchange.header import Header
 from exchange.limits import DAY_MS, MINUTE_MS, SECOND_MS
 from exchange.message import Message
@@ -153,7 +153,7 @@ class Storing:
         if not counts(self._replica, header.sender, header.skid, now):
             marks |= {UNVERIFIED}  # by a notice of this very page, or a leaf that came since it was judged
         if good.control is None:
-            self._mail(arrivals, good, marks | ({VOIDED} if arrivals.is_void(header) else set()), now)
+            self._mail(arrivals, good, marks | ({VOIDED} if arrivals.is_taken_back(header) else set()), now)
         else:
             arrivals.to_send = True
         self._owe(arrivals, header.env, opened.lc, receipt.STORED, "")
@@ -287,6 +287,10 @@ class _Arrivals:
     def is_void(self, header: Header) -> bool:
         """Whether its own sender has declared it void."""
         return (header.env, header.sender) in self._seen.void
+
+    def is_taken_back(self, header: Header) -> bool:
+        """Whether it has, and not for what it carries goes under another number."""
+        return self._seen.void.get((header.env, header.sender), REPLACED) != REPLACED
 
     def owe(self, owed: Owed) -> None:
         """The envelope is dealt with, and gets a receipt."""

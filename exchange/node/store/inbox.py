@@ -58,11 +58,13 @@ class Received:
 
 @dataclass(frozen=True)
 class Seen:
-    """Which of some envelopes have a receipt, which came hurt, which (env, sender) the sender has declared void."""
+    """Which of some envelopes have a receipt, which came hurt, which (env, sender) the sender has declared void, and
+    why.
+    """
 
     receipted: set[bytes]
     hurt: set[bytes]
-    void: set[tuple[bytes, str]]
+    void: dict[tuple[bytes, str], str]
 
 
 @dataclass(frozen=True)
@@ -102,15 +104,15 @@ def seen(connection: Connection, envs: Sequence[bytes]) -> Seen:
     rows = looked_up(
         connection,
         "WITH wanted(env) AS {keys}"
-        " SELECT 'receipted', env, '' FROM wanted JOIN owed USING (env)"
-        " UNION ALL SELECT 'hurt', wanted.env, '' FROM wanted JOIN damaged ON damaged.key = wanted.env"
-        " UNION ALL SELECT 'void', env, voids_in.sender FROM wanted JOIN voids_in USING (env)",
+        " SELECT 'receipted', env, '', '' FROM wanted JOIN owed USING (env)"
+        " UNION ALL SELECT 'hurt', wanted.env, '', '' FROM wanted JOIN damaged ON damaged.key = wanted.env"
+        " UNION ALL SELECT 'void', env, voids_in.sender, why FROM wanted JOIN voids_in USING (env)",
         [(env,) for env in envs],
     )
     return Seen(
-        receipted={env for what, env, _ in rows if what == "receipted"},
-        hurt={env for what, env, _ in rows if what == "hurt"},
-        void={(env, sender) for what, env, sender in rows if what == "void"},
+        receipted={env for what, env, _, _ in rows if what == "receipted"},
+        hurt={env for what, env, _, _ in rows if what == "hurt"},
+        void={(env, sender): why for what, env, sender, why in rows if what == "void"},
     )
 
 

@@ -12,7 +12,11 @@ from alembic import op
 revision = "0006"
 down_revision = "0005"
 
-_VOID = "EXISTS (SELECT 1 FROM voids_in v WHERE v.env = inbox.env AND v.sender = inbox.sender)"
+# what was replaced stands by another number, too
+_VOID = (
+    "EXISTS (SELECT 1 FROM voids_in v WHERE v.env = inbox.env AND v.sender = inbox.sender"
+    " AND v.why <> 'replaced')"
+)
 
 
 def _marked(marks: str, *which: str) -> str:
