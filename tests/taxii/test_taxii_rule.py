@@ -86,20 +86,20 @@ def test_what_is_posted_for_an_exercise_goes_to_nobody_as_if_it_were_real(door: 
 
 
 @contextmanager
-def breaking(door: Place, table: str, rows: int = 0) -> Iterator[None]:
+def breaking(door: Place, table: str, rows: int = 0, *, name: str = "broken") -> Iterator[None]:
     """The disk takes so many rows more into that table, and then no more."""
 
     def begin(connection: Transaction) -> None:
         there = sql(connection, f"SELECT count(*) AS n FROM {table}").one().n  # noqa: S608 - our own table
         sql(
             connection,
-            f"CREATE TRIGGER broken BEFORE INSERT ON {table} WHEN (SELECT count(*) FROM {table}) >= {there + rows}"  # noqa: S608 - our own table
+            f"CREATE TRIGGER {name} BEFORE INSERT ON {table} WHEN (SELECT count(*) FROM {table}) >= {there + rows}"  # noqa: S608 - our own table
             " BEGIN SELECT RAISE(ABORT, 'the disk ends here'); END",
         )
 
     door.run(door.pe.up.store.db.write(begin))
     yield
-    door.run(door.pe.up.store.db.write(lambda c: sql(c, "DROP TRIGGER broken")))
+    door.run(door.pe.up.store.db.write(lambda c: sql(c, f"DROP TRIGGER {name}")))
 
 
 @pytest.mark.parametrize("repeats", [True, False])
@@ -145,6 +145,19 @@ def test_a_post_that_always_breaks_off_waits_for_a_person_and_keeps_no_other_out
         assert (newest.objects, newest.due) == (1, False)
         assert "internal.error" in door.pe.alarm_codes()
         assert client.post({})["failure_count"] == 1
+
+
+def test_what_cant_even_be_given_up_is_due_still(door: Place) -> None:
+    client, before = door.client(), len(door.sim.sites[CO].inbox())
+    one, other = indicator("due"), indicator("next")
+    with breaking(door, "messages"), breaking(door, "alarms", name="silent"):
+        for _ in range(2):
+            assert client.post_raw(orjson.dumps({"objects": [one]})).status_code == 500
+    client.post(other)
+    door.run(door.sim.rounds(3))
+    came = [carried_objects(read_message(each.payload)) for each in door.sim.sites[CO].inbox()[before:]]
+    assert [[orjson.loads(data) for data in each] for each in came] == [[one], [other]]
+    assert not [draft for draft in drafts.listed(door.pe.up.store) if draft.due]
 
 
 def test_what_is_due_keeps_the_label_it_had_when_it_came(door: Place) -> None:
