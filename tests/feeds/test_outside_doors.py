@@ -8,6 +8,8 @@ from dataclasses import replace
 import pytest
 
 from exchange.errors import Refused
+from exchange.formats.stix.cover import read_message
+from exchange.formats.text import banner
 from exchange.node.doors.doors import Passed, own_reader
 from exchange.node.taxii import drafts
 from exchange.pap import Pap
@@ -73,6 +75,11 @@ def test_what_leaves_carries_the_label_by_which_it_was_decided(door: Place, serv
     own = own_reader(PE)
     passed = door.pe.up.doors("analyst").let_out(Door.PRINT, id_, [own], lambda passed: passed)
     assert (passed.message.tlp, passed.message.pap) == (Tlp.AMBER, Pap.GREEN)
+    assert banner(passed.message) == "TLP:AMBER  PAP:GREEN"
+    assert passed.relabelled  # its signed bytes say GREEN
+    assert read_message(passed.message.bundle).tlp is Tlp.GREEN
+    plain = door.mail(indicator("said here alone"), tlp=Tlp.GREEN)
+    assert not door.pe.up.doors("analyst").let_out(Door.PRINT, plain, [own], lambda passed: passed.relabelled)
 
 
 def test_a_post_that_carries_what_came_from_outside_waits_for_a_person(door: Place, server: Server) -> None:

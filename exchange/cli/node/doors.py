@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -38,6 +38,7 @@ FormatName = Annotated[
     str,
     typer.Option("--format", help="stix (the exact bytes that were signed), text ...: see exchange formats."),
 ]
+SIGNED: Final = ("stix", "csaf")  # formats in which a message leaves as it was signed
 OutputFile = Annotated[Path | None, typer.Option("--output", help="File to make; else standard output.")]
 
 
@@ -60,6 +61,7 @@ def export(
     """Write a message out, as it was signed or as text. It leaves this node's protection: mind its label."""
     from exchange.cli.node.home import opened, wake
     from exchange.formats.registry import dump
+    from exchange.formats.text import banner
     from exchange.node.doors.doors import own_reader
     from exchange.release import Door
 
@@ -67,6 +69,10 @@ def export(
 
     def make(passed: Passed) -> tuple[Message, Written]:
         warn_of_doubts(call, passed)
+        if passed.relabelled and format_ in SIGNED:
+            call.out.warn(
+                f"the label in the file is weaker: a feed's is stricter, treat it as {banner(passed.message)}"
+            )
         return passed.message, dump(passed.message, format_)
 
     with opened(call) as home:

@@ -50,13 +50,14 @@ def pap_of_all(values: Iterable[Mapping[str, Any]]) -> Pap | None:
 
 
 def pap_of_message(message: Message) -> Pap | None:
-    """The strictest label anywhere in a message: on its bundle, its cover and what it carries."""
+    """The strictest label anywhere in a message: its own, on its bundle, its cover and what it carries."""
     document = scan(message.bundle, Limits())
     spans = [document.bytes_of(span) for span in document.items]
     around = document.members.get("object_marking_refs")
     if around is not None:
         spans.append(b'{"object_marking_refs":%b}' % document.bytes_of(around))
-    return pap_of_all(value for value in map(parse, spans) if isinstance(value, dict))
+    carried = pap_of_all(value for value in map(parse, spans) if isinstance(value, dict))
+    return strictest([*_known(message.pap), *_known(carried)])
 
 
 def _of_definition(value: Mapping[str, Any]) -> Iterable[Pap]:

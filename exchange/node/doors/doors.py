@@ -41,13 +41,15 @@ class Passed:
     """A message that may leave: what it says, under labels no weaker than any feed's for what is in it; whose it is,
     when it came or went (ms).
 
-    `received`: as it came, None for one that this node sent.
+    `received`: as it came, None for one that this node sent. `relabelled`: its own label is weaker, and still stands in
+    its signed bytes.
     """
 
     message: Message
     sender: str
     at: int
     received: Received | None
+    relabelled: bool = False
 
     @property
     def id(self) -> str:
@@ -107,7 +109,9 @@ class Doors:
         one, said = self._find(connection, message_id, sender)
         content = with_outside(connection, self._store.cipher, said, one.message.bundle)
         if content != said:
-            one = replace(one, message=replace(one.message, tlp=content.tlp, pap=content.pap))
+            weaker = (said.tlp, said.pap) != (content.tlp, content.pap)
+            message = replace(one.message, tlp=content.tlp, pap=content.pap)
+            one = replace(one, message=message, relabelled=weaker)
         return one, content
 
     def _find(self, connection: Transaction, message_id: str, sender: str) -> tuple[Passed, Content]:
