@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
+from exchange.formats.misp.stix import identified
 from exchange.formats.stix.read import read_object
 from exchange.pap import Pap
 from exchange.tlp import Tlp
@@ -19,7 +20,9 @@ from tests.misp_samples import (
     SAMPLE,
     STIX_TIME,
     TECHNIQUE,
+    attribute,
     back,
+    event,
     full_event,
     read,
     written,
@@ -139,6 +142,44 @@ def test_what_is_added_to_an_object_of_misp_is_in_its_event_or_named(draft, auth
     assert named == {f"objects of type {raw.type}" for raw in objects}
 
 
+_FIRST = "2026-09-20T00:00:00.123456+00:00"
+
+
+@pytest.mark.parametrize("to_ids", [True, False])
+def test_what_older_versions_made_of_an_attribute_is_still_the_same_attribute(draft, author, to_ids):
+    came = attribute("domain", "Evil.Example.com", DOMAIN, to_ids=to_ids, first_seen=_FIRST, comment="seen")
+    made_of = (raw.data for raw in read(event(came)).accepted)
+    now_id, old_id = (
+        identified({"type": "domain-name", "value": name})["id"]
+        for name in ("evil.example.com", "Evil.Example.com")
+    )
+    older = [  # spelt as it was in MISP, and seen first when it was written
+        read_object(
+            data.replace(b"evil.example.com", b"Evil.Example.com")
+            .replace(b"2026-09-20T00:00:00.123Z", STIX_TIME.encode())
+            .replace(now_id.encode(), old_id.encode())
+        )
+        for data in made_of
+    ]
+    written_now = written(draft, author, tuple(older))
+    (one,) = orjson.loads(written_now.data)["Event"]["Attribute"]
+    assert came.items() <= one.items()
+    assert not [each for each in written_now.losses if each.place.startswith("objects of type")]
+
+
+def test_facts_of_misp_that_do_not_count_are_a_loss(draft, author):
+    (raw,) = (
+        raw
+        for raw in read(
+            event(attribute("snort", "alert tcp", DOMAIN, to_ids=True, first_seen=_FIRST))
+        ).accepted
+        if raw.type == "indicator"
+    )
+    other = raw.data.replace(b'"pattern_type":"snort"', b'"pattern_type":"suricata"')
+    losses = written(draft, author, (read_object(other),)).losses
+    assert ("objects of type indicator", "extensions of 1") in {(each.place, each.what) for each in losses}
+
+
 def test_a_revoked_indicator_is_not_looked_for(draft, author):
     value = _RICH[0] | {"revoked": True}
     made_of = written(draft, author, (read_object(orjson.dumps(value)),), Tlp.AMBER)
@@ -164,6 +205,7 @@ def test_a_stranger_who_writes_our_extension_can_hide_nothing_and_break_nothing(
         {"cluster": 5},
         {"type": [], "value": {}},
         {"type": "domain", "value": "harmless.example.org"},
+        {"type": "filename", "value": "x" * 20_000},
         [{"of": 1}],
         "text",
     ]
@@ -196,6 +238,8 @@ def test_a_stranger_who_writes_our_extension_can_hide_nothing_and_break_nothing(
     for carried in (objects, [*objects, read_object(orjson.dumps(report))]):
         made_of = written(draft, author, tuple(carried), Tlp.GREEN)
         assert all(b"n%d.example.com" % number in made_of.data for number in range(len(hostile)))
+        named = [each.what for each in made_of.losses if each.what.startswith("extensions")]
+        assert len(named) == 1  # however many are: one line for each type of object
 
 
 def test_what_a_stranger_writes_beside_the_facts_of_misp_goes_nowhere(draft, author):

@@ -149,12 +149,12 @@ def _doubt(event: Event, place: str, facts: Mapping[str, Any]) -> None:
             event.file.doubts.add(f"{place}/value", facts["type"], why)
 
 
-def _indicator(facts: Mapping[str, Any]) -> dict[str, Any] | None:
+def _indicator(facts: Mapping[str, Any], *, spelt: bool = False) -> dict[str, Any] | None:
     """The members of an indicator; None where the value can't be looked for in STIX. A pattern is taken as it is."""
     type_, text = facts["type"], str(facts["value"])
     if type_ in RULES:
         return {"type": "indicator", "pattern": text, "pattern_type": RULES[type_], "name": f"{type_} rule"}
-    found = comparisons(type_, text)
+    found = comparisons(type_, text, spelt=spelt)
     if found is None:
         return None
     return {"type": "indicator", "pattern": pattern(found), "pattern_type": "stix", "name": text[:MAX_NAME]}
@@ -201,20 +201,32 @@ def agrees(value: Mapping[str, Any], facts: Mapping[str, Any]) -> bool:
         return False
     if not seen_agrees(value, facts):
         return False
+    try:
+        return _becomes(value, facts, spelt=False) or _becomes(value, facts, spelt=True)
+    except Refused:  # no pattern can say it
+        return False
+
+
+def _becomes(value: Mapping[str, Any], facts: Mapping[str, Any], *, spelt: bool) -> bool:
+    """The same, with the value as it stands on the wire or as it is `spelt`. Raises Refused `stix.bad-pattern`."""
     if value["type"] == "observed-data":
-        seen = observables(comparisons(facts["type"], str(facts["value"])) or ())
+        seen = observables(comparisons(facts["type"], str(facts["value"]), spelt=spelt) or ())
         return {one["id"] for one in seen} == set(value.get("object_refs", ()))
-    said = _indicator(facts) if value["type"] == "indicator" else _vulnerability(facts) or _note(facts)
+    indicator = value["type"] == "indicator"
+    said = _indicator(facts, spelt=spelt) if indicator else _vulnerability(facts) or _note(facts)
     return said is not None and all(value.get(name) == each for name, each in said.items())
 
 
 def seen_agrees(value: Mapping[str, Any], facts: Mapping[str, Any]) -> bool:
-    """Whether an object begins when its facts say that it was seen first, if they say so and in order."""
+    """Whether an object begins when its facts say that it was seen first, if they say so and in order.
+
+    Older versions let each begin when its entry was written last.
+    """
     first, last = time_of(facts, "first_seen"), time_of(facts, "last_seen")
     begins = value.get("first_observed", value.get("valid_from"))
     if first is None or begins is None or (last is not None and last < first):
         return True
-    return bool(begins == to_stix(first))
+    return begins in (to_stix(first), value.get("modified"))
 
 
 def _unsaid(event: Event, facts: Mapping[str, Any], value: Mapping[str, Any]) -> dict[str, Any]:

@@ -175,7 +175,8 @@ def agrees(value: Mapping[str, Any], facts: Mapping[str, Any]) -> bool:
     if not isinstance(name, str) or not all(map(_is_attribute, attributes)) or not seen_agrees(value, facts):
         return False
     if value["type"] == "observed-data":
-        return {one["id"] for one in _together(attributes)} == set(value.get("object_refs", ()))
+        refs = set(value.get("object_refs", ()))
+        return any({one["id"] for one in _together(attributes, spelt=how)} == refs for how in (False, True))
     said = _note(name, attributes) if value["type"] == "note" else _thing(value["type"], attributes)
     return bool(said) and all(value.get(member) == each for member, each in said.items())
 
@@ -188,12 +189,12 @@ def _is_attribute(value: object) -> bool:
     )
 
 
-def _together(attributes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _together(attributes: Sequence[Mapping[str, Any]], *, spelt: bool = False) -> list[dict[str, Any]]:
     """The observables of an object: of each type one for as long as no two values are of the same path."""
     rows: dict[tuple[str, int], list[Comparison]] = {}
     taken = Counter[str]()
     for facts in attributes:
-        found = comparisons(facts["type"], str(facts["value"])) or []
+        found = comparisons(facts["type"], str(facts["value"]), spelt=spelt) or []
         if found:
             row = max(taken[path] for path, _ in found)
             taken |= {path: row + 1 for path, _ in found}

@@ -112,21 +112,26 @@ def category_of(type_: str) -> str:
     return TYPES[type_][0] if type_ in TYPES else "Other"
 
 
-def comparisons(type_: str, text: str) -> list[Comparison] | None:
-    """What a value of that type compares in STIX; None where STIX has no path for it or the value isn't of the type."""
+def comparisons(type_: str, text: str, *, spelt: bool = False) -> list[Comparison] | None:
+    """What a value of that type compares in STIX; None where STIX has no path for it or the value isn't of the type.
+
+    `spelt`: as somebody has spelt it, as older versions took it.
+    """
     paths = TYPES.get(type_, ("", ()))[1]
     parts = text.split("|", 1) if len(paths) > 1 else [text]
     if not paths or len(parts) != len(paths):
         return None
     try:
-        return [_comparison(path, part.strip()) for path, part in zip(paths, parts, strict=True)]
+        return [
+            _comparison(path, part.strip() if spelt else _whole(path, part.strip()))
+            for path, part in zip(paths, parts, strict=True)
+        ]
     except ValueError:
         return None
 
 
 def _comparison(path: str, text: str) -> Comparison:
     """Raises ValueError for a value that can't be what the path says."""
-    text = _whole(path, text)
     if not text:
         raise ValueError("empty")
     if path == _IP:

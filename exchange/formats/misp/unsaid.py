@@ -11,6 +11,7 @@ from typing import Any, Final
 from exchange.formats.making import SOURCE, reference
 from exchange.formats.misp.attribute import MAX_NAME
 from exchange.formats.misp.made import FORMAT, moment
+from exchange.formats.misp.remembered import remembered
 from exchange.formats.misp.stix import observed
 from exchange.formats.misp.types import comparisons
 from exchange.formats.stix.permissions import is_label
@@ -58,12 +59,26 @@ def unsaid(value: Value, attributes: Sequence[Value], others: Mapping[str, Value
     says = _SAID.get(value["type"])
     if says is None:
         return unsaid_of_observable(value, told_by(attributes), others, of=of)
-    return [name for name in _rest(value, of) if name not in says or not says[name](value, attributes)]
+    missing = [name for name in _rest(value, of) if name not in says or not says[name](value, attributes)]
+    return missing if _facts_are_in(attributes, value) else [*missing, "extensions"]
+
+
+def _facts_are_in(attributes: Sequence[Value], value: Value) -> bool:
+    """Whether what our extension remembers is written; of labels and files is told elsewhere."""
+    return all(
+        any(each.get(name) == fact for each in attributes)
+        for name, fact in remembered(value).items()
+        if name not in ("of", "Tag", "data_ref")
+    )
 
 
 def told_by(attributes: Sequence[Value]) -> frozenset[str]:
     """The values that attributes tell of, each alone."""
-    said_of = (comparisons(each["type"], str(each["value"])) or () for each in attributes)
+    said_of = (
+        comparisons(each["type"], str(each["value"]), spelt=spelt) or ()
+        for each in attributes
+        for spelt in (False, True)
+    )
     return frozenset(str(text) for found in said_of for _, text in found)
 
 
