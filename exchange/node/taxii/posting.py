@@ -164,9 +164,11 @@ class Posting:
                 self._due.add(n)
                 raise
             except Exception as fault:  # noqa: BLE001 - it breaks off again: that must not keep all other posts out
-                self._due.add(n)  # until that is written down
-                await self._store.db.write(partial(self._give_up, n, type(fault).__name__))
-                self._due.discard(n)
+                try:
+                    await self._store.db.write(partial(self._give_up, n, type(fault).__name__))
+                except BaseException:
+                    self._due.add(n)
+                    raise
 
     def _give_up(self, n: int, fault: str, connection: Transaction) -> None:
         """It is a person's now, who is told."""
