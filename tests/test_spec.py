@@ -142,7 +142,7 @@ LIMITS = {
         limits.BLOB_KEPT_MS // limits.HOUR_MS
     ],
     "mailbox long poll": [limits.POLL_SECONDS, limits.POLLS, 204],
-    "bodies in work of one caller, with its units; pages and items on sockets it has not read yet": [
+    "bodies in work of one caller, with its units; pages it has not read yet; items on its sockets that it has not": [
         limits.CALLER_BYTES
     ],
     "reading an answer": [limits.BODY_SECONDS, 1, limits.BODY_RATE],
