@@ -16,8 +16,10 @@ from exchange.envelope import Recipient, Sealed
 from exchange.errors import Refused
 from exchange.limits import DAY_MS
 from exchange.link import Link
-from exchange.message import Urgency
+from exchange.message import Message, Urgency
 from exchange.node.doors.doors import own_reader
+from exchange.node.mail import opening
+from exchange.node.store.inbox import held
 from exchange.node.store.outbox import Outgoing
 from exchange.protocol import ITEM_CHECKPOINT, ITEM_RECEIPTS, Item
 from exchange.release import Door
@@ -314,3 +316,30 @@ async def test_red_sealed_to_a_node_is_read_there_and_leaves_in_no_copy(
         )
     assert [row.action for row in co.desk.access_log()] == ["export refused", "open"]
     assert co.desk.unopened() == 0
+
+
+async def test_content_that_our_program_fails_on_waits_and_holds_up_no_other(
+    sim: Simulation, pe: Site, co: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What read_message does wrong costs that message time, until a version that does it right; and is no refusal."""
+    odd = pe.send("co-csirt", text="odd")
+    await pe.once()
+    real = opening.read_message
+
+    def fail(payload: bytes) -> Message:
+        if b"odd" in payload:
+            raise KeyError("a fault of ours")
+        return real(payload)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(opening, "read_message", fail)
+        after = pe.send("co-csirt", text="plain")
+        await sim.rounds(2)
+        assert (co.received(), pe.state(odd, "co-csirt")) == ([after], "accepted")
+        assert [one.code for one in await co.up.store.db.read(lambda c: held(c, after=0, limit=9))] == [
+            "internal.error"
+        ]
+    await co.restart()
+    await sim.rounds(2)
+    assert (sorted(co.received()), pe.state(odd, "co-csirt")) == (sorted([odd, after]), "stored")
+    assert co.alarm_codes() == []

@@ -5,6 +5,7 @@ Everything that reads a peer's content is called from this file, so that inbox.p
 
 from __future__ import annotations
 
+import logging
 import uuid
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -26,6 +27,8 @@ from exchange.node.keys.trust import counts
 from exchange.node.store.notices import UNVERIFIED
 from exchange.protocol import ITEM_EXPIRED, Item
 from exchange.wire import Delivery
+
+LOG = logging.getLogger("exchange.node.mail")
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ class Bad:
 
 @dataclass(frozen=True)
 class Later:
-    """Held until the directory knows more."""
+    """Held until the directory knows more, or this program can read it."""
 
     item: Item
     code: str
@@ -134,11 +137,17 @@ class Opening:
             return Hurt(_key(item.payload), fault.code, fault.detail)
         except Rejected as fault:
             return _bad(item, fault.code, None)
-        signatures = Delivery.from_bytes(item.payload).signatures
+        return self._read(item, opened)
+
+    def _read(self, item: Item, opened: Opened) -> Verdict:
+        """The verdict over what an envelope that holds says."""
         try:
-            return self._content(opened, signatures)
+            return self._content(opened, Delivery.from_bytes(item.payload).signatures)
         except Rejected as fault:
             return _bad(item, fault.code, opened)
+        except Exception as fault:  # noqa: BLE001 - ours: it waits for a version that can read it, no other mail waits
+            LOG.error("a message can't be read", extra={"error": type(fault).__name__})
+            return Later(item, "internal.error")
 
     def _expired(self, item: Item) -> Over:
         expired = open_expired(
