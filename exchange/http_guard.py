@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import logging
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Final, Protocol, cast
+from typing import Final, Protocol, cast
 
 from aiohttp import web
 
+from exchange.limits import MAX_HEAD
+
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: IPv4, as a host that has IPv6 only sees it
+LINGER_SECONDS: Final = 5  # for what a refused caller still sends, so that it reads why
 _END: Final = b"\r\n\r\n"
 
 
@@ -191,13 +195,30 @@ class Guard(asyncio.Protocol):
 
 
 class Handler(web.RequestHandler):
-    """aiohttp's protocol, but for what it answers to bytes that are no HTTP: its own would log and quote them."""
+    """aiohttp's protocol with our limits, and our answer to what is no HTTP: its own would log and quote the bytes."""
 
     __slots__ = ("_unreadable",)
 
-    def __init__(self, *arguments: Any, unreadable: Callable[[int], web.Response], **options: Any) -> None:
-        """`unreadable` makes the answer of an HTTP status."""
-        super().__init__(*arguments, **options)
+    def __init__(
+        self,
+        server: web.Server,
+        *,
+        unreadable: Callable[[int], web.Response],
+        logger: logging.Logger,
+        idle_seconds: float,
+    ) -> None:
+        """`unreadable` makes the answer of an HTTP status; `idle_seconds`: between two requests."""
+        super().__init__(
+            server,
+            loop=asyncio.get_running_loop(),
+            logger=logger,
+            access_log=None,  # type: ignore[arg-type]  # aiohttp takes it; a path is the caller's text
+            keepalive_timeout=idle_seconds,
+            lingering_time=LINGER_SECONDS,
+            max_line_size=MAX_HEAD,
+            max_field_size=MAX_HEAD,
+            auto_decompress=False,  # a body is signed for as it is sent
+        )
         self._unreadable = unreadable
 
     def handle_error(

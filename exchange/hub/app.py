@@ -28,7 +28,7 @@ from exchange import logs
 from exchange.canonical import b64
 from exchange.chores import doing
 from exchange.errors import ExchangeError, Refused, Unavailable
-from exchange.http_guard import Connections, Handler
+from exchange.http_guard import LINGER_SECONDS, Connections, Handler
 from exchange.http_rate import Rate, Room
 from exchange.hub import alarm_hook
 from exchange.hub.applications import Applications
@@ -45,7 +45,7 @@ from exchange.hub.registrar import Registrar
 from exchange.hub.store.blob_files import BlobFiles
 from exchange.hub.store.store import FILE, HubStore
 from exchange.keys import PrivateKeys
-from exchange.limits import BLOB_CALLS, CALLER_BYTES, MAX_HEAD
+from exchange.limits import BLOB_CALLS, CALLER_BYTES
 from exchange.settings import HubSettings
 from exchange.storage import backup_copy
 from exchange.storage.files import HomeLock
@@ -58,7 +58,6 @@ ROOM_BYTES: Final = 256 * 1024 * 1024  # of requests in work, and as much of ans
 ROOM_CALLS: Final = 256  # with attachments, in each direction: each takes half a MiB
 OUTSIDE_BYTES: Final = 2 * 1024 * 1024  # of requests in work of one address, by callers without a token
 GARBAGE: Final = 20_000  # objects more since the last search; Python: 700
-LINGER_SECONDS: Final = 5  # for what a refused caller still sends, so that it reads why
 BACKLOG: Final = 512
 SPARE_FILES: Final = 256  # beside connections: database, log, libraries
 DAY_SECONDS: Final = 24 * 3600
@@ -254,25 +253,19 @@ async def _listening(context: Context, tls: ServerTls | None) -> AsyncIterator[L
     limits = context.settings.limits
     runner = web.AppRunner(http.build(context), shutdown_timeout=limits.drain_seconds)
     await runner.setup()
-    server, loop = runner.server, asyncio.get_running_loop()
+    server = runner.server
     if server is None:
         raise Unavailable("internal.error")
     protocol = partial(
         Handler,
         server,
         unreadable=unreadable,
-        loop=loop,
         logger=logs.library("hub.http"),
-        access_log=None,  # aiohttp takes it; a path is the caller's text
-        keepalive_timeout=limits.idle_seconds,
-        lingering_time=LINGER_SECONDS,
-        max_line_size=MAX_HEAD,
-        max_field_size=MAX_HEAD,
-        auto_decompress=False,  # a body is signed for as it is sent
+        idle_seconds=limits.idle_seconds,
     )
     context.connections = Connections(limits, protocol)
     try:
-        listener = await loop.create_server(
+        listener = await asyncio.get_running_loop().create_server(
             context.connections,
             context.settings.host,
             context.settings.port,

@@ -21,8 +21,8 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from exchange import logs
 from exchange.access import Scope
 from exchange.errors import ExchangeError, Refused, Unavailable
-from exchange.http_guard import Connections, Handler, place_of
-from exchange.limits import BODY_RATE, MAX_HEAD
+from exchange.http_guard import LINGER_SECONDS, Connections, Handler, place_of
+from exchange.limits import BODY_RATE
 from exchange.node.http import api as http_api, taxii as http_taxii
 from exchange.node.http.api_call import API
 from exchange.node.http.auth import RESERVED, entered
@@ -37,7 +37,6 @@ from exchange.node.http.problems import (
     unreadable,
 )
 
-LINGER_SECONDS: Final = 5  # for what a refused caller still sends, so that it reads why
 DRAIN_SECONDS: Final = 5
 BACKLOG: Final = 128
 PIECE: Final = 65_536 + 1  # bytes: one more than aiohttp writes without waiting
@@ -176,25 +175,19 @@ async def listening(context: Context, tls: ssl.SSLContext | None) -> AsyncIterat
     settings = context.settings
     runner = web.AppRunner(build(context), shutdown_timeout=DRAIN_SECONDS)
     await runner.setup()
-    server, loop = runner.server, asyncio.get_running_loop()
+    server = runner.server
     if server is None:
         raise Unavailable("internal.error")
     protocol = partial(
         Handler,
         server,
         unreadable=unreadable,
-        loop=loop,
         logger=logs.library("node.http"),
-        access_log=None,  # aiohttp takes it; a path is the caller's text
-        keepalive_timeout=settings.idle_seconds,
-        lingering_time=LINGER_SECONDS,
-        max_line_size=MAX_HEAD,
-        max_field_size=MAX_HEAD,
-        auto_decompress=False,
+        idle_seconds=settings.idle_seconds,
     )
     context.connections = Connections(settings, protocol, too_long=head_too_long())
     try:
-        listener = await loop.create_server(
+        listener = await asyncio.get_running_loop().create_server(
             context.connections,
             settings.host,
             settings.port,
