@@ -11,7 +11,7 @@ Nor are attachments, which the hub may still have.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -20,10 +20,12 @@ from typing import Final
 
 from exchange.canonical import unb64
 from exchange.errors import Refused
+from exchange.keys import PrivateKeys
 from exchange.limits import DAY_MS
 from exchange.node.home import LOCAL_KEY, Paths, read_settings
 from exchange.node.keys.own_keys import REVEALED, REVEALED_UNTIL
 from exchange.node.restore import PENDING
+from exchange.node.store.directory import GIVEN
 from exchange.node.store.restore import LAST, erasures, mark_restored, replay_erasures
 from exchange.node.store.store import MIGRATIONS, Store, open_store, set_fact
 from exchange.node.units import DRAFT, homes
@@ -148,10 +150,8 @@ def restore(
             for handle in units:
                 _prepare(paths.unit(handle), {PENDING: 1})
                 write_private(paths.unit(handle).restored, b"")
-            facts = {PENDING: 1, LAST: backup.head.at} | (
-                {REVEALED_UNTIL: now + SEED_LIFE_MS} if seed is not None else {}
-            )
-            attachments = _prepare(paths, facts)
+            given = {} if seed is None else _facts_of(seed, settings, now)
+            attachments = _prepare(paths, {PENDING: 1, LAST: backup.head.at, **given})
             keystore = Keystore.create(paths.keystore, unlock, secrets)
             Keystore.create(paths.prekeys, unlock, {})
             later = [listed] if newer is None else [listed, _erasures_of(newer, secret, settings)]
@@ -238,7 +238,12 @@ def _checked(paths: Paths, head: Head) -> NodeSettings:
     return settings
 
 
-def _prepare(paths: Paths, facts: dict[str, int]) -> int:
+def _facts_of(seed: bytes, settings: NodeSettings, now: int) -> dict[str, bytes | int]:
+    keys = PrivateKeys(seed).public
+    return {REVEALED_UNTIL: now + SEED_LIFE_MS, GIVEN: keys.next_commitment(_net(settings))}
+
+
+def _prepare(paths: Paths, facts: Mapping[str, bytes | int]) -> int:
     check_copy(paths.database, app="node")
     attachments = mark_restored(paths.database, facts)
     for before in paths.root.glob(f"{_DATABASE}.before-*"):

@@ -254,8 +254,6 @@ class Ledger:
     def _is_explained(self, site: FaultySite, books: dict[str, Books], code: str, subject: str) -> bool:
         if code == "node.restored":
             return site.restored > 0
-        if code == "directory.own-name":  # the log has a change of keys that this home knows nothing of
-            return site.forgot_rotation and subject == "rotate"
         if code == "outbox.lost":
             return True  # held against the letters one by one
         if code == "inbox.lost":

@@ -61,7 +61,6 @@ class FaultySite(Site):
         self.restored = 0
         self.rotated_at: int | None = None  # when it changed its keys, ms
         self.told = set[str]()  # members whose losses its people heard of on a disk that is gone
-        self.forgot_rotation = False  # made again of a backup that was older than that
         self.damage = 0
         self.latest = simulation.world.now  # the furthest its clock ever stood
 
@@ -154,7 +153,6 @@ class FaultySite(Site):
         unlock, now = Unlock.key_file(key), self._clock()
         backup.restore(source, self.home, unlock, unlock, now=now, progress=unwatched, newer=newer, seed=seed)
         shutil.copy(key, self.home / KEY)
-        self.forgot_rotation = self.forgot_rotation or seed is not None
         self._is_put_back()
 
     def _unlock(self) -> Unlock:

@@ -8,11 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
+from exchange.directory.bodies import parse_body
+from exchange.directory.bodies_contacts import UnitKeys
+from exchange.directory.bodies_members import Recover, Rotate
+from exchange.directory.log import Leaf
 from exchange.directory.state import Outcome
-from exchange.node.store.directory import take_for_own
-from exchange.node.store.store import Transaction, raise_alarm
+from exchange.node.store.directory import GIVEN, take_for_own
+from exchange.node.store.store import Transaction, fact, raise_alarm
 
 OWN_NAME: Final = "own-name/"  # keys of such alarms begin so
+_KEYS: Final = frozenset({"rotate", "recover", "unit"})
 _KEYS_OF_UNITS: Final = frozenset({"unit", "revoke"})
 # what others rightly say of a member: officers of its standing, the secretariat of how its contacts answer
 _OF_OTHERS: Final = frozenset({"status", "suspend", "test"})
@@ -31,7 +36,8 @@ class Listener(Protocol):
 class Watch:
     """Alarms that leaves give rise to; above all a statement in this node's name that it didn't make."""
 
-    def __init__(self, me: str, clock: Callable[[], int]) -> None:
+    def __init__(self, net: bytes, me: str, clock: Callable[[], int]) -> None:
+        self._net = net
         self._me = me
         self._clock = clock
 
@@ -58,7 +64,8 @@ class Watch:
         sponsored = outcome.subject is not None and address != self._me
         if not own or (sponsored and not outcome.effective):
             return
-        if not take_for_own(connection, outcome.statement_hash, outcome.type):
+        known = take_for_own(connection, outcome.statement_hash, outcome.type)
+        if not known and not self._brings_given_keys(connection, leaf, outcome):
             raise_alarm(
                 connection,
                 key=f"{OWN_NAME}{outcome.index}",
@@ -67,3 +74,14 @@ class Watch:
                 subject=outcome.type or "unreadable",
                 evidence=leaf,
             )
+
+    def _brings_given_keys(self, connection: Transaction, leaf: bytes, outcome: Outcome) -> bool:
+        """Whether it is the change to the keys whose seed this home was given as it was made of an older backup.
+
+        The home has forgotten the statement; that the keys are its own no stranger can bring about.
+        """
+        given = fact(connection, GIVEN)
+        if not (given and outcome.effective and outcome.type in _KEYS):
+            return False
+        body = parse_body(Leaf.from_bytes(leaf, self._net).statement.body, self._net)
+        return isinstance(body, Rotate | Recover | UnitKeys) and body.keys.next_commitment(self._net) == given

@@ -56,7 +56,7 @@ class Replica:
         self._newest: SignedCheckpoint | None = None
         self._least_term = 0  # of the hub this node goes by
         self._notes: list[tuple[str, SignedCheckpoint]] = []
-        self._listeners: list[Listener] = [Watch(me, clock)]
+        self._listeners: list[Listener] = [Watch(net, me, clock)]
         self.overlay = Overlay()  # trust that notices take away and the log doesn't yet; notices.py sets it
         self.before: Callable[[HubApi], Awaitable[None]] | None = None  # a refresh
         self._turn = asyncio.Lock()

@@ -5,6 +5,7 @@ Owns both. Erasing itself is store/erasing.py's, holds are store/holds.py's; how
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -29,7 +30,7 @@ MOST_ERASED: Final = 65_536  # newest ones that are carried on; a backup itself 
 MOST_HOLDS: Final = 10_000
 
 
-def mark_restored(path: Path, facts: dict[str, int]) -> int:
+def mark_restored(path: Path, facts: Mapping[str, bytes | int]) -> int:
     """Note facts in the database of a home that is being restored, and bring it to this program's schema.
 
     How many attachments lay in the home and are in no backup: they can be fetched again, as long as the hub has them.
