@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from exchange.canonical import sha256
+from exchange.content import CONTROL, REPLACED
 from exchange.directory.network import RETIRED_KEY_MS
 from exchange.hub.store.tables import RETENTION_MS
 from exchange.limits import MINUTE_MS
@@ -258,10 +259,17 @@ class Ledger:
             return True  # held against the letters one by one
         if code == "inbox.lost":
             letters = [one for one in self.letters if one.sender == subject and site.member in one.recipients]
-            return any(self._is_lost(one, site.member, books) for one in letters)
+            if any(self._is_lost(one, site.member, books) for one in letters):
+                return True
+            return subject in self._gave_up_what_came(site)
         if code.startswith("envelope."):
             return site.damage >= LEAST_DAMAGE or self.sim.is_hostile
         return False
+
+    def _gave_up_what_came(self, site: FaultySite) -> set[str]:
+        """Members who said of mail that they gave it up, their clocks hours ahead; the hub had it and delivered it."""
+        query = "SELECT DISTINCT v.sender FROM voids_in v JOIN links_in USING (env) WHERE v.why NOT IN (?, ?)"
+        return {name for (name,) in rows(site.home / "node.db", query, REPLACED, CONTROL)}
 
     def _is_lost(self, letter: Letter, recipient: str, books: dict[str, Books]) -> bool:
         """It is, or its sender believes so: it says so to a reader who can't know of which message."""

@@ -289,10 +289,10 @@ def unwatched(_done: int, _of: int) -> None:
     """Progress that nobody looks at."""
 
 
-def rows(path: Path, query: str) -> list[Any]:
+def rows(path: Path, query: str, *values: str) -> list[Any]:
     """Rows of a database's file."""
     with closing(sqlite3.connect(path)) as connection:
-        return connection.execute(query).fetchall()
+        return connection.execute(query, values).fetchall()
 
 
 @contextmanager
