@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from exchange.canonical import unb64
+from exchange.canonical import dumps, unb64
 from exchange.errors import Refused
 from exchange.keys import PrivateKeys
 from exchange.limits import DAY_MS
@@ -150,7 +150,7 @@ def restore(
             for handle in units:
                 _prepare(paths.unit(handle), {PENDING: 1})
                 write_private(paths.unit(handle).restored, b"")
-            given = {} if seed is None else _facts_of(seed, settings, now)
+            given = {} if seed is None else _facts_of(seed, now)
             attachments = _prepare(paths, {PENDING: 1, LAST: backup.head.at, **given})
             keystore = Keystore.create(paths.keystore, unlock, secrets)
             Keystore.create(paths.prekeys, unlock, {})
@@ -238,9 +238,8 @@ def _checked(paths: Paths, head: Head) -> NodeSettings:
     return settings
 
 
-def _facts_of(seed: bytes, settings: NodeSettings, now: int) -> dict[str, bytes | int]:
-    keys = PrivateKeys(seed).public
-    return {REVEALED_UNTIL: now + SEED_LIFE_MS, GIVEN: keys.next_commitment(_net(settings))}
+def _facts_of(seed: bytes, now: int) -> dict[str, bytes | int]:
+    return {REVEALED_UNTIL: now + SEED_LIFE_MS, GIVEN: dumps(PrivateKeys(seed).public.to_json())}
 
 
 def _prepare(paths: Paths, facts: Mapping[str, bytes | int]) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
+from exchange.canonical import dumps
 from exchange.directory.bodies import parse_body
 from exchange.directory.bodies_contacts import UnitKeys
 from exchange.directory.bodies_members import Recover, Rotate
@@ -84,4 +85,4 @@ class Watch:
         if not (given and outcome.effective and outcome.type in _KEYS):
             return False
         body = parse_body(Leaf.from_bytes(leaf, self._net).statement.body, self._net)
-        return isinstance(body, Rotate | Recover | UnitKeys) and body.keys.next_commitment(self._net) == given
+        return isinstance(body, Rotate | Recover | UnitKeys) and dumps(body.keys.to_json()) == given

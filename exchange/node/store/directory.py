@@ -12,7 +12,7 @@ from exchange.directory.checkpoint import Checkpoint, SignedCheckpoint
 from exchange.node.store.store import fact, set_fact, sql
 
 RESTORED: Final = "restored"
-GIVEN: Final = "keys.given"  # commitment to the keys whose seed a restore was given
+GIVEN: Final = "keys.given"  # the public keys, as JSON, whose seed a restore was given
 
 
 @dataclass(frozen=True)
