@@ -1,4 +1,4 @@
-"""What the TAXII door gives out where members say different things under one id and version."""
+"""What of members' mail the TAXII door gives out: all of it in order, and what they say differently of one object."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from exchange.node.taxii.adding import OTHER_CONTENT
 from tests.doors import CO, Client, Place
 from tests.taxii.conftest import indicator
 
+MOST = 3  # objects in a transaction
+SIZES = (1, 1, 2 * MOST, 1, MOST, 2)  # of messages, in objects
 EPOCH = "1970-01-01T00:00:00.000Z"
 
 
@@ -57,3 +59,18 @@ def test_what_members_tell_of_one_thing_of_misp_alarms_nobody(
         assert client.objects("received", match_id=one["id"], **filters) == [one, one | said][:copies]
     assert client.objects(f"from-{CO}", match_id=one["id"]) == [one | said]
     assert f"cc-csirt {CO}" not in alarmed_about(door)
+
+
+@pytest.mark.parametrize("read_ahead", [1, 10**6])
+def test_a_backlog_comes_in_whole_and_in_order_whatever_its_messages_sizes(
+    door: Place, client: Client, monkeypatch: pytest.MonkeyPatch, read_ahead: int
+) -> None:
+    """Several small messages go into one transaction, one large message into several."""
+    monkeypatch.setattr("exchange.node.taxii.adding.CHUNK", MOST)
+    monkeypatch.setattr("exchange.node.taxii.reading.READ_BYTES", read_ahead)
+    mail = [[indicator(f"{n} {k}") for k in range(size)] for n, size in enumerate(SIZES)]
+    for objects in mail:
+        door.mail(*objects)
+    sent = [one for objects in mail for one in objects]
+    came = client.objects("received", limit=100, **{"match[type]": "indicator"})
+    assert came[-len(sent) :] == sent

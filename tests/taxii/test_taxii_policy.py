@@ -23,7 +23,7 @@ from exchange.node.store.links import add_void
 from exchange.node.store.notices import mark_unverified
 from exchange.node.store.store import Transaction
 from exchange.node.taxii.adding import Adding
-from exchange.node.taxii.reading import read_incoming
+from exchange.node.taxii.reading import read_waiting
 from exchange.pap import Pap
 from exchange.release import Door
 from exchange.tlp import Tlp
@@ -305,8 +305,7 @@ def test_what_comes_into_doubt_while_it_is_read_stays_out(door: Place, client: C
     one, node = indicator(), door.pe.up
     door.run(door.context.collections.settle())
     id_ = door.mail(one)
-    found = door.run(node.store.db.read(partial(read_incoming, node.store.cipher)))
-    assert found is not None
+    (found,) = door.run(node.store.db.read(partial(read_waiting, node.store.cipher, 10)))
     assert (found.message_id, one["id"] in [head.id for head, _, _ in found.items]) == (id_, True)
     mark(door, id_, "unverified")
     adding, keys = Adding(node.store, node.sources), door.context.collections.keys

@@ -8,7 +8,8 @@ Which objects a message has, with which facts, is reading.py's; who sees them is
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -20,7 +21,7 @@ from exchange.node.store import bound, feeds as store_feeds, outside as store_ou
 from exchange.node.store.inbox import DOUBTS
 from exchange.node.store.store import Store, Transaction, raise_alarm
 from exchange.node.store.taxii import Facts, Keys
-from exchange.node.taxii.reading import Chunk, Incoming, read_incoming
+from exchange.node.taxii.reading import Chunk, Incoming, read_waiting
 
 CHUNK: Final = 256  # objects added in one transaction: mail must get its turn
 MAX_STEPS: Final = 10_000  # in one settling
@@ -42,9 +43,8 @@ class Adding:
                 if not await self._store.db.read(partial(rows.is_due, now=self._sources.clock())):
                     return
                 await self._store.db.write(partial(self._tidy, keys))
-                incoming = await self._store.db.read(partial(read_incoming, self._store.cipher))
-                if incoming is not None:
-                    await self._take(keys, incoming)
+                waiting = await self._store.db.read(partial(read_waiting, self._store.cipher, CHUNK))
+                await self._take(keys, waiting)
 
     def _tidy(self, keys: Keys, connection: Transaction) -> None:
         """Let go what has ended, and ask what feeds say of some of what an older version added."""
@@ -59,14 +59,24 @@ class Adding:
             class_n = rows.class_of(connection, cipher, keys, facts)
             rows.set_thing(connection, one.added, _thing_of(keys, one.id), class_n)
 
-    async def _take(self, keys: Keys, incoming: Incoming) -> None:
-        """Add one message, a chunk at a time; the cursor stands in each transaction."""
-        while True:
-            chunk = incoming.chunk(CHUNK)
-            await self._store.db.write(partial(self.add, keys, chunk), size=chunk.size)
-            incoming = incoming.after(chunk)
-            if chunk.last:
-                return
+    async def _take(self, keys: Keys, waiting: Sequence[Incoming]) -> None:
+        """Add these messages in order, a transaction for each `CHUNK` objects; the cursor stands in it."""
+        left = deque(waiting)
+        while left:
+            chunks, room = list[Chunk](), CHUNK
+            while left and room > 0:
+                incoming = left.popleft()
+                chunk = incoming.chunk(room)
+                chunks.append(chunk)
+                room -= max(len(chunk.items), 1)
+                if not chunk.last:
+                    left.appendleft(incoming.after(chunk))
+            size = sum(chunk.size for chunk in chunks)
+            await self._store.db.write(partial(self._add_all, keys, chunks), size=size)
+
+    def _add_all(self, keys: Keys, chunks: Sequence[Chunk], connection: Transaction) -> None:
+        for chunk in chunks:
+            self.add(keys, chunk, connection)
 
     def add(self, keys: Keys, chunk: Chunk, connection: Transaction) -> None:
         """Add a chunk as it was read, unless its message is another matter by now; and go on behind it."""

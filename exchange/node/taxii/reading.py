@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from exchange import pap
 from exchange.errors import Rejected
@@ -25,6 +25,7 @@ from exchange.pap import Pap
 from exchange.storage.local_cipher import LocalCipher
 from exchange.tlp import Tlp, strictest
 
+READ_BYTES: Final = 1_048_576  # of objects read ahead; the last message may be longer
 Found = tuple[Head, Facts, bytes]
 
 
@@ -64,6 +65,11 @@ class Incoming:
     items: tuple[Found, ...]
     again: bool
 
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return sum(len(data) for _, _, data in self.items)
+
     def chunk(self, most: int) -> Chunk:
         """The next up to `most` objects."""
         return Chunk(
@@ -83,18 +89,40 @@ class Incoming:
         return replace(self, done=self.done + len(chunk.items), items=self.items[len(chunk.items) :])
 
 
-def read_incoming(cipher: LocalCipher, connection: Transaction) -> Incoming | None:
-    """The message that is to be added next, None without one: first those that nothing replaces any more.
+def read_waiting(cipher: LocalCipher, most: int, connection: Transaction) -> list[Incoming]:
+    """The messages that are to be added next, in order, until they have `most` objects or `READ_BYTES`; none: [].
+
+    Those that nothing replaces any more come first, each by itself.
+    """
+    again = rows.next_again(connection)
+    if again is not None:
+        one = _read_from(cipher, connection, *again, again=True)
+        return [] if one is None else [one]
+    waiting, (n, done) = list[Incoming](), rows.cursor(connection)
+    size = 0
+    while most > 0 and size < READ_BYTES:
+        one = _read_from(cipher, connection, n, done, again=False)
+        if one is None:
+            break
+        waiting.append(one)
+        n, done = one.n + 1, 0
+        most -= max(len(one.items), 1)
+        size += one.size
+    return waiting
+
+
+def _read_from(
+    cipher: LocalCipher, connection: Transaction, n: int, done: int, *, again: bool
+) -> Incoming | None:
+    """The first message from row `n` of inbox on, without the first `done` objects if it is that one.
 
     One that this version can't read, or that came in doubt (inbox.DOUBTS), has no objects here.
     """
-    again = rows.next_again(connection)
-    n, done = again or rows.cursor(connection)
     row = rows.next_received(connection, n)
     if row is None:
         return None
     done = done if row.n == n else 0
-    bare = Incoming(row.n, row.sender, row.message_id, "", None, done, (), again=again is not None)
+    bare = Incoming(row.n, row.sender, row.message_id, "", None, done, (), again=again)
     if DOUBTS & set(row.marks.split()):
         return bare
     received = store_inbox.payload(connection, cipher, row.n)
