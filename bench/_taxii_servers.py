@@ -85,19 +85,23 @@ def networked(folder: Path) -> Iterator[DemoNetwork]:
 
 
 @contextmanager
-def our_node(node: DemoNode, folder: Path) -> Iterator[Server]:
-    """`exchange node serve` of a member of the network, its door plain on loopback; `drafts` is empty."""
+def our_node(node: DemoNode, folder: Path, *, collection: str = "drafts") -> Iterator[Server]:
+    """`exchange node serve` of a member of the network, its door plain on loopback; `drafts` is empty.
+
+    The token is for all of TAXII and for reading the REST API.
+    """
     with node.opened() as opened:
         opened.home.with_door(DoorSettings(open=True, port=0, requests_per_second=100_000))
-        scopes = frozenset({Scope.TAXII_READ, Scope.TAXII_WRITE})
-        _, token = give(opened.store, real_sources(), Grant(name=NAME, scopes=scopes), who=NAME)
+        scopes = frozenset({Scope.TAXII_READ, Scope.TAXII_WRITE, Scope.API_READ})
+        name = f"{NAME}-{os.urandom(4).hex()}"  # the home may have been served before
+        _, token = give(opened.store, real_sources(), Grant(name=name, scopes=scopes), who=NAME)
     command = ["-m", "exchange", "node", "serve", "--home", str(node.path), "--key-file", str(node.key)]
     with child([sys.executable, *command, "--json"], folder / f"{node.member}.log") as running:
         line = running.stdout.readline() if running.stdout is not None else b""  # its ready line, or the end
         assert line, "the node ended; its log is in the folder"
         url = control.ask(node.path / "control.sock", "status")["http"]
         port = int(url.rstrip("/").rpartition(":")[2])
-        yield Server(port, "/taxii2/node/", "drafts", token, (running.pid,))
+        yield Server(port, "/taxii2/node/", collection, token, (running.pid,))
 
 
 @contextmanager

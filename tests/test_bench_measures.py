@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import shutil
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from bench import _soak_memory as memory, growth, idle, seal, validate
+from bench import _memory_child as memory, growth, idle, seal, validate
 from bench._founded_hub import found
 from bench._gpg import gpg_home
 from bench._hub_fill import Envelopes, fill
+from bench._node_fill import fill as fill_node
 from bench._stix_files import stix_files
 from exchange.hub.store.store import HubStore
+from exchange.node.store.store import open_store
+from tests.simulator import LOCAL_KEY
 
 
 def test_seal_beside_gpg(tmp_path: Path) -> None:
@@ -57,8 +61,8 @@ def test_what_the_memory_soak_does_with_a_store(tmp_path: Path) -> None:
     HubStore.open(tmp_path).close_sync()
     fill(tmp_path, Envelopes(now), 200)
     asyncio.run(memory.work_on_hub(tmp_path, 200, now, steps.append))
-    memory.fill_node(tmp_path / "node.db", 0, 120, now)
-    memory.work_on_node(tmp_path / "node.db", now, steps.append)
+    fill_node(tmp_path / "node.db", LOCAL_KEY, 0, 120, now)
+    memory.work_on_node(partial(open_store, tmp_path / "node.db", LOCAL_KEY, owner=True), steps.append)
     assert steps[:2] == ["open", "accept 0"]
     assert steps.count("open") == 2
     assert steps[-1] == f"read through {memory.ROUNDS - 1}"
