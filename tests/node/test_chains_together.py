@@ -12,7 +12,7 @@ from hypothesis import given, settings, strategies as st
 from exchange.canonical import ZERO32
 from exchange.header import LANES, DirRef, Header, Pre
 from exchange.link import Link
-from exchange.node.store.links import Chains, Evidence
+from exchange.node.store.links import Chains, Evidence, close_number
 from exchange.node.store.store import driver, open_store
 
 NET = bytes(32)
@@ -44,6 +44,11 @@ def sequences(draw: st.DrawFn) -> list[Evidence]:
     return made
 
 
+def is_voided(one: Evidence) -> bool:
+    """Some of them: their senders gave them up."""
+    return one.header.env[0] % 4 == 0
+
+
 def placed(pages: Sequence[Sequence[Evidence]]) -> list[Any]:
     """What becomes of them, each page in a transaction of its own."""
     with tempfile.TemporaryDirectory() as folder:
@@ -53,7 +58,7 @@ def placed(pages: Sequence[Sequence[Evidence]]) -> list[Any]:
         def write(page: Sequence[Evidence]) -> list[Any]:
             def step(connection: Any) -> list[Any]:
                 chains = Chains(connection)
-                found = [chains.record(one, now=1) for one in page]
+                found = [chains.record(one, voided=is_voided(one), now=1) for one in page]
                 chains.write()
                 return found
 
@@ -78,3 +83,24 @@ def test_together_as_one_by_one(made: list[Evidence], size: int) -> None:
     """Pages of any size give what pages of one do."""
     pages = [made[start : start + size] for start in range(0, len(made), size)]
     assert placed(pages) == placed([[one] for one in made])
+
+
+def test_straggler_that_its_sender_gave_up_does_not_turn_the_chain_back(tmp_path: Path) -> None:
+    """Number 1 of a run that nothing else came of; its `void` came first, and what the next run sent after it."""
+    first = envelope(1, "routine", Link(CHAINS[0], 1))
+    second = envelope(2, "routine", Link(CHAINS[1], 2, first.header.env))
+    third = envelope(3, "routine", Link(CHAINS[1], 3, second.header.env))
+    store = open_store(tmp_path / "node.db", bytes(32), owner=True)
+
+    def write(connection: Any) -> list[str]:
+        chains, marks = Chains(connection), list[str]()
+        for one, voided in ((third, False), (first, True), (second, False)):
+            marks.append(chains.record(one, voided=voided, now=1).mark)
+            chains.write()
+            close_number(connection, "pe-csirt", "routine", 1)  # as its `void` does
+        return marks
+
+    try:
+        assert store.db.write_sync(write) == ["", "late", "late"]
+    finally:
+        store.db.close_sync()

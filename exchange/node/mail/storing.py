@@ -228,7 +228,7 @@ class Storing:
 
     def _place(self, arrivals: _Arrivals, header: Header, evidence: Evidence, now: int) -> frozenset[str]:
         connection = arrivals.connection
-        verdict = arrivals.chains.record(evidence, now=now)
+        verdict = arrivals.chains.record(evidence, voided=arrivals.is_void(header), now=now)
         if verdict.opened is not None and store_receipts.is_rejected(connection, evidence.link.prev):
             # The number before was this node's own rejection: it isn't missing (§6.3).
             links.close_number(connection, header.sender, header.lane, evidence.link.seq - 1)

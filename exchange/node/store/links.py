@@ -6,7 +6,7 @@ The verdict over a new link is link.place's; this file gives it what it needs to
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -64,12 +64,16 @@ class Chains:
         ] = {}  # no other stored link has the head's number or one beyond
         self._links: list[tuple[Any, ...]] = []
 
-    def record(self, evidence: Evidence, *, now: int) -> Placement:
-        """Place a new envelope, and keep its link, the head and the gaps that result."""
+    def record(self, evidence: Evidence, *, voided: bool, now: int) -> Placement:
+        """Place a new envelope, and keep its link, the head and the gaps that result.
+
+        `voided`: its sender has declared it void, so it is a straggler even in a chain that nothing else is known of.
+        """
         header, link = evidence.header, evidence.link
         lane = LANES.index(header.lane)
         at = (header.sender, lane)
-        verdict = place(self._view(at, link), link, header.env)
+        view = self._view(at, link)
+        verdict = place(replace(view, chain_known=view.chain_known or voided), link, header.env)
         if verdict.becomes_head:
             self._heads[at] = StoredLink(link.chain, link.seq, header.env, link.prev)
         else:
