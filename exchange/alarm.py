@@ -31,7 +31,15 @@ NODE_SECONDS: Final = 300
 HUB_SECONDS: Final = 60
 _NONE, _SERIOUS, _ALL = "none", "serious", "all"
 # What needs no haste, or is told elsewhere; everything else may mean that somebody has a key, or shows two logs.
-_MILD: Final = frozenset({"outbox.lost", "inbox.lost", "retention.unacknowledged", "node.member-suspended"})
+_MILD: Final = frozenset(
+    {
+        "outbox.lost",
+        "inbox.lost",
+        "retention.unacknowledged",
+        "node.member-suspended",
+        "node.restored-here",
+    }
+)
 _SECURITY: Final = ("starttls", "tls", "none")
 _HERE: Final = ("127.0.0.1", "::1", "localhost")
 MAILBOX: Final = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,253}\Z")

@@ -24,7 +24,7 @@ from exchange.keys import PrivateKeys
 from exchange.limits import DAY_MS
 from exchange.node.home import LOCAL_KEY, Paths, read_settings
 from exchange.node.keys.own_keys import REVEALED, REVEALED_UNTIL
-from exchange.node.restore import PENDING
+from exchange.node.restore import HERE, PENDING
 from exchange.node.store.directory import GIVEN
 from exchange.node.store.restore import LAST, erasures, mark_restored, replay_erasures
 from exchange.node.store.store import MIGRATIONS, Store, open_store, set_fact
@@ -148,10 +148,11 @@ def restore(
             paths = Paths(folder)
             settings = _checked(paths, backup.head)
             for handle in units:
-                _prepare(paths.unit(handle), {PENDING: 1})
+                _prepare(paths.unit(handle), {PENDING: 1, HERE: backup.head.at})
                 write_private(paths.unit(handle).restored, b"")
             given = {} if seed is None else _facts_of(seed, now)
-            attachments = _prepare(paths, {PENDING: 1, LAST: backup.head.at, **given})
+            facts = {PENDING: 1, HERE: backup.head.at, LAST: backup.head.at, **given}
+            attachments = _prepare(paths, facts)
             keystore = Keystore.create(paths.keystore, unlock, secrets)
             Keystore.create(paths.prekeys, unlock, {})
             later = [listed] if newer is None else [listed, _erasures_of(newer, secret, settings)]

@@ -22,6 +22,7 @@ from exchange.node.store.store import Store, Transaction, number, raise_alarm, s
 from exchange.node.uplink.api import HubApi, HubState
 
 PENDING: Final = "restore.pending"
+HERE: Final = "restore.here"  # of which time, ms, the backup was that this home is made of; 0 once all is made good
 PREKEYS_DONE: Final = 2
 MOST_LOST: Final = 2**32  # receipt batches no lost run can have signed: numbers must not be used up by a lie
 ROUNDS_A_DAY: Final = 4  # of new prekeys and `restored` to everybody, whatever the hub says
@@ -78,7 +79,9 @@ class Restore:
                 set_fact(connection, PENDING, 1)
                 sealings.offer_again(connection)  # receipts are lost too: a repeat is answered with them
                 key = f"restored/{state.receipts_batch}/{state.prekeys.hex()}"
-                raise_alarm(connection, key=key, at=now, code="node.restored", subject=self._identity.address)
+                # whose people restored it need no suspicion of a thief: only who finds it so unprepared does
+                code = "node.restored-here" if number(connection, HERE) else "node.restored"
+                raise_alarm(connection, key=key, at=now, code=code, subject=self._identity.address)
             return behind
 
         behind = await self._store.db.write(write)
@@ -107,6 +110,7 @@ class Restore:
                     connection, payload, Restored.type, "immediate", [peer], life_ms=SAID_ONCE_MS
                 )
             set_fact(connection, PENDING, 0)
+            set_fact(connection, HERE, 0)
 
         await self._store.db.write(write)
         return True

@@ -246,7 +246,7 @@ async def test_keys_changed_since_the_backup_come_back_from_paper(
     names = keystore_of(host).names()
     assert (REVEALED in names, keystore_of(host).get(SEED) == paper) == (True, False)
     await sim.rounds(4)  # the log says which of the two counts
-    assert host.alarm_codes() == ["node.restored"]
+    assert host.alarm_codes() == ["node.restored-here"]
     names = keystore_of(host).names()
     assert (REVEALED in names, keystore_of(host).get(SEED) == paper) == (False, True)
     message = host.send("co-csirt")

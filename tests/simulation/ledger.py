@@ -253,7 +253,7 @@ class Ledger:
                 self.sim.fault("false alarm", f"{site.member} has put {sender}'s mail aside: {code}")
 
     def _is_explained(self, site: FaultySite, books: dict[str, Books], code: str, subject: str) -> bool:
-        if code == "node.restored":
+        if code in ("node.restored", "node.restored-here"):
             return site.restored > 0
         if code == "outbox.lost":
             return True  # held against the letters one by one
