@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Final
 
 from exchange.alarm import APPRISE, COMMAND, MAIL, AlarmSettings, Notice
-from exchange.errors import Refused, Unavailable
+from exchange.errors import ExchangeError, Refused, Unavailable
 from exchange.storage.unlock import require_private
 
 SECONDS: Final = 30.0  # for one try
@@ -50,10 +50,7 @@ def ways(settings: AlarmSettings, home: Path, *, seconds: float = SECONDS) -> di
         await deliver(settings, home, _letter(settings, notice), seconds=seconds)
 
     async def apprise(notice: Notice) -> None:
-        if importlib.util.find_spec("apprise") is None:
-            raise Refused("alarm.no-apprise")
-        urls = home / settings.apprise
-        _read_private(urls)
+        urls = _urls(settings, home)
         # In a process of its own, which can be ended; the addresses are in the file, the words come by stdin.
         argv = [sys.executable, "-I", "-c", _APPRISE, *_APPRISE_OPTIONS, "-c", str(urls)]
         text = notice.text(settings.language).encode()
@@ -61,6 +58,57 @@ def ways(settings: AlarmSettings, home: Path, *, seconds: float = SECONDS) -> di
 
     known: Mapping[str, Way] = {COMMAND: command, MAIL: mail, APPRISE: apprise}
     return {name: known[name] for name in settings.ways}
+
+
+def unready(settings: AlarmSettings, home: Path) -> dict[str, ExchangeError]:
+    """What would keep a configured way from going out, by its name, as far as that shows without sending anything.
+
+    Its program or its files are looked at as the way itself does; a server's answer, or a program's, is not known.
+    """
+    looks: Mapping[str, Callable[[AlarmSettings, Path], object]] = {
+        COMMAND: _program,
+        MAIL: _mail_secrets,
+        APPRISE: _urls,
+    }
+    faults: dict[str, ExchangeError] = {}
+    for way in settings.ways:
+        try:
+            looks[way](settings, home)
+        except ExchangeError as error:
+            faults[way] = error
+    return faults
+
+
+def _program(settings: AlarmSettings, _: Path) -> None:
+    """Could the kernel run it? `_run` doesn't ask before: it tries. Raises Unavailable alarm.command."""
+    path = Path(settings.command[0])
+    try:
+        is_file = stat.S_ISREG(path.stat().st_mode)
+    except OSError as error:
+        raise _no_program(path, error.strerror) from error
+    if not is_file:
+        raise _no_program(path, "it isn't a file")
+    if not os.access(path, os.X_OK):
+        raise _no_program(path, f"it isn't executable; run: chmod +x {path}")
+
+
+def _no_program(path: Path, why: str | None) -> Unavailable:
+    return Unavailable("alarm.command", f"{path} can't be run: {why}")
+
+
+def _mail_secrets(settings: AlarmSettings, home: Path) -> tuple[tuple[str, str] | None, ssl.SSLContext]:
+    """The login, if there is one, and whom to trust. Raises Refused keystore.mode, settings.invalid."""
+    login = _login(home / settings.mail_login) if settings.mail_login else None
+    return login, _tls(home / settings.mail_ca if settings.mail_ca else None)
+
+
+def _urls(settings: AlarmSettings, home: Path) -> Path:
+    """The file that apprise is given. Raises Refused alarm.no-apprise, keystore.mode, settings.invalid."""
+    if importlib.util.find_spec("apprise") is None:
+        raise Refused("alarm.no-apprise")
+    urls = home / settings.apprise
+    _read_private(urls)
+    return urls
 
 
 async def _run(
@@ -110,8 +158,7 @@ class _Letter:
     def send(self) -> None:
         """Hand it to the server. Raises Unavailable alarm.mail, Refused keystore.mode, settings.invalid."""
         settings = self._settings
-        login = _login(self._home / settings.mail_login) if settings.mail_login else None
-        context = _tls(self._home / settings.mail_ca if settings.mail_ca else None)
+        login, context = _mail_secrets(settings, self._home)
         where = (settings.mail_server, settings.mail_port)
         own_name = settings.mail_from.partition("@")[2]  # not this machine's
         try:
@@ -174,15 +221,16 @@ def _tls(ca: Path | None) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=None if ca is None else str(ca))
     except OSError as error:
-        raise Refused("settings.invalid", "alarm.mail_ca: not a PEM certificate that can be read") from error
+        detail = f"alarm.mail_ca: {ca} isn't a PEM certificate that can be read: {_why(error)}"
+        raise Refused("settings.invalid", detail) from error
 
 
 def _login(path: Path) -> tuple[str, str]:
     user, _, password = _read_private(path).strip().partition(":")
     if not user or not password:
-        raise Refused("settings.invalid", "alarm.mail_login: one line, user:password")
+        raise Refused("settings.invalid", f"alarm.mail_login: {path} must have one line, user:password")
     if not (user + password).isascii():
-        raise Refused("settings.invalid", "alarm.mail_login: letters of ASCII only")
+        raise Refused("settings.invalid", f"alarm.mail_login: {path} may have letters of ASCII only")
     return user, password
 
 
@@ -192,11 +240,12 @@ def _read_private(path: Path) -> str:
         with path.open(encoding="utf-8") as file:
             mode = os.fstat(file.fileno()).st_mode
             if not stat.S_ISREG(mode):
-                raise Refused("settings.invalid", f"config.toml names {path.name}, which isn't a file")
+                raise Refused("settings.invalid", f"config.toml names {path}, which isn't a file")
             require_private(mode, path)
             return file.read(_MOST_LOGIN)
-    except (OSError, UnicodeDecodeError):
-        raise Refused("settings.invalid", f"config.toml names {path.name}, which can't be read") from None
+    except (OSError, UnicodeDecodeError) as error:
+        why = "no UTF-8" if isinstance(error, UnicodeDecodeError) else _why(error)
+        raise Refused("settings.invalid", f"config.toml names {path}, which can't be read: {why}") from None
 
 
 def _why(error: Exception) -> str:

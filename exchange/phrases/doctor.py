@@ -30,6 +30,7 @@ FOUND: Final[Phrases] = table(
     server.ok | runs | está en marcha | está em execução | en marche
     server.off | does not run: mail waits | no está en marcha: el correo espera | não está em execução: o correio espera | à l'arrêt : le courrier attend
     server.stale | does not run, and left its socket when it was killed | no está en marcha; al ser interrumpido dejó su socket | não está em execução; ao ser morto deixou o socket | à l'arrêt ; tué, il a laissé son socket
+    server.owned | a process owns the home and does not answer | un proceso tiene la carpeta y no responde | um processo detém a pasta e não responde | un processus tient le dossier et ne répond pas
     server.mute | process {pid} owns the home and does not answer | el proceso {pid} tiene la carpeta y no responde | o processo {pid} detém a pasta e não responde | le processus {pid} tient le dossier et ne répond pas
     link.socket | connected | conectado | conectado | connecté
     link.poll | long poll only, by config.toml: news comes a little later | solo sondeo largo, según config.toml: todo llega algo más tarde | só sondagem longa, por config.toml: tudo chega um pouco depois | interrogation longue seulement, selon config.toml : tout arrive un peu plus tard
@@ -75,6 +76,7 @@ FOUND: Final[Phrases] = table(
     backup.old | the newest is {days} days old | la última tiene {days} días | a última tem {days} dias | la plus récente a {days} jours
     hook.ok | calls people over: {names} | llama por: {names} | chama por: {names} | appelle par : {names}
     hook.none | none is set: nobody is called when flash waits | no hay: nadie recibe aviso si espera un flash | não há: ninguém é chamado se um flash espera | aucune : personne n'est appelé si un flash attend
+    hook.broken | {way} can't go out: {detail} [{code}] | {way} no puede salir: {detail} [{code}] | {way} não pode sair: {detail} [{code}] | {way} ne peut pas partir : {detail} [{code}]
     hook.failing | did not go out: {names} | no salió: {names} | não saiu: {names} | n'est pas parti : {names}
     hook.unsure | stopped while it ran, and may not have gone out: {names} | se detuvo mientras corría, quizá no salió: {names} | parou enquanto corria, talvez não tenha saído: {names} | arrêté en cours de route, peut-être pas parti : {names}
     queues.ok | nothing is overdue; {count} copies under way | nada atrasado; {count} copias en camino | nada atrasado; {count} cópias a caminho | rien en retard ; {count} copies en route
@@ -113,6 +115,7 @@ FIXES: Final[Phrases] = table(
     database.log | stop what reads it for long, or restart the server | detenga lo que la lee mucho tiempo, o reinicie el servidor | pare o que a lê por muito tempo, ou reinicie o servidor | arrêtez ce qui la lit longtemps, ou redémarrez le serveur
     server.off | exchange {role} serve, as a service of the machine | exchange {role} serve, como servicio de la máquina | exchange {role} serve, como serviço da máquina | exchange {role} serve, en service de la machine
     server.stale | exchange {role} serve, as a service of the machine | exchange {role} serve, como servicio de la máquina | exchange {role} serve, como serviço da máquina | exchange {role} serve, en service de la machine
+    server.owned | look at its log; then stop its service or its container | vea su registro; después detenga su servicio o su contenedor | veja o seu log; depois pare o seu serviço ou contêiner | voyez son journal ; puis arrêtez son service ou son conteneur
     server.mute | look at its log; then stop it: kill {pid} | vea su registro; después deténgalo: kill {pid} | veja o seu log; depois pare-o: kill {pid} | voyez son journal ; puis arrêtez-le : kill {pid}
     link.down | see hub, tls and tcp here | vea aquí hub, tls y tcp | veja aqui hub, tls e tcp | voyez ici hub, tls et tcp
     link.killed | let WebSockets to the hub through the proxy or firewall | deje pasar los WebSockets hacia el hub en el proxy o cortafuegos | deixe passar os WebSockets para o hub no proxy ou firewall | laissez passer les WebSockets vers le hub dans le mandataire ou pare-feu
@@ -144,6 +147,7 @@ FIXES: Final[Phrases] = table(
     backup.none | exchange {role} backup FILE | exchange {role} backup FILE | exchange {role} backup FILE | exchange {role} backup FILE
     backup.old | exchange {role} backup FILE | exchange {role} backup FILE | exchange {role} backup FILE | exchange {role} backup FILE
     hook.none | name a way in config.toml, table [alarm]: docs/cli.md | indique una vía en config.toml, tabla [alarm]: docs/cli.md | indique um meio em config.toml, tabela [alarm]: docs/cli.md | nommez un moyen dans config.toml, table [alarm] : docs/cli.md
+    hook.broken | mend what it names, or correct config.toml, table [alarm]; then: exchange {role} alarm test | arregle lo que nombra, o corrija config.toml, tabla [alarm]; luego: exchange {role} alarm test | conserte o que ele nomeia, ou corrija config.toml, tabela [alarm]; depois: exchange {role} alarm test | réparez ce qu'il nomme, ou corrigez config.toml, table [alarm] ; puis : exchange {role} alarm test
     hook.failing | exchange {role} alarm test | exchange {role} alarm test | exchange {role} alarm test | exchange {role} alarm test
     hook.unsure | exchange {role} alarm test | exchange {role} alarm test | exchange {role} alarm test | exchange {role} alarm test
     queues.overdue | exchange node outbox --overdue; telephone them | exchange node outbox --overdue; llámelos | exchange node outbox --overdue; ligue para eles | exchange node outbox --overdue ; téléphonez-leur

@@ -12,6 +12,7 @@ import shutil
 import stat
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,6 +21,8 @@ from exchange.errors import ExchangeError, Refused, Unavailable
 
 PRIVATE_FILE = 0o600
 LOCK_LOOK = 0.05  # seconds between two looks at a lock that another process holds
+MOST_LOOKING = 5.0  # seconds for those who only look at a lock to let go of it: each takes microseconds
+PROC = Path("/proc")
 PRIVATE_DIRECTORY = 0o700
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
@@ -168,7 +171,7 @@ class HomeLock:
         """Take the lock, or fail when patience is over.
 
         Raises:
-            Refused: `home.locked`, with the owner's `pid` if it wrote one; `home.missing`.
+            Refused: `home.locked`, with the owner's `pid` where that is certain; `home.missing`.
             Unavailable: `storage.io`, `storage.full`.
         """
         if self._descriptor is not None:
@@ -184,7 +187,7 @@ class HomeLock:
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         except BlockingIOError as error:
-            pid = _owner(descriptor)
+            pid = _holder(descriptor)
             os.close(descriptor)
             who = f"process {pid}" if pid is not None else "another process"
             raise Refused("home.locked", f"{who} owns {self._path.parent}", pid=pid) from error
@@ -195,12 +198,14 @@ class HomeLock:
 
     def _take(self, descriptor: int) -> None:
         """Raises BlockingIOError. The kernel has no wait with an end, so it is asked again and again."""
-        end = time.monotonic() + self._patience
+        begun = time.monotonic()
         while True:
             try:
                 return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                if time.monotonic() >= end:
+                waited = time.monotonic() - begun
+                # who only looks at it (`owner_of`) must not keep a server from starting
+                if waited >= self._patience and (waited >= MOST_LOOKING or _is_owned(descriptor)):
                     raise
                 time.sleep(LOCK_LOOK)
 
@@ -224,6 +229,73 @@ class HomeLock:
         self.release()
 
 
-def _owner(descriptor: int) -> int | None:
+@dataclass(frozen=True)
+class Owner:
+    """Who holds a home's lock. `pid` is None where it isn't certain: in another container, on another machine."""
+
+    pid: int | None
+
+
+def owner_of(path: Path) -> Owner | None:
+    """Who owns the home whose lock this is; None where nobody does, whatever pid one that was killed left in it.
+
+    Raises:
+        Unavailable: `storage.io`.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise disk_fault(error) from error
+    try:
+        return Owner(_holder(descriptor)) if _is_owned(descriptor) else None
+    except OSError as error:
+        raise disk_fault(error) from error
+    finally:
+        os.close(descriptor)
+
+
+def _is_owned(descriptor: int) -> bool:
+    """Whether another holds the lock to own the home. Raises OSError.
+
+    Asked by a shared lock that is given back at once: those who look don't see each other, and an owner waits for them.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    return False
+
+
+def _holder(descriptor: int) -> int | None:
+    """The process that the file names, None where it isn't seen to hold the lock.
+
+    A number alone is no proof: it may be of a container's own count, or of one that was killed before the owner wrote.
+    """
     written = os.pread(descriptor, 20, 0)
-    return int(written) if written.isdigit() else None
+    if not written.isdigit():
+        return None
+    pid, lock = int(written), os.fstat(descriptor)
+    folder = PROC / str(pid)
+    try:
+        # the lowest first: a server opens its lock before anything it may have thousands of
+        for each in sorted((folder / "fd").iterdir(), key=lambda one: int(one.name)):
+            if _holds(folder, each.name, lock):
+                return pid
+    except OSError:  # it is gone, it is another user's, or this system has no /proc
+        return None
+    return None
+
+
+def _holds(process: Path, number: str, lock: os.stat_result) -> bool:
+    """Whether an open file of a process is this one, and locked by it. Raises OSError."""
+    try:
+        if not os.path.samestat((process / "fd" / number).stat(), lock):
+            return False
+        told = (process / "fdinfo" / number).read_text(encoding="ascii")
+    except FileNotFoundError:  # closed meanwhile
+        return False
+    locks = [line.split() for line in told.splitlines() if line.startswith("lock:")]
+    return any("FLOCK" in words and "WRITE" in words for words in locks)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.machinery
+import importlib.util
 import json
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from exchange.alarm import AlarmSettings
 from exchange.cli.app import run
-from exchange.cli.doctor.checks import FAIL, OK, WARN
+from exchange.cli.doctor.checks import FAIL, OK, WARN, Finding
 from exchange.cli.doctor.home import hook
 from exchange.storage.calls import OWED, UNSURE, Trouble
 
@@ -39,13 +43,77 @@ def test_each_way_is_tried_and_its_fault_named(
     assert (code, value["error"]["code"]) == (2, "alarm.none")
 
 
-def test_doctor_tells_what_did_not_go_out() -> None:
-    on = AlarmSettings(command=("/bin/true",))
+def test_doctor_tells_what_did_not_go_out(tmp_path: Path) -> None:
+    on = AlarmSettings(command=(sys.executable,))
     owed = Trouble("command", "flash", OWED, 2, "alarm.command", 0)
     unsure = Trouble("command", "flash", UNSURE, 0, "", 0)
-    assert hook(AlarmSettings(), [owed], without=WARN).state == WARN
-    assert (hook(on, [], without=WARN).state, hook(on, [], without=WARN).code) == (OK, "hook.ok")
-    found = hook(on, [owed, unsure], without=WARN)
+
+    def told(settings: AlarmSettings, *troubles: Trouble) -> Finding:
+        (one,) = hook(settings, tmp_path, troubles, without=WARN)
+        return one
+
+    assert told(AlarmSettings(), owed).state == WARN
+    assert (told(on).state, told(on).code) == (OK, "hook.ok")
+    found = told(on, owed, unsure)
     assert (found.state, found.code) == (FAIL, "hook.failing")
     assert found.facts["names"] == "command flash [alarm.command]"
-    assert hook(on, [unsure], without=WARN).state == WARN
+    assert told(on, unsure).state == WARN
+
+
+def broken(settings: AlarmSettings, home: Path) -> dict[str, str]:
+    """What keeps each way from going out, as `doctor` says it."""
+    findings = hook(settings, home, [], without=OK)
+    assert {one.code for one in findings} <= {"hook.broken", "hook.ok"}
+    return {one.facts["way"]: one.facts["detail"] for one in findings if one.state == FAIL}
+
+
+def test_doctor_names_the_hooks_program_that_can_not_be_run(tmp_path: Path) -> None:
+    program, ran = tmp_path / "page", tmp_path / "ran"
+    settings = AlarmSettings(command=(str(program), "--now"))
+    assert broken(settings, tmp_path) == {"command": f"{program} can't be run: No such file or directory"}
+    program.mkdir()
+    assert broken(settings, tmp_path) == {"command": f"{program} can't be run: it isn't a file"}
+    program.rmdir()
+    program.write_text(f"#!/bin/sh\ntouch {ran}\n")
+    program.chmod(0o600)
+    why = f"it isn't executable; run: chmod +x {program}"
+    assert broken(settings, tmp_path) == {"command": f"{program} can't be run: {why}"}
+    program.chmod(0o700)
+    assert broken(settings, tmp_path) == {}
+    assert not ran.exists()
+
+
+def test_doctor_names_the_hooks_files_that_can_not_be_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = importlib.machinery.ModuleSpec("apprise", None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: there)
+    login, ca, urls = (tmp_path / name for name in ("login", "ca.pem", "urls"))
+    mail = AlarmSettings(
+        mail_to=("duty@example.org",),
+        mail_from="exchange@co.example",
+        mail_server="smtp.example",
+        mail_login=login.name,
+    )
+    for way, settings, path in (
+        ("mail", mail, login),
+        ("apprise", AlarmSettings(apprise=urls.name), urls),
+    ):
+        missing = f"config.toml names {path}, which can't be read: No such file or directory"
+        assert broken(settings, tmp_path) == {way: missing}
+        path.write_text("duty:secret\n")
+        path.chmod(0o640)
+        assert broken(settings, tmp_path) == {way: f"others may read {path}; run: chmod 600 {path}"}
+        path.chmod(0o600)
+        assert broken(settings, tmp_path) == {}
+    login.write_text("duty\n")
+    assert str(login) in broken(mail, tmp_path)["mail"]
+    login.write_text("duty:secret\n")
+    named = replace(mail, mail_ca=ca.name)
+    assert f"{ca} isn't a PEM certificate" in broken(named, tmp_path)["mail"]
+    ca.write_text("no PEM\n")
+    assert f"{ca} isn't a PEM certificate" in broken(named, tmp_path)["mail"]
+    both = replace(mail, command=("/nope/hook",), mail_login="nowhere")
+    assert broken(both, tmp_path).keys() == {"command", "mail"}
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    assert "pip install" in broken(AlarmSettings(apprise=urls.name), tmp_path)["apprise"]

@@ -26,8 +26,8 @@ from exchange.cli.app import run
 from exchange.cli.call import remember_key_file
 from exchange.cli.doctor import line as doctor_line
 from exchange.cli.doctor.checks import FAIL, OK, WARN, Check, found, run as run_checks
-from exchange.cli.doctor.home import server
 from exchange.cli.doctor.line import Line, line
+from exchange.hub.home import LOCK
 from exchange.limits import DAY_MS
 from exchange.link import Link
 from exchange.node.app import real_sources, running as node_running, serve
@@ -35,6 +35,7 @@ from exchange.node.home import REVOKE, Home, create, open_home
 from exchange.node.keys.own_keys import NEXT, SEED
 from exchange.node.store.links import open_number
 from exchange.phrases.doctor import FIXES, FOUND
+from exchange.storage.files import HomeLock
 from exchange.storage.unlock import Unlock, create_key_file
 from tests.hub_server import Hub, running_hub
 from tests.simulator import own_past
@@ -61,6 +62,11 @@ def config(home: Home, **settings: object) -> None:
         "\n".join([*lines, *(f"{name} = {dumps_toml(value)}" for name, value in settings.items())]) + "\n"
     )
     path.chmod(0o600)
+
+
+def add_hook(config: Path) -> None:
+    """An alarm hook whose program isn't there."""
+    config.write_text(config.read_text() + '\n[alarm]\ncommand = ["/nope/hook"]\n')
 
 
 def dumps_toml(value: object) -> str:
@@ -143,7 +149,10 @@ async def test_faults_of_a_home_that_is_not_served(
     assert seen["modes.open"]["fix"] == f"chmod -R go= {root}"
     assert seen["modes.open"]["found"].endswith(str(home.paths.config))
     (tmp_path / "key").chmod(0o600)
+    home.paths.lock.write_text(str(os.getpid()))  # left by a kill -9; the number is another process's by now
+    add_hook(home.paths.config)
     _, seen = await doctor(capfd, root)
+    assert seen["hook.broken"]["found"].startswith("command can't go out: /nope/hook ")
     assert seen["server.stale"]["fix"] == "exchange node serve, as a service of the machine"
     _, seen = await doctor(capfd, root, "--lang", "es")
     assert seen["server.stale"]["found"] == "no está en marcha; al ser interrumpido dejó su socket"
@@ -317,9 +326,16 @@ async def test_hubs_home(hub: Hub, tmp_path: Path, capfd: pytest.CaptureFixture[
     assert set(expected.split()) <= seen.keys()
     hub.stop.set()
     await asyncio.wait_for(stopped(hub.port), 20)
+    lock = HomeLock(hub.home / LOCK, patience=20)
+    await asyncio.to_thread(lock.acquire)  # the server has ended
+    lock.release()
+    (hub.home / LOCK).write_text(
+        str(os.getpid())
+    )  # left by a kill -9; the number is another process's by now
+    add_hook(hub.home / "config.toml")
     code, seen = await doctor(capfd, hub.home)
     assert code == 1
-    assert {"server.off", "tcp.fail"} <= seen.keys()
+    assert {"server.off", "tcp.fail", "hook.broken"} <= seen.keys()
     assert seen["server.off"]["fix"].startswith("exchange hub serve")
 
 
@@ -351,16 +367,6 @@ async def test_officers_home(tmp_path: Path, capfd: pytest.CaptureFixture[str]) 
     assert await asyncio.to_thread(run, words) == 0
     code, seen = await doctor(capfd, root)
     assert (code, sorted(seen)) == (0, ["disk.ok", "key-file.ok", "keys.ok", "modes.ok"])
-
-
-def test_server_that_owns_the_home_and_says_nothing(tmp_path: Path) -> None:
-    lock = tmp_path / "lock"
-    assert server(lock, None, role="node", answers=False).code == "server.off"
-    lock.write_text(str(os.getpid()))
-    told = server(lock, tmp_path / "control.sock", role="node", answers=False)
-    assert (told.code, told.facts["pid"]) == ("server.mute", os.getpid())
-    lock.write_text("")
-    assert server(lock, None, role="node", answers=False).code == "server.off"
 
 
 def test_check_that_does_not_come_back_holds_up_nothing() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import resource
 import socket
 import stat
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,7 +18,16 @@ import pytest
 
 from exchange.directory.snapshot import MAX_SNAPSHOT
 from exchange.errors import Refused, Unavailable
-from exchange.storage.files import MAX_PRIVATE_BYTES, HomeLock, check_home_modes, disk_fault, write_private
+from exchange.storage import files
+from exchange.storage.files import (
+    MAX_PRIVATE_BYTES,
+    HomeLock,
+    Owner,
+    check_home_modes,
+    disk_fault,
+    owner_of,
+    write_private,
+)
 
 
 def test_a_private_file_has_its_mode_under_any_umask(home: Path) -> None:
@@ -113,6 +124,55 @@ def test_one_process_owns_a_home(home: Path) -> None:
     assert (home / "lock").read_bytes() == b""
     assert stat.S_IMODE((home / "lock").stat().st_mode) == 0o600
     lock.release()
+
+
+def test_who_looks_at_a_lock_does_not_keep_a_server_from_starting(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, waits = home / "lock", []
+    path.touch(mode=0o600)
+    with path.open("rb") as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+
+        def look_away(seconds: float) -> None:
+            waits.append(seconds)
+            fcntl.flock(looking, fcntl.LOCK_UN)
+
+        monkeypatch.setattr(time, "sleep", look_away)
+        with HomeLock(path):
+            assert len(waits) == 1
+            assert owner_of(path) == Owner(os.getpid())
+            with pytest.raises(Refused):
+                HomeLock(path).acquire()
+            assert len(waits) == 1  # an owner is told from who looks: nobody waits for it
+    assert owner_of(path) is None
+
+
+def test_who_looks_at_a_lock_for_ever_is_not_taken_for_its_owner(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = home / "lock"
+    path.write_text(str(os.getpid()))
+    monkeypatch.setattr(files, "MOST_LOOKING", 0)
+    with path.open("rb") as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        with pytest.raises(Refused) as caught:
+            HomeLock(path).acquire()
+    assert (caught.value.code, caught.value.facts["pid"]) == ("home.locked", None)
+
+
+def test_owner_is_not_named_where_the_system_does_not_tell(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "PROC", home / "none")
+    with HomeLock(home / "lock"):
+        assert owner_of(home / "lock") == Owner(None)
+    assert owner_of(home / "lock") is None
+    assert owner_of(home / "nowhere" / "lock") is None
+    (home / "loop").symlink_to(home / "loop")
+    with pytest.raises(Unavailable) as caught:
+        owner_of(home / "loop")
+    assert caught.value.code == "storage.io"
 
 
 def test_a_lock_needs_a_home(tmp_path: Path) -> None:

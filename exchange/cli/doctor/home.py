@@ -16,8 +16,9 @@ from exchange.cli.doctor.checks import FAIL, OK, WARN, Finding, found
 from exchange.cli.output import utc
 from exchange.errors import Refused
 from exchange.limits import DAY_MS
+from exchange.notify import unready
 from exchange.storage import calls
-from exchange.storage.files import OTHERS, check_home_modes, disk_fault
+from exchange.storage.files import OTHERS, check_home_modes, disk_fault, owner_of
 from exchange.storage.inspection import inspect
 
 MIB: Final = 1024 * 1024
@@ -88,21 +89,32 @@ def database(path: Path, migrations: Path, *, role: str) -> Sequence[Finding]:
 
 
 def server(lock: Path, socket: Path | None, *, role: str, answers: bool | None) -> Finding:
-    """Whether a server owns the home. `answers`: whether it does on its socket; None where it has none."""
-    pid = _owner(lock)
-    if pid is None:
+    """Whether a server owns the home: holds its lock. `answers`: whether it does on its socket; None: it has none."""
+    owner = owner_of(lock)
+    if owner is None:
         stale = socket is not None and socket.exists()
         code = "server.stale" if stale else "server.off"
         return Finding("server", FAIL, code, {"role": role})
     if answers is False:
-        return found("server", FAIL, "mute", pid=pid)
+        if owner.pid is None:  # nobody must be told to kill what may be another's process
+            return found("server", FAIL, "owned")
+        return found("server", FAIL, "mute", pid=owner.pid)
     return found("server", OK, "ok")
 
 
-def hook(settings: AlarmSettings, troubles: Sequence[calls.Trouble], *, without: str) -> Finding:
-    """Whether the alarm hook reaches people, as far as it was tried. `without`: the state where none is set."""
+def hook(
+    settings: AlarmSettings, home: Path, troubles: Sequence[calls.Trouble], *, without: str
+) -> Sequence[Finding]:
+    """Whether the alarm hook reaches people, as far as it was tried and as its program and files show; nothing is sent.
+
+    `without`: the state where none is set.
+    """
     if not settings.ways:
-        return found("hook", without, "none")
+        return [found("hook", without, "none")]
+    findings = [
+        found("hook", FAIL, "broken", way=way, detail=error.detail, code=error.code)
+        for way, error in unready(settings, home).items()
+    ]
     for state, word, level in ((calls.OWED, "failing", FAIL), (calls.UNSURE, "unsure", WARN)):
         names = ", ".join(
             f"{one.way} {one.kind}{f' [{one.code}]' if one.code else ''}"
@@ -110,8 +122,9 @@ def hook(settings: AlarmSettings, troubles: Sequence[calls.Trouble], *, without:
             if one.state == state
         )
         if names:
-            return found("hook", level, word, names=names)
-    return found("hook", OK, "ok", names=", ".join(settings.ways))
+            findings.append(found("hook", level, word, names=names))
+            break
+    return findings or [found("hook", OK, "ok", names=", ".join(settings.ways))]
 
 
 def backup(last: int, *, role: str) -> Finding:
@@ -122,21 +135,3 @@ def backup(last: int, *, role: str) -> Finding:
     if days > MOST_BACKUP_DAYS:
         return found("backup", WARN, "old", days=days, role=role)
     return found("backup", OK, "ok", at=utc(last))
-
-
-def _owner(lock: Path) -> int | None:
-    """The process that the lock's file names, None where it names none that lives.
-
-    The lock itself is not tried: whoever held it, for however short, could keep a server from starting.
-    """
-    try:
-        written = lock.read_text(encoding="ascii")
-        pid = int(written) if written.isdigit() else 0
-        if not pid:
-            return None
-        os.kill(pid, 0)
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    except PermissionError:
-        pass  # another user's, and alive
-    return pid

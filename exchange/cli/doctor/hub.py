@@ -59,15 +59,15 @@ def _log(call: Call) -> Sequence[Finding]:
         troubles, blobs = store.db.read_sync(lambda c: (calls.trouble(c), store_blobs.totals(c)))
     mail = found("mail", OK, "waits", count=totals.envelopes, mib=totals.bytes // MIB)
     kept = found("attachments", OK, "kept", count=blobs.blobs, mib=blobs.bytes // MIB)
-    called = hook(load_settings(call.home).alarm, troubles, without=OK)
+    called = hook(load_settings(call.home).alarm, call.home, troubles, without=OK)
     if newest is None:
-        return [found("log", FAIL, "none"), mail, kept, called]
+        return [found("log", FAIL, "none"), mail, kept, *called]
     size, at = newest
     if at > now + LEAF_AHEAD_MS:
-        return [found("clock", FAIL, "back", at=utc(at)), mail, kept, called]
+        return [found("clock", FAIL, "back", at=utc(at)), mail, kept, *called]
     if now - at > MOST_SILENCE_MS:
-        return [found("log", FAIL, "old", size=size, at=utc(at)), mail, kept, called]
-    return [found("log", OK, "fresh", size=size, minutes=(now - at) // MINUTE_MS), mail, kept, called]
+        return [found("log", FAIL, "old", size=size, at=utc(at)), mail, kept, *called]
+    return [found("log", OK, "fresh", size=size, minutes=(now - at) // MINUTE_MS), mail, kept, *called]
 
 
 def _way(home: Path) -> Sequence[Finding]:

@@ -153,7 +153,12 @@ def _kept(home: Opened) -> list[Finding]:
         if over.due
         else found("retention", OK, "ok", due=soon.due, holds=soon.holds),
         backup(last, role="node"),
-        hook(home.home.settings.alarm, home.store.db.read_sync(calls.trouble), without=WARN),
+        *hook(
+            home.home.settings.alarm,
+            home.home.paths.root,
+            home.store.db.read_sync(calls.trouble),
+            without=WARN,
+        ),
         *_feeds(home),
         *_attachments(home),
     ]
