@@ -17,6 +17,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -94,7 +95,7 @@ class ServerTls:
         """
         if self._files[0]:
             self._load(*self._files)
-            self._note_end(_first_of(Path(self._files[0])))
+            self._note_end(_certificates(Path(self._files[0]))[0])
             return
         if not self._is_good(now):
             self._renew(now)
@@ -163,13 +164,44 @@ class ServerTls:
     def _load(self, certificate: str, key: str | None) -> None:
         try:
             # first into a context that nobody uses: one of a pair that doesn't fit would spoil the one in use
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
-            self.context.load_cert_chain(certificate, key)
+            for context in (ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), self.context):
+                context.load_cert_chain(certificate, key, password=_no_passphrase)
         except (OSError, ssl.SSLError) as error:
-            raise Refused("tls.certificate", f"{type(error).__name__} while loading it") from error
+            if key is None:  # from memory
+                detail = f"the one by the {self._owner}'s own authority: {_reason(error)}"
+                raise Refused("tls.certificate", detail) from error
+            raise _what_is_wrong(Path(certificate), Path(key), error) from error
 
 
 _DER = serialization.Encoding.DER
+
+
+def certificate_span(certificate: Path, key: Path) -> tuple[int, int]:
+    """From when to when a certificate of people's own holds, UTC ms, once it and its key were loaded as a server does.
+
+    Raises Refused tls.certificate, naming the file that can't be used.
+    """
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key, password=_no_passphrase)
+    except (OSError, ssl.SSLError) as error:
+        raise _what_is_wrong(certificate, key, error) from error
+    first = _certificates(certificate)[0]
+    begin, end = first.not_valid_before_utc, first.not_valid_after_utc
+    return int(begin.timestamp()) * SECOND_MS, int(end.timestamp()) * SECOND_MS
+
+
+def trust_clients(context: ssl.SSLContext, authorities: Path) -> None:
+    """Ask clients for certificates by the authorities in a PEM file, or for these themselves.
+
+    Raises Refused tls.certificate, naming the file.
+    """
+    try:
+        context.load_verify_locations(cafile=str(authorities))
+    except (OSError, ssl.SSLError) as error:
+        _certificates(authorities)
+        raise _unusable(authorities, _reason(error)) from error
+    context.verify_mode = ssl.CERT_OPTIONAL
 
 
 def client_certificate(path: Path, *, now: int) -> bytes:
@@ -177,18 +209,58 @@ def client_certificate(path: Path, *, now: int) -> bytes:
 
     Raises Refused tls.certificate where there is none, or it is over.
     """
-    certificate = _first_of(path)
+    certificate = _certificates(path)[0]
     if certificate.not_valid_after_utc <= _time(now):
-        raise Refused("tls.certificate", f"it ended {certificate.not_valid_after_utc:%Y-%m-%d}")
+        raise _unusable(path, f"it ended {certificate.not_valid_after_utc:%Y-%m-%d}")
     return certificate.public_bytes(_DER)
 
 
-def _first_of(path: Path) -> x509.Certificate:
-    """What it is a certificate of is the first of the file. Raises Refused tls.certificate."""
+def _no_passphrase() -> bytes:
+    """For a key that is encrypted: without this OpenSSL would ask for one on the terminal, and a server wait."""
+    return b""
+
+
+def _certificates(path: Path) -> list[x509.Certificate]:
+    """Those of a PEM file, at least one; what it is a certificate of is the first. Raises Refused tls.certificate."""
     try:
-        return x509.load_pem_x509_certificates(path.read_bytes())[0]
-    except (OSError, ValueError) as error:
-        raise Refused("tls.certificate", f"{type(error).__name__} while reading it") from error
+        return x509.load_pem_x509_certificates(path.read_bytes())
+    except OSError as error:
+        raise _unusable(path, _reason(error)) from error
+    except ValueError as error:
+        raise _unusable(path, "it has no certificate in PEM that can be read") from error
+
+
+def _what_is_wrong(certificate: Path, key: Path, error: Exception) -> Refused:
+    """OpenSSL doesn't say which of the two files it couldn't use, nor why: they are looked at one after the other."""
+    try:
+        first = _certificates(certificate)[0]
+        private = serialization.load_pem_private_key(key.read_bytes(), password=None)
+        fit = private.public_key() == first.public_key()
+    except Refused as refused:
+        return refused
+    except OSError as fault:
+        return _unusable(key, _reason(fault))
+    except TypeError:
+        return _unusable(
+            key, f"it is encrypted, and a server has nobody to ask: openssl pkey -in {key} -out NEW"
+        )
+    except (ValueError, UnsupportedAlgorithm):
+        return _unusable(key, "it has no private key in PEM that can be read")
+    return (
+        _unusable(certificate, _reason(error))
+        if fit
+        else _unusable(key, f"it isn't the key of {certificate}")
+    )
+
+
+def _unusable(path: Path, why: str) -> Refused:
+    return Refused("tls.certificate", f"{path}: {why}", path=str(path))
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ssl.SSLError):
+        return error.reason or "OpenSSL can't use it"
+    return (error.strerror if isinstance(error, OSError) else "") or type(error).__name__
 
 
 def _private_der(key: ec.EllipticCurvePrivateKey) -> bytes:

@@ -226,6 +226,7 @@ HINTS: Final[dict[str, str]] = {
     "tlp.red-needs-persons": "--to 'MEMBER/Name of the person', or label it amber+strict if that is right",
     "contact.other-community": "add --cross-community if you mean it, or name another addressee",
     "unit.unknown": "`exchange node fetch` brings the newest directory; else ask the member which units have keys",
+    "tls.certificate": "put the file in its place, or name another in config.toml (docs/cli.md); then start it again",
     "tlp.unknown": "--tlp clear, green, amber, amber+strict or red",
     "tlp.weaker-than-content": "raise --tlp to the label of the strictest object, or leave --tlp out",
 }

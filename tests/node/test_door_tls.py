@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from exchange.door_settings import DoorSettings
 from exchange.errors import Refused
@@ -113,3 +115,51 @@ async def test_a_door_whose_certificate_is_not_there_does_not_open(pe: Site) -> 
     with pytest.raises(Refused) as refused:
         DoorTls(home_of(pe, OWN), OWN, now=pe.simulation.world.now)
     assert refused.value.code == "tls.certificate"
+    assert refused.value.detail.startswith(f"{pe.home}/tls/cert.pem: No such file")
+
+
+def encrypted(made: Path) -> bytes:
+    """The key of a PEM file under a passphrase that nobody gives."""
+    key = serialization.load_pem_private_key(made.read_bytes(), password=None)
+    form = serialization.PrivateFormat.PKCS8
+    return key.private_bytes(
+        serialization.Encoding.PEM, form, serialization.BestAvailableEncryption(b"secret")
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "why"),
+    [
+        ("tls/cert.pem", b"", "it has no certificate"),
+        (
+            "tls/cert.pem",
+            b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+            "it has no certificate",
+        ),
+        ("tls/key.pem", None, "No such file"),
+        ("tls/key.pem", b"none", "it has no private key"),
+        ("tls/key.pem", "another", "it isn't the key of"),
+        ("tls/key.pem", "encrypted", "it is encrypted"),
+        ("clients.pem", None, "No such file"),
+        ("clients.pem", b"none", "it has no certificate"),
+    ],
+)
+def test_the_file_that_keeps_the_door_shut_is_named(
+    pe: Site, tmp_path: Path, name: str, data: bytes | str | None, why: str
+) -> None:
+    now = pe.simulation.world.now
+    own, _ = certificate(tmp_path, "own", now)
+    other, _ = certificate(tmp_path, "other", now)
+    put(pe, own)
+    (pe.home / "clients.pem").write_bytes(own.read_bytes())
+    settings = replace(OWN, client_ca="clients.pem")
+    DoorTls(home_of(pe, settings), settings, now=now)
+    (pe.home / name).unlink()
+    if data is not None:
+        words = {"another": other.read_bytes(), "encrypted": encrypted(own)}
+        (pe.home / name).write_bytes(words[data] if isinstance(data, str) else data)
+    with pytest.raises(Refused) as refused:
+        DoorTls(home_of(pe, settings), settings, now=now)
+    assert refused.value.code == "tls.certificate"
+    assert refused.value.detail.startswith(f"{pe.home / name}: {why}")
+    assert refused.value.facts["path"] == str(pe.home / name)

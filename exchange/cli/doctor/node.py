@@ -13,6 +13,7 @@ from typing import Final
 from exchange.canonical import Json
 from exchange.cli.call import Call, now_ms
 from exchange.cli.doctor.checks import FAIL, OK, WARN, Check, Finding, found
+from exchange.cli.doctor.door import door
 from exchange.cli.doctor.home import backup, database, disk, hook, modes, server
 from exchange.cli.doctor.line import Line, line
 from exchange.cli.node.home import Opened, opened, server_status
@@ -71,6 +72,8 @@ def _home(call: Call, unlock: Unlock) -> Sequence[Finding]:
     findings.append(server(home.paths.lock, home.paths.socket, role="node", answers=status is not None))
     if status is not None:
         findings.append(_link(home, status))
+    served = None if status is None else status.get("http", "")
+    findings += door(home.paths.root, home.settings.http, served)
     with opened(call) as inside:
         findings += [_anchor(inside), *_directory(inside), *_mail(inside), *_kept(inside)]
     return findings

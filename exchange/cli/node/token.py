@@ -188,9 +188,8 @@ def _der(path: Path) -> bytes:
     try:
         return client_certificate(path, now=now_ms())
     except Refused as refusal:
-        raise Refused(
-            "cli.bad-file", f"{path}: no certificate that lets anybody in: {refusal.detail}"
-        ) from refusal
+        detail = f"no certificate that lets anybody in: {refusal.detail}"
+        raise Refused("cli.bad-file", detail) from refusal
 
 
 def _doubts(home: Opened, grant: Grant) -> list[str]:

@@ -18,7 +18,7 @@ from exchange.errors import ExchangeError, Refused
 from exchange.limits import DAY_MS
 from exchange.node.home import Home
 from exchange.node.store.store import Store, raise_alarm
-from exchange.tls import ServerTls, create_authority
+from exchange.tls import ServerTls, create_authority, trust_clients
 
 LOOK_SECONDS: Final = 60
 
@@ -41,13 +41,7 @@ class DoorTls:
         self._server = ServerTls(home.keystore, origins, owner="node", **files)
         self._load(now)
         if settings.client_ca:
-            try:
-                self.context.load_verify_locations(cafile=str(root / settings.client_ca))
-            except (OSError, ssl.SSLError) as error:
-                raise Refused(
-                    "tls.certificate", f"client_ca: {type(error).__name__} while loading it"
-                ) from error
-            self.context.verify_mode = ssl.CERT_OPTIONAL
+            trust_clients(self.context, root / settings.client_ca)
 
     @property
     def context(self) -> ssl.SSLContext:
