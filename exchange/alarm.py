@@ -15,6 +15,7 @@ from exchange.errors import Refused
 from exchange.limits import MINUTE_MS, SECOND_MS
 from exchange.phrases.alarm import TEXTS, TITLES
 from exchange.phrases.languages import FALLBACK, LANGUAGES, say
+from exchange.setting_files import NO_COMMAND, NO_FILE, Command, FileName, check_file_names
 
 FLASH: Final = "flash"  # a node: flash messages that nobody has acknowledged
 ALARM: Final = "alarm"  # a node: alarms nobody was told of
@@ -56,15 +57,15 @@ class AlarmSettings:
     user:password in its one line, `apprise` a URL a line.
     """
 
-    command: tuple[str, ...] = ()  # a program by its whole path, and its arguments
+    command: Command = NO_COMMAND  # a program by its whole path, and its arguments
     mail_to: tuple[str, ...] = ()
     mail_from: str = ""
     mail_server: str = ""
     mail_port: int = 587
     mail_security: str = "starttls"  # tls: from the first byte; none: only to this machine
-    mail_login: str = ""
-    mail_ca: str = ""  # PEM file; empty: the machine's public authorities
-    apprise: str = ""
+    mail_login: FileName = NO_FILE
+    mail_ca: FileName = NO_FILE  # PEM file; empty: the machine's public authorities
+    apprise: FileName = NO_FILE
     language: str = FALLBACK
     flash_seconds: int = NODE_SECONDS  # how long flash may wait: here for a person, at a hub for its node
     repeat_minutes: int = (
@@ -83,6 +84,7 @@ class AlarmSettings:
                 raise _wrong(name, "no such setting")
             if not _is_like(value, known[name]):
                 raise _wrong(name, f"must be {_KINDS[type(known[name])]}")
+        check_file_names(values, cls, table="alarm.")
         checked: dict[str, Any] = {"flash_seconds": flash_seconds, **values}
         for name in ("command", "mail_to"):
             checked[name] = tuple(checked.get(name, ()))

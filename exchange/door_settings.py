@@ -14,11 +14,12 @@ from typing import Any, Final, Self
 from exchange import limits
 from exchange.canonical import ADDRESS
 from exchange.errors import Refused
+from exchange.setting_files import NO_FILE, FileName, check_file_names
 from exchange.tlp import parse
 
 PORT: Final = 8480
 _HOST: Final = re.compile(r"[A-Za-z0-9.:-]{1,253}\Z")
-_TEXTS: Final = ("host", "tls_certificate", "tls_key", "client_ca", "posts_tlp")
+_TEXTS: Final = ("host", "posts_tlp")
 _NUMBERS: Final = {  # least, most
     "port": (0, 65_535),
     "connections": (1, 65_536),
@@ -40,11 +41,11 @@ class DoorSettings:
     port: int = PORT  # 0: one that is free
     tls: bool = False  # beyond loopback always
     names: tuple[str, ...] = ()  # under which clients reach it, for its certificate
-    tls_certificate: str = ""  # PEM files of a public certificate; empty: one by the node's own authority
-    tls_key: str = ""
-    client_ca: str = (
-        ""  # PEM file: who signs clients' certificates, or these themselves; empty: none are asked for
-    )
+    # PEM files of a public certificate; empty: one by the node's own authority
+    tls_certificate: FileName = NO_FILE
+    tls_key: FileName = NO_FILE
+    # PEM file: who signs clients' certificates, or these themselves; empty: none are asked for
+    client_ca: FileName = NO_FILE
     posts_to: tuple[str, ...] = ()  # addresses that posts go to at once, as alerts; none: they wait as drafts
     posts_tlp: str = ""  # the label of posted objects that carry none; empty: AMBER+STRICT
     connections: int = 512
@@ -84,6 +85,7 @@ class DoorSettings:
         _check_host(values.get("host", cls.host))
         if bool(values.get("tls_certificate")) != bool(values.get("tls_key")):
             raise _invalid("tls_certificate and tls_key go together")
+        check_file_names(values, cls, table="http: ")
         settings = cls(**checked)
         if settings.posts_tlp:
             parse(settings.posts_tlp)

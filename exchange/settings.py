@@ -18,6 +18,7 @@ from exchange.canonical import ORIGIN, is_node_address
 from exchange.door_settings import DoorSettings
 from exchange.errors import Refused
 from exchange.retention import RetentionPolicy
+from exchange.setting_files import NO_FILE, FileName, check_file_names
 
 MIB = 1024 * 1024
 _PROXY = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?/?\Z")
@@ -72,14 +73,17 @@ class HubLimits:
 
 @dataclass(frozen=True, kw_only=True)
 class HubSettings:
-    """config.toml of a hub. `origins` are what members write in tokens; the first one stands in invitations."""
+    """config.toml of a hub. `origins` are what members write in tokens; the first one stands in invitations.
+
+    Files are named relative to the home.
+    """
 
     origins: tuple[str, ...]
     host: str = "127.0.0.1"
     port: int = 8443
     tls: bool = True
-    tls_certificate: str = ""  # PEM files of a public certificate; empty: one by the hub's own CA
-    tls_key: str = ""
+    tls_certificate: FileName = NO_FILE  # PEM files of a public certificate; empty: one by the hub's own CA
+    tls_key: FileName = NO_FILE
     metrics_from: tuple[str, ...] = ()  # addresses besides loopback that may read /metrics
     limits: HubLimits = field(default_factory=HubLimits)
     alarm: AlarmSettings = field(default_factory=partial(AlarmSettings, flash_seconds=HUB_SECONDS))  # [alarm]
@@ -91,8 +95,8 @@ class HubSettings:
         checked = dict(values)
         checked["origins"] = _texts(values, "origins")
         checked["metrics_from"] = _texts(values, "metrics_from")
-        for name in ("host", "tls_certificate", "tls_key"):
-            _typed(values, name, str)
+        _typed(values, "host", str)
+        check_file_names(values, cls)
         _typed(values, "tls", bool)
         _typed(values, "port", int)
         if not checked["origins"] or not all(ORIGIN.match(origin) for origin in checked["origins"]):
@@ -119,10 +123,10 @@ class NodeSettings:
     member: str
     hub: str = ""  # origin; empty until the node has joined
     net: str = ""  # network id, b64
-    ca: str = ""  # PEM file of the hub's own CA; empty: the machine's public ones
-    extra_ca: str = ""  # PEM file of a TLS-inspecting proxy's CA, trusted besides
+    ca: FileName = NO_FILE  # PEM file of the hub's own CA; empty: the machine's public ones
+    extra_ca: FileName = NO_FILE  # PEM file of a TLS-inspecting proxy's CA, trusted besides
     proxy: str = ""  # http://host:port
-    proxy_login: str = ""  # file with one line, user:password
+    proxy_login: FileName = NO_FILE  # file with one line, user:password
     websocket: bool = True  # false: long poll only
     own_mail: tuple[str, ...] = ()  # of this member's own people: duty@example.org, or all of @example.org
     retention: RetentionPolicy = field(default_factory=RetentionPolicy)  # table [retention]
@@ -133,8 +137,9 @@ class NodeSettings:
     def from_mapping(cls, values: Mapping[str, Any]) -> Self:
         """Settings of a parsed config.toml. Raises Refused settings.invalid, naming the setting."""
         _known(values, [f.name for f in fields(cls)], where="")
-        for name in ("member", "hub", "net", "ca", "extra_ca", "proxy", "proxy_login"):
+        for name in ("member", "hub", "net", "proxy"):
             _typed(values, name, str)
+        check_file_names(values, cls)
         _typed(values, "websocket", bool)
         if not is_node_address(values.get("member", "")):
             raise Refused("settings.invalid", "member: a handle [a-z0-9-]{2,32}, or member/unit")

@@ -76,6 +76,7 @@ LAYERS: dict[str, str] = {
         exchange.release
         exchange.protocol
         exchange.retention
+        exchange.setting_files
         exchange.alarm
         exchange.access
         exchange.door_settings
@@ -148,6 +149,7 @@ LAYERS: dict[str, str] = {
         exchange.storage.database
         exchange.storage.backup_copy
         exchange.storage.backup
+        exchange.storage.named_files
         exchange.storage.staging
         exchange.storage.calls
         exchange.storage.infected_zip

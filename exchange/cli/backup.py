@@ -9,12 +9,14 @@ import getpass
 import os
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from exchange.cli.call import Call, first_line
+from exchange.cli.output import safe
 from exchange.errors import Refused
 
 if TYPE_CHECKING:
@@ -99,6 +101,18 @@ def progress(call: Call) -> Progress:
             call.out.note(f"{100 * done // of} %")
 
     return tell
+
+
+def left_out(paths: Iterable[str]) -> list[str]:
+    """What `backup` says of files that config.toml names and that aren't in it."""
+    why = "it lies outside the home, or isn't there to be read; keep a copy of it yourself"
+    return [f"not in it: {safe(path)}: {why}" for path in paths]
+
+
+def missing(paths: Iterable[str]) -> list[str]:
+    """What `restore` says of files that config.toml names and that aren't there."""
+    what = "config.toml names it; bring it back before the server starts"
+    return [f"not there: {safe(path)}: {what}" for path in paths]
 
 
 def _variable(name: str) -> Path | None:

@@ -137,7 +137,9 @@ async def serve(
             begin_in(store, home, now=clock())
             context = await _context(home, settings, keystore, store, clock=clock, random=random)
             _give_back()
-            await _until(stop, home, context, _tls(settings, keystore, clock), ready=ready, broken=broken)
+            await _until(
+                stop, home, context, _tls(home, settings, keystore, clock), ready=ready, broken=broken
+            )
         finally:
             with suppress(Unavailable):  # what was acknowledged is safe in the log file
                 await store.close()
@@ -233,10 +235,12 @@ async def _context(
     )
 
 
-def _tls(settings: HubSettings, keystore: Keystore, clock: Callable[[], int]) -> ServerTls | None:
+def _tls(home: Path, settings: HubSettings, keystore: Keystore, clock: Callable[[], int]) -> ServerTls | None:
     if not settings.tls:
         return None
-    tls = ServerTls(keystore, settings.origins, certificate=settings.tls_certificate, key=settings.tls_key)
+    given = {"certificate": settings.tls_certificate, "key": settings.tls_key}
+    files = {name: str(home / file) if file else "" for name, file in given.items()}
+    tls = ServerTls(keystore, settings.origins, **files)
     tls.refresh(now=clock())
     return tls
 

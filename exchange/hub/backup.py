@@ -3,7 +3,7 @@
     secrets     the keystore's entries: the hub's seed, its TLS authority; restored, they open with what one chooses
     hub.db      the database of one moment
     erasures    applications that ended and were erased, also for a backup older than this one
-    config.toml, genesis.json, ca.pem, what a change of hub left, and certificate files that lie in the home
+    config.toml and the files it names that lie in the home, genesis.json, ca.pem, what a change of hub left
 
 A restored hub keeps its log shut until it has heard its members, who bring back what it lacks (§11.4, registrar.py).
 """
@@ -24,6 +24,7 @@ from exchange.hub.home import CONFIG, GENESIS, KEYSTORE, load_settings, mark_res
 from exchange.hub.store.directory import Application
 from exchange.hub.store.store import FILE, MIGRATIONS, HubStore
 from exchange.hub.takeover import CHANGE, SNAPSHOT
+from exchange.setting_files import named_files
 from exchange.storage.backup import (
     ERASURES,
     HOME,
@@ -31,13 +32,13 @@ from exchange.storage.backup import (
     BackupReader,
     Head,
     Progress,
-    is_entry_name,
     read_erasures,
     reading,
     writing,
 )
 from exchange.storage.keystore import Keystore
 from exchange.storage.migrate import check_copy, known_steps
+from exchange.storage.named_files import absent, gather, let_run, place
 from exchange.storage.staging import staged
 from exchange.storage.unlock import Unlock
 from exchange.tls import CA_FILE
@@ -48,7 +49,10 @@ _FILES: Final = (CONFIG, GENESIS, CA_FILE, SNAPSHOT, CHANGE)
 
 @dataclass(frozen=True)
 class Made:
-    """A backup that was written: when (UTC ms), how many bytes; files of a public certificate that aren't in it."""
+    """A backup that was written: when (UTC ms), how many bytes.
+
+    `left_out`: files that config.toml names and that aren't in it, for they lie elsewhere or can't be read.
+    """
 
     at: int
     size: int
@@ -57,10 +61,14 @@ class Made:
 
 @dataclass(frozen=True)
 class Restored:
-    """A home that was restored: from when (UTC ms), and how many applications were erased again."""
+    """A home that was restored: from when (UTC ms), and how many applications were erased again.
+
+    `missing`: files that config.toml names and that aren't there now.
+    """
 
     made_at: int
     erased: int
+    missing: tuple[str, ...] = ()
 
 
 def back_up(
@@ -72,16 +80,18 @@ def back_up(
     Unavailable storage.full, storage.io.
     """
     head, listed = _known(home, HOME, now)
-    inside, outside = _certificate(home)
+    gathered = gather(home, named_files(load_settings(home)), has={*_FILES, FILE})
     with writing(target, head, secret) as writer:
         writer.add_secrets(keystore)
         writer.add(ERASURES, listed)
-        for name in (*_FILES, *inside):
+        for name in _FILES:
             if (home / name).is_file():
                 writer.add(name, (home / name).read_bytes())
+        for name, file in gathered.inside.items():
+            writer.add_file(name, file, progress)
         writer.add_database(home / FILE, progress)
     note_backup(home, at=now)
-    return Made(now, target.stat().st_size, outside)
+    return Made(now, target.stat().st_size, gathered.left_out)
 
 
 def back_up_erasures(home: Path, target: Path, secret: Unlock, *, now: int) -> Made:
@@ -114,7 +124,8 @@ def restore(
             raise Refused("backup.other-kind", f"the backup is of {what}", kind=backup.head.kind)
         with staged(home) as folder:
             secrets, listed = _unpack(backup, folder, progress)
-            load_settings(folder)
+            files = named_files(load_settings(folder))
+            let_run(folder, home, files)
             check_copy(folder / FILE, app=KIND)
             lists = [listed] if newer is None else [listed, _erasures_of(newer, secret, backup.head)]
             Keystore.create(folder / KEYSTORE, unlock, secrets)
@@ -129,7 +140,7 @@ def restore(
                 before.unlink()  # an upgrade's copy: it has what was erased
             mark_restored(folder, now=now)
             note_backup(folder, at=backup.head.at)
-            return Restored(backup.head.at, erased)
+    return Restored(backup.head.at, erased, absent(home, files))
 
 
 # -- making ------------------------------------------------------------------------------------------------------
@@ -158,14 +169,6 @@ def _net(store: HubStore) -> bytes:
     return Directory.from_genesis(leaves[0]).net
 
 
-def _certificate(home: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The files of a public certificate: names of those in the home, paths of those elsewhere."""
-    settings = load_settings(home)
-    files = [Path(one) for one in (settings.tls_certificate, settings.tls_key) if one]
-    here = [one for one in files if one.resolve().parent == home.resolve() and is_entry_name(one.name)]
-    return tuple(one.name for one in here), tuple(str(one) for one in files if one not in here)
-
-
 # -- reading -----------------------------------------------------------------------------------------------------
 
 
@@ -178,8 +181,8 @@ def _unpack(backup: BackupReader, folder: Path, progress: Progress) -> tuple[dic
             secrets = backup.secrets()
         elif name == ERASURES:
             listed = backup.small()
-        elif "/" not in name:
-            backup.save(folder / name, progress)
+        else:
+            backup.save(place(folder, name), progress)
     backup.finish()
     if not secrets or not listed:
         raise Refused("backup.damaged", "it has no keys, or no list of erasures")

@@ -332,7 +332,7 @@ def _write_config(home: Path, settings: HubSettings) -> None:
         f"origins = {orjson.dumps(list(settings.origins)).decode()}",
         f"host = {orjson.dumps(settings.host).decode()}",
         f"port = {settings.port}",
-        "# tls_certificate, tls_key: PEM files of a public certificate",
+        "# tls_certificate, tls_key: PEM files of a public certificate, relative to this folder",
         "# metrics_from: addresses besides loopback that may read /metrics",
     )
     write_private(path, (os.linesep.join(lines) + os.linesep).encode())

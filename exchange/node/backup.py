@@ -11,9 +11,9 @@ Nor are attachments, which the hub may still have.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -29,6 +29,7 @@ from exchange.node.store.directory import GIVEN
 from exchange.node.store.restore import LAST, erasures, mark_restored, replay_erasures
 from exchange.node.store.store import MIGRATIONS, Store, open_store, set_fact
 from exchange.node.units import DRAFT, homes
+from exchange.setting_files import NamedFile, named_files
 from exchange.settings import NodeSettings
 from exchange.storage.backup import (
     ERASURES,
@@ -38,14 +39,14 @@ from exchange.storage.backup import (
     BackupWriter,
     Head,
     Progress,
-    is_entry_name,
     read_erasures,
     reading,
     writing,
 )
-from exchange.storage.files import PRIVATE_DIRECTORY, write_private
+from exchange.storage.files import write_private
 from exchange.storage.keystore import Keystore
 from exchange.storage.migrate import check_copy, known_steps
+from exchange.storage.named_files import absent, gather, let_run, place
 from exchange.storage.staging import staged
 from exchange.storage.unlock import Unlock
 
@@ -53,14 +54,13 @@ KIND: Final = "node"
 SEED_LIFE_MS: Final = 30 * DAY_MS  # how long the log has to show that a seed given at the restore counts
 _DATABASE: Final = "node.db"
 _KEY_FILE_NOTE: Final = "key-file"  # of a unit: which file opens its keystore
-_NAMED: Final = ("ca", "extra_ca", "proxy_login")  # settings that name a file of the home
 
 
 @dataclass(frozen=True)
 class Made:
     """A backup that was written: of whom, when (UTC ms), how many bytes, and which units are in it.
 
-    `left_out`: files that config.toml names and that lie elsewhere, so that they aren't in it.
+    `left_out`: files that a config.toml names and that aren't in it, for they lie elsewhere or can't be read.
     """
 
     of: str
@@ -74,7 +74,8 @@ class Made:
 class Restored:
     """A home that was restored: whose, from when (UTC ms), which units came with it, how many messages were erased.
 
-    `attachments`: how many were kept in it and are in no backup.
+    `attachments`: how many were kept in it and are in no backup. `missing`: files that a config.toml names and that
+    aren't there now.
     """
 
     of: str
@@ -82,6 +83,7 @@ class Restored:
     units: tuple[str, ...]
     erased: int
     attachments: int
+    missing: tuple[str, ...] = ()
 
 
 def back_up(
@@ -99,12 +101,14 @@ def back_up(
         with writing(target, _head(settings, HOME, now), secret) as writer:
             writer.add_secrets(keystore)
             writer.add(ERASURES, listed)
-            _add_home(writer, paths, settings, "", progress)
+            left_out = _add_home(writer, paths, settings, "", progress)
             for handle in units:
                 inside = paths.unit(handle)
-                _add_home(writer, inside, read_settings(inside.root), f"units/{handle}/", progress)
+                left_out += _add_home(
+                    writer, inside, read_settings(inside.root), f"units/{handle}/", progress
+                )
         store.db.write_sync(lambda c: set_fact(c, LAST, now))
-    return Made(settings.member, now, target.stat().st_size, units, _elsewhere(settings))
+    return Made(settings.member, now, target.stat().st_size, units, tuple(dict.fromkeys(left_out)))
 
 
 def back_up_erasures(root: Path, keystore: Keystore, target: Path, secret: Unlock, *, now: int) -> Made:
@@ -157,7 +161,11 @@ def restore(
             Keystore.create(paths.prekeys, unlock, {})
             later = [listed] if newer is None else [listed, _erasures_of(newer, secret, settings)]
             erased = _erase(paths, keystore, later, now=now)
-            return Restored(settings.member, backup.head.at, units, erased, attachments)
+            for inside, files in _named(folder, units):
+                let_run(inside, root / inside.relative_to(folder), files)
+            restored = Restored(settings.member, backup.head.at, units, erased, attachments)
+    missing = [path for home, files in _named(root, units) for path in absent(home, files)]
+    return replace(restored, missing=tuple(dict.fromkeys(missing)))
 
 
 # -- making ------------------------------------------------------------------------------------------------------
@@ -178,22 +186,18 @@ def _store(paths: Paths, keystore: Keystore) -> Iterator[Store]:
 
 def _add_home(
     writer: BackupWriter, paths: Paths, settings: NodeSettings, prefix: str, progress: Progress
-) -> None:
-    """A home's files; of a unit (`prefix`) also its keystore, which only it opens."""
-    names = ["config.toml", DRAFT, *(name for name in _named(settings) if is_entry_name(name))]
+) -> list[str]:
+    """A home's files; of a unit (`prefix`) also its keystore, which only it opens. Which files are left out."""
+    names = ["config.toml", DRAFT]
     names += ["keystore", _KEY_FILE_NOTE] if prefix else []
-    for name in dict.fromkeys(names):
+    for name in names:
         if (paths.root / name).is_file():
             writer.add(prefix + name, (paths.root / name).read_bytes())
+    gathered = gather(paths.root, named_files(settings), has={*names, _DATABASE})
+    for name, file in gathered.inside.items():
+        writer.add_file(prefix + name, file, progress)
     writer.add_database(paths.database, progress, prefix=prefix)
-
-
-def _named(settings: NodeSettings) -> list[str]:
-    return [name for one in _NAMED if (name := getattr(settings, one))]
-
-
-def _elsewhere(settings: NodeSettings) -> tuple[str, ...]:
-    return tuple(name for name in _named(settings) if not is_entry_name(name))
+    return list(gathered.left_out)
 
 
 # -- reading -----------------------------------------------------------------------------------------------------
@@ -219,12 +223,9 @@ def _unpack(
         elif name == ERASURES:
             listed = backup.small()
         else:
-            path = folder / name
             if name.startswith("units/"):
-                units.add(path.parent.name)
-                for made in (path.parent.parent, path.parent):
-                    made.mkdir(mode=PRIVATE_DIRECTORY, exist_ok=True)
-            backup.save(path, progress)
+                units.add(name.split("/")[1])
+            backup.save(place(folder, name), progress)
     backup.finish()
     if not secrets or not listed:
         raise Refused("backup.damaged", "it has no keys, or no list of erasures")
@@ -237,6 +238,15 @@ def _checked(paths: Paths, head: Head) -> NodeSettings:
     if (settings.member, _net(settings)) != (head.of, head.net):
         raise Refused("backup.damaged", "its config.toml is of another home than its head says")
     return settings
+
+
+def _named(root: Path, units: Iterable[str]) -> Iterator[tuple[Path, tuple[NamedFile, ...]]]:
+    """The homes at `root`, and what their settings name. A unit's that can't be read are its own to mend."""
+    yield root, named_files(read_settings(root))
+    for handle in units:
+        with suppress(Refused):
+            inside = Paths(root).unit(handle).root
+            yield inside, named_files(read_settings(inside))
 
 
 def _facts_of(seed: bytes, now: int) -> dict[str, bytes | int]:

@@ -28,6 +28,7 @@ from exchange.keys import SEED_BYTES, PrivateKeys, PublicKey, PublicKeys
 from exchange.node.identity import Identity, Sources
 from exchange.node.keys.own_keys import MAX_PUBLIC, NEXT, SEED
 from exchange.node.store.store import Store, open_store
+from exchange.setting_files import NO_FILE, FileName
 from exchange.settings import NodeSettings
 from exchange.storage.files import PRIVATE_DIRECTORY, HomeLock, disk_fault, write_private
 from exchange.storage.keystore import Keystore
@@ -165,7 +166,8 @@ class Home:
     def _at_hub(self, origin: str, ca: bytes, net: str) -> Home:
         if ca:
             write_private(self.paths.ca, ssl.DER_cert_to_PEM_cert(ca).encode("ascii"))
-        settings = replace(self.settings, hub=origin, net=net, ca=self.paths.ca.name if ca else "")
+        own = FileName(self.paths.ca.name) if ca else NO_FILE
+        settings = replace(self.settings, hub=origin, net=net, ca=own)
         _write_config(self.paths, settings)
         return replace(self, settings=settings)
 

@@ -31,6 +31,7 @@ from exchange.node.keys.own_keys import REVEALED, REVEALED_UNTIL
 from exchange.node.store import directory as rows
 from exchange.node.store.store import Store, set_fact
 from exchange.node.uplink.api import HubApi
+from exchange.setting_files import named_files
 from exchange.storage.files import PRIVATE_DIRECTORY, disk_fault, write_private
 from exchange.storage.unlock import Unlock
 
@@ -38,7 +39,6 @@ DRAFT: Final = "unit.json"
 DRAFT_LIFE_MS: Final = 60 * DAY_MS  # the member's administrator has so long to sign it
 MAX_DRAFT: Final = 65_536  # bytes
 _PERSON_BYTES: Final = 7  # 12 characters, of which the handle takes 10: 50 bits that tell nothing of a name
-_COPIED: Final = ("ca", "extra_ca", "proxy_login")  # settings that name a file of the home
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,9 @@ class UnitHome:
 def make(root: Path, handle: str, kind: str, unlock: Unlock, sources: Sources) -> Draft:
     """Make the home of a unit or person in the member's home at `root`, and its draft. Run again it gives the same.
 
-    Reads the member's settings, never its keys. Raises Refused home.missing, node.not-joined, settings.invalid (the
-    handle), cli.other-home (a unit's home has no units), keystore.*; Unavailable storage.*.
+    Reads the member's settings and the files they name, never its keys. Raises Refused home.missing, node.not-joined,
+    settings.invalid (the handle; such a file), cli.other-home (a unit's home has no units), keystore.*; Unavailable
+    storage.*.
     """
     host, paths = read_settings(root), Paths(root).unit(handle)
     if not host.net:
@@ -80,9 +81,9 @@ def make(root: Path, handle: str, kind: str, unlock: Unlock, sources: Sources) -
         _private_folder(paths.root.parent)
         furnish(paths, settings, unlock, sources, further={})
     home = open_home(paths.root, unlock)
-    for name in _COPIED:
-        if file := getattr(settings, name):
-            _copy(root / file, paths.root / file)
+    for one in named_files(settings):
+        if not Path(one.name).is_absolute() and not (paths.root / one.name).exists():
+            _copy(root / one.name, paths.root / one.name)
     if (paths.root / DRAFT).exists():
         return read_draft(paths.root / DRAFT, home.identity().net, host.member)
     return _draft(home, kind, sources)
@@ -215,7 +216,14 @@ def person_handle(sources: Sources) -> str:
 
 
 def _copy(source: Path, target: Path) -> None:
+    """What the member's settings name is there for the unit too, which takes them over; later each has its own."""
     try:
-        write_private(target, source.read_bytes())
+        data = source.read_bytes()
+    except OSError as error:
+        detail = f"config.toml names {source}, which can't be read: {error.strerror}"
+        raise Refused("settings.invalid", detail) from error
+    try:
+        target.parent.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
     except OSError as error:
         raise disk_fault(error) from error
+    write_private(target, data)

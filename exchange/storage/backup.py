@@ -3,6 +3,8 @@
     magic 16 | u8 version | u8 kdf | salt 32 | u16 length of head | head | Cobblestone256( entries )
     head: signed-JSON spelling of {"at", "contents", "kind", "net", "of", "schema"}: what it is, and no secret
     entries: for each: u16 length of name | name | u64 length | bytes;   then u16 0 | u32 number of entries
+    an entry's name: a file's of the home, or files/PATH for one in a folder of it or with an unusual name; in a unit's
+    home units/HANDLE/ before it
 
 The stream's key is derived from the secret and the salt (unlock.py), its context is the SHA-256 of all before it: a
 changed head opens nothing. Written and read in pieces of 1 MiB. Every piece that comes out is authentic, but only
@@ -19,7 +21,7 @@ import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import BinaryIO, Final, Self
 
 from cryptography.cobblestone import Cobblestone256Decryptor, Cobblestone256Encryptor
@@ -44,6 +46,7 @@ ERASURES: Final = (
     "erasures"  # of a backup: nothing but what was erased and what is held; and that entry's name
 )
 SECRETS: Final = "secrets"
+FILES: Final = "files/"
 MAX_ENTRIES: Final = 4_096
 MAX_SMALL: Final = 16 * 1024 * 1024  # bytes of an entry that is read into memory
 PIECE: Final = 1024 * 1024
@@ -58,7 +61,10 @@ _NAME_SIZE = struct.Struct(">H")
 _COUNT = struct.Struct(">I")
 _MAX_HEAD: Final = 4_096  # bytes
 _MAX_TEXT: Final = 256
-_NAME = re.compile(r"(units/[a-z0-9-]{2,32}/)?[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+_NAME = re.compile(
+    r"(?P<unit>units/[a-z0-9-]{2,32}/)?(?:files/(?P<path>.+)|(?P<plain>[A-Za-z0-9][A-Za-z0-9._-]{0,63}))"
+)
+_PART = re.compile(r"(?!\.{1,2}\Z)[^/\x00-\x1f\x7f]{1,255}")  # of a path below files/
 _OPENING: Final = 56  # bytes of nonce and key commitment that a Cobblestone256 stream begins with (C2SP)
 _NAMES: Final = ("at", "contents", "kind", "net", "of", "schema")
 
@@ -156,10 +162,10 @@ class BackupWriter:
         self._file.write(self._encryptor.finalize())
 
     def _begin(self, name: str, size: int) -> None:
-        if not _NAME.fullmatch(name) or self._entries == MAX_ENTRIES:
+        if not _is_name(name) or self._entries == MAX_ENTRIES:
             raise Refused("storage.too-large", f"{name}: not an entry's name, or one too many")
         self._entries += 1
-        raw = name.encode("ascii")
+        raw = name.encode()
         self._put(_NAME_SIZE.pack(len(raw)) + raw + _SIZE.pack(size))
 
     def _put(self, plain: bytes) -> None:
@@ -234,8 +240,8 @@ class BackupReader:
             (size,) = _NAME_SIZE.unpack(self._take(_NAME_SIZE.size))
             if size == 0:
                 return
-            name = self._take(size).decode("ascii", "replace")
-            if not _NAME.fullmatch(name) or self._entries == MAX_ENTRIES:
+            name = self._take(size).decode("utf-8", "replace")
+            if not _is_name(name) or self._entries == MAX_ENTRIES:
                 raise self._damaged()
             self._entries += 1
             (self._left,) = _SIZE.unpack(self._take(_SIZE.size))
@@ -339,9 +345,22 @@ def read_head(path: Path) -> Head:
         return _read_head(file, path)[0]
 
 
-def is_entry_name(name: str) -> bool:
-    """Whether a file of a home can be in its backup under its own name."""
-    return bool(_NAME.fullmatch(name)) and "/" not in name
+def entry_of(path: PurePath) -> str:
+    """The name of the entry that a file of a home is in, by its path in the home."""
+    name = path.as_posix()
+    plain = "/" not in name and name not in (SECRETS, ERASURES) and _is_name(name)
+    return name if plain else FILES + name
+
+
+def path_of(name: str) -> PurePath:
+    """The path in the home of the file that an entry is of."""
+    found = _NAME.fullmatch(name)
+    return PurePath(name) if found is None else PurePath(found["unit"] or "", found["path"] or found["plain"])
+
+
+def _is_name(name: str) -> bool:
+    found = _NAME.fullmatch(name)
+    return found is not None and all(_PART.fullmatch(one) for one in (found["path"] or "x").split("/"))
 
 
 @contextmanager

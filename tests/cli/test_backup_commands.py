@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -25,6 +26,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name, raising=False)
     assert run(["node", "init", "--home", "pe", "--member", "pe-csirt", "--quiet"]) == 0
     return tmp_path
+
+
+def result_of(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
+    """The JSON of a command that went well."""
+    capsys.readouterr()
+    assert run([*words, "--json"]) == 0
+    value: dict[str, Any] = orjson.loads(capsys.readouterr().out.splitlines()[-1])
+    return value
 
 
 def code_of(capsys: pytest.CaptureFixture[str], *words: str) -> str:
@@ -77,3 +86,25 @@ def test_a_restore_refuses_what_is_there_and_what_is_not_a_backup_of_it(
     status = ("node", "status", "--home", "again", "--key-file")
     assert code_of(capsys, *status, "key") == "keystore.wrong-key"
     assert code_of(capsys, *status, "new-key") == "node.not-joined"  # as it was
+
+
+def test_files_that_the_backup_lacks_are_told_when_it_is_made_and_when_it_is_restored(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "pe" / "login").write_text("duty:letmein")
+    (folder / "urls").write_text("json://127.0.0.1")
+    with (folder / "pe" / "config.toml").open("a") as config:
+        config.write('[alarm]\nmail_login = "login"\nmail_ca = "gone.pem"\napprise = "../urls"\n')
+    phrase = ("--backup-passphrase-file", "phrase")
+    backup = ("node", "backup", "file", "--home", "pe", *phrase)
+    assert result_of(capsys, *backup)["left_out"] == ["pe/gone.pem", "pe/../urls"]
+    (folder / "urls").unlink()
+    again = ("node", "restore", "file", *phrase)
+    missing = result_of(capsys, *again, "--home", "again")["missing"]
+    assert missing == ["again/gone.pem", "again/../urls"]
+    assert (folder / "again" / "login").read_text() == "duty:letmein"
+    assert run([*backup[:2], "other", *backup[3:]]) == 0
+    told = capsys.readouterr().out
+    assert "not in it: pe/gone.pem: " in told
+    assert run([*again, "--home", "third"]) == 0
+    assert "not there: third/gone.pem: config.toml names it" in capsys.readouterr().out

@@ -27,6 +27,7 @@ from exchange.limits import DAY_MS, RESTORED_SETTLE_MS
 from exchange.storage.files import check_home_modes
 from exchange.storage.keystore import Keystore
 from exchange.storage.unlock import Unlock, create_key_file
+from tests.core.test_setting_files import FILES
 from tests.hub.statements import a_part, record, send
 from tests.hub_services import services, write_log
 from tests.worlds import World
@@ -202,6 +203,44 @@ def test_a_certificate_from_outside_the_home_is_named(
     restore(tmp_path / "file", tmp_path / "again", secret, unlock, now=world.now)
     assert made.left_out == (f"{tmp_path}/privkey.pem",)
     assert (tmp_path / "again" / "fullchain.pem").read_bytes() == b"PEM"
+
+
+def test_every_file_that_a_hubs_setting_names_comes_back(
+    world: World, home: Path, tmp_path: Path, secret: Unlock, unlock: Unlock
+) -> None:
+    names = {one.removeprefix("hub."): f"of/{one}" for one in FILES if one.startswith("hub.")}
+    names |= {"tls_key": "secrets", "alarm.mail_ca": "ca.pem"}  # of the backup's own entries; in it anyway
+    (home / "of").mkdir()
+    for name in names.values():
+        (home / name).write_text(name)
+    (home / "call").write_text("#!/bin/sh\n")
+    with (home / "config.toml").open("a") as config:
+        config.writelines(f'{one} = "{name}"\n' for one, name in names.items() if "." not in one)
+        config.write(f'alarm.command = ["{tmp_path}/again/call"]\n')
+        config.writelines(f'{one} = "{name}"\n' for one, name in names.items() if "." in one)
+    home.rename(tmp_path / "again")
+    made = back_up(tmp_path / "again", tmp_path / "file", secret, unlock)
+    (tmp_path / "again").rename(home)
+    restored = restore(tmp_path / "file", tmp_path / "again", secret, unlock, now=world.now)
+    assert (made.left_out, restored.missing) == ((), ())
+    assert {one: (tmp_path / "again" / one).read_text() for one in names.values()} == {
+        one: one for one in names.values()
+    }
+    assert len(names) >= 5
+    assert (tmp_path / "again" / "call").stat().st_mode & 0o777 == 0o700
+    assert check_home_modes(tmp_path / "again") == []
+
+
+def test_a_hubs_files_that_are_not_in_its_backup_are_told_at_both_ends(
+    world: World, home: Path, tmp_path: Path, secret: Unlock, unlock: Unlock
+) -> None:
+    (tmp_path / "urls").write_text("json://127.0.0.1")
+    with (home / "config.toml").open("a") as config:
+        config.write(f'[alarm]\nmail_login = "gone"\napprise = "{tmp_path}/urls"\ncommand = ["/none/call"]\n')
+    made = back_up(home, tmp_path / "file", secret, unlock)
+    restored = restore(tmp_path / "file", tmp_path / "again", secret, unlock, now=world.now)
+    assert set(made.left_out) == {f"{home}/gone", f"{tmp_path}/urls", "/none/call"}
+    assert set(restored.missing) == {f"{tmp_path}/again/gone", "/none/call"}
 
 
 def test_a_network_that_has_not_begun_is_no_hub_yet(

@@ -12,6 +12,7 @@ from cryptography import x509
 from exchange.directory.members import Officer
 from exchange.directory.state import Directory
 from exchange.errors import ExchangeError, Refused
+from exchange.hub import app
 from exchange.hub.home import (
     CONFIG,
     GENESIS,
@@ -184,6 +185,16 @@ def test_public_certificate_that_is_none_is_refused(tmp_path: Path, unlock: Unlo
     assert code_of(ServerTls(keystore, [ORIGIN], certificate=bad, key=bad).refresh, now=NOW) == (
         "tls.certificate"
     )
+
+
+def test_files_of_a_hubs_certificate_are_named_relative_to_its_home(tmp_path: Path, unlock: Unlock) -> None:
+    home = tmp_path / "hub"
+    init(home, unlock, public_certificate=True)
+    with (home / "config.toml").open("a") as config:
+        config.write('tls_certificate = "chain.pem"\ntls_key = "key.pem"\n')
+    with pytest.raises(Refused) as refused:
+        app._tls(home, load_settings(home), open_keystore(home, unlock), lambda: NOW)
+    assert refused.value.detail.startswith(f"{home}/chain.pem: No such file")
 
 
 BAD_SETTINGS = (

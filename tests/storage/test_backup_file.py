@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
 from hypothesis import given, settings, strategies as st
 
 from exchange.errors import Refused, Unavailable
-from exchange.storage.backup import HOME, PIECE, Head, read_head, reading, writing
+from exchange.storage.backup import HOME, PIECE, Head, entry_of, path_of, read_head, reading, writing
 from exchange.storage.backup_copy import clear, copying
 from exchange.storage.connections import COPY_PAGES, copy_to
 from exchange.storage.staging import staged
@@ -142,9 +142,40 @@ def test_a_backup_replaces_nothing_and_a_failed_one_leaves_nothing(tmp_path: Pat
 
 
 def test_a_name_that_leads_elsewhere_is_never_written(tmp_path: Path, secret: Unlock) -> None:
-    for name in ("../keystore", "/etc/passwd", "units/../keystore", ".hidden", "a/b", ""):
+    outward = (
+        "files/../keystore",
+        "files//etc/passwd",
+        "files/a/./b",
+        "files/",
+        "units/a1/files/..",
+        "files/a\0b",
+    )
+    for name in ("../keystore", "/etc/passwd", "units/../keystore", ".hidden", "a/b", "", *outward):
         with pytest.raises(Refused), writing(tmp_path / "file", HEAD, secret) as writer:
             writer.add(name, b"")
+
+
+@pytest.mark.parametrize(
+    ("path", "entry"),
+    [
+        ("door.pem", "door.pem"),
+        ("tls/2026/door.pem", "files/tls/2026/door.pem"),
+        (".login", "files/.login"),
+        ("la guardia ñ", "files/la guardia ñ"),
+        ("secrets", "files/secrets"),
+        ("erasures", "files/erasures"),
+        ("files/a", "files/files/a"),
+        ("x" * 65, f"files/{'x' * 65}"),
+    ],
+)
+def test_a_file_of_whatever_name_comes_back_under_it(
+    path: str, entry: str, tmp_path: Path, secret: Unlock
+) -> None:
+    assert (entry_of(PurePath(path)), path_of(entry)) == (entry, PurePath(path))
+    for handle in ("tracing", "files", "my-files"):
+        assert path_of(f"units/{handle}/{entry}") == PurePath("units", handle, path)
+        write(tmp_path / handle, secret, {f"units/{handle}/{entry}": CANARY, entry: b""})
+        assert read(tmp_path / handle, secret) == {f"units/{handle}/{entry}": CANARY, entry: b""}
 
 
 def test_a_database_is_copied_as_it_was_when_the_copy_began(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def backup(
         "left_out": list(made.left_out),
     }
     lines = [f"wrote {file}: {'erasures' if erasures else 'backup'} of the hub, {made.size} bytes"]
-    lines += [f"not in it, for it lies outside the home: {path}" for path in made.left_out]
+    lines += shared.left_out(made.left_out)
     call.out.result(value, lines, next_step="keep it, and its secret, on another machine")
 
 
@@ -81,10 +81,12 @@ def restore(
         "home": str(call.home),
         "made_at": restored.made_at,
         "erased": restored.erased,
+        "missing": list(restored.missing),
     }
     lines = [f"restored the hub at {call.home}, as it was at {utc(restored.made_at)}"]
     if restored.erased:
         lines.append(f"erased again: {restored.erased} applications")
+    lines += shared.missing(restored.missing)
     call.out.result(
         value,
         lines,

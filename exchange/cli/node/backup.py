@@ -12,7 +12,7 @@ import typer
 from exchange.cli import backup as shared
 from exchange.cli.call import Call, now_ms
 from exchange.cli.command import command
-from exchange.cli.output import safe, utc
+from exchange.cli.output import utc
 from exchange.errors import Refused
 
 
@@ -47,7 +47,7 @@ def backup(
     lines = [f"wrote {file}: {'erasures' if erasures else 'backup'} of {made.of}, {made.size} bytes"]
     if made.units:
         lines.append(f"with the homes of {', '.join(made.units)}, whose own secrets still open them")
-    lines += [f"not in it, for it lies outside the home: {safe(name)}" for name in made.left_out]
+    lines += shared.left_out(made.left_out)
     call.out.result(value, lines, next_step="keep it, and its secret, on another machine")
 
 
@@ -89,6 +89,7 @@ def restore(
         "units": list(restored.units),
         "erased": restored.erased,
         "attachments": restored.attachments,
+        "missing": list(restored.missing),
     }
     lines = [f"restored {restored.of} at {call.home}, as it was at {utc(restored.made_at)}"]
     if restored.units:
@@ -99,6 +100,7 @@ def restore(
         lines.append(
             f"not in a backup: {restored.attachments} attachments: exchange node attachment fetch ID"
         )
+    lines += shared.missing(restored.missing)
     call.out.result(value, lines, next_step="exchange node serve; peers then seal again what is missing here")
 
 
