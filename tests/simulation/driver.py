@@ -56,7 +56,7 @@ async def run(seed: int, *, members: int = 0, steps: int = STEPS, moves: Moves |
         await story.begin()
         await _play(story, chance, steps, moves or _chosen(chance))
         await story.end()
-    except (Exception, Endless) as error:  # noqa: BLE001 - told like any other fault, with the steps that led to it
+    except (Exception, Crash, Endless) as error:  # noqa: BLE001 - told like any other fault, with the steps that led to it
         story.sim.fault("raised", f"{type(error).__name__}: {error}")
     finally:
         await story.sim.close()
