@@ -107,7 +107,7 @@ class Retention:
             for sender, message_id in swept.told:
                 raise_alarm(
                     connection,
-                    key=f"retention/{sender}/{now // DAY_MS}",
+                    key=rows.told_key(sender, now) + message_id,
                     at=now,
                     code="retention.unacknowledged",
                     subject=f"{sender} {message_id}",

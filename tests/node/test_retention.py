@@ -194,26 +194,6 @@ async def test_hold_on_message_or_case_stops_erasure_until_released(
     assert not [path for path in co.home.glob("node.db*") if b"court order" in path.read_bytes()]
 
 
-async def test_flash_that_nobody_acknowledged_is_told_of_before_it_goes(
-    sim: Simulation, pe: Site, co: Site
-) -> None:
-    unread, read = pe.send("co-csirt", urgency=Urgency.FLASH), pe.send("co-csirt", urgency=Urgency.FLASH)
-    await sim.rounds()
-    co.desk.answer(read, "acknowledged", person="Luz")
-    await sim.wait(7 * DAY_MS)
-    (soon,) = [one for one in await records(co).due(days=0, limit=10) if one.unanswered]
-    assert soon.id == unread
-    await forget(co)
-    assert (co.received(), co.alarm_codes()) == ([unread], ["retention.unacknowledged"])
-    await sim.wait(29 * DAY_MS)
-    await sim.rounds()
-    await forget(co)
-    assert co.received() == [unread]
-    await sim.wait(DAY_MS)
-    await forget(co)
-    assert co.received() == []
-
-
 async def test_clock_that_is_years_ahead_erases_nothing(sim: Simulation, pe: Site, co: Site) -> None:
     sent = pe.send("co-csirt")
     await sim.rounds()

@@ -28,7 +28,7 @@ from exchange.node.store.erasing import (
 )
 from exchange.node.store.holds import JUDGED_IN, JUDGED_OUT, is_held, judge_anew, standing
 from exchange.node.store.posts import STATUS_MS, drop_old as drop_old_posts
-from exchange.node.store.store import fact, number, set_fact, sql
+from exchange.node.store.store import count_alarms, fact, number, set_fact, sql
 from exchange.retention import CONTROL, Label, RetentionPolicy, Rule
 from exchange.storage.local_cipher import LocalCipher
 
@@ -38,6 +38,7 @@ ERASE: Final = 64  # messages erased in one transaction, and
 ERASE_BYTES: Final = 4 * 1024 * 1024  # about as many bytes overwritten
 SWEEP: Final = 256  # rows of other kinds
 LOOK_AGAIN_MS: Final = DAY_MS  # for a message that is still under way
+TOLD_A_DAY: Final = 20  # of such messages that people are told of, for a sender; the others wait
 GRACE_MS: Final = 30 * DAY_MS  # for a flash message that nobody has acknowledged, once people were told
 _POLICY: Final = "retention.policy"
 _LABELLED: Final = "retention.labelled"  # messages that have their label, by row
@@ -255,17 +256,23 @@ def counts(connection: Connection, *, until: int) -> Counts:
 
 def sweep(connection: Connection, cipher: LocalCipher, policy: RetentionPolicy, *, now: int) -> Swept:
     """Erase what is due, up to a bounded number; judge everything first, or what is held could go."""
-    received, told = _sweep_inbox(connection, now)
+    received, told, seen = _sweep_inbox(connection, now)
     sent = _sweep_messages(connection, cipher, policy, now)
     drop_ended(connection, now=now)
     others = _sweep_others(connection, policy, now)
     if received or sent or others:
         set_fact(connection, UNFOLDED, 1)
-    more = max(received + len(told), sent) >= ERASE or others >= SWEEP
+    more = max(seen, sent) >= ERASE or others >= SWEEP
     return Swept(received, sent, others, tuple(told), more)
 
 
-def _sweep_inbox(connection: Connection, now: int) -> tuple[int, list[tuple[str, str]]]:
+def told_key(sender: str, now: int) -> str:
+    """How the keys of a day's alarms begin about flash messages of that sender which go unacknowledged."""
+    return f"retention/{sender}/{now // DAY_MS}/"
+
+
+def _sweep_inbox(connection: Connection, now: int) -> tuple[int, list[tuple[str, str]], int]:
+    """How many were erased, of which people are to be told, and how many were dealt with."""
     rows = sql(
         connection,
         "SELECT *, length(payload) AS size FROM inbox WHERE erase_at <= :now AND n <= :judged"
@@ -274,23 +281,33 @@ def _sweep_inbox(connection: Connection, now: int) -> tuple[int, list[tuple[str,
         judged=number(connection, JUDGED_IN),
         limit=ERASE,
     ).all()
-    told, erased, room = [], 0, ERASE_BYTES
+    told, erased, seen, room = list[tuple[str, str]](), 0, 0, ERASE_BYTES
+    named = dict[str, int]()  # how many of a sender's were today
     for row in rows:
         if room <= 0:
             break
-        if _is_unanswered(row) and row.erase_told is None:
-            told.append((row.sender, row.message_id))
-            sql(
-                connection,
-                "UPDATE inbox SET erase_told = :now, erase_at = :later WHERE n = :n",
-                now=now,
-                later=now + GRACE_MS,
-                n=row.n,
-            )
+        seen += 1
+        if not (_is_unanswered(row) and row.erase_told is None):
+            erase_received(connection, row, rule=row.erase_rule, now=now)
+            erased, room = erased + 1, room - row.size
             continue
-        erase_received(connection, row, rule=row.erase_rule, now=now)
-        erased, room = erased + 1, room - row.size
-    return erased, told
+        if row.sender not in named:
+            named[row.sender] = count_alarms(connection, told_key(row.sender, now))
+        if (
+            named[row.sender] >= TOLD_A_DAY
+        ):  # one sender's must not bury the rest; none goes that wasn't named
+            sql(connection, "UPDATE inbox SET erase_at = :later WHERE n = :n", later=now + DAY_MS, n=row.n)
+            continue
+        named[row.sender] += 1
+        told.append((row.sender, row.message_id))
+        sql(
+            connection,
+            "UPDATE inbox SET erase_told = :now, erase_at = :later WHERE n = :n",
+            now=now,
+            later=now + GRACE_MS,
+            n=row.n,
+        )
+    return erased, told, seen
 
 
 def _is_unanswered(row: Any) -> bool:  # noqa: ANN401 - a row of any columns

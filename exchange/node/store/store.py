@@ -177,6 +177,12 @@ def raise_alarm(
     )
 
 
+def count_alarms(connection: Connection, beginning: str) -> int:
+    """How many alarms have a key that begins so."""
+    query = "SELECT count(*) FROM alarms WHERE substr(key, 1, :n) = :it"
+    return int(sql(connection, query, n=len(beginning), it=beginning).one()[0])
+
+
 def forget_alarms(connection: Connection, beginning: str) -> None:
     """Drop the alarms whose key begins so."""
     sql(connection, "DELETE FROM alarms WHERE substr(key, 1, :n) = :it", n=len(beginning), it=beginning)
