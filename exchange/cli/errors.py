@@ -215,7 +215,8 @@ HINTS: Final[dict[str, str]] = {
     "release.exercise": "--exercise, where it is for the exercise",
     "release.no-assets": "--assets 203.0.113.0/24,AS64500,example.org, or --for a member with a constituency",
     "release.not-an-exercise": "leave out --exercise",
-    "release.nothing-theirs": "--also ADDRESS,... for what is nobody's, such as an attacker's; docs/policy.md",
+    "release.nothing-theirs": "if what stands above is nobody's, an attacker's address or the AS of a prefix, say so:"
+    " --also VALUE,...; docs/policy.md",
     "release.outside": "exchange node feed decide OBJECT --reason TEXT",
     "release.only-extract": "exchange node extract ID --for NAME --assets ASSET,...",
     "release.other-organisation": "for what concerns a constituent's own assets there is: exchange node extract",

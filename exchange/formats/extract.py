@@ -63,7 +63,8 @@ def extract(message: Message, assets: Assets, *, besides: Assets | None = None) 
     attacker's addresses, as a person decided: objects may mention them.
     """
     found = [_look(raw) for raw in objects_of(message)]
-    sound = _sound(found, [assets, *([besides] if besides else [])])
+    own = [assets, *([besides] if besides else [])]
+    sound, causes = _sound(found, own)
     concerned = _concerned(found, sound, assets)
     going = concerned | _explained(found, sound, concerned)
     going |= _needed(found, going, sound)
@@ -74,8 +75,9 @@ def extract(message: Message, assets: Assets, *, besides: Assets | None = None) 
         if each.raw.type == "marking-definition" and each.raw.id in wanted
     }
     objects = tuple(found[place].raw for place in sorted(going))
+    stays = {each.raw.id: each for place, each in enumerate(found) if place not in sound}
     withheld = tuple(
-        (each.raw.id, _why(each, assets, besides))
+        (each.raw.id, _why(each, own) or _because_of(causes.get(each.raw.id, ""), stays, own))
         for place, each in enumerate(found)
         if place not in going and any(assets.covers(one) for one in each.mentions if one is not UNREADABLE)
     )
@@ -109,8 +111,11 @@ def _refs(value: object) -> Iterable[str]:
             yield each
 
 
-def _sound(found: Sequence[_Found], own: Sequence[Assets]) -> set[int]:
-    """Places of objects that mention nothing foreign and need nothing but such objects."""
+def _sound(found: Sequence[_Found], own: Sequence[Assets]) -> tuple[set[int], dict[str, str]]:
+    """Places of objects that mention nothing foreign and need nothing but such objects. Of each other that only needs
+    something else: its id, and what it needs in the end that can't go by itself, or isn't there.
+    """
+    causes: dict[str, str] = {}
     sound = {
         place
         for place, each in enumerate(found)
@@ -121,7 +126,10 @@ def _sound(found: Sequence[_Found], own: Sequence[Assets]) -> set[int]:
         there -= {each.raw.id for place, each in enumerate(found) if place not in sound}  # of every version
         lost = {place for place in sound if not found[place].needs <= there}
         if not lost:
-            return sound
+            return sound, causes
+        for place in lost:
+            needed = min(found[place].needs - there)
+            causes[found[place].raw.id] = causes.get(needed, needed)
         sound -= lost
 
 
@@ -160,15 +168,29 @@ def _needed(found: Sequence[_Found], going: set[int], sound: set[int]) -> set[in
         needed |= more
 
 
-def _why(each: _Found, assets: Assets, besides: Assets | None) -> str:
-    """Why it stays, without naming what is others'."""
+def _why(each: _Found, own: Sequence[Assets]) -> str:
+    """Why it can't go by itself, without naming what is others'; "" where it could."""
     if each.raw.type not in _CARRIED:
         return f"a {each.raw.type} tells of others too"
     if UNREADABLE in each.mentions:
         return "it can't be read value by value"
-    foreign = [
-        one for one in each.mentions if not assets.covers(one) and not (besides and besides.covers(one))
-    ]
-    if foreign:
-        return f"it mentions {len(foreign)} more beside those assets"
-    return "it refers to what can't go"
+    foreign = _foreign(each, own)
+    return f"it mentions {len(foreign)} more beside those assets" if foreign else ""
+
+
+def _because_of(needed: str, stays: Mapping[str, _Found], own: Sequence[Assets]) -> str:
+    """Why it can't go although nothing in it is others': by what it refers to, with how a person can let that go."""
+    if not needed:
+        return "it explains nothing that goes"
+    cause = stays.get(needed)
+    if cause is None:
+        return f"it refers to {needed}, which isn't in the message"
+    foreign = _foreign(cause, own)
+    number = foreign[0].text if len(foreign) == 1 and foreign[0].kind == "asn" else ""
+    if number and cause.raw.type == "autonomous-system":
+        return f"it refers to {number}, which isn't among those assets: --also {number} lets it go"
+    return f"it refers to {needed}: {_why(cause, own) or 'another version of it stays'}"
+
+
+def _foreign(each: _Found, own: Sequence[Assets]) -> list[Asset]:
+    return [asset for asset in each.mentions if not any(one.covers(asset) for one in own)]

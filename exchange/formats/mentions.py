@@ -8,19 +8,28 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import ip_network
+from ipaddress import IPv4Address, ip_network
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-from exchange.directory.assets import SHORTEST_CLAIM, Asset, read_asn, read_asset, read_domain, read_prefix
+from exchange.directory.assets import (
+    IPV4_BITS,
+    SHORTEST_CLAIM,
+    Asset,
+    read_asn,
+    read_asset,
+    read_domain,
+    read_prefix,
+)
 from exchange.errors import Refused
 from exchange.formats.indicators.refang import refang
 from exchange.formats.indicators.suffixes import public_suffix
 
 MAX_ASSETS: Final = 100_000
 MAX_PATTERN: Final = 65_536  # characters; a longer one counts as unreadable
+MAX_ENCODED: Final = 3  # times that a text is percent-encoded; beyond that it counts as unreadable
 UNREADABLE: Final = Asset("unreadable", "")
 _IPV4 = re.compile(r"(?<!\d)(?<!\d\.)\d{1,3}(?:\.\d{1,3}){3}(?:/\d{1,2})?(?!\d|\.\d)")
 _IPV6 = re.compile(
@@ -34,7 +43,30 @@ _OPEN_ENDED = re.compile(
     r"|(?<![\d.])\d{1,3}\.(?:\d{1,3}\.[*x]|[*x]\.[*x])\.[*x](?!\w)",
     re.IGNORECASE,
 )
-_ASN = re.compile(r"\b(?:(?i:ASN)[ :#-]{0,2}|AS[ :#-]{0,2}|(?i:AS))(\d{1,10})\b")  # but "as 3 hosts"
+# The first octets of a net alone, `192.0.2/24`; of two octets not what is a mark out of ten: `9.8/10`.
+_SHORT_NET = re.compile(
+    r"(?<![\w.])(?:\d{1,3}\.\d{1,3}\.\d{1,3}|(?!(?:\d|10)\.\d/10\b)\d{1,3}\.\d{1,3})/\d{1,2}(?![\w./])"
+)
+# An address as programs take it in a URL: one number, or up to four, also octal or hexadecimal.
+_NUMBER_HOST = re.compile(
+    r"://(?:[^/?#\s@]*+@)?((?:0x[0-9a-f]{1,16}|\d{1,16})(?:\.(?:0x[0-9a-f]{1,16}|\d{1,16})){0,3})(?![\w-]|\.\w)",
+    re.IGNORECASE,
+)
+_ASN = re.compile(
+    r"(?<![^\W_])(?:(?:AS|(?i:ASN|autonomous[ -]systems?|sistemas? aut[o\u00f3\u00f4]nomos?"
+    r"|syst[e\u00e8]mes? autonomes?))"
+    r"(?i:\W{0,3}\b(?:ASN?|numbers?|n[or]\.?|n[u\u00fa]meros?|num[\u00e9e]ros?)(?!\w)){0,2}(?:[^\w.]|_){0,4}"
+    r"|(?i:AS)[:#=_-]?)(\d{1,10})\b"  # but "as 3 hosts", "ASN.1"
+)
+_SPACES = re.compile(r"\s+")
+_BRACKETED = re.compile(r"[\[({<] ?(\.|dot|punto|ponto|point|:|://|/|@|at|arroba) ?[\])}>]", re.IGNORECASE)
+_SPELT_DOT = re.compile(r"(?<=\w) (?:(?i:dot)|PUNTO|PONTO|POINT) (?=\w)")
+_DOT_OF_NUMBERS = re.compile(r"(?<=\d) ?\. ?(?=\d)")
+_SPACE_BEFORE_DOT = re.compile(r"(?<=\w) \.(?: (?=\w)|(?=\w)(?!NET\b))")
+# As a sentence goes on behind an abbreviation, and endings of names go on with nothing: `Cia. de seguros`, `bank. de`.
+_GOING_ON = "al|as|at|be|by|de|do|es|et|il|in|is|it|la|me|my|no|pa|se|so|to|us"
+# A sentence begins with a capital, and `e. g.`, `etc.` are no names.
+_SPACE_BEHIND_DOT = re.compile(rf"(?<=\w)(?<!\b\w)(?<!\betc)\. (?!(?:{_GOING_ON}) \w)(?=[^\W_A-Z])")
 # Endings that the public list hasn't: of names inside somebody's house, and those kept for examples (RFC 6761).
 _INSIDE: Final = frozenset(
     "corp example home internal intra intranet invalid lan local localdomain test".split()  # noqa: SIM905 - a block reads better
@@ -127,6 +159,8 @@ def _of_object(value: Mapping[str, Any], *, nested: bool = True) -> Iterator[Ass
             yield from _of_pattern(str(each), str(value.get("pattern_type", "stix")))
         elif name == "external_references":
             yield from _of_references(each)
+        elif isinstance(each, int) or (isinstance(each, str) and each.isdecimal()):
+            yield from in_text(f"{name}={each}")  # `x_asn`: 64496
         else:
             yield from _of_any(name)
             yield from _of_any(each)
@@ -183,11 +217,34 @@ def _beyond_library(url: object) -> object:
 
 
 def in_text(text: str) -> Iterator[Asset]:
-    """Whatever looks like an address, a name or an AS number in a text, also made harmless or percent-encoded."""
-    plain = refang(unicodedata.normalize("NFKC", text))  # also in full-width digits
-    yield from _seen(plain)
-    if "%" in plain:
-        yield from _seen(unquote(plain))
+    """Whatever looks like an address, a name or an AS number in a text, also made harmless, percent-encoded, or with
+    white space and the like where its dots are.
+    """
+    for _ in range(MAX_ENCODED + 1):
+        plain = unicodedata.normalize("NFKC", text)  # also in full-width digits
+        whole, close = refang(plain), _closed_up(plain)
+        found = frozenset(_seen(whole))
+        yield from found
+        if close != whole:  # `for .bank.example` mentions no more than `.bank.example`
+            yield from (one for one in _seen(close) if not _is_below(one, found))
+        text = unquote(whole) if "%" in whole else whole
+        if text == whole:
+            return
+    yield UNREADABLE
+
+
+def _is_below(asset: Asset, found: frozenset[Asset]) -> bool:
+    """Whether it is a name, and one that it is below was found."""
+    labels = asset.text.split(".") if asset.kind == "domain" else []
+    return any(Asset("domain", ".".join(labels[first:])) in found for first in range(1, len(labels)))
+
+
+def _closed_up(text: str) -> str:
+    """`text` whole and on one line, without the white space at what may be the dots of an address: seen besides it."""
+    text = _BRACKETED.sub(r"[\1]", _SPACES.sub(" ", text))
+    text = _SPELT_DOT.sub(".", refang(text))
+    text = _SPACE_BEFORE_DOT.sub(".", _DOT_OF_NUMBERS.sub(".", text))
+    return _SPACE_BEHIND_DOT.sub(".", text)
 
 
 def _seen(text: str) -> Iterator[Asset]:
@@ -197,11 +254,31 @@ def _seen(text: str) -> Iterator[Asset]:
         yield from _of_address(re.sub(r"\b0+(?=\d)", "", match.partition("/")[0]), match.partition("/")[2])
     for match in _IPV6.findall(text):
         yield from _of_address(match.partition("/")[0], match.partition("/")[2])
+    for match in _SHORT_NET.findall(text):
+        yield from _of_short_net(*match.split("/"))
+    for match in _NUMBER_HOST.findall(text):
+        yield _of_number_host(match.lower().split("."))
     for match in _NAME.findall(text):
         if _exists(match.lower()):
             yield _name(match)
     for number in _ASN.findall(text):
         yield _asn(int(number))
+
+
+def _of_short_net(octets: str, length: str) -> Iterator[Asset]:
+    if int(length) >= SHORTEST_CLAIM[IPV4_BITS]:
+        yield from _of_address(octets + ".0" * (3 - octets.count(".")), length)
+
+
+def _of_number_host(parts: Sequence[str]) -> Asset:
+    """As inet_aton reads it: the last number is all the rest of the address."""
+    try:
+        numbers = [int(part, 16 if "x" in part else 8 if part[0] == "0" else 10) for part in parts]
+        first = sum(number << 8 * (3 - place) for place, number in enumerate(numbers[:-1])) + numbers[-1]
+        fits = all(number < 256 for number in numbers[:-1]) and numbers[-1] < 256 ** (5 - len(numbers))
+        return read_asset(str(IPv4Address(first))) if fits else UNREADABLE
+    except ValueError:
+        return UNREADABLE
 
 
 def _of_address(text: str, length: str) -> Iterator[Asset]:

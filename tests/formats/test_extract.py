@@ -125,6 +125,9 @@ def test_patterns_about_others_too_stay(told: Any, pattern: str) -> None:
         "ba\u200enk.example",
         "by AS 64501",
         "ASN: 64501",
+        "also at bank . example",
+        "and 198 . 51 . 100 . 4",
+        "http://3325256708/",
     ],
 )
 def test_a_word_about_others_anywhere_keeps_an_object_here(told: Any, words: str) -> None:
@@ -226,6 +229,43 @@ def test_what_cant_travel_takes_along_what_needs_it(told: Any) -> None:
     for other in (account["id"], uid("domain-name", 9)):
         observed = domain_object("observed-data", 3, object_refs=[ours["id"], other], **seen)
         assert going(extract(told(ours, account, observed), WATER)) == [ours["id"]]
+
+
+def test_of_what_stays_for_what_it_refers_to_the_reason_names_that(told: Any) -> None:
+    system = scope("autonomous-system", 1) | {"number": 64496}
+    ours = scope("ipv4-addr", 2, value="203.0.113.9", belongs_to_refs=[system["id"]])
+    traffic = scope("network-traffic", 3, protocols=["tcp"], dst_ref=ours["id"], x_note="at water.example")
+    result = extract(told(system, ours, traffic), WATER)
+    why = "it refers to AS64496, which isn't among those assets: --also AS64496 lets it go"
+    assert (going(result), staying(result)) == ([], {ours["id"]: why, traffic["id"]: why})
+    allowed = extract(told(system, ours, traffic), WATER, besides=Assets.read(["AS64496"]))
+    assert going(allowed) == [system["id"], ours["id"], traffic["id"]]
+
+
+def test_the_reason_names_the_object_and_never_what_is_others(told: Any) -> None:
+    theirs, account = (
+        scope("domain-name", 1, value="bank.example"),
+        scope("user-account", 2, account_login="luz"),
+    )
+    missing = uid("domain-name", 9)
+    many = scope("autonomous-system", 4, name="of bank.example") | {"number": 64496}
+    for number, (other, why) in enumerate(
+        [
+            (theirs["id"], "it mentions 1 more beside those assets"),
+            (account["id"], "a user-account tells of others too"),
+            (many["id"], "it mentions 2 more beside those assets"),
+        ],
+        start=10,
+    ):
+        ours = scope("ipv4-addr", number, value="203.0.113.9", x_refs=[other])
+        result = extract(told(theirs, account, many, ours), WATER)
+        assert staying(result) == {ours["id"]: f"it refers to {other}: {why}"}
+    alone = scope("ipv4-addr", 3, value="203.0.113.9", x_refs=[missing])
+    assert staying(extract(told(alone), WATER)) == {
+        alone["id"]: f"it refers to {missing}, which isn't in the message"
+    }
+    malware = domain_object("malware", 5, name="for mail.water.example", is_family=True)
+    assert staying(extract(told(malware), WATER)) == {malware["id"]: "it explains nothing that goes"}
 
 
 def test_the_cover_and_its_text_never_go(told: Any, draft: Draft) -> None:

@@ -16,6 +16,7 @@ from exchange.node.attachments.desk import AttachmentDesk, Shown
 from exchange.node.doors.doors import own_reader
 from exchange.node.store import attachments as rows
 from exchange.node.store.attachment_files import files_of
+from exchange.release import Door
 from exchange.retention import DEFAULTS
 from tests.simulator import Simulation, Site
 
@@ -75,6 +76,20 @@ async def test_it_comes_only_when_asked_for_and_stays_sealed(
     assert [one.state for one in desk_of(pe).sent(sent)] == [rows.THERE]
     with pytest.raises(Refused, match=r"attachment\.unknown"):
         desk_of(co).want(sent, "another")
+
+
+async def test_a_door_knows_how_many_files_came_or_went_beside_a_message(
+    sim: Simulation, pe: Site, co: Site, tmp_path: Path
+) -> None:
+    two = [attached(pe, a_file(tmp_path, name=name)) for name in ("a.csv", "b.csv")]
+    sent, plain = pe.send("co-csirt", attachments=two), pe.send("co-csirt")
+    await sim.rounds()
+
+    def beside(site: Site, message: str) -> int:
+        reader = own_reader(site.member)
+        return site.up.doors("analyst").let_out(Door.EXPORT, message, [reader], lambda one: one.attachments)
+
+    assert [beside(site, message) for site in (pe, co) for message in (sent, plain)] == [2, 0, 2, 0]
 
 
 async def test_other_mail_does_not_wait_for_it(sim: Simulation, pe: Site, co: Site, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from exchange.cli.compose import Composed
     from exchange.cli.node.home import Opened
-    from exchange.formats.source import Written
+    from exchange.formats.objects import Loss
     from exchange.message import Message
     from exchange.node.doors.doors import Passed
 
@@ -39,6 +39,7 @@ FormatName = Annotated[
     typer.Option("--format", help="stix (the exact bytes that were signed), text ...: see exchange formats."),
 ]
 SIGNED: Final = ("stix", "csaf")  # formats in which a message leaves as it was signed
+UNTOLD: Final = ("csaf",)  # of these, those that say nothing of the message around it
 OutputFile = Annotated[Path | None, typer.Option("--output", help="File to make; else standard output.")]
 
 
@@ -59,6 +60,7 @@ def export(
     sender: From = "",
 ) -> None:
     """Write a message out, as it was signed or as text. It leaves this node's protection: mind its label."""
+    from exchange.cli.left_behind import losses_of
     from exchange.cli.node.home import opened, wake
     from exchange.formats.registry import dump
     from exchange.formats.text import banner
@@ -67,23 +69,25 @@ def export(
 
     check_output(call, output)
 
-    def make(passed: Passed) -> tuple[Message, Written]:
+    def make(passed: Passed) -> tuple[Message, bytes, tuple[Loss, ...]]:
         warn_of_doubts(call, passed)
         if passed.relabelled and format_ in SIGNED:
             call.out.warn(
                 f"the label in the file is weaker: a feed's is stricter, treat it as {banner(passed.message)}"
             )
-        return passed.message, dump(passed.message, format_)
+        written = dump(passed.message, format_)
+        warn_of_exercise(call, passed, format_)
+        return passed.message, written.data, (*written.losses, *losses_of(passed))
 
     with opened(call) as home:
         whole = home.whole_id(message)
         reader = own_reader(home.home.settings.member, exercise=exercise)
-        content, written = home.doors.let_out(Door.EXPORT, whole, [reader], make, sender=sender)
+        content, data, losses = home.doors.let_out(Door.EXPORT, whole, [reader], make, sender=sender)
         wake(call, home.home)
-    tell(call, written.losses)
+    tell(call, losses)
     call.out.warn(f"{content.tlp.label}: what you do with this copy is yours to answer for")
-    value = {"id": whole, "format": format_, "tlp": content.tlp.label, "bytes": len(written.data)}
-    hand_over(call, written.data, output, value | {"losses": as_json(written.losses)})
+    value = {"id": whole, "format": format_, "tlp": content.tlp.label, "bytes": len(data)}
+    hand_over(call, data, output, value | {"losses": as_json(losses)})
 
 
 def print_(
@@ -96,6 +100,7 @@ def print_(
     """Write a message as pages for a printer, its label at the head and foot of each. The printing is logged."""
     import getpass
 
+    from exchange.cli.left_behind import lines_of_copy, losses_of
     from exchange.cli.message_view import message_lines
     from exchange.cli.node.home import opened, wake
     from exchange.cli.paper import pages
@@ -107,22 +112,26 @@ def print_(
     with opened(call) as home:
         member, confirmed, now = home.home.settings.member, home.anchor_confirmed(), now_ms()
 
-        def make(passed: Passed) -> tuple[Message, bytes]:
+        def make(passed: Passed) -> tuple[Message, bytes, tuple[Loss, ...]]:
             from exchange.cli.node.mail import marks_of
 
             content, came = passed.message, passed.received
             marks = marks_of(came, confirmed=confirmed) if came else []
             at = came.received_at if came else None
             lines = message_lines(content, sender=passed.sender, received_at=at, marks=marks)
+            lines = lines_of_copy(lines, passed, member)
             by = f"{getpass.getuser()} at {member}"
-            return content, pages(lines, label=banner(content), message=content.id, by=by, now=now)
+            data = pages(lines, label=banner(content), message=content.id, by=by, now=now)
+            return content, data, losses_of(passed)
 
         whole = home.whole_id(message)
         reader = own_reader(member, exercise=exercise)
-        content, data = home.doors.let_out(Door.PRINT, whole, [reader], make, sender=sender)
+        content, data, losses = home.doors.let_out(Door.PRINT, whole, [reader], make, sender=sender)
         wake(call, home.home)
+    tell(call, losses)
     call.out.warn(f"{content.tlp.label}: count the pages, and see that none stays in the printer")
-    hand_over(call, data, output, {"id": whole, "tlp": content.tlp.label, "bytes": len(data)})
+    value = {"id": whole, "tlp": content.tlp.label, "bytes": len(data), "losses": as_json(losses)}
+    hand_over(call, data, output, value)
 
 
 def forward(
@@ -146,6 +155,7 @@ def forward(
 ) -> None:
     """Seal a message onward as this member's own, the original unchanged inside it. Its label says to whom."""
     from exchange.cli.addressees import note_unsealed, resolved
+    from exchange.cli.left_behind import counted, losses_of, text_handing_on
     from exchange.cli.node.home import opened, wake
     from exchange.node.doors.doors import reader_at
     from exchange.release import Door
@@ -156,13 +166,19 @@ def forward(
         recipients = list(dict.fromkeys(target.address for target in targets))
         readers = [reader_at(home.directory, me, address, exercise=exercise) for address in recipients]
 
-        def make(passed: Passed) -> Composed:
+        def make(passed: Passed) -> tuple[Composed, tuple[Loss, ...]]:
             warn_of_doubts(call, passed)
-            return _onward(
-                home, passed.message, recipients, tlp=tlp, urgency=urgency, subject=subject, text=text
+            why = text_handing_on(text, passed, me)
+            onward = _onward(
+                home, passed.message, recipients, tlp=tlp, urgency=urgency, subject=subject, text=why
             )
+            if passed.attachments:
+                call.out.warn(
+                    f"not handed on: {counted(passed)}; save what is to go, and send it with --attach"
+                )
+            return onward, losses_of(passed)
 
-        onward = home.doors.let_out(Door.FORWARD, whole, readers, make, sender=sender)
+        onward, losses = home.doors.let_out(Door.FORWARD, whole, readers, make, sender=sender)
         note_unsealed(call, home, recipients)
         submit(home, onward, recipients, separate=False)
         if seconds is None:
@@ -177,6 +193,7 @@ def forward(
         "tlp": sent.tlp.label,
         "urgency": sent.urgency.value,
         "to": recipients,
+        "losses": as_json(losses),
     }
     line = f"forwarded {whole} as {sent.id} to {', '.join(recipients)}: {sent.tlp.label}"
     call.out.result(value, [line], next_step=f"exchange node report {sent.id[:SHORT]}")
@@ -240,6 +257,14 @@ def warn_of_doubts(call: Call, passed: Passed) -> None:
 
     for line in mark_lines(passed.doubts):
         call.out.warn(line)
+
+
+def warn_of_exercise(call: Call, passed: Passed, format_: str) -> None:
+    """Say that a file which leaves as its publisher wrote it hides that it is of an exercise."""
+    if format_ in UNTOLD and passed.message.exercise_id:
+        call.out.warn(
+            f"of exercise {passed.message.exercise_id}, which the file doesn't say: tell its reader"
+        )
 
 
 def check_output(call: Call, output: Path | None) -> None:

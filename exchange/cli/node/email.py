@@ -16,7 +16,7 @@ import typer
 from exchange.cli.call import Call, now_ms
 from exchange.cli.command import command
 from exchange.cli.losses import as_json, tell
-from exchange.cli.node.doors import ForExercise, warn_of_doubts
+from exchange.cli.node.doors import ForExercise, warn_of_doubts, warn_of_exercise
 from exchange.cli.node.mail import From, MessageId, marks_of
 from exchange.cli.node.send import words
 from exchange.errors import Refused, Unavailable
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from email.message import EmailMessage
 
     from exchange.alarm import AlarmSettings
-    from exchange.formats.source import Written
+    from exchange.formats.objects import Loss
     from exchange.message import Message
     from exchange.node.doors.doors import Passed
 
@@ -58,6 +58,7 @@ def email(
     sender: From = "",
 ) -> None:
     """Mail a message, its label in subject and text, by the mail server of [alarm] in config.toml."""
+    from exchange.cli.left_behind import lines_of_copy, losses_of
     from exchange.cli.mail_letter import Enclosed, letter
     from exchange.cli.message_view import message_lines
     from exchange.cli.node.home import opened, wake
@@ -74,10 +75,11 @@ def email(
         kept, confirmed = home.constituents.listed(), home.anchor_confirmed()
         readers = [reader_of_mail(each, settings.own_mail, kept, exercise=exercise) for each in mailboxes]
 
-        def make(passed: Passed) -> tuple[Message, list[EmailMessage], Written | None]:
+        def make(passed: Passed) -> tuple[Message, list[EmailMessage], tuple[Loss, ...]]:
             warn_of_doubts(call, passed)
             content, came = passed.message, passed.received
             written = dump(content, format_) if format_ else None
+            warn_of_exercise(call, passed, format_)
             enclosed = Enclosed(format_, written.data) if written else None
             lines = message_lines(
                 content,
@@ -85,17 +87,17 @@ def email(
                 received_at=came.received_at if came else None,
                 marks=marks_of(came, confirmed=confirmed) if came else [],
             )
+            lines = lines_of_copy(lines, passed, settings.member)
             mails = [
                 letter(content, lines, enclosed, sender=settings.alarm.mail_from, to=each, now=now_ms())
                 for each in mailboxes
             ]
-            return content, mails, written
+            return content, mails, (*(written.losses if written else ()), *losses_of(passed))
 
         whole = home.whole_id(message)
-        content, mails, written = home.doors.let_out(Door.EMAIL, whole, readers, make, sender=sender)
+        content, mails, losses = home.doors.let_out(Door.EMAIL, whole, readers, make, sender=sender)
         wake(call, home.home)
         root = home.home.paths.root
-    losses = written.losses if written else ()
     tell(call, losses)
     if output is None:
         send(call, settings.alarm, root, mails)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from exchange.cli.node.home import Opened
     from exchange.directory.book import Book
     from exchange.formats.extract import Extract
-    from exchange.formats.source import Written
+    from exchange.formats.objects import Loss
     from exchange.message import Message
 
 MOST_NAMED: Final = 20  # claims of others within the assets
@@ -60,7 +60,7 @@ def extract(
     also: Annotated[
         list[str] | None,
         typer.Option(
-            "--also", help="What may be mentioned besides, being nobody's: an attacker's addresses."
+            "--also", help="What may be mentioned besides: an attacker's addresses, the AS of a prefix."
         ),
     ] = None,
     format_: FormatName = "stix",
@@ -70,6 +70,7 @@ def extract(
 ) -> None:
     """Write out what concerns one constituent's assets, and nothing of others. Read its texts before you hand it on."""
     from exchange.cli.addressees import book_of
+    from exchange.cli.left_behind import losses_of
     from exchange.cli.node.home import opened, wake
     from exchange.formats.extract import extract as extracted
     from exchange.formats.mentions import Assets
@@ -89,23 +90,24 @@ def extract(
         for asset, match in parts_of_others(book, me, own.texts)[:MOST_NAMED]:
             call.out.note(f"{asset} holds {match.claim}, which is {match.member}'s: theirs to hand on")
 
-        def make(passed: Passed) -> tuple[Message, Extract, Written]:
+        def make(passed: Passed) -> tuple[Message, Extract, bytes, tuple[Loss, ...]]:
             warn_of_doubts(call, passed)
             found = extracted(passed.message, own, besides=besides)
             if not found.objects:
                 raise Refused("release.nothing-theirs", withheld=found.withheld)
             made = _composed(home, passed.message, found, name)
-            return made, found, dump(made, format_)
+            written = dump(made, format_)
+            return made, found, written.data, (*written.losses, *losses_of(passed))
 
         whole = home.whole_id(message)
         try:
-            made, found, written = home.doors.let_out(Door.EXTRACT, whole, readers, make, sender=sender)
+            made, found, data, losses = home.doors.let_out(Door.EXTRACT, whole, readers, make, sender=sender)
         except Refused as refusal:
             _say_withheld(call, refusal.facts.get("withheld", ()))
             raise
         wake(call, home.home)
     _say_withheld(call, found.withheld)
-    tell(call, written.losses)
+    tell(call, losses)
     call.out.warn(
         f"{made.tlp.label}: read the texts in it before you hand it on; no program knows whom they name"
     )
@@ -115,11 +117,11 @@ def extract(
         "format": format_,
         "tlp": made.tlp.label,
         "objects": made.object_count,
-        "bytes": len(written.data),
+        "bytes": len(data),
         "withheld": [{"object": one, "why": why} for one, why in found.withheld],
-        "losses": as_json(written.losses),
+        "losses": as_json(losses),
     }
-    hand_over(call, written.data, output, value)
+    hand_over(call, data, output, value)
 
 
 def _say_withheld(call: Call, withheld: tuple[tuple[str, str], ...]) -> None:

@@ -20,9 +20,10 @@ from exchange.formats.csaf.products import make_products
 from exchange.formats.csaf.vulnerabilities import make_vulnerability
 from exchange.formats.making import SOURCE, Room, made_id, made_publisher, reference
 from exchange.formats.members import Losses, Members
-from exchange.formats.objects import Loaded, Loss
+from exchange.formats.objects import Loaded
 from exchange.formats.source import Source, Written
 from exchange.formats.stix.cover import carried_objects
+from exchange.formats.stix.permissions import pap_of_message
 from exchange.formats.stix.spans import Limits
 from exchange.message import Message
 from exchange.tlp import DEFAULT, Tlp, read_label
@@ -83,17 +84,13 @@ def write(message: Message) -> Written:
         )
     its_own = {each.id for each in read(Source("advisory", found[0]), Limits()).accepted}
     others = sum(value["id"] not in its_own for value in values)
-    losses = [
-        Loss("message", "subject and text of the message", "an advisory has its own"),
-        Loss(
-            "message",
-            f"its label, {message.tlp.label}",
-            "the file has its publisher's; the message's binds you",
-        ),
-    ]
+    losses, pap = Losses(), pap_of_message(message)
+    losses.message(message, ("pap",), "the file is the advisory alone, as its publisher wrote it")
+    labels = " and ".join([message.tlp.label, *([pap.label] if pap else [])])
+    losses.add("message", f"its label, {labels}", "the file has its publisher's; the message's binds you")
     if others:
-        losses.append(Loss("objects", f"{others} objects", "not of the advisory"))
-    return Written(found[0], tuple(losses))
+        losses.add("objects", f"{others} objects", "not of the advisory")
+    return Written(found[0], losses.all())
 
 
 def _carried(value: dict[str, Any]) -> bytes | None:

@@ -26,7 +26,11 @@ from exchange.node.feeds.outside import with_outside
 from exchange.node.identity import Sources
 from exchange.node.mail.desk import Desk
 from exchange.node.mail.whose import came_under
-from exchange.node.store import access as store_access, outbox as store_outbox
+from exchange.node.store import (
+    access as store_access,
+    attachments as store_attachments,
+    outbox as store_outbox,
+)
 from exchange.node.store.inbox import DOUBTS, Received
 from exchange.node.store.links import header_of
 from exchange.node.store.store import Store, Transaction
@@ -42,7 +46,7 @@ class Passed:
     when it came or went (ms).
 
     `received`: as it came, None for one that this node sent. `relabelled`: its own label is weaker, and still stands in
-    its signed bytes.
+    its signed bytes. `attachments`: how many files came or went beside it; they leave by a door of their own.
     """
 
     message: Message
@@ -50,6 +54,7 @@ class Passed:
     at: int
     received: Received | None
     relabelled: bool = False
+    attachments: int = 0
 
     @property
     def id(self) -> str:
@@ -120,16 +125,18 @@ class Doors:
         if received:
             came = received[-1]
             message = read_message(came.payload)
-            return Passed(message, came.sender, came.received_at, came), content_of(connection, came, message)
+            beside = store_attachments.counts(connection, [came.env]).get(came.env, 0)
+            passed = Passed(message, came.sender, came.received_at, came, attachments=beside)
+            return passed, content_of(connection, came, message)
         sent = store_outbox.find(connection, self._store.cipher, message_id)
         if sender not in ("", self._address) or sent is None or sent[1].erased or sent[1].type != "stix":
             raise Refused("message.unknown")
         message = read_message(sent[1].payload)
         to = store_outbox.addressees(connection, self._store.cipher, sent[0])
         named = frozenset(copy.recipient for copy in to)
-        return Passed(message, self._address, message.created, None), content_said(
-            message, named, self._address
-        )
+        beside = len(store_attachments.going_with(connection, self._store.cipher, sent[0]))
+        passed = Passed(message, self._address, message.created, None, attachments=beside)
+        return passed, content_said(message, named, self._address)
 
     def _note(
         self, door: Door, one: Passed, decisions: Sequence[tuple[Reader, Decision]], *, leaves: bool

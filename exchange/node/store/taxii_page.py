@@ -154,26 +154,31 @@ def refused(
     return [(row.source, row[1]) for row in rows]
 
 
-def not_given(connection: Connection, access: int, sources: Iterable[int]) -> frozenset[int]:
-    """Those of the messages that this right of entry was not given anything of yet."""
+def given(connection: Connection, access: int, sources: Iterable[int]) -> dict[int, int]:
+    """Under which labels this right of entry was given something of each of these messages, as the newest `set_given`
+    noted them; 0 for nothing yet. What was erased is left out.
+    """
     rows = sql(
         connection,
-        f"SELECT n FROM inbox WHERE n IN ({_numbers(sources)}) AND NOT EXISTS"  # noqa: S608 - numbers
-        " (SELECT 1 FROM taxii_given WHERE access = :access AND source = inbox.n AND allowed = 1)",
+        "SELECT n, (SELECT max(allowed) FROM taxii_given WHERE access = :access AND source = inbox.n) AS labels"  # noqa: S608 - numbers
+        f" FROM inbox WHERE n IN ({_numbers(sources)})",
         access=access,
     )
-    return frozenset(row.n for row in rows)
+    return {row.n: row.labels or 0 for row in rows}
 
 
-def set_given(connection: Connection, access: int, source: int, *, allowed: bool) -> str:
-    """Note that it is given, or refused; sender and id of the message the first time, "" later and once erased."""
+def set_given(connection: Connection, access: int, source: int, *, allowed: int) -> str:
+    """Note that it is given, under labels as a number above 0 that only grows, or refused, which is 0.
+
+    Sender and id of the message the first time, "" when that is noted already and once the message is erased.
+    """
     found = sql(connection, "SELECT sender, message_id FROM inbox WHERE n = :n", n=source).first()
     new = sql(
         connection,
         "INSERT INTO taxii_given VALUES (:access, :source, :allowed) ON CONFLICT DO NOTHING",
         access=access,
         source=source,
-        allowed=int(allowed),
+        allowed=allowed,
     ).rowcount
     return f"{found.sender} {found.message_id}" if found is not None and new else ""
 

@@ -10,7 +10,7 @@ for each class of objects, so that every object of a page has passed both. The H
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -31,12 +31,14 @@ from exchange.node.store.store import Store, Transaction
 from exchange.node.store.taxii import Facts, Keys
 from exchange.node.store.taxii_page import Page, Query
 from exchange.node.taxii.adding import Adding
+from exchange.pap import Pap, strictest as strictest_pap
 from exchange.release import Content, Decision, Door, Reader, Who, decide
 from exchange.tlp import Tlp, strictest
 
 DRAFTS: Final = "drafts"
 RECEIVED: Final = "received"
 OUTSIDE: Final = "outside"
+_PAPS: Final = len(Pap) + 1  # none, and each of them
 CEILINGS: Final = (Tlp.CLEAR, Tlp.GREEN, Tlp.AMBER, Tlp.AMBER_STRICT)  # RED leaves by no machine's door
 
 
@@ -63,6 +65,15 @@ class Asked:
     versions: tuple[str | int, ...] = ("last",)
     tlps: tuple[Tlp, ...] | None = None
     kinds: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What the access log is to tell of a message: the decision; the labels as `_labels_noted`, 0 for a refusal."""
+
+    source: int
+    decision: Decision
+    labels: int
 
 
 class Collections:
@@ -172,7 +183,7 @@ class Collections:
                     await self._note(access, told, outside)
                 # a client goes on behind this page, so what is left of the refusals is told now
                 while len(told) >= pages.MOST_REFUSED:
-                    beyond = told[-1][0]  # of the refused, which come last; without any, none is to come
+                    beyond = told[-1].source  # of the refused, which come last; without any, none is to come
                     told = await self._store.db.read(
                         partial(self._refused, access, held, page, beyond=beyond)
                     )
@@ -190,7 +201,7 @@ class Collections:
         with_data: bool,
         newest: int,
         settled: bool,
-    ) -> tuple[Page, list[tuple[int, int]]] | dict[int, Facts] | None:
+    ) -> tuple[Page, list[_Told]] | dict[int, Facts] | None:
         """The page, and what the access log doesn't tell of it yet; None to settle, classes to judge, before that."""
         if not settled and rows.is_due(connection, now=self._sources.clock()):
             return None
@@ -242,35 +253,45 @@ class Collections:
             self._decided[key] = _decide(access, facts)
         return self._decided[key]
 
-    def _untold(
-        self, connection: Transaction, access: Access, held: Query, page: Page
-    ) -> list[tuple[int, int]]:
-        """Messages that the access log doesn't name as given or refused to this right yet, each with a class of it."""
-        given = {row.source: row.class_n for row in page.rows if row.source > 0}
-        new = pages.not_given(connection, access.n, given) if given else frozenset()
-        told = [(source, given[source]) for source in sorted(new)]
+    def _untold(self, connection: Transaction, access: Access, held: Query, page: Page) -> list[_Told]:
+        """Messages of which the access log doesn't say yet that this right was given something as strict, or refused.
+
+        A page has objects under several labels of one message: the log says the strictest of what was given so far.
+        """
+        new = dict[int, list[Facts]]()
+        for row in page.rows:
+            if row.source > 0:
+                new.setdefault(row.source, []).append(self._classes[row.class_n])
+        told = []
+        for source, before in sorted(pages.given(connection, access.n, new).items() if new else ()):
+            facts = _strictest_of(new[source], before)
+            labels = _labels_noted(facts)
+            if labels != before:
+                told.append(_Told(source, _decide(access, facts), labels))
         return told + self._refused(access, held, page, connection)
 
     def _refused(
         self, access: Access, held: Query, page: Page, connection: Transaction, *, beyond: int = 0
-    ) -> list[tuple[int, int]]:
+    ) -> list[_Told]:
         """Of these the refused alone, by source from `beyond` on, MOST_REFUSED of them at once."""
         if not held.classes:
             return []
         upto = page.rows[-1].added if page.more else None
-        return pages.refused(connection, self.keys, held, access=access.n, upto=upto, beyond=beyond)
+        found = pages.refused(connection, self.keys, held, access=access.n, upto=upto, beyond=beyond)
+        return [_Told(source, self._decide(access, n), 0) for source, n in found]
 
-    async def _note(self, access: Access, told: list[tuple[int, int]], outside: int) -> None:
-        """What goes out is in the access log before it goes, and what is held back: once for each message and right.
+    async def _note(self, access: Access, told: list[_Told], outside: int) -> None:
+        """What goes out is in the access log before it goes, and what is held back: once for each message and right,
+        and once more where something stricter of it goes.
 
         Of what came from `outside` one row tells how many objects of a page it was.
         """
         now = self._sources.clock()
 
         def write(connection: Transaction) -> None:
-            for source, n in told:
-                decision = self._decide(access, n)
-                message = pages.set_given(connection, access.n, source, allowed=decision.allowed)
+            for one in told:
+                decision = one.decision
+                message = pages.set_given(connection, access.n, one.source, allowed=one.labels)
                 if message:
                     reason = decision.reason if decision.allowed else f"{decision.code}, {decision.reason}"
                     store_access.append(
@@ -315,6 +336,22 @@ def _decide(access: Access, facts: Facts) -> Decision:
     )
     reader = Reader(who=Who.OWN, name=access.name, exercise=access.exercise, passive=access.passive)
     return decide(Door.TAXII, content, reader)
+
+
+def _strictest_of(given: Sequence[Facts], before: int) -> Facts:
+    """What objects of one message have in common, under the strictest labels of them and of what was given before."""
+    tlp, pap = divmod(before - 1, _PAPS) if before else (0, 0)
+    permitted = [Pap(pap - 1)] if pap else []
+    permitted += [one.pap for one in given if one.pap is not None]
+    labels = [Tlp(tlp), *(one.tlp for one in given)]
+    return replace(given[0], tlp=strictest(labels), pap=strictest_pap(permitted))
+
+
+def _labels_noted(facts: Facts) -> int:
+    """The labels as `taxii_page.set_given` has them: greater where one is stricter. 1 is what older versions noted
+    whatever they were.
+    """
+    return 1 + facts.tlp.value * _PAPS + (0 if facts.pap is None else facts.pap.value + 1)
 
 
 def _alias(tlp: Tlp) -> str:
