@@ -204,6 +204,7 @@ LAYERS: dict[str, str] = {
         exchange.node.mail.large
         exchange.node.mail.whose
         exchange.node.mail.desk
+        exchange.node.replacing
         exchange.node.doors.doors
         exchange.node.doors.constituents
         exchange.node.attachments.desk
@@ -277,6 +278,7 @@ LAYERS: dict[str, str] = {
         exchange.node.http.api_asked
         exchange.node.http.api_call
         exchange.node.http.api_order
+        exchange.node.http.api_replacing
         exchange.node.http.api_mail
         exchange.node.http.api_directory
         exchange.node.http.api_events

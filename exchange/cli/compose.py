@@ -40,6 +40,7 @@ class Flags:
     case: str | None = None
     reply_to: str | None = None  # a whole id
     reply_to_sender: str = ""  # whose, where several have used that id
+    supersedes: str | None = None  # a whole id, of a message of this node's own
     exercise: str | None = None
     subject: str = ""
     text: str = ""
@@ -200,6 +201,7 @@ def compose(
         lang=flags.lang,
         text=flags.text,
         in_reply_to=flags.reply_to,
+        supersedes=flags.supersedes,
         expires=_time(flags.expires, now),
         ack_by=_time(flags.ack_by, now),
         reply_by=_time(flags.reply_by, now),

@@ -5,9 +5,11 @@ Owns the look only: what is shown may be shown is decided, and logged, before (`
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
+from unicodedata import normalize
 
 import orjson
 
@@ -22,6 +24,7 @@ from exchange.message import Message
 MAX_OBJECTS_SHOWN: Final = 200
 MAX_VALUE_SHOWN: Final = 2_000  # characters of one property of an object
 MAX_NAME_SHOWN: Final = 100  # of an object's type, and of its id
+MAX_DRILL_SHOWN: Final = 24  # characters of an exercise's id in lists
 SHORT_ID: Final = 8  # characters of an id in lists; any unique beginning will do
 
 # What each mark on a message means (docs/protocol.md §4.5, §6).
@@ -38,6 +41,8 @@ MARKS: Final[Mapping[str, str]] = {
     "anchor-unconfirmed": "anchor unconfirmed: nobody has compared the network's digits yet",
 }
 
+_DRILL: Final = "EXERCISE"  # before the subject of what is of one
+
 # Object properties a person reads first, in this order; the rest is in `node export`.
 _SHOWN: Final = ("name", "pattern", "value", "description", "content", "abstract", "determination")
 
@@ -52,12 +57,29 @@ def mark_lines(marks: Sequence[str]) -> list[str]:
     return [f"! {MARKS.get(mark, mark)}" for mark in sorted(marks)]
 
 
+def subject_in_list(subject: str, exercise: str | None) -> str:
+    """A subject as a line of a list: of a drill behind its name, so that nobody takes it for real.
+
+    Of what is real, one that begins so itself stands in quotation marks: no sender hides a case in somebody's drill.
+    """
+    line = one_line(subject)
+    if exercise:
+        return f"{_DRILL} {one_line(exercise, MAX_DRILL_SHOWN)}: {line}"
+    letters = re.sub(r"\W", "", normalize("NFKC", line)).upper()
+    return f'"{line}"' if letters.startswith(_DRILL) else line
+
+
 def message_lines(
-    message: Message, *, sender: str, received_at: int | None, marks: Sequence[str]
+    message: Message,
+    *,
+    sender: str,
+    received_at: int | None,
+    marks: Sequence[str],
+    replaced: Sequence[str] = (),
 ) -> list[str]:
     """A message as text for a terminal: the labels first and last, every address defanged, times in UTC.
 
-    `received_at` in ms; None for one that this node sent.
+    `received_at` in ms; None for one that this node sent. `replaced`: the line that says by what, if it is.
     """
     facts = pairs(
         [
@@ -68,6 +90,7 @@ def message_lines(
             ("case", message.case_id),
             ("message", message.id),
             ("in reply to", message.in_reply_to or ""),
+            ("supersedes", message.supersedes or ""),
             ("hands on", _handed_on(message)),
             ("created", utc(message.created)),
             ("received", _time(received_at)),
@@ -83,11 +106,12 @@ def message_lines(
             ("confirm by", _time(message.validate_by)),
             ("country", message.country or ""),
             ("topic", message.topic or ""),
+            ("legal status", "" if message.legal_status == "informal" else message.legal_status),
         ]
     )
     text = ["", *safe(defang(message.text)).split("\n")] if message.text else []
     label = banner(message)
-    return [label, *mark_lines(marks), *facts, *text, *_object_lines(message), label]
+    return [label, *replaced, *mark_lines(marks), *facts, *text, *_object_lines(message), label]
 
 
 def message_json(message: Message) -> dict[str, Any]:
@@ -108,10 +132,13 @@ def message_json(message: Message) -> dict[str, Any]:
         "ack_by": message.ack_by,
         "reply_by": message.reply_by,
         "in_reply_to": message.in_reply_to,
+        "supersedes": message.supersedes,
         "original": asdict(original) | {"subject": defang(original.subject)} if original else None,
         "outcome": message.outcome,
         "question": defang(message.question),
         "reason": defang(message.reason),
+        "legal_status": message.legal_status,
+        "exercise": message.exercise_id,
         "function": message.audience_function,
         "contacts": list(message.contacts),
         "validate_by": message.validate_by,

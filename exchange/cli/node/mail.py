@@ -6,6 +6,7 @@ leaves the node is `node/doors/doors`' business.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,9 +16,11 @@ from exchange.cli.command import command
 from exchange.cli.output import one_line, safe, table, utc
 
 if TYPE_CHECKING:
+    from exchange.cli.node.home import Opened
     from exchange.node.mail.desk import Desk, Sent
     from exchange.node.store.inbox import Received
     from exchange.node.store.outbox import Addressee
+    from exchange.node.store.replacing import Claim
 
 MessageId = Annotated[str, typer.Argument(metavar="ID", help="The message's id, or the beginning of it.")]
 From = Annotated[
@@ -41,13 +44,17 @@ def inbox(
     limit: Annotated[int, typer.Option(help="How many.", min=1, max=1000)] = 50,
 ) -> None:
     """List messages received, newest first."""
-    from exchange.cli.message_view import state_of
+    from exchange.cli.message_view import state_of, subject_in_list
     from exchange.cli.node.home import opened
 
     with opened(call) as home:
         came = home.desk.inbox(unopened=unopened, limit=limit)
         files = home.attachments.counts([one.env for one in came])
-        rows = [_inbox_row(one, state_of(one.opened_at, one.answered), files.get(one.env, 0)) for one in came]
+        claims = _claims_received(home, came)
+        rows = [
+            _inbox_row(one, state_of(one.opened_at, one.answered), files.get(one.env, 0), claims)
+            for one in came
+        ]
     head = ("id", "received", "from", "kind", "tlp", "urgency", "state", "subject")
     cells = [
         (
@@ -57,8 +64,8 @@ def inbox(
             row["kind"],
             row["tlp"],
             row["urgency"],
-            " ".join([row["state"], *_files(row["attachments"]), *("!" + mark for mark in row["marks"])]),
-            one_line(row["subject"]),
+            _state(row),
+            subject_in_list(row["subject"], row["exercise"]),
         )
         for row in rows
     ]
@@ -74,10 +81,13 @@ def outbox(
     limit: Annotated[int, typer.Option(help="How many.", min=1, max=1000)] = 50,
 ) -> None:
     """List messages sent, newest first, with how far each addressee's copy has come."""
+    from exchange.cli.message_view import subject_in_list
     from exchange.cli.node.home import opened
 
     with opened(call) as home:
-        rows = [_outbox_row(home.desk, one) for one in home.desk.outbox(overdue=overdue, limit=limit)]
+        gone = home.desk.outbox(overdue=overdue, limit=limit)
+        claims = _claims_sent(home, gone)
+        rows = [_outbox_row(home.desk, one, claims) for one in gone]
     head = ("id", "created", "kind", "tlp", "urgency", "to", "subject")
     cells = [
         (
@@ -86,8 +96,8 @@ def outbox(
             row["kind"],
             row["tlp"],
             row["urgency"],
-            ", ".join(f"{one['member']} {one['state']}" for one in row["to"]),
-            one_line(row["subject"]),
+            ", ".join(_copy(one) for one in row["to"]),
+            subject_in_list(row["subject"], row["exercise"]),
         )
         for row in rows
     ]
@@ -100,18 +110,29 @@ def show(call: Call, message: MessageId) -> None:
     from exchange.cli.attachment_view import attachment_json, attachment_lines
     from exchange.cli.message_view import mark_lines, message_json, message_lines
     from exchange.cli.node.home import opened, wake
+    from exchange.cli.replacing import replaced_by, replaced_line
     from exchange.formats.stix.cover import read_message
 
     lines: list[str] = []
     values: list[dict[str, Any]] = []
     with opened(call) as home:
-        for one in home.desk.open(home.whole_id(message)):
+        came = home.desk.open(home.whole_id(message))
+        claims = _claims_received(home, came)
+        for one in came:
             marks = marks_of(one, confirmed=home.anchor_confirmed())
+            by = replaced_by(one.sender, one.message_id, claims)
             lines += [""] if lines else []
             value = {"from": one.sender, "received_at": one.received_at, "marks": marks}
+            value["replaced_by"] = by.id if by else None
             if one.type == "stix":
                 content = read_message(one.payload)
-                lines += message_lines(content, sender=one.sender, received_at=one.received_at, marks=marks)
+                lines += message_lines(
+                    content,
+                    sender=one.sender,
+                    received_at=one.received_at,
+                    marks=marks,
+                    replaced=[replaced_line(by)] if by else [],
+                )
                 value |= message_json(content)
             else:
                 lines += [f"message {one.message_id} from {one.sender}", *mark_lines(marks)]
@@ -140,11 +161,14 @@ def report(call: Call, message: MessageId) -> None:
     """Say for every addressee how far its copy has come, or what is missing since when."""
     from exchange.cli.attachment_view import attachment_json, attachment_lines
     from exchange.cli.node.home import opened
+    from exchange.formats.stix.cover import read_message
 
     with opened(call) as home:
         sent = home.desk.sent(home.whole_id(message))
-        rows = [_report_row(home.desk, copy) for copy in sent.addressees]
+        claims = _claims_sent(home, [sent])
+        rows = [_report_row(home.desk, copy, sent.message.id, claims) for copy in sent.addressees]
         attached = home.attachments.sent(sent.message.id)
+        supersedes = None if sent.message.erased else read_message(sent.message.payload).supersedes
     head = ("member", "accepted", "stored", "opened", "acknowledged", "missing")
     cells = [
         (
@@ -161,10 +185,44 @@ def report(call: Call, message: MessageId) -> None:
     next_step = "telephone those who are overdue: exchange directory show MEMBER" if overdue else ""
     value = {
         "id": sent.message.id,
+        "supersedes": supersedes,
+        "replaced_by": _newest(sent.message.id, claims),
         "addressees": rows,
         "attachments": [attachment_json(one) for one in attached],
     }
-    call.out.result(value, [*table(head, cells), *attachment_lines(attached)], next_step=next_step)
+    lines = [*table(head, cells), *_said(rows, supersedes), *attachment_lines(attached)]
+    call.out.result(value, lines, next_step=next_step)
+
+
+def _said(rows: Sequence[dict[str, Any]], supersedes: str | None) -> list[str]:
+    """What has no column: people's words, made harmless, and which message stands in which one's place."""
+    from exchange.content import MAX_NOTE
+    from exchange.formats.indicators.defang import defang
+
+    lines = [
+        f'{row["member"]}, {one_line(row["person"])}: "{one_line(defang(row["note"]), MAX_NOTE)}"'
+        for row in rows
+        if row["note"]
+    ]
+    lines += [f"replaced by {row['replaced_by']} at {row['member']}" for row in rows if row["replaced_by"]]
+    return [*lines, *([f"supersedes {supersedes}"] if supersedes else [])]
+
+
+def _claims_received(home: Opened, came: Sequence[Received]) -> list[Claim]:
+    """Who says since that it takes the place of something."""
+    from exchange.node.store import replacing
+
+    return home.store.db.read_sync(lambda c: replacing.received(c, home.store.cipher, came))
+
+
+def _claims_sent(home: Opened, gone: Sequence[Sent]) -> list[Claim]:
+    """The same of what this node sent."""
+    from exchange.node.store import replacing
+
+    own, since = home.home.settings.member, min((one.message.created for one in gone), default=None)
+    if since is None:
+        return []
+    return home.store.db.read_sync(lambda c: replacing.sent(c, home.store.cipher, own=own, since=since))
 
 
 def ack(
@@ -193,10 +251,25 @@ def _files(count: int) -> list[str]:
     return [f"+{count} file{'s' if count > 1 else ''}"] if count else []
 
 
-def _inbox_row(one: Received, state: str, attachments: int) -> dict[str, Any]:
+def _state(row: dict[str, Any]) -> str:
+    """How far people are with a message that came, what lies beside it and what is unusual about it."""
+    marks = [f"!{mark}" for mark in row["marks"]]
+    return " ".join(
+        [row["state"], *_files(row["attachments"]), *marks, *(["replaced"] if row["replaced_by"] else [])]
+    )
+
+
+def _copy(row: dict[str, Any]) -> str:
+    """How far one addressee's copy is."""
+    return f"{row['member']} {row['state']}" + (" replaced" if row["replaced_by"] else "")
+
+
+def _inbox_row(one: Received, state: str, attachments: int, claims: Sequence[Claim]) -> dict[str, Any]:
+    from exchange.cli.replacing import replaced_by
     from exchange.formats.indicators.defang import defang
 
-    summary = one.summary
+    summary, by = one.summary, replaced_by(one.sender, one.message_id, claims)
+    said = (each.replaces for each in claims if (each.sender, each.id) == (one.sender, one.message_id))
     return {
         "id": one.message_id,
         "from": one.sender,
@@ -211,6 +284,9 @@ def _inbox_row(one: Received, state: str, attachments: int) -> dict[str, Any]:
         "received_at": one.received_at,
         "state": state,
         "marks": marks_of(one, confirmed=True),
+        "exercise": summary.get("exercise"),
+        "supersedes": next(said, None),
+        "replaced_by": by.id if by else None,
     }
 
 
@@ -220,7 +296,15 @@ def marks_of(one: Received, *, confirmed: bool) -> list[str]:
     return sorted([*one.marks, *own, *([] if confirmed else ["anchor-unconfirmed"])])
 
 
-def _outbox_row(desk: Desk, sent: Sent) -> dict[str, Any]:
+def _newest(message_id: str, claims: Sequence[Claim], recipient: str = "") -> str | None:
+    """What replaced a message that this node sent: at that addressee, or at any."""
+    found = [
+        one.id for one in claims if one.replaces == message_id and (not recipient or recipient in one.to)
+    ]
+    return found[-1] if found else None
+
+
+def _outbox_row(desk: Desk, sent: Sent, claims: Sequence[Claim]) -> dict[str, Any]:
     from exchange.formats.indicators.defang import defang
     from exchange.formats.stix.cover import read_message
 
@@ -233,11 +317,14 @@ def _outbox_row(desk: Desk, sent: Sent) -> dict[str, Any]:
         "case": message.case_id,
         "subject": defang(message.subject),
         "created": message.created,
-        "to": [_report_row(desk, copy) for copy in sent.addressees],
+        "exercise": message.exercise_id,
+        "supersedes": message.supersedes,
+        "replaced_by": _newest(message.id, claims),
+        "to": [_report_row(desk, copy, message.id, claims) for copy in sent.addressees],
     }
 
 
-def _report_row(desk: Desk, copy: Addressee) -> dict[str, Any]:
+def _report_row(desk: Desk, copy: Addressee, message_id: str, claims: Sequence[Claim]) -> dict[str, Any]:
     lacks = desk.lacking(copy)
     human = (
         ("declined", copy.declined_at),
@@ -262,6 +349,7 @@ def _report_row(desk: Desk, copy: Addressee) -> dict[str, Any]:
         "missing": lacks.rung if lacks else "",
         "missing_since": lacks.since if lacks else None,
         "overdue": bool(lacks and lacks.overdue),
+        "replaced_by": _newest(message_id, claims, copy.recipient),
     }
 
 

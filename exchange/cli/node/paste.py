@@ -49,6 +49,7 @@ def paste(
     ] = "amber+strict",
     urgency: Annotated[str | None, Text(help="flash, immediate, priority or routine.")] = None,
     case: Annotated[str | None, Text(help="Case id; else a new one.")] = None,
+    exercise: Annotated[str | None, Text(help="Id of the exercise that the message is of.")] = None,
     subject: Annotated[str, Text(help="Subject; else the file's name.")] = "",
     text: Annotated[str, Text(help="Text of the message.")] = "",
 ) -> None:
@@ -83,11 +84,14 @@ def paste(
     if draft is not None:
         call.confirm(f"Write {of} to {draft}?")
         write_draft(draft, ready)
-        step = f"exchange node send {draft} --to ADDRESS --kind {kind}"
+        drill = f" --exercise {exercise}" if exercise else ""
+        step = f"exchange node send {draft} --to ADDRESS --kind {kind}{drill}"
         call.out.result({**value, "draft": str(draft)}, [f"wrote {draft}: {of}"], next_step=step)
         return
     call.confirm(f"Send {of} to {', '.join(to or ())}?")
-    flags = Flags(kind=kind, tlp=tlp, urgency=urgency, case=case, subject=subject, text=text)
+    flags = Flags(
+        kind=kind, tlp=tlp, urgency=urgency, case=case, exercise=exercise, subject=subject, text=text
+    )
     sent, recipients = _send(call, ready, flags, to or ())
     lines = [f"sent {sent} to {', '.join(recipients)}: {of}"]
     call.out.result({**value, "sent": sent}, lines, next_step=f"exchange node report {sent[:8]}")

@@ -79,6 +79,9 @@ def send(
             "--from", metavar="MEMBER", help="Whose --reply-to is, where more than one has used that id."
         ),
     ] = "",
+    supersedes: Annotated[
+        str | None, Text(metavar="ID", help="Message of this node's own whose place this one takes.")
+    ] = None,
     exercise: Annotated[
         str | None, Text(help="Id of the exercise that this is of: nobody may take it for real.")
     ] = None,
@@ -122,6 +125,7 @@ def send(
     from exchange.cli.addressees import audience_of, note_unsealed, resolved
     from exchange.cli.compose import Flags, read_files
     from exchange.cli.node.home import opened, wake
+    from exchange.cli.replacing import before_of, following, warn_of_keepers
     from exchange.directory.addressing import is_person
 
     flags = Flags(
@@ -163,15 +167,21 @@ def send(
             to_persons=all(is_person(home.directory, one) for one in recipients),
             columns=columns_said(columns),
         )
+        before = before_of(home, supersedes) if supersedes else None
+        if before is not None:
+            flags = following(flags, before, read.objects)
         composed = _composed(call, home, flags, read, recipients)
+        keeping = warn_of_keepers(call, before, recipients) if before is not None else []
         note_unsealed(call, home, recipients)
         attachments = _attached(call, home, composed, attach or [], malware=malware)
+        if before is not None and before.separate:
+            separate = True  # whom the old one named to nobody, this one doesn't either
         submit(home, composed, recipients, separate=separate, attachments=attachments)
         if wait is None:
             wake(call, home.home)
         else:
             wait_for_all(call, home, composed.message.id, wait)
-    _report(call, composed, recipients)
+    _report(call, composed, recipients, keeping)
 
 
 def _check_use(flags: Flags, *, file: bool, columns: bool) -> None:
@@ -311,6 +321,8 @@ def _composed(call: Call, home: Opened, flags: Flags, read: ReadFiles, recipient
         composed = compose_for(home, flags, read, recipients, now=now_ms())
     except Refused as refusal:
         _say_aside(call, refusal.facts.get("set_aside", ()))
+        for file, doubts in read.doubts:  # the label that it was refused for may be one of them
+            tell_doubts(call, doubts, file=file)
         raise
     _say_aside(call, composed.set_aside)
     for file, losses in composed.losses:
@@ -324,7 +336,9 @@ def _composed(call: Call, home: Opened, flags: Flags, read: ReadFiles, recipient
 
 def _say_aside(call: Call, set_aside: Sequence[Aside]) -> None:
     for one in set_aside:
-        call.out.warn(f"set aside: {safe(one.file)} {safe(one.object)}: {one.code}: {safe(one.reason)}")
+        is_text = one.code == "json.bad-syntax" and not one.file.lower().endswith(".json")
+        way = f"; indicators in a text: exchange node paste {safe(one.file)}" if is_text else ""
+        call.out.warn(f"set aside: {safe(one.file)} {safe(one.object)}: {one.code}: {safe(one.reason)}{way}")
 
 
 def wait_for_all(call: Call, home: Opened, message_id: str, seconds: float) -> None:
@@ -355,7 +369,7 @@ def wait_for_all(call: Call, home: Opened, message_id: str, seconds: float) -> N
         )
 
 
-def _report(call: Call, composed: Composed, recipients: Sequence[str]) -> None:
+def _report(call: Call, composed: Composed, recipients: Sequence[str], keeping: Sequence[str]) -> None:
     message = composed.message
     value: dict[str, Any] = {
         "id": message.id,
@@ -364,6 +378,8 @@ def _report(call: Call, composed: Composed, recipients: Sequence[str]) -> None:
         "tlp": message.tlp.label,
         "urgency": message.urgency.value,
         "to": list(recipients),
+        "supersedes": message.supersedes,
+        "keeping": list(keeping),
         "objects": message.object_count,
         "set_aside": [
             {"file": one.file, "object": one.object, "code": one.code, "reason": one.reason}

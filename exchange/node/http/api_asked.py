@@ -142,15 +142,19 @@ class Sending(Model):
     tlp: Annotated[
         Label | None, Field(description="The least strict label it may have; unsaid: amber+strict.")
     ] = None
-    urgency: Annotated[Lane | None, Field(description="Unsaid: that of what is answered, else routine.")] = (
-        None
-    )
+    urgency: Annotated[
+        Lane | None, Field(description="Unsaid: that of what is answered, or replaced, else routine.")
+    ] = None
     case: Annotated[str | None, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = None
     in_reply_to: MessageId | None = None
     in_reply_to_sender: Annotated[
         str,
         Field(max_length=MAX_ADDRESSEE, description="Whose, where more than one member has used that id."),
     ] = ""
+    supersedes: Annotated[
+        MessageId | None,
+        Field(description="A message that this node sent, whose place this one takes at its addressees."),
+    ] = None
     text: Annotated[str, Field(max_length=MAX_TEXT_CHARS)] = ""
     lang: Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}$")] = "en"
     expires: Asked | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Sequence
 from typing import Any, Final, cast
 
 from aiohttp import web
@@ -16,11 +17,13 @@ from exchange.node.http import api_asked, api_models as models
 from exchange.node.http.api_call import Answer, Call, Route, answer, parsed
 from exchange.node.http.api_models import time_of
 from exchange.node.http.api_order import MOST, order_of
+from exchange.node.http.api_replacing import replacing
 from exchange.node.mail.desk import Missing
 from exchange.node.mail.facts import Box, Item
 from exchange.node.mail.search import Sought
 from exchange.node.mail.sending import Queued
 from exchange.node.mail.view import Beside, Wanted
+from exchange.node.replacing import keeping
 from exchange.node.store.outbox import HUMAN, Addressee
 from exchange.tlp import parse as label_of
 
@@ -42,6 +45,7 @@ _AT_FAULT: Final = {
     "message.missing-subject": "subject",
     "message.ambiguous": "in_reply_to",
     "message.unknown": "in_reply_to",
+    "message.other-exercise": "exercise",
     "policy.self-only": "to",
     "tlp.red-needs-persons": "tlp",
     "unit.unknown": "to",
@@ -130,11 +134,12 @@ async def sent(call: Call) -> web.StreamResponse:
     order = await asyncio.to_thread(order_of, call.body)  # 10 MB of objects take a second or two
     book = await call.context.api.book.book()
     try:
+        order, before = await replacing(call, order)
         queued = await call.context.api.sending.send(call.access, order, book)
     except Refused as refusal:
         named = {"field": _AT_FAULT[refusal.code]} if refusal.code in _AT_FAULT else {}
         raise Refused(refusal.code, refusal.detail, **{**named, **refusal.facts}) from None
-    return answer(_queued(queued), status=201 if queued.new else 200)
+    return answer(_queued(queued, keeping(before, queued.to)), status=201 if queued.new else 200)
 
 
 def row(item: Item) -> dict[str, Any]:
@@ -211,10 +216,12 @@ def _copy(copy: Addressee, lacks: Missing | None) -> models.Copy:
         acknowledged=time_of(copy.acknowledged_at),
         working=time_of(copy.working_at),
         declined=time_of(copy.declined_at),
+        person=copy.person,
+        note=copy.note,
     )
 
 
-def _queued(queued: Queued) -> models.Sent:
+def _queued(queued: Queued, keeping: Sequence[str]) -> models.Sent:
     return models.Sent(
         id=queued.id,
         new=queued.new,
@@ -224,6 +231,7 @@ def _queued(queued: Queued) -> models.Sent:
         urgency=queued.lane,
         to=list(queued.to),
         waiting=list(queued.waiting),
+        keeping=list(keeping),
     )
 
 

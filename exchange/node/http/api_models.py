@@ -154,6 +154,10 @@ class Sent(Model):
     waiting: Annotated[
         list[str], Field(description="Addressees without a key to seal to now: it waits here.")
     ]
+    keeping: Annotated[
+        list[str],
+        Field(description="Addressees of the message it supersedes who don't get this one, and keep that."),
+    ]
 
 
 class Arrived(Model):
@@ -205,6 +209,8 @@ class Copy(Model):
     acknowledged: Time | None
     working: Time | None
     declined: Time | None
+    person: Annotated[str, Field(description="Who there answered last; empty where nobody has.")]
+    note: Annotated[str, Field(description="The newest word that came with an answer, as it was written.")]
 
 
 class Rungs(Model):

@@ -72,6 +72,7 @@ def _order(body: api_asked.Sending, objects: tuple[RawObject, ...], asked: bytes
         "outcome": body.outcome,
         "reason": body.reason,
         "exercise_id": body.exercise,
+        "supersedes": body.supersedes,
     }
     return Order(
         to=body.to,

@@ -29,9 +29,10 @@ from exchange.node.taxii.posting import Posting
 class Api:
     """What the endpoints of the REST API work with. `changed` rings when something happened; `poke()`: mail waits.
 
-    `streams`: how many each right of entry has open.
+    `address`: this node's own. `streams`: how many each right of entry has open.
     """
 
+    address: str
     view: MailView
     search: MailSearch
     sending: MailSending
