@@ -177,8 +177,8 @@ CODES: dict[str, str] = {
     "node.wrong-digits": "these aren't the network's digits; compare them again, and don't go on if they differ",
     "node.restored": "this home looks like an older copy: new prekeys were made and the members asked to send again; "
     "if nobody restored it, somebody else holds its keys: tell an officer",
-    "node.restored-here": "this home was made of a backup, which the hub confirms: new prekeys were made and the members "
-    "asked to send again; what this node sent after the backup is not in its outbox",
+    "node.restored-here": "this home was made of a backup, which the hub confirms: new prekeys were made and the "
+    "members asked to send again; what this node sent after the backup is not in its outbox",
     "node.not-running": "no serving process answers at this home",
     "node.key-revoked": "a member's key is revoked: what came under it is marked, and `exchange node exposure` lists "
     "what was sent to it",
