@@ -7,13 +7,17 @@ stricter. Reading them out of STIX is `formats/stix/permissions`' business; what
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from functools import total_ordering
 from typing import Final
 
+from exchange.tlp import plain, written_out
+
 MARKING_EXTENSION: Final = "extension-definition--f8d78575-edfd-406e-8e84-6162a8450f5b"
 _TAG: Final = re.compile(r"\s*+pap\s*+[:\uff1a=](.*)", re.IGNORECASE | re.DOTALL)
+_WORDS: Final = "(?:clear|white|green|amber|red)"
+_WRITTEN: Final = re.compile(written_out("pap", _WORDS), re.IGNORECASE)
 
 
 @total_ordering
@@ -65,6 +69,17 @@ def pap_of_tag(text: str) -> Pap | None:
     """The label of a tag such as MISP's `PAP:AMBER`, also `pap : amber`; None for a tag of anything else."""
     match = _TAG.match(text)
     return pap_of_word(match[1]) if match else None
+
+
+def written_in(text: str) -> Iterator[tuple[int, Pap]]:
+    """The labels that somebody wrote anywhere into a text, and where each begins.
+
+    A word behind `PAP:` that is none of its words says none: in a text it is more often a protocol of passwords.
+    """
+    for match in _WRITTEN.finditer(plain(text)):
+        said = match["known"] or match["spaced"] or match["joined"] or match["told"]
+        if said:
+            yield match.start(), max(map(pap_of_word, re.split(r"[/|&-]", said)))
 
 
 def strictest(labels: Iterable[Pap]) -> Pap | None:

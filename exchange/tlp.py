@@ -7,7 +7,7 @@ This file owns what a label is and which of two is stricter. Reading markings ou
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from functools import total_ordering
 
@@ -44,6 +44,10 @@ class Tlp(Enum):
         """Whether it is for the individuals it is addressed to, and nobody beside them."""
         return self is Tlp.RED
 
+    def is_stricter(self, than: Tlp | None) -> bool:
+        """Whether it is stricter than that label; than none, if it asks anything."""
+        return self > (than or Tlp.CLEAR)
+
     @property
     def marking_id(self) -> str:
         """The id of the OASIS marking-definition for this TLP 2.0 label."""
@@ -73,13 +77,38 @@ _BY_ID = _TLP1_IDS | {marking_id: tlp for tlp, marking_id in _MARKING_IDS.items(
 _BY_WORD = {tlp.word: tlp for tlp in Tlp}
 
 # How a label is spelt: with its prefix or without, amber and strict with anything between them.
-_WORD = r"(clear|white|green|amber(?:[\s_+-]{0,3}strict)?|red)"
+_WORDS = r"(?:clear|white|green|amber(?:[\s_+-]{0,3}strict)?|red)"
+_WORD = rf"({_WORDS})"
 _BETWEEN = re.compile(r"(?<=amber)[\s_+-]*(?=strict)")
 _WHOLE = re.compile(rf"\s*+(?:tlp[\s:=_-]++)?+{_WORD}\s*+", re.IGNORECASE)
 _NAMED = re.compile(rf"(?<![^\W_]){_WORD}(?![^\W_])", re.IGNORECASE)
 _TAG = re.compile(rf"\s*+tlp(?:\s*+[:=]|[\s_-]++{_WORD}(?![^\W_]))", re.IGNORECASE)
 _IN_WORDS = re.compile(rf"\btlp ?: ?{_WORD}\b", re.IGNORECASE)
 _WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+
+
+def written_out(name: str, words: str) -> str:
+    """The expression for a label that somebody wrote into a text: its name, then one of its words as `known`.
+
+    `TLP:RED`, `TLP RED`, `**TLP**: **RED**`, `"tlp": "red"`, `TLP[:]RED`, `TLP v2.0: RED`, `TLP level = RED`,
+    `TLP:AMBER/RED`, `TLP-RED` where it is no part of an address; a word that is none of `words`, behind a sign, as
+    `other`. What each step may take is bounded, so it takes time linear in the text.
+    """
+    whole = rf"{words}(?![^\W_])"
+    sign = r"[\s\"'*_`)\]]{0,4}[\[({]?[:=]{1,2}[\])}]?(?:[\s\"'*_`(\[{<>|]|&[a-z]{1,6};){0,6}"
+    which = r"(?:[\s_-]{1,2}[\w.]{1,16}|v?[0-9][.0-9]{0,3})"
+    of_address = r"[\w./@%?&=#~:-]"
+    ways = (
+        rf"{sign}(?P<known>{whole}(?:[/|&-]{words}(?![^\W_]|[.-]\w))*)",
+        rf"(?:\s?v?[0-9][.0-9]{{0,3}})?\s[\s\u2010-\u2015(\[-]{{0,2}}(?P<spaced>{whole})",
+        rf"(?<!{of_address}{name})[_\u2010-\u2015-](?P<joined>{words})(?![\w/@%&=~-]|[.:]\w)",
+        rf"{which}{sign}(?P<told>{whole})",
+        rf"{sign}(?P<other>(?!h[tx]{{2}}p|www\.)[^\W\d_][^\s\x00]{{0,40}})",
+    )
+    return rf"(?<![^\W_]){name}(?:{'|'.join(ways)})"
+
+
+_WRITTEN = re.compile(written_out("tlp", _WORDS), re.IGNORECASE)
 
 
 def tlp_of_marking_id(marking_id: str) -> Tlp | None:
@@ -92,7 +121,7 @@ def parse(text: str) -> Tlp:
 
     Raises: Refused `tlp.unknown` for anything else.
     """
-    match = _WHOLE.fullmatch(_plain(text))
+    match = _WHOLE.fullmatch(plain(text))
     if match is None:
         raise Refused("tlp.unknown")
     return _of_word(match[1])
@@ -108,23 +137,34 @@ def read_label(text: str, *, tlp1: bool) -> Tlp | None:
     try:
         tlp = parse(text)
     except Refused:
-        named = [_of_word(word) for word in _NAMED.findall(_plain(text))]
+        named = [_of_word(word) for word in _NAMED.findall(plain(text))]
         return strictest([*named, DEFAULT]) if named else None
     return Tlp.AMBER_STRICT if tlp1 and tlp is Tlp.AMBER else tlp
 
 
 def is_tag(text: str) -> bool:
     """Whether a tag says a label of TLP, known or not: `tlp:red`, `TLP : RED`, `TLP RED`, `tlp:ex:chr`."""
-    return _TAG.match(_plain(text)) is not None
+    return _TAG.match(plain(text)) is not None
 
 
 def labels_in(sentence: str) -> list[Tlp]:
     """The labels that people wrote into a sentence: `TLP:RED, for the steering group`; amber as AMBER+STRICT."""
-    found = map(_of_word, _IN_WORDS.findall(_plain(sentence)))
+    found = map(_of_word, _IN_WORDS.findall(plain(sentence)))
     return [Tlp.AMBER_STRICT if each is Tlp.AMBER else each for each in found]
 
 
-def _plain(text: str) -> str:
+def written_in(text: str) -> Iterator[tuple[int, Tlp]]:
+    """The labels that somebody wrote anywhere into a text, and where each begins; amber as AMBER+STRICT.
+
+    A word behind `TLP:` that is none of its words is AMBER+STRICT, or the strictest label that it names.
+    """
+    for match in _WRITTEN.finditer(plain(text)):
+        said = match["known"] or match["spaced"] or match["joined"] or match["told"]
+        found = _NAMED.findall(said) if said else [match["other"]]
+        yield match.start(), strictest(read_label(word, tlp1=True) or DEFAULT for word in found)
+
+
+def plain(text: str) -> str:
     """`text` with the wide letters and colons of East Asian keyboards as everybody else's."""
     return text if text.isascii() else text.translate(_WIDE)
 

@@ -104,6 +104,7 @@ LAYERS: dict[str, str] = {
         exchange.formats.members
         exchange.formats.indicators.defang
         exchange.formats.indicators.refang
+        exchange.formats.said
         exchange.formats.mentions
         exchange.formats.extract
         exchange.formats.indicators.indicator

@@ -51,12 +51,3 @@ def composed_draft(
 
     read = ReadFiles(files=(Path(draft.name),), objects=draft.objects)
     return compose_for(home, flags, read, recipients, now=now_ms(), new_uuid=new_uuid)
-
-
-def send_draft(home: Opened, draft: Draft, flags: Flags, recipients: Sequence[str]) -> Composed:
-    """Put it into the outbox as a message, as `node send` does with a file. Raises Refused as that does."""
-    from exchange.cli.node.send import submit
-
-    composed = composed_draft(home, draft, flags, recipients)
-    submit(home, composed, recipients, separate=False)
-    return composed

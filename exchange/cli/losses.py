@@ -22,7 +22,7 @@ def tell(call: Call, losses: Sequence[Loss], *, file: str = "") -> None:
 
 
 def tell_doubts(call: Call, doubts: Sequence[Loss], *, file: str) -> None:
-    """Warn of what goes, and may match what is harmless: each kind of doubt with its first place."""
+    """Warn of what goes, and may match what is harmless or says a label: each kind of doubt with its first place."""
     for line in _kinds(doubts, file):
         call.out.warn(f"doubtful: {line}")
 

@@ -57,8 +57,9 @@ class Loaded:
     """A file that was read.
 
     `losses` is what the file says and the accepted objects don't; of STIX nothing, for its objects go on as they are.
-    `doubts` is what of the accepted objects may match what is harmless, and why: somebody should look at it before it
-    goes. `pap`: the label that the file has for all of them, beside what each says itself; None without one.
+    `doubts` is what of the accepted objects may match what is harmless, and why, and a label that somebody wrote beside
+    them and that makes them stricter: somebody should look at it before it goes. `pap`: the label that the file has for
+    all of them, beside what each says itself; None without one.
     """
 
     name: str

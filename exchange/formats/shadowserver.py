@@ -21,7 +21,7 @@ from exchange.errors import Refused
 from exchange.formats.making import made, made_id, made_publisher, observable_id, source_extension
 from exchange.formats.objects import Loaded, RawObject, SetAside
 from exchange.formats.source import Source
-from exchange.formats.spreadsheet import decoded, rows, unguarded
+from exchange.formats.spreadsheet import decoded, rows, unguarded, without_comments
 from exchange.formats.stix.spans import Limits
 from exchange.formats.stix.time import from_iso, to_stix
 from exchange.tlp import Tlp
@@ -77,7 +77,7 @@ def recognise(source: Source) -> bool:
     if source.document is not None:
         return False
     try:
-        _, header = next(rows(decoded(source.data), MAX_ROWS), (0, []))
+        _, header = next(rows(_table(source.data), MAX_ROWS), (0, []))
     except Refused:
         return False
     return _side(header) is not None
@@ -97,7 +97,7 @@ def read_report(name: str, data: bytes) -> Report:
     """
     if len(data) > MAX_BYTES:
         raise Refused("format.bad-file", f"a report of more than {MAX_BYTES} bytes")
-    numbered = rows(decoded(data), MAX_ROWS + 1)
+    numbered = rows(_table(data), MAX_ROWS + 1)
     _, header = next(numbered, (0, []))
     side = _side(header)
     if side is None:
@@ -153,6 +153,12 @@ def parts(kind: str, reported: Iterable[Row], tlp: Tlp) -> Iterator[tuple[RawObj
         size += length
     if len(part) > 1:
         yield tuple(part.values())
+
+
+def _table(data: bytes) -> str:
+    """A report without comments that somebody wrote above it: it is one all the same, and no list of indicators."""
+    table, _ = without_comments(decoded(data))
+    return table
 
 
 def _side(header: list[str]) -> str | None:

@@ -19,6 +19,7 @@ MAX_CELL: Final = 16_384  # characters
 BOM: Final = b"\xef\xbb\xbf"
 STRANGE: Final = "\ufffd"  # stands for a byte that is none of the file's encoding
 _DELIMITERS: Final = ",;\t|"
+_COMMENT: Final = re.compile(r'[ \t]*("?)[ \t]*#')
 _UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
 # A spreadsheet runs a cell that begins so, some of them also behind quotes and white space (OWASP, CSV injection).
 _FORMULA: Final = re.compile(r"[\s\"'\u201c\u201d\u2018\u2019]*[=+\-@\uff1d\uff0b\uff0d\uff20\t\r|%]")
@@ -44,6 +45,28 @@ def decoded(data: bytes) -> str:
         strange = text.count(STRANGE)
         beyond = sum(not sign.isascii() for sign in text) - strange
         return text if beyond >= strange else data.decode("cp1252", errors="replace")
+
+
+def without_comments(text: str) -> tuple[str, list[tuple[int, str]]]:
+    """A table with the lines left blank that begin with `#`, and these lines with their numbers.
+
+    CSV knows no comments, and published lists begin with them all the same; a quotation mark within one would swallow
+    what follows it. A line within a cell in quotes stays, and so does one that begins such a cell.
+    """
+    if "#" not in text:
+        return text, []
+    kept, comments, within = [], [], False
+    for number, line in enumerate(io.StringIO(text, newline=""), 1):
+        quotes = line.count('"')
+        begins = None if within else _COMMENT.match(line)
+        if begins is not None and not (begins[1] and quotes % 2):
+            bare = line.rstrip("\r\n")
+            comments.append((number, bare))
+            kept.append(" " + line[len(bare) :])  # with nothing there, two ends of lines could become one
+        else:
+            kept.append(line)
+            within ^= quotes % 2 == 1
+    return "".join(kept), comments
 
 
 def delimiter_of(text: str) -> str:

@@ -17,6 +17,8 @@ from exchange.cli.node import shadowserver
 from exchange.directory.owners import Owners
 from exchange.formats.registry import load
 from exchange.formats.shadowserver import grouped
+from exchange.formats.stix.permissions import pap_of_all
+from exchange.pap import Pap
 from exchange.tlp import Tlp
 from tests.address_book import shelf
 from tests.cli.furnished import furnished
@@ -127,6 +129,72 @@ def test_a_text_without_indicators_has_nothing_to_send(co: Any, tmp_path: Path) 
     path.write_text("Nothing to see here.", encoding="utf-8")
     assert "no indicators found" in co("node", "paste", str(path))[0]
     assert "cli.nothing-to-send" in co("node", "paste", str(path), "--to", "pe-csirt", "--yes", code=3)[1]
+
+
+def labelled(mail: Path, words: str) -> Path:
+    mail.write_text(f"Dear all,\n{words}\n{PASTED}", encoding="utf-8")
+    return mail
+
+
+def test_label_in_a_pasted_text_is_held_to_and_told_before_anything_is_asked(co: Any, mail: Path) -> None:
+    labelled(mail, "TLP:RED - do not share; PAP: amber")
+    out, err = co("node", "paste", str(mail), "--tlp", "green", "--quiet", "--json")
+    value = json.loads(out)
+    assert (value["tlp"], value["pap"]) == ("TLP:RED", "PAP:AMBER")
+    assert [(each["place"], each["what"]) for each in value["doubts"]] == [
+        ("line 2", "TLP:RED"),
+        ("line 2", "PAP:AMBER"),
+    ]
+    assert "doubtful: mail.txt line 2: TLP:RED: it is said there" in err
+    draft = mail.with_name("draft.json")
+    _, err = co("node", "paste", str(mail), "--draft", str(draft), "--tlp", "green", code=3)
+    assert err.index("line 2: TLP:RED") < err.index("cli.unconfirmed")
+    assert "TLP:RED?" in err
+    co("node", "paste", str(mail), "--draft", str(draft), "--yes")
+    loaded = load(draft.name, draft.read_bytes())
+    assert {each.tlp for each in loaded.accepted} == {Tlp.RED}
+    assert {pap_of_all([orjson.loads(each.data)]) for each in loaded.accepted} == {Pap.AMBER}
+
+
+def test_pasted_text_for_named_persons_goes_to_nobody_else(co: Any, mail: Path) -> None:
+    labelled(mail, "TLP:RED - do not share")
+    _, err = co("node", "paste", str(mail), "--to", "pe-csirt", "--tlp", "green", code=3)
+    assert "error: tlp.red-needs-persons" in err  # before the question, which nobody is there to answer
+    assert err.index("line 2: TLP:RED") < err.index("error:")
+    co("node", "paste", str(mail), "--to", "pe-csirt", "--yes", code=3)
+
+
+def test_pasted_text_that_names_a_weaker_label_changes_nothing(
+    co: Any, mail: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labelled(mail, 'They said "TLP:CLEAR", and on Monday TLP:GREEN.')
+    value = json.loads(co("node", "paste", str(mail), "--tlp", "green", "--json")[0])
+    assert (value["tlp"], value["pap"], value["doubts"]) == ("TLP:GREEN", None, [])
+    assert json.loads(co("node", "paste", str(mail), "--json")[0])["tlp"] == "TLP:AMBER+STRICT"
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(mail.read_bytes())))
+    out, err = co("node", "paste", "-", "--tlp", "clear", "--to", "pe-csirt", "--yes", "--json")
+    assert json.loads(out)["tlp"] == "TLP:GREEN"
+    assert "doubtful: line 2: TLP:GREEN" in err
+    outbox = json.loads(co("node", "outbox", "--json")[0])
+    assert "TLP:GREEN" in str(outbox)
+
+
+def test_list_with_a_label_above_it_is_sent_as_strictly_or_not_at_all(co: Any, tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    words = ("node", "send", str(path), "--to", "pe-csirt", "--kind", "alert", "--tlp", "clear", "--json")
+    path.write_text("# TLP:RED internal only\n203.0.113.7\n", encoding="utf-8")
+    _, err = co(*words, "--columns", "value=1", code=3)
+    assert "error: tlp.red-needs-persons" in err
+    assert "doubtful: list.csv line 1: TLP:RED: it is said there" in err
+    path.write_text("# TLP:GREEN\nip,tlp\n203.0.113.7,clear\n", encoding="utf-8")
+    out, err = co(*words)
+    value = json.loads(out)
+    assert value["tlp"] == "TLP:GREEN"
+    assert [(each["file"], each["place"], each["what"]) for each in value["doubts"]] == [
+        ("list.csv", "line 1", "TLP:GREEN")
+    ]
+    assert [each["place"] for each in value["losses"]] == ["line 1"]
+    assert "doubtful: list.csv line 1" in err
 
 
 # -- Shadowserver -----------------------------------------------------------------------------------------------------

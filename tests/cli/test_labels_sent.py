@@ -66,3 +66,18 @@ def test_pap_of_a_whole_file_and_of_the_sender_is_on_the_message(tmp_path: Path)
     assert sent(tmp_path, GREEN, around=on_bundle, pap="green").pap is Pap.AMBER
     with pytest.raises(Refused, match=r"cli\.usage"):
         sent(tmp_path, GREEN, pap="purple")
+
+
+def test_list_that_is_for_named_persons_goes_to_them_alone(tmp_path: Path) -> None:
+    path = tmp_path / "list.txt"
+    path.write_text("203.0.113.7\nTLP:RED\n203.0.113.8\n", encoding="utf-8")
+    other = tmp_path / "b.json"
+    other.write_bytes(bundle_of(GREEN))
+    read = read_files([path, other], at=NOW)
+    assert {one.code for one in read.set_aside if one.file == path.name} == {
+        "tlp.red-needs-persons",
+        "format.bad-line",
+    }
+    assert [each.tlp for each in read.objects] == [Tlp.GREEN]
+    to_persons = read_files([path, other], at=NOW, to_persons=True)
+    assert [each.tlp for each in to_persons.objects] == [Tlp.RED, Tlp.RED, Tlp.GREEN]

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
+from exchange import pap
 from exchange.errors import Refused
-from exchange.tlp import DEFAULT, Tlp, is_tag, labels_in, parse, read_label, strictest, tlp_of_marking_id
+from exchange.pap import Pap
+from exchange.tlp import (
+    DEFAULT,
+    Tlp,
+    is_tag,
+    labels_in,
+    parse,
+    read_label,
+    strictest,
+    tlp_of_marking_id,
+    written_in,
+)
 
 
 def test_labels_are_ordered_from_clear_to_red():
@@ -106,6 +120,107 @@ def test_a_tag_of_anything_else_says_no_label(tag):
 def test_labels_are_found_in_sentences():
     assert labels_in("TLP:RED, for us; the list is tlp: amber strict") == [Tlp.RED, Tlp.AMBER_STRICT]
     assert labels_in("a red light, and TLP:AMBER") == [Tlp.AMBER_STRICT]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "TLP:RED - do not share",
+        "[TLP: RED]",
+        "CONFIDENTIAL//TLP:RED",
+        "**TLP**: **RED**",
+        "tlp red",
+        "TLP \u2013 RED",
+        "TLP (RED)",
+        "TLP_RED",
+        "[TLP-RED].",
+        "TLP[:]RED",
+        "TLP v2.0: RED",
+        "TLPv2:RED",
+        "TLP 2.0 RED",
+        "TLP level = RED",
+        '{"tlp": "red"}',
+        '"tlp_2_0":"red"',
+        "TLP:\nRED",
+        "TLP:&nbsp;RED",
+        "TLP:<b>RED</b>",
+        "TLP:AMBER/RED",
+        "TLP:GREEN|RED",
+        "tlp:ex:red",
+        "TLP:GREEN, but the annex is TLP:RED",
+        "TLP: see below, TLP:RED",
+        "TLP:RED: a green light",
+        "TLP RED: green",
+        "\uff34\uff2c\uff30\uff1a\uff32\uff25\uff24",
+    ],
+)
+def test_a_label_written_into_a_text_is_found_however_it_stands_there(text):
+    assert strictest((tlp for _, tlp in written_in(text)), Tlp.CLEAR) is Tlp.RED
+    if not any(sign in text for sign in ("<b>", ":ex:", "see below", "\uff34")):
+        its_pap = text.replace("TLP", "PAP").replace("tlp", "pap")
+        assert pap.strictest(found for _, found in pap.written_in(its_pap)) is Pap.RED
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("TLP:CLEAR", Tlp.CLEAR),
+        ('as "TLP:WHITE".', Tlp.CLEAR),
+        ("TLP:GREEN,red.example.com", Tlp.GREEN),
+        ("TLP:GREEN.", Tlp.GREEN),
+        ("TLP:AMBER", DEFAULT),
+        ("TLP:AMBER+STRICT", DEFAULT),
+        ("TLP: AMBER strictly for you", DEFAULT),
+        ("TLP:ROJO", DEFAULT),
+        ("TLP:REDACTED", DEFAULT),
+        ("tlp:wh\u0131te", DEFAULT),
+    ],
+)
+def test_another_label_in_a_text_is_what_it_is_and_a_word_nobody_knows_amber_strict(text, label):
+    assert [tlp for _, tlp in written_in(f"see: {text}")] == [label]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a red light for the green team",
+        "tlphone: red",
+        "atlp:red",
+        "TLP:",
+        "TLP: https://www.first.org/tlp/",
+        "http://tlp:8080/red",
+        "https://example.org/tlp-red-team",
+        "tlp-red.example.com",
+        '"tlp": "", "team": "red"',
+        "TLP:\x00RED",
+    ],
+)
+def test_words_that_are_no_label_say_none(text):
+    assert list(written_in(text)) == []
+
+
+def test_a_word_of_pap_that_is_none_says_nothing_in_a_text():
+    assert list(pap.written_in("PAP: enabled, CHAP: disabled")) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "tlp" * 300_000,
+        "tlp_" * 250_000,
+        "TLP:" + " " * 1_000_000,
+        "TLP:" + "&nbsp;" * 200_000,
+        "TLP:RED/" * 100_000,
+        "TLP:" + "RED/" * 250_000,
+        "tlp: x" * 200_000,
+        "TLP:AMBER" + " " * 1_000_000,
+    ],
+)
+def test_looking_for_labels_takes_time_linear_in_the_text(text):
+    start = time.process_time()
+    found = sum(1 for _ in written_in(text)) + sum(1 for _ in pap.written_in(text.replace("TLP", "PAP")))
+    assert found <= len(text) // 3
+    assert time.process_time() - start < 20  # anything but linear would take hours
 
 
 def test_the_strictest_label_counts_and_nothing_means_the_default():

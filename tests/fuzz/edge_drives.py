@@ -70,7 +70,9 @@ def indicator_list(data: bytes) -> None:
 def pasted(data: bytes) -> None:
     text = data.decode("utf-8", errors="replace")
     found = paste.extract(text)
-    paste.objects(found[:10], text, at="2026-11-22T08:00:00.000Z", tlp=None)
+    said = paste.said_in(text)
+    made = paste.objects(found[:10], text, at="2026-11-22T08:00:00.000Z", tlp=said.tlp, pap=said.pap)
+    assert all(each.tlp is said.tlp for each in made)
 
 
 def daily_report(data: bytes) -> None:

@@ -195,7 +195,9 @@ PARSERS: Final[dict[str, Parser]] = {
     "misp": Parser(misp.events, misp.files, ("formats.misp.read.read",)),
     "misp-written": Parser(misp.carried, misp.messages),
     "indicator-list": Parser(edge.indicator_list, seeds.lists, ("formats.indicators.table.read",)),
-    "paste": Parser(edge.pasted, lambda: [PASTED.encode()]),
+    "paste": Parser(
+        edge.pasted, lambda: [PASTED.encode(), b"TLP:RED - PAP: amber\n203.0.113.7 TLP v2.0: [GREEN/RED]"]
+    ),
     "shadowserver": Parser(
         edge.daily_report,
         lambda: [OPEN_RDP, SINKHOLE],

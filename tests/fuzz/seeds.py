@@ -186,6 +186,7 @@ def lists() -> list[bytes]:
         LIST.encode("utf-16"),
         b"203.0.113.7\nevil.example.com\n",
         b"ip\tmd5\n1.1.1.1\t\n",
+        b'# TLP:GREEN; "a","b\n# "first_seen_utc","dst_ip"\n"2026-11-20","1.1.1.1"\n# x\nTLP:RED\n',
     ]
 
 

@@ -15,6 +15,7 @@ import typer
 
 from exchange.cli.call import Call, now_ms
 from exchange.cli.command import command
+from exchange.cli.losses import as_json, tell_doubts
 from exchange.cli.output import one_line, safe, table
 from exchange.errors import Refused
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from exchange.cli.compose import Flags
     from exchange.cli.draft_files import Draft
     from exchange.formats.indicators.paste import Found
+    from exchange.pap import Pap
+    from exchange.tlp import Tlp
 
 MAX_SHOWN: Final = 300  # characters of a value
 _ROW: Final = re.compile(r"[0-9]{1,9}")
@@ -45,7 +48,10 @@ def paste(
     to: Annotated[list[str] | None, Text(help="Addressees, as of `send`: send them at once.")] = None,
     kind: Annotated[str, Text(help="Kind of the message.")] = "alert",
     tlp: Annotated[
-        str, Text(help="Label of the indicators: clear, green, amber, amber+strict.")
+        str,
+        Text(
+            help="Label of the indicators: clear, green, amber, amber+strict. A stricter one in the text wins."
+        ),
     ] = "amber+strict",
     urgency: Annotated[str | None, Text(help="flash, immediate, priority or routine.")] = None,
     case: Annotated[str | None, Text(help="Case id; else a new one.")] = None,
@@ -56,20 +62,29 @@ def paste(
     """Find the indicators in a text. Nothing leaves without --draft or --to, and a yes."""
     from exchange.cli.compose import Flags
     from exchange.cli.draft_files import write_draft
-    from exchange.formats.indicators.paste import extract
+    from exchange.formats.indicators.paste import extract, said_in
+    from exchange.tlp import parse, strictest
 
     if draft is not None and to:
         raise Refused("cli.usage", "--draft writes a file, --to sends at once: say one of them")
+    asked = parse(tlp)
     pasted = _read(source)
     found = extract(pasted)
+    said = said_in(pasted)
+    label, pap = strictest([asked, said.tlp]), said.pap_or_none
+    doubts = said.doubts(over=asked)
     taken = _taken(found, exclude, include)
     shown = _table(found, taken)
     value: dict[str, Any] = {
         "found": [_row(number, each, taken) for number, each in enumerate(found, 1)],
         "taken": len(taken),
+        "tlp": label.label,
+        "pap": pap.label if pap else None,
+        "doubts": as_json(doubts),
         "draft": None,
         "sent": None,
     }
+    tell_doubts(call, doubts, file="" if source == "-" else Path(source).name)
     if draft is None and not to:
         call.out.result(
             value, shown, next_step="the same with --draft FILE, or --to ADDRESS" if taken else ""
@@ -79,20 +94,19 @@ def paste(
         raise Refused("cli.nothing-to-send", "no row of the text is taken")
     for line in shown:
         call.out.note(line)
-    ready = _draft(source, pasted, [found[number - 1] for number in sorted(taken)], tlp)
+    ready = _draft(source, pasted, [found[number - 1] for number in sorted(taken)], label, pap)
     of = f"{len(taken)} of {len(found)} indicators"
     if draft is not None:
-        call.confirm(f"Write {of} to {draft}?")
+        call.confirm(f"Write {of} to {draft}, {label.label}?")
         write_draft(draft, ready)
         drill = f" --exercise {exercise}" if exercise else ""
         step = f"exchange node send {draft} --to ADDRESS --kind {kind}{drill}"
         call.out.result({**value, "draft": str(draft)}, [f"wrote {draft}: {of}"], next_step=step)
         return
-    call.confirm(f"Send {of} to {', '.join(to or ())}?")
     flags = Flags(
         kind=kind, tlp=tlp, urgency=urgency, case=case, exercise=exercise, subject=subject, text=text
     )
-    sent, recipients = _send(call, ready, flags, to or ())
+    sent, recipients = _send(call, ready, flags, to or (), of)
     lines = [f"sent {sent} to {', '.join(recipients)}: {of}"]
     call.out.result({**value, "sent": sent}, lines, next_step=f"exchange node report {sent[:8]}")
 
@@ -167,29 +181,31 @@ def _row(number: int, each: Found, taken: set[int]) -> dict[str, Any]:
     }
 
 
-def _draft(source: str, pasted: str, kept: Sequence[Found], tlp: str) -> Draft:
-    from exchange import tlp as labels
+def _draft(source: str, pasted: str, kept: Sequence[Found], label: Tlp, pap: Pap | None) -> Draft:
     from exchange.cli.draft_files import Draft
     from exchange.formats.indicators.paste import objects
     from exchange.formats.stix.time import to_stix
 
     name = "Pasted indicators" if source == "-" else Path(source).name
-    return Draft(name, objects(kept, pasted, at=to_stix(now_ms()), tlp=labels.parse(tlp)))
+    return Draft(name, objects(kept, pasted, at=to_stix(now_ms()), tlp=label, pap=pap))
 
 
-def _send(call: Call, ready: Draft, flags: Flags, to: Sequence[str]) -> tuple[str, list[str]]:
-    """Send it; the message's id and its addressees."""
+def _send(call: Call, ready: Draft, flags: Flags, to: Sequence[str], of: str) -> tuple[str, list[str]]:
+    """Send it; the message's id and its addressees. Who may not have it is refused before anybody is asked."""
     from dataclasses import replace
 
     from exchange.cli.addressees import audience_of, note_unsealed, resolved
-    from exchange.cli.draft_files import send_draft
+    from exchange.cli.draft_files import composed_draft
     from exchange.cli.node.home import opened, wake
-    from exchange.cli.node.send import words
+    from exchange.cli.node.send import submit, words
 
     with opened(call) as home:
         targets = resolved(call, home, words(to), cross_community=False)
         recipients = list(dict.fromkeys(target.address for target in targets))
-        composed = send_draft(home, ready, replace(flags, audience_function=audience_of(targets)), recipients)
+        flags = replace(flags, audience_function=audience_of(targets))
+        composed = composed_draft(home, ready, flags, recipients)
+        call.confirm(f"Send {of} to {', '.join(recipients)}, {composed.message.tlp.label}?")
+        submit(home, composed, recipients, separate=False)
         note_unsealed(call, home, recipients)
         wake(call, home.home)
     return composed.message.id, recipients

@@ -21,6 +21,7 @@ from exchange.formats.csaf.vulnerabilities import make_vulnerability
 from exchange.formats.making import SOURCE, Room, made_id, made_publisher, reference
 from exchange.formats.members import Losses, Members
 from exchange.formats.objects import Loaded
+from exchange.formats.said import Said
 from exchange.formats.source import Source, Written
 from exchange.formats.stix.cover import carried_objects
 from exchange.formats.stix.permissions import pap_of_message
@@ -53,12 +54,13 @@ def read(source: Source, limits: Limits) -> Loaded:
     head = whole.object("document")
     if head.needed("csaf_version") != VERSION:
         raise Refused("format.bad-file", f"/document/csaf_version: only CSAF {VERSION} is read")
-    advisory, publisher, tracking = _begin(head, losses, limits)
+    stated, said = _tlp(head), _said(head)
+    advisory, publisher, tracking = _begin(head, losses, limits, _stricter(stated, said))
     products = make_products(advisory, whole.object("product_tree"))
     for vulnerability in whole.objects("vulnerabilities"):
         make_vulnerability(advisory, products, vulnerability)
     _artifact(advisory, source.data)
-    _report(advisory, head, publisher, tracking, products.groups)
+    _report(advisory, head, publisher, tracking, products.groups, tags=said.tags(over=advisory.tlp))
     head.end()
     whole.end()
     return Loaded(
@@ -67,6 +69,8 @@ def read(source: Source, limits: Limits) -> Loaded:
         accepted=tuple(advisory.objects),
         set_aside=tuple(advisory.set_aside),
         losses=losses.all(),
+        doubts=said.doubts(over=stated),
+        pap=said.pap_or_none,
     )
 
 
@@ -108,7 +112,9 @@ def _carried(value: dict[str, Any]) -> bytes | None:
     return data if held else None
 
 
-def _begin(head: Members, losses: Losses, limits: Limits) -> tuple[Advisory, Members, Members]:
+def _begin(
+    head: Members, losses: Losses, limits: Limits, tlp: Tlp | None
+) -> tuple[Advisory, Members, Members]:
     publisher, tracking = head.object("publisher"), head.object("tracking")
     namespace, tracking_id = publisher.needed("namespace"), tracking.needed("id")
     created = stix_time(tracking.needed("initial_release_date"), "/document/tracking/initial_release_date")
@@ -127,7 +133,7 @@ def _begin(head: Members, losses: Losses, limits: Limits) -> tuple[Advisory, Mem
         author=publisher_object.id,
         created=min(created, modified),
         modified=modified,
-        tlp=_tlp(head),
+        tlp=tlp,
         losses=losses,
         most=limits.max_objects,
         room=Room(limits.max_bytes),
@@ -145,12 +151,31 @@ def _tlp(head: Members) -> Tlp | None:
     return read_label(tlp.text("label"), tlp1=True) or DEFAULT
 
 
+def _said(head: Members) -> Said:
+    """The labels in the words of the terms of distribution, which stand beside the label or for it."""
+    said = Said()
+    text = head.object("distribution").raw("text")
+    said.hear(text if isinstance(text, str) else "", "/document/distribution/text")
+    return said
+
+
+def _stricter(stated: Tlp | None, said: Said) -> Tlp | None:
+    """What marks the objects: words may make the label stricter. Without one they mark from AMBER+STRICT on only.
+
+    Anything weaker would be weaker than what has no mark at all; it is a tag of the report, which binds as well.
+    """
+    least = DEFAULT if stated is None else stated
+    return stated if least.is_stricter(said.tlp) else said.tlp
+
+
 def _report(
     advisory: Advisory,
     head: Members,
     publisher: Members,
     tracking: Members,
     product_groups: list[dict[str, Any]],
+    *,
+    tags: list[str],
 ) -> None:
     title, lang = head.needed("title"), head.text("lang")
     summary, summaries = _notes(advisory, head)
@@ -188,6 +213,7 @@ def _report(
         report_types=["vulnerability"],
         published=advisory.created,
         lang=lang if _LANG.fullmatch(lang) else None,
+        labels=tags,
         external_references=[*named, *references(head, "csaf")],
         object_refs=refs,
         extensions=extension(**facts),

@@ -16,6 +16,8 @@ from exchange.errors import Refused
 from exchange.formats.indicators.indicator import MAX_VALUE, Indicator, Kind, recognised, stix_object
 from exchange.formats.indicators.refang import COLON, DOT, MARKS, SCHEME, marked, unmarked
 from exchange.formats.objects import RawObject
+from exchange.formats.said import Said
+from exchange.pap import Pap
 from exchange.tlp import Tlp
 
 MAX_TEXT: Final = 1_048_576  # characters
@@ -74,13 +76,23 @@ def extract(text: str) -> tuple[Found, ...]:
     return tuple(found.values())
 
 
-def objects(found: Collection[Found], text: str, *, at: str, tlp: Tlp | None) -> tuple[RawObject, ...]:
+def objects(
+    found: Collection[Found], text: str, *, at: str, tlp: Tlp | None, pap: Pap | None = None
+) -> tuple[RawObject, ...]:
     """The STIX objects of what was confirmed; `at` is the STIX time of now, and goes into their ids.
 
     Raises: Refused `stix.*`.
     """
     digest = hashlib.sha256(text.encode("utf-8", errors="replace")).hexdigest()
-    return tuple(stix_object(each.indicator, source=digest, at=at, tlp=tlp) for each in found)
+    labels = [pap.label] if pap else []
+    return tuple(stix_object(each.indicator, source=digest, at=at, tlp=tlp, labels=labels) for each in found)
+
+
+def said_in(text: str) -> Said:
+    """The labels that stand anywhere in the text: they bind what is taken out of it."""
+    said = Said()
+    said.hear_lines(text)
+    return said
 
 
 def _in_line(line: str) -> Iterator[Indicator]:

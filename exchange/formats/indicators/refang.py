@@ -37,9 +37,14 @@ _SLASH: Final = re.compile(r"\[/\]")
 _SCHEME: Final = re.compile(rf"(?<![a-z0-9])(?:(h)[tx*z]{{2}}p|(f)[x*]p)(s?)(?=[:{COLON}]//)", re.IGNORECASE)
 
 
+def seen(text: str) -> str:
+    """`text` without the characters that nobody sees, which break up words. Its lines stay."""
+    return _UNSEEN.sub("", text)
+
+
 def marked(text: str) -> str:
     """`text` with its addresses whole, but for a mark in place of each sign that had been made harmless."""
-    text = _UNSEEN.sub("", text).translate(_DOTS)
+    text = seen(text).translate(_DOTS)
     text = _SLASH.sub("/", _SLASHES.sub(f"{COLON}//", text))
     text = _COLON_SIGN.sub(COLON, text)
     text = _AT_SIGN.sub(AT, text)

@@ -1,7 +1,8 @@
 """Reads lists of indicators as CSV, whatever their columns are called. Writing one is `indicators/sheet`'s.
 
 Columns are known by their headers in four languages, or are said; a list without a header is known by its values. A
-line that can't be read is set aside with its number and the reason, and the rest goes on.
+line that can't be read is set aside with its number and the reason, and the rest goes on. A label that stands beside
+the rows, in a comment, a header or a line that is no row, is held to by all of them.
 """
 
 from __future__ import annotations
@@ -11,21 +12,25 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+import orjson
+
 from exchange.directory.addressing import folded
 from exchange.errors import Refused
-from exchange.formats.indicators.columns import Columns, cell_of, columns_of
+from exchange.formats.indicators.columns import COMMENT, MAX_BLANK, Begun, Columns, begun, cell_of, columns_of
 from exchange.formats.indicators.defang import defang
 from exchange.formats.indicators.indicator import Indicator, Kind, kind_named, recognised, stix_object
 from exchange.formats.indicators.refang import refang
-from exchange.formats.making import Room, reference
+from exchange.formats.making import Room, reference, tagged
 from exchange.formats.members import Losses
-from exchange.formats.objects import Loaded, RawObject, SetAside
+from exchange.formats.objects import Loaded, Loss, RawObject, SetAside
+from exchange.formats.said import APART, Said
 from exchange.formats.source import Source
 from exchange.formats.spreadsheet import STRANGE, decoded, delimiter_of, is_quoted, rows
+from exchange.formats.stix.permissions import pap_of
 from exchange.formats.stix.spans import Limits
 from exchange.formats.stix.time import from_iso, to_stix
 from exchange.pap import pap_of_tag, pap_of_word
-from exchange.tlp import Tlp, read_label
+from exchange.tlp import DEFAULT, Tlp, is_tag, read_label
 
 FORMAT: Final = "csv"
 MAX_LABELS: Final = 32
@@ -33,7 +38,6 @@ MAX_NAME: Final = 250  # characters
 _ENDINGS: Final = (".csv", ".tsv")
 MAX_REASONS: Final = 1_000  # lines set aside that are named; what is more is counted
 _SAMPLE: Final = 20  # rows by which a list without a header is known
-MAX_BLANK: Final = 1_000  # rows, empty ones included, within which they stand
 _CONFIDENCE: Final = {
     word: number
     for number, words in {
@@ -53,7 +57,8 @@ def recognise(source: Source) -> bool:
     if source.columns or source.name.lower().endswith(_ENDINGS):
         return True
     try:
-        columns_of(_sample(decoded(source.data)), source.columns)
+        table = begun(decoded(source.data), source.columns)
+        columns_of(_sample(table), source.columns, by_comment=table.by_comment)
     except Refused:
         return False
     return True
@@ -67,82 +72,149 @@ def read(source: Source, limits: Limits) -> Loaded:
     Raises: Refused `format.bad-file` when no column of indicators is found, or for no table; `json.too-many-objects`,
     `json.too-large`.
     """
-    text = decoded(source.data)
-    columns = columns_of(_sample(text), source.columns, quoted=is_quoted(text))
+    whole = decoded(source.data)
+    table = begun(whole, source.columns)
+    text, quoted = table.text, is_quoted(table.text)
+    columns = columns_of(_sample(table), source.columns, quoted=quoted, by_comment=table.by_comment)
     reading = _Reading(columns, hashlib.sha256(source.data).hexdigest(), source.at, limits)
-    if STRANGE in text:
-        many = f"{text.count(STRANGE)} characters"
+    if STRANGE in whole:
+        many = f"{whole.count(STRANGE)} characters"
         reading.losses.add("everywhere", many, "their bytes are none of its encoding")
+    for line, comment in table.comments:
+        reading.comment(line, comment)
     delimiter = delimiter_of(text)
-    numbered = rows(text, limits.max_objects + 1)
-    if columns.has_header:
-        next(numbered)
-    for line, cells in numbered:
-        try:
-            columns.check(cells, delimiter)
-        except ValueError as fault:
-            reading.aside.add(line, str(fault))
+    header_left = columns.has_header
+    for line, cells in rows(text, limits.max_objects + 1 + len(table.comments)):
+        if cells[0].startswith(COMMENT):
+            reading.comment(line, " ".join(cells))
+        elif header_left:
+            header_left = False
+            reading.header(line, cells)
         else:
-            reading.line(line, cells)
+            reading.line(line, cells, delimiter)
     columns.name_left(reading.losses)
     return Loaded(
         source.name,
         FORMAT,
-        accepted=tuple(reading.accepted),
+        accepted=reading.objects(),
         set_aside=reading.aside.all(),
-        losses=reading.losses.all(),
-        doubts=reading.doubts.all(),
+        losses=(*reading.losses.all(), *reading.comments.all()),
+        doubts=(*reading.said.doubts(), *reading.doubts.all()),
+        pap=reading.said.pap_or_none,
     )
 
 
 class _Reading:
-    """One list being read: what was made of its lines, and what wasn't."""
+    """One list being read: what was made of its lines, and what wasn't. `said`: the labels that stand beside them."""
 
     def __init__(self, columns: Columns, digest: str, now: int, limits: Limits) -> None:
-        self.losses, self.doubts, self.aside = Losses(), Losses(), _Aside()
-        self.accepted: list[RawObject] = []
+        self.losses, self.comments, self.doubts = Losses(), Losses(), Losses()
+        self.aside, self.said = _Aside(), Said()
+        self._accepted: list[RawObject] = []
         self._columns, self._digest, self._now = columns, digest, now
         self._left = self._most = limits.max_objects  # values that may still be tried
         self._room = Room(limits.max_bytes)
-        self._seen: dict[tuple[str, str], int] = {}
+        self._seen: dict[tuple[str, str], tuple[int, int]] = {}  # the line of a value, and which object it is
 
-    def line(self, line: int, cells: Sequence[str]) -> None:
-        """Read every value of a line. Raises Refused `json.too-many-objects`, `json.too-large`."""
+    def objects(self) -> tuple[RawObject, ...]:
+        """What was made, with the labels that were said of all of it. Raises Refused `stix.*`."""
+        return tuple(_held_to(each, self.said)[0] for each in self._accepted)
+
+    def comment(self, line: int, text: str) -> None:
+        """Name a line that is none of the table, and hear what it says."""
+        self.comments.add(f"line {line}", "comment", "no object is made of it")
+        self.said.hear(text, f"line {line}")
+
+    def header(self, line: int, cells: Sequence[str]) -> None:
+        """Hear what the header says beside the names of its columns."""
+        self.said.hear(APART.join(cells), f"line {line}")
+
+    def line(self, line: int, cells: Sequence[str], delimiter: str) -> None:
+        """Read every value of a line. Raises Refused `json.too-many-objects`, `json.too-large`, `stix.*`."""
+        before = len(self._accepted)
+        its_own, words = list[int](), list[str]()
+        try:
+            self._columns.check(cells, delimiter)
+            its_own, words = self._values(line, cells)
+        except ValueError as fault:
+            self.aside.add(line, str(fault))
+        if its_own:
+            self._label(its_own, line, cells, words)
+        else:  # a line of which nothing goes may speak of all the others
+            self.said.hear(" ".join(self._columns.without(cells, "tlp", "pap")), f"line {line}")
+        self._room.take(sum(len(each.data) for each in self._accepted[before:]))
+
+    def _values(self, line: int, cells: Sequence[str]) -> tuple[list[int], list[str]]:
+        """Which objects are of a line, also of one before, and which values are none.
+
+        Raises ValueError, Refused `json.too-many-objects`.
+        """
         found = [(raw, kind) for number, kind in self._columns.values if (raw := cell_of(cells, number))]
         if not found:
-            self.aside.add(line, "no value in the column of indicators")
+            raise ValueError("no value in the column of indicators")
         self._left -= len(found)
         if self._left < 0:
             raise Refused("json.too-many-objects", f"more than {self._most} indicators")
-        before = len(self.accepted)
+        its_own, words = [], []
         for raw, kind in found:
             try:
-                self._value(line, cells, raw, kind)
+                its_own.append(self._value(line, cells, raw, kind))
             except ValueError as fault:
                 self.aside.add(line, str(fault))
+                words.append(raw)
             except Refused as refusal:
                 self.aside.add(line, refusal.detail or refusal.code)
-        self._room.take(sum(len(each.data) for each in self.accepted[before:]))
+                words.append(raw)
+        return its_own, words
 
-    def _value(self, line: int, cells: Sequence[str], raw: str, kind: Kind | None) -> None:
-        """Raises ValueError, Refused `stix.*`."""
+    def _value(self, line: int, cells: Sequence[str], raw: str, kind: Kind | None) -> int:
+        """Which object a value is, a new one or that of the same value. Raises ValueError, Refused `stix.*`."""
         columns = self._columns
         indicator = _indicator(raw, kind or _kind_of(columns.cell(cells, "type"), raw))
         key = (indicator.kind, indicator.value)
         if key in self._seen:
-            raise ValueError(f"the same value stands on line {self._seen[key]}")
-        self.accepted.append(_object(indicator, columns, cells, self._digest, self._now))
-        self._seen[key] = line
+            first, number = self._seen[key]
+            self.aside.add(line, f"the same value stands on line {first}")
+            return number
+        self._accepted.append(_object(indicator, columns, cells, self._digest, self._now))
+        self._seen[key] = line, len(self._accepted) - 1
         if len(columns.cell(cells, "name")) > MAX_NAME:
             self.losses.add(f"line {line}", "name", f"it is cut after {MAX_NAME} characters")
         if indicator.doubt:
             self.doubts.add(f"line {line}", indicator.kind, indicator.doubt)
+        return len(self._accepted) - 1
+
+    def _label(self, its_own: Sequence[int], line: int, cells: Sequence[str], words: Sequence[str]) -> None:
+        """Hold the objects of a line to what it says anywhere; one that stands on two lines to the stricter of them."""
+        said, columns = Said(), self._columns
+        said.hear(APART.join([*columns.beside(cells), *words]), f"line {line}")
+        if tlp := columns.cell(cells, "tlp"):
+            said.note(read_label(tlp, tlp1=True) or DEFAULT, None, f"line {line}")
+        if pap := columns.cell(cells, "pap"):
+            said.note(None, pap_of_tag(pap) or pap_of_word(pap), f"line {line}")
+        told: dict[Loss, None] = {}
+        for number in its_own:
+            self._accepted[number], doubts = _held_to(self._accepted[number], said)
+            told |= dict.fromkeys(doubts)
+        for one in told:
+            self.doubts.add(one.place, one.what, one.why)
+
+
+def _held_to(raw: RawObject, said: Said) -> tuple[RawObject, tuple[Loss, ...]]:
+    """The object with the labels as tags that are stricter than its own, and what a person is told of that."""
+    pap = pap_of(orjson.loads(raw.data), {}) if said.pap_or_none else None
+    tags = said.tags(over=raw.tlp, over_pap=pap)
+    return (tagged(raw, tags), said.doubts(over=raw.tlp, over_pap=pap)) if tags else (raw, ())
 
 
 def _indicator(raw: str, kind: Kind | None) -> Indicator:
     """What a cell says. Raises ValueError saying what it isn't."""
     if STRANGE in raw:
         raise ValueError("it has bytes that are none of the file's encoding")
+    if is_tag(raw) and (
+        ":" in raw or "." not in raw
+    ):  # it could be the name of a file, and is meant otherwise
+        raise ValueError("a label, which is no indicator")
     whole = refang(raw)
     # The name of a file may have brackets of its own; what this program made harmless it can tell.
     return recognised(raw if kind is Kind.FILE and defang(whole) != raw else whole, kind)
@@ -166,11 +238,11 @@ class _Aside:
         return (*self._named, more) if self._more else tuple(self._named)
 
 
-def _sample(text: str) -> list[list[str]]:
+def _sample(table: Begun) -> list[list[str]]:
     """The first rows."""
     found: list[list[str]] = []
-    for _, cells in rows(text, MAX_BLANK):
-        found.append(cells)
+    for _, cells in rows(table.text, MAX_BLANK + len(table.comments)):
+        found += [] if cells[0].startswith(COMMENT) else [cells]
         if len(found) == _SAMPLE:
             break
     if not found:
