@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import operator
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -104,6 +105,7 @@ def tell(
     result = {
         "bench": name,
         "machine": machine(),
+        "bench_mib": round(process_mib(os.getpid(), peak=True), 1),  # where the work is this very process's
         "rounds": rounds,
         "ours": ours,
         "peer": peer,
@@ -118,6 +120,7 @@ def tell(
         for side in ("ours", "peer", "ceiling"):
             for key, value in result[side].items():
                 print(f"{side:8} {key}: {_shown(value)}")
+        print(f"{'memory':8} this process: {result['bench_mib']:g} MiB at most")
         for key, value in ratios.items():
             wanted = f" (goal {result['goals'][key]})" if key in goals else ""
             print(f"{'ratio':8} {key}: {value:.3f}{wanted}{'  MISSED' if key in missed else ''}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import sys
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from zoneinfo import ZoneInfo
 
 from bench._directory_network import LANGUAGES, SeededNetwork, Size
 from bench._machine import cpu_seconds, machine, profile, spread
+from bench._rounds import process_mib
 from exchange.directory.book import Book
 from exchange.directory.find import Need, find
 from exchange.directory.log import Leaf
@@ -85,6 +87,7 @@ def measure(network: SeededNetwork, *, rounds: int, finds: int, addresses: int) 
     return {
         "bench": "directory",
         "machine": machine(),
+        "bench_mib": round(process_mib(os.getpid(), peak=True), 1),
         "rounds": rounds,
         "ours": ours,
         "peer": {},

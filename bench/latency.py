@@ -22,7 +22,7 @@ from typing import Any, Final
 from bench import _node_child
 from bench._node_child import PLAIN, REAL, read_marks
 from bench._node_network import LIFE_MS, Alerts
-from bench._rounds import Goal, alternate, options, percentile, process_cpu_seconds, tell
+from bench._rounds import Goal, alternate, options, percentile, process_cpu_seconds, process_mib, tell
 from exchange.content import STIX
 from exchange.demo.network import BB, PE, DemoNetwork, DemoNode
 from exchange.demo.processes import Server, Servers, until
@@ -91,6 +91,7 @@ class Line:
         before = [_cpu(server) for server in servers]
         sent = self._send(sender, round(self._seconds * PER_SECOND))
         after = [_cpu(server) for server in servers]
+        memory = [process_mib(_pid(server)) for server in servers]
         for node in (sender, receiver):
             self._network.stop(node)
         self._network.stop_hub()
@@ -102,6 +103,7 @@ class Line:
             "p99_ms": percentile(taken, 0.99),
             "most_ms": max(taken),
             **dict(zip(("hub_cpu_ms", "sender_cpu_ms", "receiver_cpu_ms"), spent, strict=True)),
+            **dict(zip(("hub_mib", "sender_mib", "receiver_mib"), memory, strict=True)),
         }
 
     def _send(self, node: DemoNode, count: int) -> dict[str, int]:
@@ -141,8 +143,12 @@ def _outgoing(message: Message) -> Outgoing:
 
 
 def _cpu(server: Server | None) -> float:
+    return process_cpu_seconds(_pid(server))
+
+
+def _pid(server: Server | None) -> int:
     assert server is not None
-    return process_cpu_seconds(server.process.pid or 0)
+    return server.process.pid or 0
 
 
 def measure(folder: Path, *, rounds: int, seconds: float) -> dict[str, Any]:

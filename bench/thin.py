@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from bench._rounds import LEAST_ROUNDS, Goal, alternate, tell
+from bench._rounds import LEAST_ROUNDS, Goal, alternate, process_cpu_seconds, process_mib, tell
 from bench._thin_link import Shape, ThinLink
 from bench._thin_network import FAR, NEAR, backlog, behind, founded, ideal_down, ideal_up, outgoing, waited
 from tests.trip.founding import Homes
@@ -127,6 +127,8 @@ async def _round(
         finally:
             cutting.cancel()
         seconds, crossed = time.monotonic() - began, link.crossed
+        pid = network[NEAR].serve.pid
+        cpu, memory = process_cpu_seconds(pid), process_mib(pid, peak=True)
         up, down, connections = link.up.crossed, link.down.crossed, link.connections
         ideal = ideal or ideal_up(network)
         link.set_shape(Shape())
@@ -140,6 +142,8 @@ async def _round(
         "seconds": seconds,
         "time_vs_ideal": seconds / (ideal / shape.rate),
         "connections": connections,
+        "node_cpu_ms": 1_000 * cpu / messages,
+        "node_mib": memory,
     }
 
 

@@ -333,6 +333,6 @@ def _write_config(home: Path, settings: HubSettings) -> None:
         f"host = {orjson.dumps(settings.host).decode()}",
         f"port = {settings.port}",
         "# tls_certificate, tls_key: PEM files of a public certificate, relative to this folder",
-        "# metrics_from: addresses besides loopback that may read /metrics",
+        "# metrics_from: addresses besides loopback that may read /metrics; with tls = false no others",
     )
     write_private(path, (os.linesep.join(lines) + os.linesep).encode())

@@ -22,7 +22,9 @@ from exchange.node.store.store import Store, Transaction, number, raise_alarm, s
 from exchange.node.uplink.api import HubApi, HubState
 
 PENDING: Final = "restore.pending"
-HERE: Final = "restore.here"  # of which time, ms, the backup was that this home is made of; 0 once all is made good
+HERE: Final = (
+    "restore.here"  # of which time, ms, the backup was that this home is made of; 0 once all is made good
+)
 PREKEYS_DONE: Final = 2
 MOST_LOST: Final = 2**32  # receipt batches no lost run can have signed: numbers must not be used up by a lie
 ROUNDS_A_DAY: Final = 4  # of new prekeys and `restored` to everybody, whatever the hub says

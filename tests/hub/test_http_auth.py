@@ -181,3 +181,16 @@ async def test_newcomer_joins_by_invitation_sponsors_and_officers(world: World, 
         )
         world.advance(1)
         assert await apply(signed(world.add_body("ar-csirt"), "ar-csirt")) == (409, "directory.handle-taken")
+
+
+@pytest.mark.parametrize(("named", "status"), [([], 403), (["127.0.0.1"], 200)])
+async def test_metrics_behind_a_proxy_on_the_same_machine_are_not_everybodys(
+    world: World, tmp_path: Path, named: list[str], status: int
+) -> None:
+    """There TLS ends at the proxy, and every stranger's request comes from loopback."""
+    async with (
+        running_hub(world, tmp_path / "hub", tls=False, metrics_from=named) as hub,
+        aiohttp.ClientSession() as caller,
+        caller.get(f"http://127.0.0.1:{hub.port}/metrics") as answer,
+    ):
+        assert answer.status == status

@@ -35,6 +35,27 @@ async def test_message_arrives_is_opened_and_acknowledged(
     assert pe.alarm_codes() == co.alarm_codes() == bb.alarm_codes() == []
 
 
+async def test_note_stands_beside_nobody_elses_name(sim: Simulation, pe: Site, co: Site) -> None:
+    sent = pe.send("co-csirt", urgency=Urgency.FLASH)
+    await sim.rounds()
+    answers = [
+        ("acknowledged", "Ana Lopez", "Blocked at the border"),
+        ("working", "Ana Lopez", ""),
+        ("declined", "Luis Rey", ""),
+    ]
+    told = []
+    for level, person, note in answers:
+        co.desk.answer(sent, level, person=person, note=note)
+        await sim.rounds()
+        copy = pe.copy(sent, "co-csirt")
+        told.append((copy.person, copy.note))
+    assert told == [
+        ("Ana Lopez", "Blocked at the border"),
+        ("Ana Lopez", "Blocked at the border"),
+        ("Luis Rey", ""),
+    ]
+
+
 async def test_recipient_that_was_down_catches_up_in_order(sim: Simulation, pe: Site, bb: Site) -> None:
     await bb.stop()
     sent = [pe.send("bb-csirt", "co-csirt", subject=f"number {n}") for n in range(5)]

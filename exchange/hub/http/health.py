@@ -37,11 +37,16 @@ async def readyz(request: web.Request) -> web.Response:
 
 
 async def metrics(request: web.Request) -> web.Response:
-    """Prometheus text; to loopback and the configured addresses only."""
+    """Prometheus text; to loopback and the configured addresses only.
+
+    A hub that leaves TLS to a proxy has everybody come from where the proxy is, mostly loopback: there loopback is to
+    be named in the settings, by an operator whose proxy doesn't pass this on.
+    """
     stranger(request)
     context = request.app[CONTEXT]
     remote = request.remote or ""
-    if not _is_loopback(remote) and remote not in context.settings.metrics_from:
+    is_own_machine = context.settings.tls and _is_loopback(remote)
+    if not is_own_machine and remote not in context.settings.metrics_from:
         raise Rejected("auth.forbidden")
     store = context.store
     flash, copies, uncalled = await store.db.read(

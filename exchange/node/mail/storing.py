@@ -332,5 +332,6 @@ def _summary(message: Message | None) -> dict[str, Any]:
         "reply_by": message.reply_by,
         "ack_by": message.ack_by,
         "subject": message.subject,
+        "supersedes": message.supersedes,
         "tlp": message.tlp.label,
     }

@@ -284,19 +284,25 @@ def set_human(
     note: str,
     at: int,
 ) -> None:
-    """What people at the addressee did; the first time of each level stays, the newest person and note win."""
+    """What people at the addressee did; the first time of each level stays, the newest person and note win.
+
+    A note stays as long as nobody else has answered since: it must not stand beside another one's name.
+    """
     if level not in HUMAN:
         raise Refused("internal.error", "not a level of people")
     row_id = f"{message_n}/{recipient}"
+    before = addressee(connection, cipher, message_n, recipient)
+    is_other = bool(before and person and before.person and person != before.person)
     sql(
         connection,
         f"UPDATE addressees SET {level}_at = coalesce({level}_at, :at),"  # noqa: S608 - one of HUMAN
-        " person = coalesce(:person, person), note = coalesce(:note, note)"
+        " person = coalesce(:person, person), note = CASE WHEN :other THEN :note ELSE coalesce(:note, note) END"
         " WHERE message_n = :n AND recipient = :recipient"
         " AND EXISTS (SELECT 1 FROM messages WHERE n = :n AND erased_at IS NULL)",
         at=at,
         person=cipher.seal("addressees.person", row_id, person.encode()) if person else None,
         note=cipher.seal("addressees.note", row_id, note.encode()) if note else None,
+        other=is_other,
         n=message_n,
         recipient=recipient,
     )
