@@ -22,6 +22,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 STAMP = "exchange-installed"
+WORKERS = max(2, min(6, (os.cpu_count() or 1) * 3 // 2))
 
 
 @pytest.fixture
@@ -97,7 +98,7 @@ def test_help_needs_no_install(checkout: Path) -> None:
         (["demo", "--json"], "-m exchange demo --json"),
         (
             ["test"],
-            "-m pytest -n auto --maxprocesses 4 --dist loadfile --cov --cov-report=term:skip-covered",
+            f"-m pytest -n {WORKERS} --dist loadfile --cov --cov-report=term:skip-covered",
         ),
         (["test", "-k", "seal"], "-m pytest -k seal"),
         (["bench"], "-m bench"),
