@@ -1,4 +1,4 @@
-"""`./run soak memory [--small N --large N]`: memory of hub and node with 1 M small messages against 100 k.
+"""`./run soak memory [--small N --large N] [--side hub|node]`: hub and node with 1 M small messages against 100 k.
 
 Each store is filled through itself, then worked on by a fresh process of its own, whose resident memory is read after
 every step: for the hub accept, every mailbox paged to its end, expiry, forgetting, totals; for the node the lists, the
@@ -16,8 +16,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from bench._founded_hub import found, serving, settled_mib
 from bench._hub_fill import MEMBERS, Envelopes, NoRoom, fill, need_room
@@ -36,12 +37,15 @@ MAIL_PAGE: Final = 200
 OBJECTS_PAGE: Final = 1_000
 ANSWER_SECONDS: Final = 7_200  # the first answer comes when all mail is in the collections
 
+Curves: TypeAlias = dict[str, dict[str, dict[str, float]]]
+
 
 def main(arguments: list[str]) -> int:
     """Run it. Exit codes: 0 it holds, 1 it doesn't or the disk is too small."""
     parser = argparse.ArgumentParser(prog="./run soak memory", description=__doc__)
     parser.add_argument("--small", type=int, default=SMALL)
     parser.add_argument("--large", type=int, default=LARGE)
+    parser.add_argument("--side", choices=sorted(SIDES), help="only this one's; both without it")
     chosen = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="exchange-memory-") as made:
         try:
@@ -49,7 +53,10 @@ def main(arguments: list[str]) -> int:
         except NoRoom as short:
             print(f"soak memory: {short}", file=sys.stderr)
             return 1
-        curves = run(Path(made), (chosen.small, chosen.large))
+        sides = [chosen.side] if chosen.side else sorted(SIDES)
+        curves: Curves = {}
+        for side in sides:
+            curves |= SIDES[side](Path(made), (chosen.small, chosen.large))
     print(json.dumps(curves))
     bad = [
         name
@@ -62,25 +69,35 @@ def main(arguments: list[str]) -> int:
     return 1 if bad else 0
 
 
-def run(folder: Path, sizes: tuple[int, ...]) -> dict[str, dict[str, dict[str, float]]]:
-    """MiB after each step, by process, size and step. `sizes` rise; the stores grow from one to the next."""
+def hub_curves(folder: Path, sizes: Sequence[int]) -> Curves:
+    """MiB after each step, by process, size and step. `sizes` rise; the store grows from one to the next."""
     hub, now = found(folder / "net", len(MEMBERS)), time.time_ns() // 1_000_000
     envelopes, done = Envelopes(now), 0
-    curves: dict[str, dict[str, dict[str, float]]] = {
-        name: {} for name in ("hub's store", "hub", "node's store", "node")
-    }
+    curves: Curves = {"hub's store": {}, "hub": {}}
+    for size in sizes:
+        fill(hub.home, envelopes, size - done)
+        done = size
+        with serving(hub) as pid:
+            curves["hub"][str(size)] = {"at rest": settled_mib(pid)}
+        curves["hub's store"][str(size)] = _child("hub", hub.home, size, now)
+    return curves
+
+
+def node_curves(folder: Path, sizes: Sequence[int]) -> Curves:
+    """The same of a node, whose hub is up and has no mail for it."""
+    now, done = time.time_ns() // 1_000_000, 0
+    curves: Curves = {"node's store": {}, "node": {}}
     with networked(folder) as network:
         node = network.nodes[PE]
         for size in sizes:
-            fill(hub.home, envelopes, size - done)
             fill_node(node.path / "node.db", node.home().keystore.get(LOCAL_KEY), done, size, now)
             done = size
-            with serving(hub) as pid:
-                curves["hub"][str(size)] = {"at rest": settled_mib(pid)}
-            curves["hub's store"][str(size)] = _child("hub", hub.home, size, now)
             curves["node's store"][str(size)] = _child("node", node.path, node.key)
             curves["node"][str(size)] = _serve(node, folder)
     return curves
+
+
+SIDES: Final[Mapping[str, Callable[[Path, Sequence[int]], Curves]]] = {"hub": hub_curves, "node": node_curves}
 
 
 def _serve(node: DemoNode, folder: Path) -> dict[str, float]:
