@@ -2,7 +2,7 @@
 
 A setting that is a file's name has the type FileName, one that is a program with its words the type Command. Who needs
 those files (a backup, a restore, a unit's home) asks `named_files`, so that there is no list of them that could lack
-one; tests/test_setting_files.py asks of every other setting whether it really names none. Looks at no file itself.
+one; tests/core/test_setting_files.py asks of every other setting whether it really names none. Looks at no file itself.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from exchange.node.store.directory import GIVEN, take_for_own
 from exchange.node.store.store import Transaction, fact, raise_alarm
 
 OWN_NAME: Final = "own-name/"  # keys of such alarms begin so
-_KEYS: Final = frozenset({"rotate", "recover", "unit"})
+_BRINGS_KEYS: Final = frozenset({"rotate", "recover", "unit"})
 _KEYS_OF_UNITS: Final = frozenset({"unit", "revoke"})
 # what others rightly say of a member: officers of its standing, the secretariat of how its contacts answer
 _OF_OTHERS: Final = frozenset({"status", "suspend", "test"})
@@ -82,7 +82,7 @@ class Watch:
         The home has forgotten the statement; that the keys are its own no stranger can bring about.
         """
         given = fact(connection, GIVEN)
-        if not (given and outcome.effective and outcome.type in _KEYS):
+        if not (given and outcome.effective and outcome.type in _BRINGS_KEYS):
             return False
         body = parse_body(Leaf.from_bytes(leaf, self._net).statement.body, self._net)
         return isinstance(body, Rotate | Recover | UnitKeys) and dumps(body.keys.to_json()) == given
