@@ -35,7 +35,7 @@ MOST_RATIO: Final = 1.1
 PAGES: Final = 50  # of mail and of collections that are read through the doors
 MAIL_PAGE: Final = 200
 OBJECTS_PAGE: Final = 1_000
-ANSWER_SECONDS: Final = 7_200  # the first answer comes when all mail is in the collections
+ANSWER_SECONDS: Final = 120
 
 Curves: TypeAlias = dict[str, dict[str, dict[str, float]]]
 
@@ -127,16 +127,20 @@ def _read_pages(server: Server, path: str, onward: str) -> None:
 
 
 def _ask(server: Server, path: str) -> Any:
-    """What a door answers, as JSON. Raises RuntimeError for anything but 200."""
-    asking = http.client.HTTPConnection("127.0.0.1", server.port, timeout=ANSWER_SECONDS)
+    """What a door answers, as JSON, once it has it. Raises RuntimeError for anything but 200 and "come back"."""
     accept = "application/taxii+json;version=2.1" if path.startswith("/taxii2/") else "application/json"
-    asking.request("GET", path, headers={"Accept": accept, "Authorization": f"Bearer {server.token}"})
-    answer = asking.getresponse()
-    body = answer.read()
-    asking.close()
-    if answer.status != 200:
-        raise RuntimeError(f"{path.partition('?')[0]}: {answer.status}, {body[:200]!r}")
-    return json.loads(body)
+    while True:
+        asking = http.client.HTTPConnection("127.0.0.1", server.port, timeout=ANSWER_SECONDS)
+        asking.request("GET", path, headers={"Accept": accept, "Authorization": f"Bearer {server.token}"})
+        answer = asking.getresponse()
+        body = answer.read()
+        asking.close()
+        if answer.status == 200:
+            return json.loads(body)
+        if answer.status != 503 or b"taxii.filling" not in body:
+            raise RuntimeError(f"{path.partition('?')[0]}: {answer.status}, {body[:200]!r}")
+        print(json.loads(body)["description"], file=sys.stderr)
+        time.sleep(float(answer.headers["Retry-After"]))
 
 
 def _child(side: str, *arguments: object) -> dict[str, float]:

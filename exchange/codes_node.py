@@ -56,6 +56,7 @@ CODES: dict[str, str] = {
     "door.address": "the node can't listen on this host and port",
     "taxii.bad-filter": "a query parameter is malformed",
     "taxii.bad-envelope": "not a TAXII envelope: a JSON object with a list of objects that isn't empty",
+    "taxii.filling": "what this node has received is still being put into the collections; come back",
     "taxii.read-only": "this collection can't be written",
     "taxii.unknown": "no such collection or status here",
     "taxii.no-object": "no such object, or no such version of it, in this collection",

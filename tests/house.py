@@ -198,6 +198,7 @@ LAYERS: dict[str, str] = {
         exchange.node.feeds.api
         exchange.node.feeds.feeds
         exchange.node.taxii.adding
+        exchange.node.taxii.filling
         exchange.node.taxii.collections
         exchange.node.taxii.posting
         exchange.node.taxii.drafts

@@ -43,6 +43,7 @@ _BY_CODE: Final = {
     "request.too-large": 413,
     "taxii.bad-envelope": 422,
     "taxii.bad-filter": 400,
+    "taxii.filling": 503,
     "taxii.no-object": 404,
     "taxii.read-only": 403,
     "taxii.unknown": 404,
@@ -123,7 +124,7 @@ def headers_said(status: int) -> dict[str, str]:
 
 def is_fault(error: ExchangeError) -> bool:
     """Whether people here should look at it: this end couldn't do what it was rightly asked for."""
-    return isinstance(error, Unavailable) and error.code != "storage.busy"
+    return isinstance(error, Unavailable) and error.code not in ("storage.busy", "taxii.filling")
 
 
 def _taxii_error(error: ExchangeError, status: int) -> dict[str, Any]:

@@ -206,4 +206,5 @@ async def listening(context: Context, tls: ssl.SSLContext | None) -> AsyncIterat
         context.stopping = True
         context.api.changed.ring()  # streams see it, and end
         listener.close()
+        await context.collections.close()  # whoever waits for them is told now
         await runner.cleanup()

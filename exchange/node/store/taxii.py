@@ -160,6 +160,12 @@ def next_received(connection: Connection, n: int) -> Any | None:  # noqa: ANN401
     ).first()
 
 
+def count_left(connection: Connection) -> int:
+    """Messages that are still to be added."""
+    left = "SELECT count(*) AS it FROM inbox WHERE n >= :n AND type = 'stix'"
+    return int(sql(connection, left, n=cursor(connection)[0]).first().it)
+
+
 def add_source(connection: Connection, source: int, *, ends: int | None) -> None:
     """Where objects come from, and when they leave (ms); once."""
     sql(
@@ -189,14 +195,8 @@ def replace(connection: Connection, keys: Keys, sender: str, message_id: str, *,
     as long as that row isn't in doubt (a trigger on its marks, migration 0006)."""
     key = _message_key(keys, sender, message_id)
     sql(connection, "INSERT INTO taxii_replaced VALUES (:key, :by) ON CONFLICT DO NOTHING", key=key, by=by)
-    found = sql(
-        connection,
-        "SELECT n FROM inbox WHERE message_id = :id AND sender = :sender AND type = 'stix' AND n < :by",
-        id=message_id,
-        sender=sender,
-        by=by,
-    ).all()
-    for row in found:
+    earlier = "SELECT n FROM inbox WHERE message_id = :id AND sender = :sender AND type = 'stix' AND n < :by"
+    for row in sql(connection, earlier, id=message_id, sender=sender, by=by).all():
         set_aside(connection, keys, sender, message_id, row.n)
         drop_source(connection, row.n)
 

@@ -7,7 +7,6 @@ Which objects a message has, with which facts, is reading.py's; who sees them is
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -24,7 +23,6 @@ from exchange.node.store.taxii import Facts, Keys
 from exchange.node.taxii.reading import Chunk, Incoming, read_waiting
 
 CHUNK: Final = 256  # objects added in one transaction: mail must get its turn
-MAX_STEPS: Final = 10_000  # in one settling
 OTHER_CONTENT: Final = "taxii.other-content"
 
 
@@ -34,17 +32,16 @@ class Adding:
     def __init__(self, store: Store, sources: Sources) -> None:
         self._store = store
         self._sources = sources
-        self._settling = asyncio.Lock()
 
     async def settle(self, keys: Keys) -> None:
-        """Add what has come since, and let go what has ended. What leaves the inbox has left with it."""
-        async with self._settling:
-            for _ in range(MAX_STEPS):
-                if not await self._store.db.read(partial(rows.is_due, now=self._sources.clock())):
-                    return
-                await self._store.db.write(partial(self._tidy, keys))
-                waiting = await self._store.db.read(partial(read_waiting, self._store.cipher, CHUNK))
-                await self._take(keys, waiting)
+        """Add what has come since, and let go what has ended. What leaves the inbox has left with it.
+
+        One at a time: Filling sees to it.
+        """
+        while await self._store.db.read(partial(rows.is_due, now=self._sources.clock())):
+            await self._store.db.write(partial(self._tidy, keys))
+            waiting = await self._store.db.read(partial(read_waiting, self._store.cipher, CHUNK))
+            await self._take(keys, waiting)
 
     def _tidy(self, keys: Keys, connection: Transaction) -> None:
         """Let go what has ended, and ask what feeds say of some of what an older version added."""

@@ -31,6 +31,7 @@ from exchange.node.store.store import Store, Transaction
 from exchange.node.store.taxii import Facts, Keys
 from exchange.node.store.taxii_page import Page, Query
 from exchange.node.taxii.adding import Adding
+from exchange.node.taxii.filling import Filling
 from exchange.pap import Pap, strictest as strictest_pap
 from exchange.release import Content, Decision, Door, Reader, Who, decide
 from exchange.tlp import Tlp, strictest
@@ -85,6 +86,7 @@ class Collections:
         self._replica = replica
         self._sources = sources
         self._adding = Adding(store, sources)
+        self._filling = Filling(self._fill, self._left)
         self.keys = Keys(b"")  # hashes under this node's own key, once open
         self._made_for: tuple[str, ...] | None = None  # members that `_standing` was made for
         self._standing: list[Collection] = []
@@ -145,8 +147,18 @@ class Collections:
     # -- what comes in and goes out -----------------------------------------------------------------------------
 
     async def settle(self) -> None:
-        """Add what has come since, and let go what has ended."""
+        """Add what has come since, and let go what has ended. Raises Unavailable taxii.filling: that takes long."""
+        await self._filling.up_to_now()
+
+    async def close(self) -> None:
+        """Stop adding: the door closes."""
+        await self._filling.stop()
+
+    async def _fill(self) -> None:
         await self._adding.settle(self.keys)
+
+    async def _left(self) -> int:
+        return await self._store.db.read(rows.count_left)
 
     # -- who sees what ------------------------------------------------------------------------------------------
 
