@@ -10,7 +10,7 @@ from requests import Response
 
 from exchange.formats.stix.cover import read_message
 from exchange.message import Urgency
-from exchange.node.store import erasing as store_erasing
+from exchange.node.store import erasing as store_erasing, outbox as store_outbox
 from exchange.pap import Pap
 from exchange.tlp import Tlp
 from tests.api.conftest import ApiClient, api
@@ -58,9 +58,29 @@ def test_an_answer_that_replaces_stays_in_the_case_of_what_it_answers(door: Plac
     assert answer.json()["case"] == "case-9"
 
 
-def test_addressees_that_the_new_one_leaves_out_are_named(door: Place, client: ApiClient) -> None:
+@pytest.mark.parametrize("has_come", [False, True])
+def test_addressees_that_the_new_one_leaves_out_are_named(
+    door: Place, client: ApiClient, has_come: bool
+) -> None:
+    """Also once this node has a copy of its own, which names no addressees."""
     old = went(client, to=[CO, PE])
+    while has_come and old not in door.pe.received():
+        door.run(door.sim.rounds(1))
     assert posts(client, supersedes=old).json()["keeping"] == [PE]
+
+
+@pytest.mark.parametrize("in_answer", [False, True])
+def test_whom_the_old_one_named_to_nobody_the_new_one_does_not_either(
+    door: Place, client: ApiClient, in_answer: bool
+) -> None:
+    """A program that says nothing of it must not show the addressees to each other after all."""
+    old = went(client, to=[CO, PE], separate=True)
+    thread = {"in_reply_to": door.mail(indicator())} if in_answer else {}
+    new = posts(client, to=[CO, PE], supersedes=old, **thread).json()["id"]
+    store = door.pe.up.store
+    found = door.run(store.db.read(lambda c: store_outbox.find(c, store.cipher, new)))
+    assert found is not None
+    assert found[1].separate
 
 
 @pytest.mark.parametrize("of", ["received", "nothing", "a drill"])

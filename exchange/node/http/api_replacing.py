@@ -15,7 +15,8 @@ from exchange.node.store import api as store_api
 
 
 async def replacing(call: Call, order: Order) -> tuple[Order, tuple[str, ...]]:
-    """The order, with case and urgency of what it replaces unless it says others; and that one's addressees.
+    """The order, with case and urgency of what it replaces unless it says others; and that one's addressees, whom it
+    names to nobody where that one didn't.
 
     Raises Refused message.unknown for what this node didn't send, or the right may not know of;
     message.other-exercise; why it is withheld, whose case stays untold.
@@ -24,7 +25,7 @@ async def replacing(call: Call, order: Order) -> tuple[Order, tuple[str, ...]]:
     if supersedes is None:
         return order, ()
     try:
-        item = await call.context.api.view.answerable(call.access, supersedes, call.context.api.address)
+        item = await call.context.api.view.replaceable(call.access, supersedes)
     except Refused as refusal:
         if refusal.code == "message.unknown" and await _is_repeat(call, order):
             return order, ()  # what it replaced has been erased since: it lies in the outbox all the same
@@ -33,6 +34,7 @@ async def replacing(call: Call, order: Order) -> tuple[Order, tuple[str, ...]]:
     if content is not None:
         said = order.fields.get("exercise_id") or exercise_within(order.objects)
         check_exercise(content.exercise_id, said)
+    order = replace(order, separate=order.separate or item.separate)
     if order.in_reply_to is not None:
         return order, item.to
     urgency = order.urgency or Urgency(item.lane)

@@ -29,10 +29,9 @@ from exchange.node.taxii.posting import Posting
 class Api:
     """What the endpoints of the REST API work with. `changed` rings when something happened; `poke()`: mail waits.
 
-    `address`: this node's own. `streams`: how many each right of entry has open.
+    `streams`: how many each right of entry has open.
     """
 
-    address: str
     view: MailView
     search: MailSearch
     sending: MailSending

@@ -72,7 +72,6 @@ def _api(node: Node, collections: Collections) -> Api:
     facts = FactBook(store.cipher, node.identity.address)
     view = MailView(store, sources, facts)
     return Api(
-        address=node.identity.address,
         view=view,
         search=MailSearch(store, sources, view),
         sending=MailSending(

@@ -54,7 +54,8 @@ class Facts:
 class Item:
     """One message of a list, with what policy says of it. Times in ms; `at`: when it came, or was handed in.
 
-    `state`: how far people here are with one that came. `to`: whom one that was sent is for.
+    `state`: how far people here are with one that came. `to`: whom one that was sent is for; `separate`: none of them
+    sees who else has it.
     """
 
     box: Box
@@ -69,6 +70,7 @@ class Item:
     to: tuple[str, ...]
     facts: Facts
     decision: Decision
+    separate: bool = False
 
 
 class FactBook:
@@ -149,6 +151,7 @@ class FactBook:
             to=store_api.recipients(connection, head.n),
             facts=facts,
             decision=decided(facts, frozenset(), access),
+            separate=head.separate,
         )
         return item, cost
 

@@ -204,9 +204,12 @@ class MailView:
         n, outgoing = self._found_sent(connection, message_id)
         if sender not in ("", self._facts.address):
             raise Refused("message.unknown")
-        [head] = store_api.sent_heads(connection, before=n + 1, limit=1)
-        item, _ = self._facts.item_sent(connection, head, access, anew=True)
+        item = self._item_sent(connection, access, n)
         return item, outgoing.payload, store_attachments.going_with(connection, cipher, n)
+
+    def _item_sent(self, connection: Transaction, access: Access, n: int) -> Item:
+        [head] = store_api.sent_heads(connection, before=n + 1, limit=1)
+        return self._facts.item_sent(connection, head, access, anew=True)[0]
 
     async def answerable(self, access: Access, message_id: str, sender: str = "") -> Item:
         """What a program wants to answer by a message of its own. `sender`: whose, where several have used that id.
@@ -214,6 +217,16 @@ class MailView:
         Raises Refused message.unknown, message.ambiguous.
         """
         item, _, _ = await self.read(lambda c: self._found(c, access, message_id, sender))
+        if not is_for(item.facts, access):
+            raise Refused("message.unknown")
+        return item
+
+    async def replaceable(self, access: Access, message_id: str) -> Item:
+        """What a program wants to replace: as this node sent it, also where a copy came to itself.
+
+        Raises Refused message.unknown.
+        """
+        item = await self.read(lambda c: self._item_sent(c, access, self._found_sent(c, message_id)[0]))
         if not is_for(item.facts, access):
             raise Refused("message.unknown")
         return item

@@ -54,13 +54,17 @@ class Raised:
 
 @dataclass(frozen=True, slots=True)
 class SentHead:
-    """What a list needs of a message that this node sent, without its content. Times in ms."""
+    """What a list needs of a message that this node sent, without its content. Times in ms.
+
+    `separate`: no addressee sees who else has it.
+    """
 
     n: int
     id: str
     lane: str
     created: int
     submitted_at: int
+    separate: bool
 
 
 def ordered(connection: Connection, message_id: str) -> Ordered | None:
@@ -121,12 +125,15 @@ def sent_heads(connection: Connection, *, before: int | None, limit: int) -> lis
     """Messages for people that were sent, newest first, from row `before` (exclusive) down; none that was erased."""
     rows = sql(
         connection,
-        "SELECT n, id, lane, created, submitted_at FROM messages WHERE type = 'stix' AND erased_at IS NULL"
+        "SELECT n, id, lane, created, submitted_at, separate FROM messages WHERE type = 'stix' AND erased_at IS NULL"
         " AND (:before IS NULL OR n < :before) ORDER BY n DESC LIMIT :limit",
         before=before,
         limit=limit,
     )
-    return [SentHead(row.n, row.id, LANES[row.lane], row.created, row.submitted_at) for row in rows]
+    return [
+        SentHead(row.n, row.id, LANES[row.lane], row.created, row.submitted_at, bool(row.separate))
+        for row in rows
+    ]
 
 
 def recipients(connection: Connection, message_n: int) -> tuple[str, ...]:
