@@ -78,7 +78,7 @@ def delimiter_of(text: str) -> str:
 def is_quoted(text: str) -> bool:
     """Whether any cell of a table stands in quotes, as the cells then do that need them."""
     sign = re.escape(delimiter_of(text))
-    return re.search(rf'(?:^|[\r\n]|{sign})"', text) is not None
+    return re.search(rf'(?:^|[\r\n]|{sign} *)"', text) is not None
 
 
 def rows(text: str, most: int) -> Iterator[tuple[int, list[str]]]:
@@ -87,7 +87,8 @@ def rows(text: str, most: int) -> Iterator[tuple[int, list[str]]]:
     Raises Refused `format.bad-file` for more than `most`
     rows, empty ones included, too many columns, or a cell that is too long, as after a quotation mark that never ends.
     """
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter_of(text))
+    # lists of ThreatFox have blanks between a comma and the quotation mark after it
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter_of(text), skipinitialspace=True)
     found = 0
     try:
         for cells in reader:
