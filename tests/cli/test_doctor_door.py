@@ -14,11 +14,16 @@ import orjson
 import pytest
 
 from exchange.cli.app import run
+from exchange.cli.call import Call
 from exchange.cli.doctor.checks import FAIL, OK, WARN, Finding
 from exchange.cli.doctor.door import door
+from exchange.cli.doctor.hub import hub_checks
+from exchange.cli.output import Output
 from exchange.door_settings import DoorSettings
+from exchange.errors import Refused
 from exchange.phrases.doctor import FIXES, FOUND
 from exchange.phrases.languages import say
+from exchange.storage.files import write_private
 from tests.address_book import peru
 from tests.cli.furnished import furnished
 from tests.cli.test_doctor import certificate
@@ -172,3 +177,23 @@ def test_the_doctor_tells_of_a_restored_home_whose_door_lacks_its_key(
     assert f"{root}/server.key" in one["found"]
     assert one["fix"].startswith("put the file in its place")
     assert [check["state"] for check in checks if check["name"] == "door"] == [OK]
+
+
+@pytest.mark.parametrize(
+    ("days", "code", "state"),
+    [(90, "ok", OK), (5, "soon", WARN), (-1, "expired", FAIL), (None, "file", FAIL)],
+)
+def test_a_hubs_public_certificate_is_looked_at_too(
+    tmp_path: Path, days: int | None, code: str, state: str
+) -> None:
+    given = 'origins = ["https://localhost:1"]\ntls_certificate = "server.pem"\ntls_key = "server.key"\n'
+    write_private(tmp_path / "config.toml", given.encode())
+    if days is not None:
+        certificate(tmp_path, "localhost", days)
+    call = Call(tmp_path, Output(), yes=True)
+    (check,) = (one for one in hub_checks(call, Refused("cli.no-unlock")) if one.name == "hub-tls")
+    (one,) = check.look()
+    assert (one.code, one.state) == (f"hub-tls.{code}", state)
+    assert code == "ok" or str(tmp_path / "server.pem") in told(one)
+    write_private(tmp_path / "config.toml", b'origins = ["https://localhost:1"]\n')
+    assert check.look() == []

@@ -82,18 +82,23 @@ def _certificate(root: Path, settings: DoorSettings) -> list[Finding]:
     """A certificate of people's own; one by the node's own authority is renewed by itself."""
     if not settings.secure or not settings.tls_certificate:
         return []
-    path, now = root / settings.tls_certificate, now_ms()
+    return [certificate("door-tls", root / settings.tls_certificate, root / settings.tls_key)]
+
+
+def certificate(name: str, path: Path, key: Path) -> Finding:
+    """Whether a server can use these PEM files, and for how long; a finding of this name."""
+    now = now_ms()
     try:
-        begin, end = certificate_span(path, root / settings.tls_key)
+        begin, end = certificate_span(path, key)
     except Refused as refused:
-        return [found("door-tls", FAIL, "file", detail=refused.detail, code=refused.code)]
+        return found(name, FAIL, "file", detail=refused.detail, code=refused.code)
     days = (end - now) // DAY_MS
     facts = {"days": days, "path": path}
     if now < begin:
-        return [found("door-tls", FAIL, "not-yet", **facts)]
+        return found(name, FAIL, "not-yet", **facts)
     if end <= now:
-        return [found("door-tls", FAIL, "expired", **facts)]
-    return [found("door-tls", WARN if days < SOON else OK, "soon" if days < SOON else "ok", **facts)]
+        return found(name, FAIL, "expired", **facts)
+    return found(name, WARN if days < SOON else OK, "soon" if days < SOON else "ok", **facts)
 
 
 def _client_ca(root: Path, settings: DoorSettings) -> list[Finding]:

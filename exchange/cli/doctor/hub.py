@@ -12,6 +12,7 @@ from typing import Final
 
 from exchange.cli.call import Call, now_ms
 from exchange.cli.doctor.checks import FAIL, OK, WARN, Check, Finding, found
+from exchange.cli.doctor.door import certificate
 from exchange.cli.doctor.home import MIB, backup, database, disk, hook, modes, server
 from exchange.cli.doctor.line import Line, line
 from exchange.cli.hub.commands import readyz
@@ -38,6 +39,7 @@ def hub_checks(call: Call, unlock: Unlock | ExchangeError) -> list[Check]:
         Check("database", lambda: database(call.home / FILE, MIGRATIONS, role="hub")),
         Check("keys", lambda: _keys(call.home, unlock)),
         Check("server", lambda: [server(call.home / LOCK, None, role="hub", answers=None)]),
+        Check("hub-tls", lambda: _certificate(call.home)),
         Check("log", lambda: _log(call)),
         Check("backup", lambda: [backup(last_backup(call.home), role="hub")]),
         Check("hub", lambda: _way(call.home)),
@@ -49,6 +51,14 @@ def _keys(home: Path, unlock: Unlock | ExchangeError) -> Sequence[Finding]:
         raise unlock
     open_keystore(home, unlock)
     return [found("keys", OK, "ok")]
+
+
+def _certificate(home: Path) -> Sequence[Finding]:
+    """A public certificate's files, without which the hub doesn't start; one by its own authority renews itself."""
+    settings = load_settings(home)
+    if not settings.tls or not settings.tls_certificate:
+        return []
+    return [certificate("hub-tls", home / settings.tls_certificate, home / settings.tls_key)]
 
 
 def _log(call: Call) -> Sequence[Finding]:
