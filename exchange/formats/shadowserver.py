@@ -18,12 +18,14 @@ from exchange.directory.addressing import folded
 from exchange.directory.assets import read_domain
 from exchange.directory.owners import Owners
 from exchange.errors import Refused
-from exchange.formats.making import made, made_id, made_publisher, observable_id, source_extension
+from exchange.formats.making import made, made_id, made_publisher, observable_id, source_extension, tagged
 from exchange.formats.objects import Loaded, RawObject, SetAside
+from exchange.formats.said import Said
 from exchange.formats.source import Source
 from exchange.formats.spreadsheet import decoded, rows, unguarded, without_comments
 from exchange.formats.stix.spans import Limits
 from exchange.formats.stix.time import from_iso, to_stix
+from exchange.pap import Pap
 from exchange.tlp import Tlp
 
 FORMAT: Final = "shadowserver"
@@ -56,11 +58,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A report: which one (as its file is called, `scan_rdp`), its rows, and the lines that can't be read."""
+    """A report: which one (as its file is called, `scan_rdp`), its rows, and the lines that can't be read.
+
+    `said`: the labels in the comments that somebody wrote into it, which bind all its rows.
+    """
 
     kind: str
     rows: tuple[Row, ...]
     set_aside: tuple[SetAside, ...]
+    said: Said
 
 
 @dataclass
@@ -77,7 +83,8 @@ def recognise(source: Source) -> bool:
     if source.document is not None:
         return False
     try:
-        _, header = next(rows(_table(source.data), MAX_ROWS), (0, []))
+        table, _ = without_comments(decoded(source.data))  # above it somebody may have written some
+        _, header = next(rows(table, MAX_ROWS), (0, []))
     except Refused:
         return False
     return _side(header) is not None
@@ -97,7 +104,11 @@ def read_report(name: str, data: bytes) -> Report:
     """
     if len(data) > MAX_BYTES:
         raise Refused("format.bad-file", f"a report of more than {MAX_BYTES} bytes")
-    numbered = rows(_table(data), MAX_ROWS + 1)
+    table, comments = without_comments(decoded(data))
+    said = Said()
+    for line, comment in comments:
+        said.hear(comment, f"line {line}")
+    numbered = rows(table, MAX_ROWS + 1)
     _, header = next(numbered, (0, []))
     side = _side(header)
     if side is None:
@@ -115,7 +126,7 @@ def read_report(name: str, data: bytes) -> Report:
         except ValueError as fault:
             aside.append(SetAside(f"line {line}", "format.bad-line", str(fault)))
     kind = _NAME.match(folded(name))
-    return Report(kind[1] if kind else FORMAT, tuple(found), tuple(aside))
+    return Report(kind[1] if kind else FORMAT, tuple(found), tuple(aside), said)
 
 
 def grouped(reported: Iterable[Row], owners: Owners) -> Groups:
@@ -134,7 +145,9 @@ def grouped(reported: Iterable[Row], owners: Owners) -> Groups:
     return groups
 
 
-def parts(kind: str, reported: Iterable[Row], tlp: Tlp) -> Iterator[tuple[RawObject, ...]]:
+def parts(
+    kind: str, reported: Iterable[Row], tlp: Tlp, pap: Pap | None = None
+) -> Iterator[tuple[RawObject, ...]]:
     """The objects of the rows, in parts that each fit into one message. The same rows give the same objects.
 
     Raises: Refused `stix.*`.
@@ -143,22 +156,19 @@ def parts(kind: str, reported: Iterable[Row], tlp: Tlp) -> Iterator[tuple[RawObj
     part: dict[str, RawObject] = {publisher.id: publisher}
     size = 0
     for row in reported:
-        new = [each for each in _objects(kind, row, publisher.id, tlp) if each.id not in part]
+        made_ones = _objects(kind, row, publisher.id, tlp)
+        if pap is not None:
+            made_ones = [tagged(each, [pap.label]) for each in made_ones]
+        new = [each for each in made_ones if each.id not in part]
         length = sum(len(each.data) for each in new)
         if len(part) > 1 and (size + length > PART_BYTES or len(part) + len(new) > PART_OBJECTS):
             yield tuple(part.values())
             part, size = {publisher.id: publisher}, 0
-            new = _objects(kind, row, publisher.id, tlp)
+            new = made_ones
         part |= {each.id: each for each in new}
         size += length
     if len(part) > 1:
         yield tuple(part.values())
-
-
-def _table(data: bytes) -> str:
-    """A report without comments that somebody wrote above it: it is one all the same, and no list of indicators."""
-    table, _ = without_comments(decoded(data))
-    return table
 
 
 def _side(header: list[str]) -> str | None:

@@ -248,6 +248,24 @@ def test_each_owner_is_sent_its_rows(co: Any, rdp: Path) -> None:
     assert err.count("sent before, as ") == 2
 
 
+def test_a_label_in_the_comments_of_a_report_binds_its_rows(co: Any, rdp: Path) -> None:
+    """Somebody wrote it above the header: the report is one all the same, and nothing of it goes out weaker."""
+    rdp.write_bytes(b"# TLP:RED PAP:AMBER, for the steering group\n" + OPEN_RDP)
+    folder = rdp.parent / "bound"
+    out, err = co("node", "shadowserver", str(rdp), "--drafts", str(folder), "--json", "--quiet")
+    value = json.loads(out)
+    said = [(one["file"], one["place"], one["what"]) for one in value["doubts"]]
+    assert said == [(str(rdp), "line 1", "TLP:RED"), (str(rdp), "line 1", "PAP:AMBER")]
+    assert f"{rdp.name} line 1: TLP:RED" in err
+    assert [one["to"] for one in value["drafts"]] == ["pe-csirt", "uy-csirt"]
+    for one in value["drafts"]:
+        loaded = load(one["file"], Path(one["file"]).read_bytes())
+        assert {each.tlp for each in loaded.accepted} == {Tlp.RED, Tlp.CLEAR}
+        assert pap_of_all(orjson.loads(each.data) for each in loaded.accepted) is Pap.AMBER
+    words = ("--send", "--tlp", "green", "--yes", "--json", "--quiet")
+    assert "tlp.red-needs-persons" in co("node", "shadowserver", str(rdp), *words, code=3)[1]
+
+
 def test_owner_that_may_not_be_sent_it_keeps_nobody_else_from_it(co: Any, rdp: Path) -> None:
     lines = OPEN_RDP.splitlines(keepends=True)
     rdp.write_bytes(b"".join([*lines[:2], lines[2].replace(b"203.0.113.8", b"203.0.114.8")]))

@@ -20,6 +20,7 @@ import typer
 from exchange.cli.call import Call
 from exchange.cli.command import command
 from exchange.cli.errors import REFUSED
+from exchange.cli.losses import as_json, tell_doubts
 from exchange.cli.output import safe, table, utc
 from exchange.errors import Refused
 
@@ -77,7 +78,9 @@ def shadowserver(
         typer.Option(help="Folder to write one file for each owner to, for `exchange node send`."),
     ] = None,
     send: Annotated[bool, typer.Option("--send", help="Send each owner its rows.")] = False,
-    tlp: Annotated[str, typer.Option(help="Label of the rows.")] = "amber",
+    tlp: Annotated[
+        str, typer.Option(help="Label of the rows. A stricter one in a report's comments wins.")
+    ] = "amber",
     urgency: Annotated[str, typer.Option(help="flash, immediate, priority or routine.")] = "routine",
 ) -> None:
     """Sort Shadowserver's reports by the owners of their addresses. Nothing leaves without --drafts or --send."""
@@ -93,11 +96,13 @@ def shadowserver(
         raise Refused("cli.usage", f"at most {MAX_REPORTS} reports, and --drafts or --send")
     label = labels.parse(tlp)
     reports = list(_read(file))
+    for path, _, report in reports:
+        tell_doubts(call, report.said.doubts(over=label), file=path.name)
     with opened(call) as home:
         owners = Owners.build(view_of(home).book)
         own = member_of(home.home.identity().address)
         found = [Sorted(*read, grouped(read[2].rows, owners)) for read in reports]
-        value = _value(found, own, Served(home.constituents.listed()))
+        value = _value(found, own, Served(home.constituents.listed()), label)
         lines = _lines(value)
         if not drafts and not send:
             step = "the same with --drafts FOLDER, or --send" if value["owners"] else ""
@@ -140,12 +145,13 @@ def _ready(one: Sorted, own: str, label: Tlp) -> Iterator[Ready]:
     """What goes to each owner: a draft, or several where one message can't hold all."""
     from exchange.cli.draft_files import Draft
     from exchange.formats.shadowserver import parts
+    from exchange.tlp import strictest
 
-    day = utc(max(row.at for row in one.report.rows))[:10]
+    day, said = utc(max(row.at for row in one.report.rows))[:10], one.report.said
     for member, owned in sorted(one.groups.owned.items()):
         if member == own:
             continue
-        all_parts = list(parts(one.report.kind, owned, label))
+        all_parts = list(parts(one.report.kind, owned, strictest([label, said.tlp]), said.pap_or_none))
         for number, objects in enumerate(all_parts, 1):
             several = len(all_parts) > 1
             of = f" ({number} of {len(all_parts)})" if several else ""
@@ -225,7 +231,7 @@ def _write(call: Call, value: dict[str, Any], folder: Path, ready: Sequence[Read
     call.out.result(value, lines, next_step="\n      ".join(steps))
 
 
-def _value(found: Sequence[Sorted], own: str, served: Served) -> dict[str, Any]:
+def _value(found: Sequence[Sorted], own: str, served: Served, label: Tlp) -> dict[str, Any]:
     """As docs/cli.md promises it; of this member's own rows, whose among its constituents each is."""
     owners: dict[str, list[Row]] = {}
     held: dict[str, list[tuple[Row, list[str]]]] = {why: [] for why in NOT_SENT}
@@ -257,6 +263,9 @@ def _value(found: Sequence[Sorted], own: str, served: Served) -> dict[str, Any]:
         "set_aside": [
             {"file": str(path), "line": each.object, "code": each.code, "reason": each.reason}
             for path, each in aside
+        ],
+        "doubts": [
+            row for one in found for row in as_json(one.report.said.doubts(over=label), file=str(one.path))
         ],
         "drafts": [],
         "sent": [],
