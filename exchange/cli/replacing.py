@@ -63,12 +63,6 @@ def warn_of_keepers(call: Call, before: Before, recipients: Sequence[str]) -> li
     return left
 
 
-def replaced_by(sender: str, message_id: str, claims: Sequence[Claim]) -> Claim | None:
-    """The newest of the claims to the place of that message of `sender`."""
-    found = [one for one in claims if (one.sender, one.replaces) == (sender, message_id)]
-    return found[-1] if found else None
-
-
 def replaced_line(claim: Claim) -> str:
     """What whoever reads a replaced message must know first."""
     return f"! REPLACED by {claim.id[:_SHORT]} of {safe(claim.sender)}, {utc(claim.created)}: don't go by this one"

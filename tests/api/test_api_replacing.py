@@ -47,8 +47,21 @@ def test_what_supersedes_arrives_so_in_the_case_and_urgency_of_the_old_one(
     )
     assert (got.supersedes, got.case_id, got.urgency) == (old, "case-7", Urgency.PRIORITY)
     assert client.get(f"/messages/{sent['id']}").json()["supersedes"] == old
+    assert [client.get(f"/messages/{one}").json()["replaced_by"] for one in (old, sent["id"])] == [
+        sent["id"],
+        None,
+    ]
     said = posts(client, supersedes=old, case="case-8", urgency="routine").json()
+    assert client.get(f"/messages/{old}").json()["replaced_by"] == said["id"]
     assert (said["case"], said["urgency"]) == ("case-8", "routine")
+
+
+def test_a_message_that_its_sender_replaced_says_by_which(door: Place, client: ApiClient) -> None:
+    old = door.mail(indicator())
+    assert client.get(f"/messages/{old}").json()["replaced_by"] is None
+    new = door.mail(indicator(), supersedes=old)
+    assert client.get(f"/messages/{old}").json()["replaced_by"] == new
+    assert client.get(f"/messages/{new}").json()["replaced_by"] is None
 
 
 def test_an_answer_that_replaces_stays_in_the_case_of_what_it_answers(door: Place, client: ApiClient) -> None:

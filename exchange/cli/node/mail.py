@@ -110,8 +110,9 @@ def show(call: Call, message: MessageId) -> None:
     from exchange.cli.attachment_view import attachment_json, attachment_lines
     from exchange.cli.message_view import mark_lines, message_json, message_lines
     from exchange.cli.node.home import opened, wake
-    from exchange.cli.replacing import replaced_by, replaced_line
+    from exchange.cli.replacing import replaced_line
     from exchange.formats.stix.cover import read_message
+    from exchange.node.store.replacing import replaced_by
 
     lines: list[str] = []
     values: list[dict[str, Any]] = []
@@ -265,8 +266,8 @@ def _copy(row: dict[str, Any]) -> str:
 
 
 def _inbox_row(one: Received, state: str, attachments: int, claims: Sequence[Claim]) -> dict[str, Any]:
-    from exchange.cli.replacing import replaced_by
     from exchange.formats.indicators.defang import defang
+    from exchange.node.store.replacing import replaced_by
 
     summary, by = one.summary, replaced_by(one.sender, one.message_id, claims)
     said = (each.replaces for each in claims if (each.sender, each.id) == (one.sender, one.message_id))

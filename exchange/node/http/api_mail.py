@@ -84,7 +84,9 @@ async def listed(call: Call) -> web.StreamResponse:
 async def one(call: Call) -> web.StreamResponse:
     """What a message says, but for its objects."""
     item, message, beside = await _whole(call)
-    return answer(models.Mail(**row(item), **_said(message), attachments=[*map(_attached, beside)]))
+    by = await call.context.api.view.replaced_by(item)
+    attached = [*map(_attached, beside)]
+    return answer(models.Mail(**row(item), **_said(message), replaced_by=by, attachments=attached))
 
 
 async def content(call: Call) -> web.StreamResponse:

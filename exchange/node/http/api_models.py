@@ -115,6 +115,10 @@ class Mail(MailRow):
     author: str
     in_reply_to: str | None
     supersedes: str | None
+    replaced_by: Annotated[
+        str | None,
+        Field(description="The newest message of its sender that supersedes it: don't go by this one."),
+    ]
     expires: Time | None
     ack_by: Time | None
     reply_by: Time | None

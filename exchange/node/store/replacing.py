@@ -6,9 +6,9 @@ closed none does. Here the messages are asked themselves: those that were writte
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import orjson
 from sqlalchemy import Connection
@@ -17,7 +17,7 @@ from exchange.errors import Rejected
 from exchange.formats.stix.cover import read_message
 from exchange.limits import HOUR_MS
 from exchange.node.store import inbox as store_inbox, outbox as store_outbox
-from exchange.node.store.inbox import DOUBTS, Received
+from exchange.node.store.inbox import DOUBTS
 from exchange.node.store.outbox import LOST, REJECTED
 from exchange.node.store.store import sql
 from exchange.storage.local_cipher import LocalCipher
@@ -41,7 +41,22 @@ class Claim:
     to: frozenset[str] = frozenset()
 
 
-def received(connection: Connection, cipher: LocalCipher, messages: Iterable[Received]) -> list[Claim]:
+class Written(Protocol):
+    """What is to be known of a message to find what replaces it: whose it is, and when it was written (ms)."""
+
+    @property
+    def sender(self) -> str: ...
+    @property
+    def created(self) -> int: ...
+
+
+def replaced_by(sender: str, message_id: str, claims: Sequence[Claim]) -> Claim | None:
+    """The newest of the claims to the place of that message of `sender`."""
+    found = [one for one in claims if (one.sender, one.replaces) == (sender, message_id)]
+    return found[-1] if found else None
+
+
+def received(connection: Connection, cipher: LocalCipher, messages: Iterable[Written]) -> list[Claim]:
     """What came of the senders of `messages` since these and says that it replaces something, oldest first.
 
     What came in doubt replaces nothing (docs/taxii.md), whatever it says.
