@@ -7,7 +7,7 @@ are added when is `collections`' business; how they are asked for stands in stor
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -44,6 +44,9 @@ class Facts:
     outside: bool = False
     doors: tuple[str, ...] = ()
     by: str = ""
+
+
+_NAMES: Final = tuple(each.name for each in fields(Facts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +124,8 @@ def facts_of(connection: Connection, cipher: LocalCipher, n: int) -> Facts:
 
 def class_of(connection: Connection, cipher: LocalCipher, keys: Keys, facts: Facts) -> int:
     """The number of a class, which is made where there is none."""
-    value = asdict(facts) | {"tlp": facts.tlp.value, "pap": None if facts.pap is None else facts.pap.value}
+    value = {name: getattr(facts, name) for name in _NAMES}
+    value |= {"tlp": facts.tlp.value, "pap": None if facts.pap is None else facts.pap.value}
     for name in ("outside", "doors"):  # as it was before there were feeds, so that it stays the same class
         if not value[name] and not facts.outside:
             del value[name]
@@ -129,14 +133,12 @@ def class_of(connection: Connection, cipher: LocalCipher, keys: Keys, facts: Fac
         del value["by"]
     data = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     key = keys.digest(b"class", data)
+    found = sql(connection, "SELECT n FROM taxii_classes WHERE facts_key = :key", key=key).first()
+    if found is not None:
+        return int(found.n)
     sealed = cipher.seal("taxii_classes.facts", key.hex(), data)
-    sql(
-        connection,
-        "INSERT INTO taxii_classes (facts_key, facts) VALUES (:key, :facts) ON CONFLICT (facts_key) DO NOTHING",
-        key=key,
-        facts=sealed,
-    )
-    return int(sql(connection, "SELECT n FROM taxii_classes WHERE facts_key = :key", key=key).one().n)
+    made = "INSERT INTO taxii_classes (facts_key, facts) VALUES (:key, :facts) RETURNING n"
+    return int(sql(connection, made, key=key, facts=sealed).one().n)
 
 
 def cursor(connection: Connection) -> tuple[int, int]:
