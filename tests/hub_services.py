@@ -22,6 +22,7 @@ from exchange.hub.applications import Applications
 from exchange.hub.blobs import Blobs
 from exchange.hub.mailboxes import Mailboxes
 from exchange.hub.pending import Pending
+from exchange.hub.pieces import Pieces
 from exchange.hub.registrar import Registrar
 from exchange.hub.store.blob_files import BlobFiles
 from exchange.hub.store.store import HubStore
@@ -49,6 +50,7 @@ class Services:
     applications: Applications
     pending: Pending
     mailboxes: Mailboxes
+    pieces: Pieces
     blobs: Blobs
 
 
@@ -82,6 +84,7 @@ async def services(
         )
         applications = Applications(store, registrar, clock=lambda: world.now)
         pending = Pending(store, registrar, clock=lambda: world.now)
+        pieces = Pieces(store, mailboxes, lambda: world.now, lambda: free_bytes, limits.free_bytes)
         blobs = Blobs(
             store,
             registrar,
@@ -91,7 +94,7 @@ async def services(
             limits=limits,
         )
         await blobs.tidy()
-        yield Services(world, store, registrar, applications, pending, mailboxes, blobs)
+        yield Services(world, store, registrar, applications, pending, mailboxes, pieces, blobs)
     finally:
         await store.close()
 

@@ -19,9 +19,11 @@ from exchange.directory.contacts import Part
 from exchange.directory.statements import Statement
 from exchange.directory.waiting import REJECTED, WITHDRAWN
 from exchange.errors import ExchangeError, Refused, Unavailable
+from exchange.hub.mailboxes import Answer
 from exchange.limits import LARGE_BYTES, PIECE_BYTES
 from exchange.node.uplink.api import Feed, HubState, Page, Posted, Result
 from exchange.node.uplink.feed import PollFeed
+from exchange.node.uplink.pieces import Pieces
 from exchange.protocol import Item
 from tests.hub_services import Services
 
@@ -69,14 +71,23 @@ class Place(Protocol):
 
 
 class SimulatedHub:
-    """HubApi for one member, by the hub's own services."""
+    """HubApi for one member, by the hub's own services. What is over `large` bytes goes in pieces of `most`."""
 
-    def __init__(self, simulation: Place, member: str) -> None:
+    def __init__(
+        self, simulation: Place, member: str, *, large: int = LARGE_BYTES, most: int = PIECE_BYTES
+    ) -> None:
         self._simulation = simulation
         self._member = member
         self.wire = Wire()
         self.clock_offset = 0
         self.transport = "poll"
+        self._large = large
+        self._most = most
+        self.begin()
+
+    def begin(self) -> None:
+        """A process of the node begins: nothing is known of what the one before had brought."""
+        self._pieces = Pieces(lambda: 0.0, most=self._most)
 
     @property
     def _hub(self) -> Services:
@@ -160,31 +171,49 @@ class SimulatedHub:
         return await self._carry("state", None, call)
 
     async def put_envelope(self, env: bytes, upload: bytes) -> Posted:
-        return await self._carry("put_envelope", [upload], lambda: self._accept([upload], env))
+        if len(upload) <= self._large:
+            return await self._carry("put_envelope", [upload], lambda: self._accept([upload], env))
+
+        async def put(start: int, piece: bytes) -> int | Posted:
+            return await self._carry(
+                "put_piece", (env, start), lambda: self._take_piece(env, start, len(upload), piece)
+            )
+
+        try:
+            return await self._pieces.bring(env, upload, put)
+        except ExchangeError as refusal:
+            if refusal.code == "hub.unreachable":
+                raise
+            return Posted(
+                (Result(env, refusal.code, refusal.detail, refusal.facts.get("retry_after", 0)),), ()
+            )
+
+    async def _take_piece(self, env: bytes, start: int, size: int, data: bytes) -> int | Posted:
+        pieces = self._hub.pieces
+        taken = await pieces.take(self._member, env, start=start, size=size, data=data)
+        if taken == size:
+            taken = await pieces.join(self._member, env, size=size)
+        return taken if isinstance(taken, int) else _posted(taken, alone=True)
 
     async def post_envelopes(self, uploads: Sequence[bytes]) -> Posted:
         return await self._carry("post_envelopes", uploads, lambda: self._accept(uploads, None))
 
     async def _accept(self, uploads: Sequence[bytes], env: bytes | None) -> Posted:
         answer = await self._hub.mailboxes.accept(self._member, uploads, env=env)
-        results = tuple(
-            Result(one.env, one.error.code, "", one.error.facts.get("retry_after", 0) if env else 0)
-            if one.error
-            else Result(one.env, "", "")
-            for one in answer.results
-        )
-        return Posted(results, tuple(orjson.loads(proof) for proof in answer.proofs))
+        return _posted(answer, alone=env is not None)
 
     async def mailbox(self, after: str, wait: int, most: int) -> Page:
         async def call() -> Page:
-            page = await self._hub.mailboxes.page(self._member, after, wait_seconds=wait, most=most)
+            page = await self._hub.mailboxes.page(
+                self._member, after, wait_seconds=wait, most=most, large=self._large
+            )
             return Page(tuple(self.wire.touch(item) for item in page.items), page.more)
 
         return await self._carry("mailbox", after, call)
 
     async def piece(self, env: bytes, start: int) -> bytes:
         async def call() -> bytes:
-            return await self._hub.mailboxes.piece(self._member, env, start=start, most=PIECE_BYTES)
+            return await self._hub.mailboxes.piece(self._member, env, start=start, most=self._most)
 
         return await self._carry("piece", (env, start), call)
 
@@ -282,6 +311,17 @@ class SimulatedHub:
             return (await self._hub.pending.sign(statement, pairs, by=self._member)).to_json()
 
         return await self._carry("sign_pending", statement, call)
+
+
+def _posted(answer: Answer, *, alone: bool) -> Posted:
+    """As over HTTP: to one that came alone the hub says when to try again."""
+    results = tuple(
+        Result(one.env, one.error.code, "", one.error.facts.get("retry_after", 0) if alone else 0)
+        if one.error
+        else Result(one.env, "", "")
+        for one in answer.results
+    )
+    return Posted(results, tuple(orjson.loads(proof) for proof in answer.proofs))
 
 
 class _Feed(PollFeed):

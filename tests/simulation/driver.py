@@ -17,8 +17,9 @@ from typing import Any, Final
 from exchange.limits import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 from tests.simulation import network
 from tests.simulation.links import ANSWER_LOST, LATE, REPEATED, REPEATED_LATE, REQUEST_LOST
+from tests.simulation.people import LANES, LENGTHS, LIVES
 from tests.simulation.steps import Crash, Endless
-from tests.simulation.story import LANES, LIVES, Story
+from tests.simulation.story import Story
 
 STEPS: Final = 50
 Move = Callable[[Story, random.Random], Awaitable[None]]
@@ -101,6 +102,15 @@ async def _send(story: Story, chance: random.Random) -> None:
     to = [chance.randrange(4) for _ in range(chance.choice((1, 1, 2, 3)))]
     lane, life = chance.choice(LANES), chance.choice(LIVES)
     story.send(chance.randrange(4), to, lane, life, separate=chance.random() < 0.2)
+
+
+async def _send_long(story: Story, chance: random.Random) -> None:
+    """What goes and comes in pieces: long letters, and at once something short on the way there, urgent or not."""
+    who, to = chance.sample(range(len(story.sim.nodes)), 2)
+    story.send(who, [to], chance.choice(LANES), chance.choice(LIVES), length=chance.choice(LENGTHS))
+    if chance.random() < 0.5:
+        story.send(who, [to], chance.choice(LANES), chance.choice(LIVES))
+    await story.run(who, crash_at=chance.choice((0, 0, chance.randrange(1, 60))))
 
 
 async def _run(story: Story, chance: random.Random) -> None:
@@ -231,6 +241,7 @@ ARRIVALS: Final[Moves] = (*MAIL, (_crash_on_arrival, 16), (_start, 3))
 RESTORES: Final[Moves] = (*MAIL, (_backup, 4), (_restore, 3), (_spoil, 2))
 LOSSES: Final[Moves] = (*MAIL, (_wait_long, 4), (_expire, 2))
 SLOW_CLOCKS: Final[Moves] = (*MAIL, (_clock, 4), (_rotate, 3))
+PIECES: Final[Moves] = (*MAIL, (_send_long, 12), (_spoil, 4), (_cut, 2), (_together, 4))
 LIES: Final[Moves] = (*MAIL, (_withhold, 2), (_forge, 2))
 MOVES: Final[dict[tuple[Move, int], bool]] = {
     (_send, 16): True,
@@ -240,6 +251,7 @@ MOVES: Final[dict[tuple[Move, int], bool]] = {
     (_go_on, 3): True,
     (_wait, 3): True,
     (_expire, 1): True,
+    (_send_long, 4): False,
     (_together, 6): False,
     (_crash, 5): False,
     (_crash_hub, 3): False,

@@ -15,10 +15,12 @@ import orjson
 from exchange.canonical import Json, unb64
 from exchange.errors import ExchangeError
 from exchange.header import parse_header
+from exchange.hub.store.cursor import Cursor
 from exchange.keys import PublicKeys
 from exchange.limits import SECOND_MS, TOKEN_AHEAD_SECONDS, TOKEN_LIFE_SECONDS
+from exchange.node.mail.large import is_named_flash
 from exchange.node.uplink.api import Page, Posted
-from exchange.protocol import ITEM_DELIVERY, ITEM_EXPIRED, Item
+from exchange.protocol import ITEM_DELIVERY, ITEM_EXPIRED, ITEM_LARGE, Item, Large
 from exchange.wire import Delivery
 from tests.simulated_hub import SimulatedHub
 from tests.simulation.steps import Crash, unreachable
@@ -33,6 +35,20 @@ LATE: Final = "request late"  # its caller has given it up when it comes
 REPEATED_LATE: Final = "repeated late"  # after later ones
 ON_THE_WAY: Final = frozenset({LATE, REPEATED_LATE})
 COMES_NOW: Final = 0.2  # how likely one of those comes at a call
+# Bytes: the product's own limits, made small, so that a letter of 20 kB has as many pieces as one of a megabyte.
+LARGE: Final = 8_192
+PIECE: Final = 4_096
+# What the hub says of bytes that aren't those that were sealed: never of an upload, which no link here hurts.
+SPOILT: Final = frozenset(
+    {
+        "envelope.bad-frame",
+        "envelope.wrong-id",
+        "envelope.bad-header",
+        "envelope.body-mismatch",
+        "envelope.wrap-mismatch",
+        "envelope.bad-signature",
+    }
+)
 STREAMS: Final = frozenset({"blob", "put_blob"})  # not to be repeated: what it carries is read as it goes
 
 
@@ -62,9 +78,14 @@ class FaultyHub(SimulatedHub):
     """The hub as one node reaches it over its link."""
 
     def __init__(self, simulation: FaultySimulation, member: str, site: FaultySite) -> None:
-        super().__init__(simulation, member)
+        super().__init__(simulation, member, large=LARGE, most=PIECE)
         self._net = simulation
         self._site = site
+        self._named: dict[
+            bytes, str
+        ] = {}  # envs of long deliveries that wait behind flash, with their cursors
+        self._fetched = False  # pieces, since the node was last looked at
+        self.wire.after = self._look
 
     async def _carry(self, name: str, value: Any, call: Callable[[], Awaitable[Any]]) -> Any:
         process, link = self._site.process, self._site.link
@@ -121,6 +142,9 @@ class FaultyHub(SimulatedHub):
 
     def _noted(self, posted: Posted) -> Posted:
         now = self._net.world.now
+        for one in posted.results:
+            if one.code in SPOILT:
+                self._net.fault("spoilt", f"an upload of {self._member} is another at the hub: {one.code}")
         self._net.accepted |= {one.env: now for one in posted.results if one.code == ""}
         return posted
 
@@ -131,6 +155,7 @@ class FaultyHub(SimulatedHub):
         await super().post_receipts(batch)
 
     async def mailbox(self, after: str, wait: int, most: int) -> Page:
+        self._check_pieces_fit()
         page = await super().mailbox(after, wait, most)
         link = self._site.link
         items = [self._hurt(item, link) for item in page.items if not self._is_withheld(item, link)]
@@ -139,10 +164,44 @@ class FaultyHub(SimulatedHub):
             link.forged = []
         return Page(tuple(items), page.more)
 
+    async def piece(self, env: bytes, start: int) -> bytes:
+        self._check_flash_came_first(env)
+        self._fetched = True
+        data, link = await super().piece(env, start), self._site.link
+        return self._spoilt(data, link, "piece hurt") if link.hurt else data
+
+    def _look(self, name: str, answer: Any) -> None:
+        """What the hub has just answered: where it names something long, no flash may wait behind that."""
+        if name != "mailbox":
+            return
+        self._named = {}
+        for item in answer.items:
+            if item.type == ITEM_LARGE and not is_named_flash(item):
+                self._named[Large.from_bytes(item.payload).env] = item.cursor
+        if self._named:
+            newest = self._net.newest_flash(self._member)
+            if any(flash_of(cursor) < newest for cursor in self._named.values()):
+                self._net.fault("flash waits", f"{self._member} is named something long before flash")
+
+    def _check_flash_came_first(self, env: bytes) -> None:
+        """All flash that came before this one was named is stored before a piece of it is asked for."""
+        cursor = self._named.get(env, "")
+        (stored,) = self._site.column("SELECT CAST(value AS TEXT) FROM facts WHERE name = 'feed.cursor'") or (
+            "",
+        )
+        if stored and flash_of(stored) < flash_of(cursor):
+            self._net.fault("flash waits", f"{self._member} asks for something long before it stored flash")
+
+    def _check_pieces_fit(self) -> None:
+        """What came whole is whole here: nothing is put aside as hurt where nothing was."""
+        fetched, self._fetched = self._fetched, False
+        if fetched and not self._site.damage and self._site.column("SELECT key FROM damaged"):
+            self._net.fault("spoilt", f"{self._member} has put pieces together to something else")
+
     def _is_withheld(self, item: Item, link: Link) -> bool:
-        if item.type != ITEM_DELIVERY or not (link.withhold or link.withheld):
+        if item.type not in (ITEM_DELIVERY, ITEM_LARGE) or not (link.withhold or link.withheld):
             return False
-        env = parse_header(Delivery.from_bytes(item.payload).header).env
+        env = env_of(item)
         if link.withhold and env not in link.withheld:
             link.withhold -= 1
             link.withheld.add(env)
@@ -152,10 +211,25 @@ class FaultyHub(SimulatedHub):
     def _hurt(self, item: Item, link: Link) -> Item:
         if not link.hurt or item.type not in (ITEM_DELIVERY, ITEM_EXPIRED):
             return item
+        return replace(item, payload=self._spoilt(item.payload, link, "item hurt"))
+
+    def _spoilt(self, data: bytes, link: Link, kind: str) -> bytes:
+        """With one bit of it wrong."""
         link.hurt -= 1
         self._site.damage += 1
-        self._net.counts["item hurt"] += 1
-        at = self._net.chance.randrange(len(item.payload))
-        changed = bytearray(item.payload)
-        changed[at] ^= 1 << self._net.chance.randrange(8)
-        return replace(item, payload=bytes(changed))
+        self._net.counts[kind] += 1
+        changed = bytearray(data)
+        changed[self._net.chance.randrange(len(data))] ^= 1 << self._net.chance.randrange(8)
+        return bytes(changed)
+
+
+def env_of(item: Item) -> bytes:
+    """Which envelope it brings or names."""
+    if item.type == ITEM_LARGE:
+        return Large.from_bytes(item.payload).env
+    return parse_header(Delivery.from_bytes(item.payload).header).env
+
+
+def flash_of(cursor: str) -> int:
+    """Up to which number of its flash a node has come."""
+    return Cursor.read(cursor, cursor.partition(".")[0])["flash"]

@@ -22,6 +22,7 @@ from exchange.hub.applications import Applications
 from exchange.hub.blobs import Blobs
 from exchange.hub.mailboxes import Mailboxes
 from exchange.hub.pending import Pending
+from exchange.hub.pieces import Pieces
 from exchange.hub.registrar import Registrar
 from exchange.hub.store.blob_files import BlobFiles
 from exchange.hub.store.store import FILE, MIGRATIONS as HUB_MIGRATIONS, HubStore
@@ -88,6 +89,7 @@ class FaultySite(Site):
         """Start; a crash on the way, at that point, leaves it down."""
         self.process = Process(self.member)
         self.process.crash_at = crash_at
+        self.hub.begin()
         try:
             await super().start()
         except Crash:
@@ -239,9 +241,10 @@ class FaultySimulation(Simulation):
         )
         applications = Applications(store, registrar, clock=self.hub_clock)
         pending = Pending(store, registrar, clock=self.hub_clock)
+        pieces = Pieces(store, mailboxes, self.hub_clock, free_bytes, limits.free_bytes)
         files = BlobFiles.open(self.folder / "hub")
         blobs = Blobs(store, registrar, files, clock=self.hub_clock, free_bytes=free_bytes, limits=limits)
-        self.hub = Services(self.world, store, registrar, applications, pending, mailboxes, blobs)
+        self.hub = Services(self.world, store, registrar, applications, pending, mailboxes, pieces, blobs)
 
     def hub_clock(self) -> int:
         """UTC ms as the hub believes."""
@@ -272,6 +275,12 @@ class FaultySimulation(Simulation):
         self.hub_restored += 1
         held = {row[0] for row in self.hub_rows("SELECT env FROM envelopes")}
         self.accepted = {env: at for env, at in self.accepted.items() if env in held}
+
+    def newest_flash(self, member: str) -> int:
+        """The number of the last flash in its mailbox."""
+        query = "SELECT coalesce(max(n), 0) FROM mailbox WHERE recipient = ? AND lane = 0"
+        ((newest,),) = rows(self.folder / "hub" / FILE, query, member)
+        return int(newest)
 
     def hub_rows(self, query: str) -> list[Any]:
         """Rows of the hub's file, over a connection of its own."""

@@ -1,96 +1,45 @@
-"""What can happen to a network, each thing a method: mail, passes, faults; then peace, and what must hold after it.
+"""What can happen to a network, each thing a method: passes, faults; then peace, and what must hold after it.
 
-Both drivers, the seeded one (driver.py) and the hypothesis machine, are nothing but ways to choose. `steps` is what
-happened, to be printed when something that must hold doesn't.
+What people write is people.py's. Both drivers, the seeded one (driver.py) and the hypothesis machine, are nothing but
+ways to choose. `steps` is what happened, to be printed when something that must hold doesn't.
 """
 
 from __future__ import annotations
 
 import random
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from exchange.canonical import sha256
 from exchange.errors import ExchangeError
-from exchange.limits import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
-from exchange.message import Urgency
+from exchange.limits import MINUTE_MS, SECOND_MS
 from exchange.node.retention import Records
 from exchange.retention import RetentionPolicy
 from tests.simulation.copies import Copies
 from tests.simulation.forgery import forged
-from tests.simulation.ledger import Ledger, Letter
-from tests.simulation.network import FaultySimulation, FaultySite
+from tests.simulation.network import FaultySite
 from tests.simulation.peace import drain
+from tests.simulation.people import LANES, LIVES, People
 from tests.simulation.steps import Crash, Turns
 from tests.worlds import keys, seed
 
-LANES: Final = ("flash", "immediate", "priority", "routine")
-LIVES: Final = (
-    2 * HOUR_MS,
-    DAY_MS,
-    5 * DAY_MS,
-    60 * DAY_MS,
-)  # of messages, ms: some end while nodes are away
 PATIENCE_MS: Final = 10 * MINUTE_MS  # no call stays on its way for longer
 
 
-class Story:
+class Story(People):
     """One run: a network from its beginning to `end`, which says what was wrong."""
 
     def __init__(self, folder: Path, name: str, members: int = 3) -> None:
-        self.sim = FaultySimulation(folder / "now", name, members)
-        self.ledger = Ledger(self.sim)
-        self.steps: list[str] = []
-        self.refusals: Counter[str] = Counter()  # codes that passes ended with
+        super().__init__(folder, name, members)
         self._turns = Turns(random.Random(f"{name}/turns"))
         self.copies = Copies(folder, self.sim, self.ledger)
         self._passes = 0
-
-    @property
-    def counts(self) -> Counter[str]:
-        """How often each kind of fault happened."""
-        return self.sim.counts
-
-    def site(self, number: int) -> FaultySite:
-        """By number, any."""
-        return self.sim.nodes[number % len(self.sim.nodes)]
 
     async def begin(self) -> None:
         """Everything up and in touch."""
         await self.sim.begin()
 
-    # -- mail and passes ------------------------------------------------------------------------------------------
-
-    def send(self, who: int, to: Sequence[int], lane: str, life_ms: int, separate: bool = False) -> None:
-        """Somebody writes to others; nothing if its node is down or its disk full."""
-        site = self.site(who)
-        recipients = sorted({self.site(one).member for one in to} - {site.member})
-        if site.node is None or not recipients:
-            return
-        text = f"{self.ledger.canary} {len(self.ledger.letters)}"
-        created = site.sources().clock()
-        try:
-            message_id = site.send(
-                *recipients, urgency=Urgency(lane), life_ms=life_ms, separate=separate, text=text
-            )
-        except ExchangeError as error:
-            self.refusals[error.code] += 1
-            return
-        self.ledger.letters.append(
-            Letter(
-                len(self.ledger.letters),
-                site.member,
-                message_id,
-                tuple(recipients),
-                lane,
-                created,
-                created + life_ms,
-                sha256(site.desk.sent(message_id).message.payload),
-            )
-        )
-        self._say(f"{site.member} writes {lane} to {', '.join(recipients)} for {life_ms // MINUTE_MS} min")
+    # -- passes ---------------------------------------------------------------------------------------------------
 
     async def run(self, who: int, crash_at: int = 0) -> None:
         """One pass of a node, which may die at that point of it."""
@@ -384,10 +333,3 @@ class Story:
             if site.node is None:
                 await site.start()
             site.fill(False)
-
-    def _count(self, kind: str, what: str) -> None:
-        self.counts[kind] += 1
-        self._say(what)
-
-    def _say(self, what: str) -> None:
-        self.steps.append(what)

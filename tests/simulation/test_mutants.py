@@ -8,25 +8,39 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import pytest
 from sqlalchemy import text
 
 from exchange import envelope
 from exchange.content import Void
+from exchange.hub.store import page as store_page, pieces as store_pieces
 from exchange.hub.store.accept import accept_group
+from exchange.hub.store.cursor import ORDER
 from exchange.hub.store.store import HubStore
 from exchange.keys import PublicKey
 from exchange.link import Placement
 from exchange.node.keys.peer_prekeys import PeerPrekeys
 from exchange.node.mail.inbox import CURSOR, Inbox
+from exchange.node.mail.large import LargeDeliveries
 from exchange.node.mail.outbox import Outbox
 from exchange.node.mail.receipts import Receipts
 from exchange.node.store import inbox as store_inbox, links as store_links, sealings as store_sealings
 from exchange.node.store.store import set_fact
 from tests.simulation import network
-from tests.simulation.driver import ARRIVALS, CRASHES, LIES, LOSSES, RESTORES, SLOW_CLOCKS, Moves, Result, run
+from tests.simulation.driver import (
+    ARRIVALS,
+    CRASHES,
+    LIES,
+    LOSSES,
+    PIECES,
+    RESTORES,
+    SLOW_CLOCKS,
+    Moves,
+    Result,
+    run,
+)
 from tests.simulation.steps import SteppedDatabase, play
 
 MOST_SEEDS: Final = 40
@@ -191,6 +205,44 @@ def no_wait_for_newer_prekeys(patch: Patch) -> None:
     patch.setattr(PeerPrekeys, "refuse", lambda *_: None)
 
 
+def piece_put_wherever_the_upload_ends(patch: Patch) -> None:
+    """A piece that comes twice is there twice: nobody looks where it belongs."""
+    add = store_pieces.add_piece
+
+    def append(
+        connection: Any, sender: str, env: bytes, *, size: int, start: int, data: bytes, now: int
+    ) -> int:
+        here = add(connection, sender, env, size=size, start=0, data=b"", now=now)
+        data = data[: size - here]
+        return add(connection, sender, env, size=size, start=here, data=data, now=now)
+
+    patch.setattr(store_pieces, "add_piece", append)
+
+
+def piece_from_the_beginning_after_a_cut(patch: Patch) -> None:
+    """Where a delivery was cut off its first piece comes once more, and is put behind what has come."""
+    fetch = LargeDeliveries.fetch
+
+    class Anew:
+        def __init__(self, hub: Any) -> None:
+            self.piece = self._first
+            self._hub = hub
+
+        async def _first(self, env: bytes, _start: int) -> bytes:
+            self.piece = self._hub.piece
+            return cast("bytes", await self._hub.piece(env, 0))
+
+    async def fetch_anew(self: LargeDeliveries, hub: Any, item: Any) -> Any:
+        return await fetch(self, cast("Any", Anew(hub)), item)
+
+    patch.setattr(LargeDeliveries, "fetch", fetch_anew)
+
+
+def long_before_flash(patch: Patch) -> None:
+    """The hub hands out bulk first."""
+    patch.setattr(store_page, "order_of", lambda *_: tuple(reversed(ORDER)))
+
+
 @dataclass(frozen=True)
 class Mutant:
     """A broken piece, what may happen in the runs that look for it, and the kinds of fault that it shows as."""
@@ -212,6 +264,9 @@ MUTANTS: Final = (
     Mutant(loss_is_told_to_the_sender_alone, LOSSES, frozenset({"silent loss"})),
     Mutant(receipt_for_all_copies, CRASHES, frozenset({"stuck", "lost"})),
     Mutant(no_wait_for_newer_prekeys, SLOW_CLOCKS, frozenset({"raised"})),
+    Mutant(piece_put_wherever_the_upload_ends, PIECES, frozenset({"spoilt"})),
+    Mutant(piece_from_the_beginning_after_a_cut, PIECES, frozenset({"spoilt"})),
+    Mutant(long_before_flash, PIECES, frozenset({"flash waits"})),
 )
 
 

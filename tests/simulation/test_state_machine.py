@@ -25,8 +25,9 @@ from exchange.limits import DAY_MS, HOUR_MS, MINUTE_MS
 from tests.simulation import network
 from tests.simulation.driver import pass_over_crashes
 from tests.simulation.links import ANSWER_LOST, LATE, REPEATED, REPEATED_LATE, REQUEST_LOST
+from tests.simulation.people import LANES, LENGTHS, LIVES
 from tests.simulation.steps import OneThread, Process
-from tests.simulation.story import LANES, LIVES, Story
+from tests.simulation.story import Story
 
 MEMBERS = 3
 EXAMPLES = 33
@@ -74,6 +75,16 @@ class Network(RuleBasedStateMachine):
     )
     def write(self, who: int, to: list[int], lane: str, life: int, separate: bool) -> None:
         self.story.send(who, to, lane, life, separate)
+
+    @rule(
+        who=SITES,
+        to=SEVERAL,
+        lane=st.sampled_from(LANES),
+        life=st.sampled_from(LIVES),
+        length=st.sampled_from(LENGTHS),
+    )
+    def write_at_length(self, who: int, to: list[int], lane: str, life: int, length: int) -> None:
+        self.story.send(who, to, lane, life, length=length)
 
     @rule(whos=SEVERAL, turns=TURNS)
     def passes(self, whos: list[int], turns: int | None) -> None:

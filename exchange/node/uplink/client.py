@@ -35,7 +35,7 @@ from exchange.node.uplink.api import Feed, HubState, Page, Posted, Result
 from exchange.node.uplink.blobs import HubBlobs, body_of, vouched
 from exchange.node.uplink.carrier import Carrier
 from exchange.node.uplink.feed import PollFeed, carried, open_socket
-from exchange.node.uplink.pieces import ASK, Pieces, is_flash
+from exchange.node.uplink.pieces import Pieces, is_flash
 from exchange.token import make_token
 
 CONNECT_SECONDS: Final = 15
@@ -47,6 +47,7 @@ _MAX_PARTS: Final = 65_536
 _MAX_PART: Final = 2 * MAX_PART  # bytes of its JSON
 _NOTHING_CAME: Final = 204
 _MORE_COMES: Final = 202
+_NO_NUMBER: Final = -1  # instead of how many bytes the hub has: it doesn't say
 _GOOD: Final = frozenset({200, 201, 202, _NOTHING_CAME})
 
 
@@ -187,7 +188,7 @@ class HubClient(HubBlobs):
         try:
             with self._pieces.going_before(is_flash(upload)):
                 if len(upload) > LARGE_BYTES:
-                    answer = await self._put_in_pieces(target, upload)
+                    answer = await self._put_in_pieces(env, target, upload)
                 else:
                     answer = await self._call("PUT", target, upload, media=protocol.BINARY)
         except ExchangeError as refusal:
@@ -197,24 +198,16 @@ class HubClient(HubBlobs):
             return Posted((Result(env, refusal.code, refusal.detail, wait),), ())
         return Posted((Result(env, "", ""),), receipts_of(json_of(answer)))
 
-    async def _put_in_pieces(self, target: str, upload: bytes) -> Answer:
-        """A long upload, from where it was cut off the last time (§11.9)."""
-        pieces = self._pieces
-        have = ASK if target in pieces.begun else 0
-        pieces.begun.add(target)
-        while True:
-            piece = upload[have : have + pieces.up.size] if have != ASK else b""
-            where = f"{target}/pieces?from={max(have, 0)}&size={len(upload)}"
-            began = self._seconds() if is_flash(upload) else await pieces.turn()
+    async def _put_in_pieces(self, env: bytes, target: str, upload: bytes) -> Answer:
+        async def put(start: int, piece: bytes) -> int | Answer:
+            where = f"{target}/pieces?from={start}&size={len(upload)}"
             answer = await self._call("PUT", where, piece, media=protocol.BINARY)
-            pieces.up.passed(len(piece), self._seconds() - began)
             if answer.status != _MORE_COMES:
-                pieces.begun.discard(target)
                 return answer
-            has = json_of(answer).get("have")
-            if type(has) is not int or not 0 <= has < len(upload) or has == have:
-                raise Unavailable("hub.unreachable", "the hub doesn't take the pieces")
-            have = has
+            have = json_of(answer).get("have")
+            return have if type(have) is int else _NO_NUMBER
+
+        return await self._pieces.bring(env, upload, put)
 
     async def post_envelopes(self, uploads: Sequence[bytes]) -> Posted:
         value = json_of(await self._call("POST", protocol.ENVELOPES, framed(uploads), media=protocol.BINARY))
