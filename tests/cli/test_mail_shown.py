@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from email import message_from_bytes
+from email.policy import default
 from pathlib import Path
 from typing import Any
 
@@ -186,3 +188,54 @@ def test_the_word_of_an_answer_is_shown_under_the_report_and_drives_no_terminal(
     lines = node("report", sent).splitlines()
     assert lines[-1] == f'{PE}, Andre\ufffd[31m: "Blocked 203[.]0[.]113[.]7 at\ufffd evil[.]example"'
     assert sum("Luz" in line for line in lines) == 1
+
+
+# -- copies of what was replaced --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def own_mail(folder: Path) -> Iterator[str]:
+    """A mailbox of this member's own people, to which its node may mail."""
+    config = folder / "co" / "config.toml"
+    before = config.read_text(encoding="utf-8")
+    more = 'own_mail = ["@co.example"]\n[alarm]\nmail_from = "exchange@co.example"\n'
+    config.write_text(before + more, encoding="utf-8")
+    yield "ana@co.example"
+    config.write_text(before, encoding="utf-8")
+
+
+def copied(path: Path) -> str:
+    """What was written to that file, or as a mail into that folder; nothing where neither is there."""
+    if not path.is_dir():
+        return path.read_text(encoding="utf-8") if path.exists() else ""
+    [mail] = path.iterdir()
+    body = message_from_bytes(mail.read_bytes(), policy=default).get_body()
+    assert body is not None
+    return str(body.get_content())
+
+
+@pytest.mark.usefixtures("node")
+@pytest.mark.parametrize("box", ["came", "went"])
+@pytest.mark.parametrize(("verb", "is_on_it"), [("export", 0), ("print", 1), ("forward", 0), ("email", 1)])
+def test_no_copy_of_what_was_replaced_is_made_unsaid(
+    *,
+    capsys: pytest.CaptureFixture[str],
+    mailbox: Mailbox,
+    folder: Path,
+    tmp_path: Path,
+    own_mail: str,
+    box: str,
+    verb: str,
+    is_on_it: int,
+) -> None:
+    """Whoever hands on a list that was retracted is told, and so is the reader of paper or mail."""
+    put, whose = (mailbox.came, PE) if box == "came" else (mailbox.went, "co-csirt")
+    old = put(PE)
+    new = put(PE, supersedes=old)
+    to = {"forward": ["--to", UY], "email": ["--to", own_mail]}.get(verb, [])
+    for id_ in (old, new):
+        output = [] if verb == "forward" else ["--output", str(tmp_path / id_)]
+        assert run(["node", verb, id_, *to, *output, "--home", str(folder / "co")]) == 0
+        said, times = f"REPLACED by {new[:8]} of {whose}", int(id_ == old)
+        assert capsys.readouterr().err.count(said) == times
+        assert copied(tmp_path / id_).count(said) == times * is_on_it

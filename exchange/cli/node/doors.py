@@ -118,7 +118,11 @@ def print_(
             content, came = passed.message, passed.received
             marks = marks_of(came, confirmed=confirmed) if came else []
             at = came.received_at if came else None
-            lines = message_lines(content, sender=passed.sender, received_at=at, marks=marks)
+            lines = message_lines(
+                content, sender=passed.sender, received_at=at, marks=marks, replaced=replaced_lines(passed)
+            )
+            for line in replaced_lines(passed):
+                call.out.warn(line)
             lines = lines_of_copy(lines, passed, member)
             by = f"{getpass.getuser()} at {member}"
             data = pages(lines, label=banner(content), message=content.id, by=by, now=now)
@@ -252,11 +256,18 @@ def _onward(
 
 
 def warn_of_doubts(call: Call, passed: Passed) -> None:
-    """Say what whoever hands this message on must know of how it came."""
+    """Say what whoever hands this message on must know of how it came, and of what came after it."""
     from exchange.cli.message_view import mark_lines
 
-    for line in mark_lines(passed.doubts):
+    for line in [*replaced_lines(passed), *mark_lines(passed.doubts)]:
         call.out.warn(line)
+
+
+def replaced_lines(passed: Passed) -> list[str]:
+    """The line that says which later message took its place, if one did."""
+    from exchange.cli.replacing import replaced_line
+
+    return [replaced_line(passed.replaced)] if passed.replaced else []
 
 
 def warn_of_exercise(call: Call, passed: Passed, format_: str) -> None:

@@ -16,7 +16,7 @@ import typer
 from exchange.cli.call import Call, now_ms
 from exchange.cli.command import command
 from exchange.cli.losses import as_json, tell
-from exchange.cli.node.doors import ForExercise, warn_of_doubts, warn_of_exercise
+from exchange.cli.node.doors import ForExercise, replaced_lines, warn_of_doubts, warn_of_exercise
 from exchange.cli.node.mail import From, MessageId, marks_of
 from exchange.cli.node.send import words
 from exchange.errors import Refused, Unavailable
@@ -86,6 +86,7 @@ def email(
                 sender=passed.sender,
                 received_at=came.received_at if came else None,
                 marks=marks_of(came, confirmed=confirmed) if came else [],
+                replaced=replaced_lines(passed),
             )
             lines = lines_of_copy(lines, passed, settings.member)
             mails = [

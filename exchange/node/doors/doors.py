@@ -30,9 +30,11 @@ from exchange.node.store import (
     access as store_access,
     attachments as store_attachments,
     outbox as store_outbox,
+    replacing as store_replacing,
 )
 from exchange.node.store.inbox import DOUBTS, Received
 from exchange.node.store.links import header_of
+from exchange.node.store.replacing import Claim
 from exchange.node.store.store import Store, Transaction
 from exchange.release import Content, Decision, Door, Reader, Who, decide
 
@@ -47,6 +49,7 @@ class Passed:
 
     `received`: as it came, None for one that this node sent. `relabelled`: its own label is weaker, and still stands in
     its signed bytes. `attachments`: how many files came or went beside it; they leave by a door of their own.
+    `replaced`: by which later message of its sender, if it is.
     """
 
     message: Message
@@ -55,6 +58,7 @@ class Passed:
     received: Received | None
     relabelled: bool = False
     attachments: int = 0
+    replaced: Claim | None = None
 
     @property
     def id(self) -> str:
@@ -126,7 +130,9 @@ class Doors:
             came = received[-1]
             message = read_message(came.payload)
             beside = store_attachments.counts(connection, [came.env]).get(came.env, 0)
-            passed = Passed(message, came.sender, came.received_at, came, attachments=beside)
+            claims = store_replacing.received(connection, self._store.cipher, [came])
+            by = store_replacing.replaced_by(came.sender, came.message_id, claims)
+            passed = Passed(message, came.sender, came.received_at, came, attachments=beside, replaced=by)
             return passed, content_of(connection, came, message)
         sent = store_outbox.find(connection, self._store.cipher, message_id)
         if sender not in ("", self._address) or sent is None or sent[1].erased or sent[1].type != "stix":
@@ -135,7 +141,11 @@ class Doors:
         to = store_outbox.addressees(connection, self._store.cipher, sent[0])
         named = frozenset(copy.recipient for copy in to)
         beside = len(store_attachments.going_with(connection, self._store.cipher, sent[0]))
-        passed = Passed(message, self._address, message.created, None, attachments=beside)
+        claims = store_replacing.sent(
+            connection, self._store.cipher, own=self._address, since=sent[1].created
+        )
+        by = store_replacing.replaced_by(self._address, message.id, claims)
+        passed = Passed(message, self._address, message.created, None, attachments=beside, replaced=by)
         return passed, content_said(message, named, self._address)
 
     def _note(
