@@ -121,51 +121,70 @@ def _sound(found: Sequence[_Found], own: Sequence[Assets]) -> tuple[set[int], di
         for place, each in enumerate(found)
         if each.raw.type in _CARRIED and all(any(one.covers(asset) for one in own) for asset in each.mentions)
     }
-    while True:
-        there = {found[place].raw.id for place in sound}
-        there -= {each.raw.id for place, each in enumerate(found) if place not in sound}  # of every version
-        lost = {place for place in sound if not found[place].needs <= there}
-        if not lost:
-            return sound, causes
+    there = {found[place].raw.id for place in sound}
+    there -= {each.raw.id for place, each in enumerate(found) if place not in sound}  # of every version
+    needing = _needing(found, sound)
+    lost = {place for place in sound if not found[place].needs <= there}
+    while lost:
         for place in lost:
             needed = min(found[place].needs - there)
             causes[found[place].raw.id] = causes.get(needed, needed)
         sound -= lost
+        there -= (gone := {found[place].raw.id for place in lost})
+        lost = {place for one in gone for place in needing.get(one, ())} & sound
+    return sound, causes
+
+
+def _needing(found: Sequence[_Found], places: Iterable[int]) -> dict[str, list[int]]:
+    """Which of the places need an object, by its id: a chain of 20,000 must not be gone through for each link of it."""
+    needing: dict[str, list[int]] = {}
+    for place in places:
+        for one in found[place].needs:
+            needing.setdefault(one, []).append(place)
+    return needing
+
+
+def _of_ids(found: Sequence[_Found], places: Iterable[int]) -> dict[str, list[int]]:
+    """The places by the id that stands there, in every version."""
+    of_ids: dict[str, list[int]] = {}
+    for place in places:
+        of_ids.setdefault(found[place].raw.id, []).append(place)
+    return of_ids
 
 
 def _concerned(found: Sequence[_Found], sound: set[int], assets: Assets) -> set[int]:
     """Places of objects that mention the assets themselves, or observe something that does."""
     able = {place for place in sound if found[place].raw.type in _CONCERNING}
     concerned = {place for place in able if any(assets.covers(one) for one in found[place].mentions)}
-    while True:
-        ids = {found[place].raw.id for place in concerned}
-        more = {place for place in able - concerned if found[place].needs & ids}
-        if not more:
-            return concerned
+    needing, more = _needing(found, able), concerned
+    while more:
+        ids = {found[place].raw.id for place in more}
+        more = {place for one in ids for place in needing.get(one, ())} - concerned
         concerned |= more
+    return concerned
 
 
 def _explained(found: Sequence[_Found], sound: set[int], concerned: set[int]) -> set[int]:
     """Places of relationships between what goes and what explains it, and of the latter."""
     theirs = {found[place].raw.id for place in concerned}
     explaining = {found[place].raw.id for place in sound if found[place].raw.type in _EXPLAINING}
-    going: set[int] = set()
+    going, of_ids = set[int](), _of_ids(found, sound)
     for place in sound:
         ends = found[place].needs
         if found[place].raw.type == "relationship" and ends & theirs and ends <= theirs | explaining:
-            going |= {place} | {other for other in sound if found[other].raw.id in ends}
+            going.add(place)
+            going.update(other for end in ends for other in of_ids.get(end, ()))
     return going
 
 
 def _needed(found: Sequence[_Found], going: set[int], sound: set[int]) -> set[int]:
     """Places of everything that what goes refers to, and so on."""
-    needed: set[int] = set()
-    while True:
-        wanted = {one for place in going | needed for one in found[place].needs}
-        more = {place for place in sound - going - needed if found[place].raw.id in wanted}
-        if not more:
-            return needed
+    needed, of_ids, more = set[int](), _of_ids(found, sound - going), going
+    while more:
+        wanted = {one for place in more for one in found[place].needs}
+        more = {place for one in wanted for place in of_ids.get(one, ())} - needed
         needed |= more
+    return needed
 
 
 def _why(each: _Found, own: Sequence[Assets]) -> str:
