@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import uuid
+from functools import partial
 from typing import Any
 
 import pytest
 
+from exchange.canonical import sha256
+from exchange.limits import DAY_MS
+from exchange.node.store import inbox as store_inbox
+from exchange.node.store.inbox import Received
 from exchange.node.taxii.adding import OTHER_CONTENT
+from exchange.node.taxii.reading import read_waiting
 from tests.doors import CO, Client, Place
 from tests.taxii.conftest import indicator
 
@@ -74,3 +81,33 @@ def test_a_backlog_comes_in_whole_and_in_order_whatever_its_messages_sizes(
     sent = [one for objects in mail for one in objects]
     came = client.objects("received", limit=100, **{"match[type]": "indicator"})
     assert came[-len(sent) :] == sent
+
+
+def test_messages_without_objects_count_as_what_they_are_long(
+    door: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a later version's, which this one can't read, a sender may put hundreds of 10 MB behind each other."""
+    door.run(door.context.collections.settle())
+    store, rows = door.pe.up.store, []
+    monkeypatch.setattr("exchange.node.taxii.reading.READ_BYTES", 1_000)
+    for number in range(5):
+        data, env = b"{" + b" " * 600, sha256(bytes([number]))
+        row = Received(
+            n=0,
+            sender=CO,
+            message_id=str(uuid.uuid4()),
+            type="stix",
+            lane="routine",
+            created=door.sim.world.now,
+            expires=door.sim.world.now + DAY_MS,
+            received_at=door.sim.world.now,
+            marks=frozenset({"newer"}),
+            conflict=False,
+            env=env,
+            payload=data,
+            summary={},
+        )
+        rows.append((row, env))
+    door.run(store.db.write(lambda c: store_inbox.add(c, store.cipher, rows)))
+    found = door.run(store.db.read(partial(read_waiting, store.cipher, 256)))
+    assert [one.message_id for one in found] == [row.message_id for row, _ in rows[:2]]

@@ -25,7 +25,7 @@ from exchange.pap import Pap
 from exchange.storage.local_cipher import LocalCipher
 from exchange.tlp import Tlp, strictest
 
-READ_BYTES: Final = 1_048_576  # of objects read ahead; the last message may be longer
+READ_BYTES: Final = 1_048_576  # of messages read ahead; the last one may be longer
 Found = tuple[Head, Facts, bytes]
 
 
@@ -54,7 +54,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """What is left to add of one message."""
+    """What is left to add of one message. `read`: the bytes that it took to know, objects or none."""
 
     n: int
     sender: str
@@ -64,11 +64,7 @@ class Incoming:
     done: int
     items: tuple[Found, ...]
     again: bool
-
-    @property
-    def size(self) -> int:
-        """Bytes."""
-        return sum(len(data) for _, _, data in self.items)
+    read: int = 0
 
     def chunk(self, most: int) -> Chunk:
         """The next up to `most` objects."""
@@ -107,7 +103,7 @@ def read_waiting(cipher: LocalCipher, most: int, connection: Transaction) -> lis
         waiting.append(one)
         n, done = one.n + 1, 0
         most -= max(len(one.items), 1)
-        size += one.size
+        size += one.read
     return waiting
 
 
@@ -126,6 +122,7 @@ def _read_from(
     if DOUBTS & set(row.marks.split()):
         return bare
     received = store_inbox.payload(connection, cipher, row.n)
+    bare = replace(bare, read=len(received))
     try:
         message = read_message(received, LIMITS)
     except Rejected:
