@@ -42,6 +42,9 @@ MARKS: Final[Mapping[str, str]] = {
 }
 
 _DRILL: Final = "EXERCISE"  # before the subject of what is of one
+_STROKES: Final = str.maketrans(
+    "|l1", "III"
+)  # what looks like a letter of that word, and is another of ASCII
 
 # Object properties a person reads first, in this order; the rest is in `node export`.
 _SHOWN: Final = ("name", "pattern", "value", "description", "content", "abstract", "determination")
@@ -65,8 +68,15 @@ def subject_in_list(subject: str, exercise: str | None) -> str:
     line = one_line(subject)
     if exercise:
         return f"{_DRILL} {one_line(exercise, MAX_DRILL_SHOWN)}: {line}"
-    letters = re.sub(r"\W", "", normalize("NFKC", line)).upper()
-    return f'"{line}"' if letters.startswith(_DRILL) else line
+    return f'"{line}"' if _looks_like_a_drill(line) else line
+
+
+def _looks_like_a_drill(line: str) -> bool:
+    """Whether it begins as one does, in letters of whatever script: there is no telling which ones look like Latin."""
+    letters = re.sub(r"[\W_]", "", normalize("NFKD", line.translate(_STROKES)))[: len(_DRILL)].upper()
+    return len(letters) == len(_DRILL) and all(
+        letter == own or not letter.isascii() for letter, own in zip(letters, _DRILL, strict=True)
+    )
 
 
 def message_lines(

@@ -86,6 +86,12 @@ def test_what_is_real_can_not_look_like_a_drill(node: Callable[..., str], mailbo
     [
         ("Ransomware", "Ransomware"),
         ("exercise EX9: x", '"exercise EX9: x"'),
+        ("\u0415XERCISE EX9: x", '"\u0415XERCISE EX9: x"'),  # Cyrillic
+        ("EXER\u03f9ISE EX9: x", '"EXER\u03f9ISE EX9: x"'),  # Greek
+        ("\u00c9XERC|SE EX9: x", '"\u00c9XERC|SE EX9: x"'),
+        ("_EXERClSE EX9: x", '"_EXERClSE EX9: x"'),
+        ("Exerci\u00e7o an\u00e1lise", "Exerci\u00e7o an\u00e1lise"),
+        ("EXERC", "EXERC"),
         ("\u200b [EX\u200bERCISE] x", '"\u200b [EX\u200bERCISE] x"'),
         (
             "\uff25\uff38\uff25\uff32\uff23\uff29\uff33\uff25 EX9",
