@@ -84,7 +84,7 @@ def _add(connection: Transaction, store: Store, bundle: bytes, numbers: range, n
             conflict=False,
             env=env,
             payload=payload.replace(str(_INDICATOR).encode(), other.encode()),
-            summary={"subject": f"Message {number}", "kind": "alert", "tlp": "green"},
+            summary={"subject": f"Message {number}", "kind": "alert", "tlp": "green", "supersedes": None},
         )
         messages.append((message, env))
     store_inbox.add(connection, store.cipher, messages)

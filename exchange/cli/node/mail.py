@@ -213,7 +213,8 @@ def _claims_received(home: Opened, came: Sequence[Received]) -> list[Claim]:
     """Who says since that it takes the place of something."""
     from exchange.node.store import replacing
 
-    return home.store.db.read_sync(lambda c: replacing.received(c, home.store.cipher, came))
+    wanted = [(one.sender, one.message_id, one.created) for one in came]
+    return home.store.db.read_sync(lambda c: replacing.received(c, home.store.cipher, wanted))
 
 
 def _claims_sent(home: Opened, gone: Sequence[Sent]) -> list[Claim]:

@@ -130,7 +130,8 @@ class Doors:
             came = received[-1]
             message = read_message(came.payload)
             beside = store_attachments.counts(connection, [came.env]).get(came.env, 0)
-            claims = store_replacing.received(connection, self._store.cipher, [came])
+            wanted = [(came.sender, came.message_id, came.created)]
+            claims = store_replacing.received(connection, self._store.cipher, wanted)
             by = store_replacing.replaced_by(came.sender, came.message_id, claims)
             passed = Passed(message, came.sender, came.received_at, came, attachments=beside, replaced=by)
             return passed, content_of(connection, came, message)

@@ -191,7 +191,7 @@ class MailView:
     def _claims(self, connection: Transaction, item: Item) -> list[Claim]:
         cipher = self._store.cipher
         if item.box is Box.IN:
-            return store_replacing.received(connection, cipher, [item])
+            return store_replacing.received(connection, cipher, [(item.sender, item.id, item.created)])
         return store_replacing.sent(connection, cipher, own=item.sender, since=item.created)
 
     def _whole(

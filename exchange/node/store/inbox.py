@@ -150,7 +150,7 @@ def add(connection: Connection, cipher: LocalCipher, messages: Iterable[tuple[Re
     sql_many(
         connection,
         "INSERT INTO inbox (sender, message_id, type, lane, created, expires, received_at, marks, conflict, env,"
-        " payload_hash, payload, summary) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " payload_hash, payload, summary, supersedes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (_row(cipher, message, payload_hash) for message, payload_hash in messages),
     )
 
@@ -171,6 +171,7 @@ def _row(cipher: LocalCipher, message: Received, payload_hash: bytes) -> tuple[A
         payload_hash,
         cipher.seal("inbox.payload", row_id, message.payload),
         cipher.seal("inbox.summary", row_id, orjson.dumps(message.summary)),
+        message.summary["supersedes"] or "" if "supersedes" in message.summary else None,
     )
 
 

@@ -1,14 +1,15 @@
 """Owns the look-up of which messages say that they take the place of another (`supersedes`), for what people are shown.
 
 The TAXII collections keep a table of their own (store/taxii.py), which is filled when a tool asks: where the door is
-closed none does. Here the messages are asked themselves: those that were written since the ones in question.
+closed none does. Here a column of the inbox says it; what an older version kept is asked itself, if it was written
+since the message in question, and so is what this node sent.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 import orjson
 from sqlalchemy import Connection
@@ -19,11 +20,21 @@ from exchange.limits import HOUR_MS
 from exchange.node.store import inbox as store_inbox, outbox as store_outbox
 from exchange.node.store.inbox import DOUBTS
 from exchange.node.store.outbox import LOST, REJECTED
-from exchange.node.store.store import sql
+from exchange.node.store.store import looked_up, sql
 from exchange.storage.local_cipher import LocalCipher
 
 _SLACK_MS: Final = HOUR_MS  # so far a sender's clock may have gone back between the two
 _NAME: Final = "supersedes"
+_AT_ONCE: Final = 512
+_CLAIMS: Final = (
+    "SELECT i.n, i.marks, i.message_id, i.sender, i.supersedes, i.created FROM {keys} JOIN inbox i"
+)
+_NAMING: Final = (
+    f"{_CLAIMS} ON i.supersedes = column2 AND i.sender = column1 WHERE i.supersedes <> '' AND i.type = 'stix'"
+)
+_THEIR_OWN: Final = (
+    f"{_CLAIMS} ON i.message_id = column2 AND i.sender = column1 WHERE i.supersedes <> '' AND i.type = 'stix'"
+)
 _ESCAPE: Final = b"\\u"  # it could spell the name
 
 
@@ -41,43 +52,48 @@ class Claim:
     to: frozenset[str] = frozenset()
 
 
-class Written(Protocol):
-    """What is to be known of a message to find what replaces it: whose it is, and when it was written (ms)."""
-
-    @property
-    def sender(self) -> str: ...
-    @property
-    def created(self) -> int: ...
-
-
 def replaced_by(sender: str, message_id: str, claims: Sequence[Claim]) -> Claim | None:
     """The newest of the claims to the place of that message of `sender`."""
     found = [one for one in claims if (one.sender, one.replaces) == (sender, message_id)]
     return found[-1] if found else None
 
 
-def received(connection: Connection, cipher: LocalCipher, messages: Iterable[Written]) -> list[Claim]:
-    """What came of the senders of `messages` since these and says that it replaces something, oldest first.
+def received(
+    connection: Connection, cipher: LocalCipher, messages: Iterable[tuple[str, str, int]]
+) -> list[Claim]:
+    """The claims of received messages that name one of these, or are of one of these, oldest first.
 
-    What came in doubt replaces nothing (docs/taxii.md), whatever it says.
+    `messages`: each as its sender, its id and when it was written (ms). What came in doubt replaces nothing
+    (docs/taxii.md), whatever it says.
     """
-    wanted = list(messages)
-    if not wanted:
-        return []
-    senders = {one.sender for one in wanted}
+    wanted = {(sender, id_): created for sender, id_, created in messages}
+    keys, found = list(wanted), dict[int, Claim]()
+    for start in range(0, len(keys), _AT_ONCE):
+        for statement in (_NAMING, _THEIR_OWN):
+            for n, marks, *claim in looked_up(connection, statement, keys[start : start + _AT_ONCE]):
+                if not DOUBTS & set(marks.split()):
+                    found[n] = Claim(*claim)
+    for sender in {sender for sender, _ in keys}:
+        since = min(created for (whose, _), created in wanted.items() if whose == sender)
+        found |= _unsaid(connection, cipher, sender, since - _SLACK_MS)
+    return [found[n] for n in sorted(found)]
+
+
+def _unsaid(connection: Connection, cipher: LocalCipher, sender: str, since: int) -> dict[int, Claim]:
+    """The claims of that sender's messages since then of which no column says what they replace, by row."""
     rows = sql(
         connection,
-        "SELECT n, sender, message_id, created, marks, env FROM inbox WHERE type = 'stix' AND created >= :since"
-        " ORDER BY n",
-        since=min(one.created for one in wanted) - _SLACK_MS,
+        "SELECT n, message_id, created, marks, env FROM inbox"
+        " WHERE supersedes IS NULL AND type = 'stix' AND sender = :sender AND created >= :since",
+        sender=sender,
+        since=since,
     )
-    claims = []
+    claims = {}
     for row in rows:
-        if row.sender not in senders or DOUBTS & set(row.marks.split()):
-            continue
-        replaces = _said(connection, cipher, row.n, bytes(row.env))
-        if replaces is not None:
-            claims.append(Claim(row.message_id, row.sender, replaces, row.created))
+        if not DOUBTS & set(row.marks.split()):
+            replaces = _said(connection, cipher, row.n, bytes(row.env))
+            if replaces is not None:
+                claims[row.n] = Claim(row.message_id, sender, replaces, row.created)
     return claims
 
 
