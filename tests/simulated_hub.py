@@ -21,6 +21,7 @@ from exchange.directory.waiting import REJECTED, WITHDRAWN
 from exchange.errors import ExchangeError, Refused, Unavailable
 from exchange.hub.mailboxes import Answer
 from exchange.limits import LARGE_BYTES, PIECE_BYTES
+from exchange.node.uplink.answers import odd
 from exchange.node.uplink.api import Feed, HubState, Page, Posted, Result
 from exchange.node.uplink.feed import PollFeed
 from exchange.node.uplink.pieces import Pieces
@@ -222,15 +223,24 @@ class SimulatedHub:
 
     async def put_blob(self, blob: bytes, size: int, start: int, read: Callable[[int], bytes]) -> int:
         async def parts() -> AsyncIterator[bytes]:
-            yield read(LARGE_BYTES)
+            yield read(self._blob_piece)
 
-        return await self._take(blob, size, start, parts())
+        have = await self._take(blob, size, start, parts)
+        if have <= start:
+            raise odd("the hub doesn't take the pieces")
+        return have
 
-    async def _take(self, blob: bytes, size: int, start: int, parts: AsyncIterator[bytes] | None) -> int:
+    @property
+    def _blob_piece(self) -> int:
+        return min(LARGE_BYTES, self._most)
+
+    async def _take(
+        self, blob: bytes, size: int, start: int, parts: Callable[[], AsyncIterator[bytes]] | None
+    ) -> int:
         async def call() -> int:
             member = self._member.partition("/")[0]
             taken = await self._hub.blobs.take(
-                member, blob, start=start, size=size, parts=parts, end=lambda: None
+                member, blob, start=start, size=size, parts=parts and parts(), end=lambda: None
             )
             return taken.have
 
@@ -239,7 +249,7 @@ class SimulatedHub:
     async def blob(self, blob: bytes, start: int, came: Callable[[bytes], object]) -> None:
         async def call() -> None:
             reading = await self._hub.blobs.open(
-                self._member, blob, start=start, most=LARGE_BYTES, end=lambda: None
+                self._member, blob, start=start, most=self._blob_piece, end=lambda: None
             )
             try:
                 came(self.wire.piece(b"".join([part async for part in reading.parts])))

@@ -6,6 +6,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from exchange.hub.store.blob_files import FOLDER
 from tests.simulation.ledger import Ledger
 from tests.simulation.network import FaultySimulation, FaultySite
 from tests.worlds import seed
@@ -77,11 +78,12 @@ class Copies:
         """Whether there is one of the hub."""
         return self._of_hub.exists()
 
-    def of_hub(self) -> None:
-        """Keep the hub's state of now."""
+    def of_hub(self, *, blobs: bool) -> None:
+        """Keep the hub's state of now; without `blobs` as a backup does, which has none."""
         if self.has_hub:
             shutil.rmtree(self._of_hub)
-        shutil.copytree(self._sim.folder / "hub", self._of_hub)
+        left_out = None if blobs else shutil.ignore_patterns(FOLDER)
+        shutil.copytree(self._sim.folder / "hub", self._of_hub, ignore=left_out)
 
     def put_hub_back(self) -> None:
         """In place of its files; the hub must be down."""

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from exchange.limits import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 from tests.simulation import network
+from tests.simulation.files import SIZES
 from tests.simulation.links import ANSWER_LOST, LATE, REPEATED, REPEATED_LATE, REQUEST_LOST
 from tests.simulation.people import LANES, LENGTHS, LIVES
 from tests.simulation.steps import Crash, Endless
@@ -110,6 +111,22 @@ async def _send_long(story: Story, chance: random.Random) -> None:
     story.send(who, [to], chance.choice(LANES), chance.choice(LIVES), length=chance.choice(LENGTHS))
     if chance.random() < 0.5:
         story.send(who, [to], chance.choice(LANES), chance.choice(LIVES))
+    await story.run(who, crash_at=chance.choice((0, 0, chance.randrange(1, 60))))
+
+
+async def _send_file(story: Story, chance: random.Random) -> None:
+    """A letter with a file; its pieces go up at the end of a pass, and so do those of what went before."""
+    who, to = chance.sample(range(len(story.sim.nodes)), 2)
+    others = [to, chance.randrange(4)] if chance.random() < 0.3 else [to]
+    story.send(who, others, chance.choice(LANES), chance.choice(LIVES), file=chance.choice(SIZES))
+    await story.run(who, crash_at=chance.choice((0, 0, chance.randrange(1, 60))))
+
+
+async def _ask(story: Story, chance: random.Random) -> None:
+    """Somebody takes in the mail, and asks for a file."""
+    who = chance.randrange(4)
+    await story.run(who)
+    story.ask(who, chance.randrange(99))
     await story.run(who, crash_at=chance.choice((0, 0, chance.randrange(1, 60))))
 
 
@@ -242,6 +259,7 @@ RESTORES: Final[Moves] = (*MAIL, (_backup, 4), (_restore, 3), (_spoil, 2))
 LOSSES: Final[Moves] = (*MAIL, (_wait_long, 4), (_expire, 2))
 SLOW_CLOCKS: Final[Moves] = (*MAIL, (_clock, 4), (_rotate, 3))
 PIECES: Final[Moves] = (*MAIL, (_send_long, 12), (_spoil, 4), (_cut, 2), (_together, 4))
+FILES: Final[Moves] = (*MAIL, (_send_file, 12), (_ask, 8), (_spoil, 3), (_hurt, 4), (_fill, 2))
 LIES: Final[Moves] = (*MAIL, (_withhold, 2), (_forge, 2))
 MOVES: Final[dict[tuple[Move, int], bool]] = {
     (_send, 16): True,
@@ -252,6 +270,8 @@ MOVES: Final[dict[tuple[Move, int], bool]] = {
     (_wait, 3): True,
     (_expire, 1): True,
     (_send_long, 4): False,
+    (_send_file, 4): False,
+    (_ask, 3): False,
     (_together, 6): False,
     (_crash, 5): False,
     (_crash_hub, 3): False,

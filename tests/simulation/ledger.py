@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from exchange.canonical import sha256
 from exchange.content import CONTROL, REPLACED
 from exchange.directory.network import RETIRED_KEY_MS
 from exchange.hub.store.tables import RETENTION_MS
 from exchange.limits import MINUTE_MS
+from exchange.node.attachments.traffic import WRONG
 from exchange.storage.local_cipher import LocalCipher
+from tests.simulation import files
 from tests.simulation.network import FaultySimulation, FaultySite, rows
 from tests.simulator import LOCAL_KEY
 
@@ -27,6 +29,9 @@ QUIET: Final = {
     "items hurt": "SELECT count(*) FROM damaged",
     "receipts owed": "SELECT count(*) FROM owed WHERE batch IS NULL",
     "receipts to upload": "SELECT count(*) FROM batches_out WHERE sent_at IS NULL",
+    "files to bring": "SELECT count(*) FROM attachments_out o WHERE state = 'waiting' AND EXISTS (SELECT 1 FROM"
+    " addressees a WHERE a.message_n = o.message_n AND a.state NOT IN ('rejected', 'lost'))",
+    "files to fetch": "SELECT count(*) FROM attachments_in WHERE state = 'wanted'",
     "restores to be told": "SELECT count(*) FROM facts WHERE name = 'restore.pending' AND CAST(value AS TEXT) <> '0'",
 }
 HUB_QUIET: Final = {
@@ -43,7 +48,8 @@ LEAST_DAMAGE: Final = 3  # hurt items from which an alarm has its cause
 class Letter:
     """A message that somebody was told is queued. `forgotten`: its sender was put back to before that.
 
-    `content`: the SHA-256 of what it says. `erased`: whose people had it erased.
+    `content`: the SHA-256 of what it says; `file`: of the file that goes with it, if any. `erased`: whose people had it
+    erased.
     """
 
     number: int
@@ -54,6 +60,7 @@ class Letter:
     created: int
     expires: int
     content: bytes
+    file: bytes = b""
     forgotten: bool = False
     erased: set[str] = field(default_factory=set)
 
@@ -131,10 +138,14 @@ class Ledger:
             for recipient in letter.recipients:
                 self.deliveries += books[recipient].shown[letter.sender, letter.id] > 0
                 self._check_copy(letter, recipient, books[letter.sender], books[recipient])
+                if letter.file and books[recipient].shown[letter.sender, letter.id]:
+                    self._check_file(letter, recipient)
         for site in self.sim.nodes:
             self._check_strangers(site, books[site.member].shown)
             self._check_order(site)
             self._check_alarms(site, books)
+            files.check_node(site)
+        files.check_hub(self.sim)
         self._check_hub_is_blind()
 
     def _read(self, site: FaultySite) -> Books:
@@ -183,7 +194,7 @@ class Ledger:
             self.sim.fault("false loss", f"{name} is there, and {believed}")
         if not is_there and fate.state != "lost" and not self._is_past_saving(letter, recipient):
             self.sim.fault("lost", f"{name} isn't there, and {believed}")
-        if fate.state == "lost" and not self._had_ended(letter):
+        if fate.state == "lost" and not self._had_ended(letter) and not self._lacked_its_file(letter, fate):
             self.sim.fault("given up", f"{name}: {fate.code}")
         # what its people had erased had come to its end; a copy made again of an older backup doesn't know to which
         was_erased = letter.sender in letter.erased and fate.code == "sender.restored"
@@ -199,6 +210,24 @@ class Ledger:
         }
         if is_lost and letter.sender not in told:
             self.sim.fault("silent loss", f"{name}: nobody is told at its reader")
+
+    def _check_file(self, letter: Letter, recipient: str) -> None:
+        sender, reader = self._site(letter.sender), self._site(recipient)
+        env, *_ = one_of(
+            reader, "SELECT env FROM inbox WHERE sender = ? AND message_id = ?", letter.sender, letter.id
+        )
+        # a prekey's life may end the envelope's, and with it the file's at the hub, long before the letter's
+        until = one_of(sender, "SELECT exp FROM sealings WHERE hex(env) = ?", env.hex().upper())
+        had_expired = not until or until[0] <= max(sender.latest, self.sim.latest) + MINUTE_MS
+        # a hub of an old disk, or of a backup, has forgotten for whom files are
+        may_be_gone = self.sim.hub_restored > 0 or had_expired
+        name = f"letter {letter.number} of {letter.sender} to {recipient}"
+        files.check_fetched(reader, name, letter.sender, letter.id, letter.file, may_be_gone=may_be_gone)
+
+    def _lacked_its_file(self, letter: Letter, fate: Fate) -> bool:
+        sender = self._site(letter.sender)
+        restored = self.sim.hub_restored + sum(site.restored for site in self.sim.nodes) > 0
+        return letter.file != b"" and files.may_be_given_up(sender, fate.code, restored=restored)
 
     def _had_ended(self, letter: Letter) -> bool:
         """Whether its sender could not seal it again: expired, or erased there."""
@@ -268,9 +297,8 @@ class Ledger:
             if any(self._is_lost(one, site.member, books) for one in letters):
                 return True
             return subject in self._gave_up_what_came(site)
-        if code.startswith("envelope."):
-            return site.damage >= LEAST_DAMAGE or self.sim.is_hostile
-        return False
+        is_of_damage = code.startswith("envelope.") or code == WRONG
+        return is_of_damage and (site.damage >= LEAST_DAMAGE or self.sim.is_hostile)
 
     def _gave_up_what_came(self, site: FaultySite) -> set[str]:
         """Members who said of mail that they gave it up, their clocks hours ahead; the hub had it and delivered it."""
@@ -278,7 +306,14 @@ class Ledger:
         return {name for (name,) in rows(site.home / "node.db", query, REPLACED, CONTROL)}
 
     def _is_lost(self, letter: Letter, recipient: str, books: dict[str, Books]) -> bool:
-        """It is, or its sender believes so: it says so to a reader who can't know of which message."""
+        """It is, or its sender believes so: it says so to a reader who can't know of which message.
+
+        Or once did, its clock hours ahead, and sealed it again for a reader whose disk was put back.
+        """
+        if self._had_expired(letter):
+            alarm = "outbox.lost", f"{letter.id} {recipient}"
+            if alarm in books[letter.sender].alarms:
+                return True
         fate = books[letter.sender].fates.get((letter.id, recipient))
         is_there = books[recipient].shown[letter.sender, letter.id] or recipient in letter.erased
         return not is_there or (fate is not None and fate.state == "lost")
@@ -288,3 +323,8 @@ class Ledger:
         for file in (self.sim.folder / "hub").rglob("*"):
             if file.is_file() and word in file.read_bytes():
                 self.sim.fault("plaintext", f"{file.name} at the hub holds what was written")
+
+
+def one_of(site: FaultySite, query: str, *values: str) -> list[Any]:
+    """The first column of what a query finds in this node's file."""
+    return [row[0] for row in rows(site.home / "node.db", query, *values)]

@@ -244,6 +244,11 @@ class FaultySimulation(Simulation):
         pieces = Pieces(store, mailboxes, self.hub_clock, free_bytes, limits.free_bytes)
         files = BlobFiles.open(self.folder / "hub")
         blobs = Blobs(store, registrar, files, clock=self.hub_clock, free_bytes=free_bytes, limits=limits)
+        try:
+            await blobs.tidy()
+        except Crash:
+            database.abandon()
+            return
         self.hub = Services(self.world, store, registrar, applications, pending, mailboxes, pieces, blobs)
 
     def hub_clock(self) -> int:

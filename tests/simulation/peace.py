@@ -32,4 +32,5 @@ async def _round(sim: FaultySimulation) -> dict[str, str]:
         except ExchangeError as error:
             errors[site.member] = error.code
     await sim.running_hub.mailboxes.expire_due()
+    await sim.running_hub.blobs.forget_due()
     return errors

@@ -15,6 +15,7 @@ from exchange.errors import ExchangeError
 from exchange.limits import MINUTE_MS, SECOND_MS
 from exchange.node.retention import Records
 from exchange.retention import RetentionPolicy
+from tests.simulation import files
 from tests.simulation.copies import Copies
 from tests.simulation.forgery import forged
 from tests.simulation.network import FaultySite
@@ -102,9 +103,11 @@ class Story(People):
             if site.node is not None and site.process.dead:
                 self._count("node crash", f"{site.member} dies")
                 site.bury()
+                files.check_node(site)
         if self.sim.hub is not None and self.sim.hub_process.dead:
             self._count("hub crash", "the hub dies")
             self.sim.crash_hub()
+            files.check_hub(self.sim)
 
     def kill(self, who: int) -> None:
         """At once, wherever it is."""
@@ -163,6 +166,7 @@ class Story(People):
             self.sim.hub_full = full
         else:
             self.site(who).fill(full)
+            self._fill_files(self.site(who), full)
         if full:
             self._count("full disk", f"full disk: {'hub' if who is None else self.site(who).member}")
 
@@ -207,6 +211,7 @@ class Story(People):
         """What a running hub does every minute."""
         if self.sim.hub is not None:
             await self.sim.running_hub.mailboxes.expire_due()
+            await self.sim.running_hub.blobs.forget_due()
             await self.sim.running_hub.registrar.tick()
 
     # -- copies, keys ---------------------------------------------------------------------------------------------
@@ -233,7 +238,7 @@ class Story(People):
         """The disk of a node, or the hub's (None), is copied as it is; a node's also by the product's command."""
         await self.go_on()
         if who is None:
-            self.copies.of_hub()
+            self.copies.of_hub(blobs=not by_command)
             self._say("the hub is copied")
         else:
             site = self.site(who)
@@ -301,6 +306,8 @@ class Story(People):
         if self.sim.hub_restored and any(site.restored for site in self.sim.nodes):
             self._write_on()
             errors = await drain(self.sim, self.ledger)
+        if self.ask_for_everything():
+            errors = await drain(self.sim, self.ledger)
         for member, code in errors.items():
             self.sim.fault("stuck", f"{member}: {code}")
         self.ledger.check()
@@ -333,3 +340,4 @@ class Story(People):
             if site.node is None:
                 await site.start()
             site.fill(False)
+            self._fill_files(site, False)

@@ -15,12 +15,14 @@ from sqlalchemy import text
 
 from exchange import envelope
 from exchange.content import Void
-from exchange.hub.store import page as store_page, pieces as store_pieces
+from exchange.hub.blobs import Blobs
+from exchange.hub.store import blobs as blob_rows, page as store_page, pieces as store_pieces
 from exchange.hub.store.accept import accept_group
 from exchange.hub.store.cursor import ORDER
 from exchange.hub.store.store import HubStore
 from exchange.keys import PublicKey
 from exchange.link import Placement
+from exchange.node.attachments import attaching
 from exchange.node.keys.peer_prekeys import PeerPrekeys
 from exchange.node.mail.inbox import CURSOR, Inbox
 from exchange.node.mail.large import LargeDeliveries
@@ -32,6 +34,7 @@ from tests.simulation import network
 from tests.simulation.driver import (
     ARRIVALS,
     CRASHES,
+    FILES,
     LIES,
     LOSSES,
     PIECES,
@@ -243,6 +246,21 @@ def long_before_flash(patch: Patch) -> None:
     patch.setattr(store_page, "order_of", lambda *_: tuple(reversed(ORDER)))
 
 
+def file_kept_before_it_is_checked(patch: Patch) -> None:
+    """All of it has come: it is shown, whatever it is."""
+    patch.setattr(attaching, "is_blob", lambda *_: True)
+    patch.setattr(attaching, "fault_of", lambda *_: "")
+
+
+def file_handed_out_before_it_is_checked(patch: Patch) -> None:
+    """The hub has as many bytes as were announced: that will be it."""
+
+    async def finish(self: Blobs, n: int, _digest: bytes) -> None:
+        await self._db.write(lambda c: blob_rows.finish(c, n, now=self._clock()))
+
+    patch.setattr(Blobs, "_finish", finish)
+
+
 @dataclass(frozen=True)
 class Mutant:
     """A broken piece, what may happen in the runs that look for it, and the kinds of fault that it shows as."""
@@ -267,6 +285,8 @@ MUTANTS: Final = (
     Mutant(piece_put_wherever_the_upload_ends, PIECES, frozenset({"spoilt"})),
     Mutant(piece_from_the_beginning_after_a_cut, PIECES, frozenset({"spoilt"})),
     Mutant(long_before_flash, PIECES, frozenset({"flash waits"})),
+    Mutant(file_kept_before_it_is_checked, FILES, frozenset({"half shown"})),
+    Mutant(file_handed_out_before_it_is_checked, FILES, frozenset({"half shown"})),
 )
 
 

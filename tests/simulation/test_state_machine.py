@@ -24,6 +24,7 @@ from hypothesis.stateful import (
 from exchange.limits import DAY_MS, HOUR_MS, MINUTE_MS
 from tests.simulation import network
 from tests.simulation.driver import pass_over_crashes
+from tests.simulation.files import SIZES
 from tests.simulation.links import ANSWER_LOST, LATE, REPEATED, REPEATED_LATE, REQUEST_LOST
 from tests.simulation.people import LANES, LENGTHS, LIVES
 from tests.simulation.steps import OneThread, Process
@@ -85,6 +86,20 @@ class Network(RuleBasedStateMachine):
     )
     def write_at_length(self, who: int, to: list[int], lane: str, life: int, length: int) -> None:
         self.story.send(who, to, lane, life, length=length)
+
+    @rule(
+        who=SITES,
+        to=SEVERAL,
+        lane=st.sampled_from(LANES),
+        life=st.sampled_from(LIVES),
+        size=st.sampled_from(SIZES),
+    )
+    def write_with_a_file(self, who: int, to: list[int], lane: str, life: int, size: int) -> None:
+        self.story.send(who, to, lane, life, file=size)
+
+    @rule(who=SITES, which=st.integers(0, 9))
+    def ask(self, who: int, which: int) -> None:
+        self.story.ask(who, which)
 
     @rule(whos=SEVERAL, turns=TURNS)
     def passes(self, whos: list[int], turns: int | None) -> None:
