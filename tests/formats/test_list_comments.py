@@ -91,7 +91,9 @@ def test_a_line_within_a_cell_is_no_comment():
 
 def test_blanks_between_a_comma_and_a_quotation_mark_are_no_part_of_a_cell():
     """As lists of ThreatFox have them, whose quoted commas part nothing."""
-    loaded = read('# "first_seen", "ioc_value"\n"value", "comment"\n"203.0.113.7", "one, two"\n  "203.0.113.8","x"\n')
+    loaded = read(
+        '# "first_seen", "ioc_value"\n"value", "comment"\n"203.0.113.7", "one, two"\n  "203.0.113.8","x"\n'
+    )
     assert [each["pattern"][-14:] for each in values(loaded)] == ["'203.0.113.7']", "'203.0.113.8']"]
     assert loaded.set_aside == ()
     assert values(loaded)[0]["description"] == "one, two"
