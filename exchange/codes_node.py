@@ -194,7 +194,7 @@ CODES: dict[str, str] = {
     "message.ambiguous": "more than one sender has used this message id",
     "message.not-taken": "an addressee's node did not take it",
     "message.unknown": "no message with that id is here",
-    "message.not-sent": "only what this node sent itself can be replaced or retracted",
+    "message.not-sent": "this node didn't send that: only what it sent has a report, and can be replaced or retracted",
     "message.replaced": "it was replaced already, for everybody who has it",
     "message.other-exercise": "what replaces a message is of the same exercise, or of none if that was of none",
     "message.bad-status": "the status is acknowledged, working or declined",

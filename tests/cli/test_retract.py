@@ -91,6 +91,7 @@ def test_only_what_was_sent_here_can_be_replaced_or_retracted(co: Co, mailbox: M
     came = mailbox.came(PE)
     assert sends(co, "--supersedes", came, code=3)[0]["error"]["code"] == "message.not-sent"
     assert co("node", "retract", came, "--yes", code=3)[0]["error"]["code"] == "message.not-sent"
+    assert co("node", "report", came, code=3)[0]["error"]["code"] == "message.not-sent"
     assert sends(co, "--supersedes", "ffffffff", code=3)[0]["error"]["code"] == "cli.unknown-id"
 
 
