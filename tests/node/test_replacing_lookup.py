@@ -12,10 +12,14 @@ from uuid import UUID
 import pytest
 
 from exchange.canonical import sha256
-from exchange.node.store import inbox as store_inbox, replacing
+from exchange.formats.stix.cover import compose
+from exchange.message import Author, Draft, Kind, Urgency
+from exchange.node.store import inbox as store_inbox, outbox as store_outbox, replacing
+from exchange.node.store.outbox import Outgoing
 from exchange.node.store.replacing import Claim, received
 from exchange.node.store.store import Store, Transaction, open_store
 from exchange.storage.local_cipher import LocalCipher
+from exchange.tlp import Tlp
 from tests.doors import CO, PE
 from tests.worlds import NOW
 
@@ -106,3 +110,34 @@ def test_it_is_looked_up_by_an_index(store: Store) -> None:
     asked = f"EXPLAIN QUERY PLAN {replacing._NAMING.format(keys='(VALUES (1, 2))')}"
     plan = store.db.read_sync(lambda c: " ".join(row[3] for row in c.exec_driver_sql(asked)))
     assert "inbox_supersedes (supersedes=? AND sender=?)" in plan
+
+
+def test_what_this_node_sent_is_found_by_a_column_or_by_itself(store: Store) -> None:
+    author = Author(id=f"identity--{THIRD}", name=PE, created=NOW)
+    for id_, supersedes in ((FIRST, None), (SECOND, FIRST), (OTHER, SECOND)):
+        draft = Draft(
+            id=id_,
+            kind=Kind.ALERT,
+            case_id="case-1",
+            urgency=Urgency.ROUTINE,
+            tlp=Tlp.GREEN,
+            subject="supersedes",
+            created=NOW,
+            supersedes=supersedes,
+        )
+        message = Outgoing(id_, "stix", "routine", NOW, NOW + 1, compose(draft, author, []).bundle)
+        add = partial(store_outbox.add, cipher=store.cipher, message=message, recipients=[CO], now=NOW)
+        store.db.write_sync(add)
+    expected = [
+        Claim(SECOND, PE, FIRST, NOW, frozenset({CO})),
+        Claim(OTHER, PE, SECOND, NOW, frozenset({CO})),
+    ]
+
+    def found(cipher: LocalCipher) -> list[Claim]:
+        return store.db.read_sync(lambda c: replacing.sent(c, cipher, own=PE, since=NOW))
+
+    assert found(Sealed()) == expected
+    store.db.write_sync(lambda c: c.exec_driver_sql("UPDATE messages SET supersedes = NULL"))
+    assert found(store.cipher) == expected
+    with pytest.raises(AssertionError, match="a message was read"):
+        found(Sealed())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -41,6 +41,8 @@ _WORDS = (
     "country",
     "topic",
 )
+_SUPERSEDES: Final = b"supersedes"
+_ESCAPE: Final = b"\\u"  # it could spell the name
 _UNNAMED = "unnamed"  # an exercise within, spelt as none may be
 _COVERS = ("grouping", "report", "note")
 _TIMES = ("expires", "ack_by", "reply_by", "validate_by")
@@ -108,6 +110,19 @@ def read_message(bundle: bytes, limits: Limits = LIMITS) -> Message:
     facts.setdefault("exercise_id", _exercise_within(carried))
     tlp, pap = _received_tlp(around, values), _received_pap(around, cover, carried, values)
     return Message(**facts, tlp=tlp, pap=pap, bundle=bundle, object_count=count)
+
+
+def supersedes_of(bundle: bytes) -> str | None:
+    """The id of the message that a message takes the place of; None, too, where this version can't read it.
+
+    Most don't have the word at all, and aren't parsed for it: one may have 10 MB.
+    """
+    if _SUPERSEDES not in bundle and _ESCAPE not in bundle:
+        return None
+    try:
+        return read_message(bundle).supersedes
+    except Rejected:
+        return None
 
 
 def carried_objects(message: Message) -> list[bytes]:

@@ -146,8 +146,8 @@ def erase_sent(
     nothing = cipher.seal("messages.payload", message_id, b"")
     sql(
         connection,
-        "UPDATE messages SET payload = :nothing, label = NULL, erase_at = NULL, erase_rule = :rule, erased_at = :now"
-        " WHERE n = :n",
+        "UPDATE messages SET payload = :nothing, label = NULL, supersedes = '', erase_at = NULL, erase_rule = :rule,"
+        " erased_at = :now WHERE n = :n",
         nothing=nothing,
         rule=rule,
         now=now,

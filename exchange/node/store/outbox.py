@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from exchange.content import Numbered
 from exchange.errors import Refused
+from exchange.formats.stix.cover import supersedes_of
 from exchange.header import LANES
 from exchange.node.store.store import sql
 from exchange.storage.local_cipher import LocalCipher
@@ -83,8 +84,8 @@ def add(
     lane = LANES.index(message.lane)
     row = sql(
         connection,
-        "INSERT INTO messages (id, type, lane, created, expires, separate, compress, payload, submitted_at)"
-        " VALUES (:id, :type, :lane, :created, :expires, :separate, :compress, :payload, :now)"
+        "INSERT INTO messages (id, type, lane, created, expires, separate, compress, payload, submitted_at, supersedes)"
+        " VALUES (:id, :type, :lane, :created, :expires, :separate, :compress, :payload, :now, :supersedes)"
         " ON CONFLICT (id) DO NOTHING RETURNING n",
         id=message.id,
         type=message.type,
@@ -95,6 +96,7 @@ def add(
         compress=int(message.compress),
         payload=cipher.seal("messages.payload", message.id, message.payload),
         now=now,
+        supersedes=(supersedes_of(message.payload) or "") if message.type == "stix" else "",
     ).first()
     if row is None:
         return False

@@ -1,8 +1,8 @@
 """Owns the look-up of which messages say that they take the place of another (`supersedes`), for what people are shown.
 
 The TAXII collections keep a table of their own (store/taxii.py), which is filled when a tool asks: where the door is
-closed none does. Here a column of the inbox says it; what an older version kept is asked itself, if it was written
-since the message in question, and so is what this node sent.
+closed none does. Here a column says it; what an older version kept is asked itself, if it was written since the message
+in question.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from typing import Final
 import orjson
 from sqlalchemy import Connection
 
-from exchange.errors import Rejected
-from exchange.formats.stix.cover import read_message
+from exchange.formats.stix.cover import supersedes_of
 from exchange.limits import HOUR_MS
 from exchange.node.store import inbox as store_inbox, outbox as store_outbox
 from exchange.node.store.inbox import DOUBTS
@@ -32,10 +31,15 @@ _CLAIMS: Final = (
 _NAMING: Final = (
     f"{_CLAIMS} ON i.supersedes = column2 AND i.sender = column1 WHERE i.supersedes <> '' AND i.type = 'stix'"
 )
+_SENT: Final = (
+    "SELECT n, id, created, supersedes FROM messages"
+    " WHERE type = 'stix' AND erased_at IS NULL AND created >= :since AND supersedes <> ''"
+    " UNION ALL SELECT n, id, created, NULL FROM messages"
+    " WHERE type = 'stix' AND erased_at IS NULL AND created >= :since AND supersedes IS NULL ORDER BY n"
+)
 _THEIR_OWN: Final = (
     f"{_CLAIMS} ON i.message_id = column2 AND i.sender = column1 WHERE i.supersedes <> '' AND i.type = 'stix'"
 )
-_ESCAPE: Final = b"\\u"  # it could spell the name
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,16 +103,13 @@ def _unsaid(connection: Connection, cipher: LocalCipher, sender: str, since: int
 
 def sent(connection: Connection, cipher: LocalCipher, *, own: str, since: int) -> list[Claim]:
     """What this node, at the address `own`, sent since then (ms) and says that it replaces something, oldest first."""
-    rows = sql(
-        connection,
-        "SELECT n, id, created FROM messages WHERE type = 'stix' AND erased_at IS NULL AND created >= :since"
-        " ORDER BY n",
-        since=since - _SLACK_MS,
-    )
+    rows = sql(connection, _SENT, since=since - _SLACK_MS).all()
     claims = []
     for row in rows:
-        replaces = _read(store_outbox.get(connection, cipher, row.n).payload)
-        if replaces is not None:
+        replaces = row.supersedes
+        if replaces is None:
+            replaces = supersedes_of(store_outbox.get(connection, cipher, row.n).payload)
+        if replaces:
             claims.append(Claim(row.id, own, replaces, row.created, _reached(connection, row.n)))
     return claims
 
@@ -125,14 +126,4 @@ def _said(connection: Connection, cipher: LocalCipher, n: int, env: bytes) -> st
     if _NAME in summary:
         named: str | None = summary[_NAME]
         return named
-    return _read(store_inbox.payload(connection, cipher, n))
-
-
-def _read(payload: bytes) -> str | None:
-    """What a message replaces. Most don't have the word at all, and aren't parsed for it: one may have 10 MB."""
-    if _NAME.encode() not in payload and _ESCAPE not in payload:
-        return None
-    try:
-        return read_message(payload).supersedes
-    except Rejected:  # of a newer version: as the collections do, it is left alone
-        return None
+    return supersedes_of(store_inbox.payload(connection, cipher, n))

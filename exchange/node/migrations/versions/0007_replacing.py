@@ -1,4 +1,4 @@
-"""Which message a received one takes the place of, where it can be looked up.
+"""Which message another takes the place of, where it can be looked up: of those that came, and of those that went.
 
 A released step is never edited: the next one changes what it made.
 """
@@ -16,6 +16,9 @@ STEPS: tuple[str, ...] = (
     "ALTER TABLE inbox ADD COLUMN supersedes TEXT",
     "CREATE INDEX inbox_supersedes ON inbox (supersedes, sender) WHERE supersedes <> ''",
     "CREATE INDEX inbox_unsaid ON inbox (sender, created) WHERE supersedes IS NULL AND type = 'stix'",
+    "ALTER TABLE messages ADD COLUMN supersedes TEXT",
+    "CREATE INDEX messages_supersedes ON messages (created) WHERE supersedes <> ''",
+    "CREATE INDEX messages_unsaid ON messages (created) WHERE supersedes IS NULL AND type = 'stix'",
 )
 
 
