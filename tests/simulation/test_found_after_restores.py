@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from exchange.content import Missing
 from exchange.errors import Refused, Unavailable
 from exchange.limits import DAY_MS, HOUR_MS, MINUTE_MS
+from exchange.node.store import sealings
 from tests.simulator import Simulation, simulation
 from tests.worlds import keys, seed
 
@@ -246,3 +248,30 @@ async def test_key_change_that_a_restored_hub_forgot_is_told_to_it_again(
     assert (co.received(), pe.received()) == ([sent], [came])
     assert (pe.state(sent, "co-csirt"), co.state(came, "pe-csirt")) == ("stored", "stored")
     assert pe.alarm_codes() == []
+
+
+async def test_what_a_restored_home_could_not_read_yet_is_no_loss_when_it_asks_for_its_number(
+    sim: Simulation, tmp_path: Path
+) -> None:
+    """Its question came before its `restored`, and was answered that this mail is given up, which it alarmed of."""
+    pe, bb = sim.sites["pe-csirt"], sim.sites["bb-csirt"]
+    message = pe.send("bb-csirt")
+    await pe.once()
+    bb.up.prekeys._keystore.update({}, remove=bb.up.prekeys._keystore.names())
+    await bb.up.prekeys.load()
+    bb.up.sync._services.prekeys._is_due = lambda: False  # type: ignore[method-assign]  # not yet
+    await sim.rounds(3)
+    copy = pe.copy(message, "bb-csirt")
+    assert (copy.state, copy.code) == ("rejected", "envelope.unknown-prekey")
+    link = pe.up.store.db.read_sync(lambda c: sealings.link_of(c, copy.env, "bb-csirt"))
+    question = Missing(link.lane, ((link.link.chain, link.link.seq, link.link.seq),))
+    bb.up.store.db.write_sync(
+        lambda c: bb.up.outbox.send(c, question.to_payload(), question.type, "priority", ["pe-csirt"])
+    )
+    await bb.once()
+    await pe.once()
+    del bb.up.sync._services.prekeys._is_due  # type: ignore[misc]
+    await sim.wait(11 * MINUTE_MS)
+    await sim.rounds(4)
+    assert (bb.received(), bb.alarm_codes()) == ([message], [])
+    assert pe.state(message, "bb-csirt") == "stored"

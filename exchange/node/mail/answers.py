@@ -11,7 +11,7 @@ from exchange.header import LANES
 from exchange.limits import HOUR_MS
 from exchange.node.budget import spend
 from exchange.node.identity import Sources
-from exchange.node.mail.outbox import ERASED, Outbox
+from exchange.node.mail.outbox import ERASED, Outbox, will_retry
 from exchange.node.store import outbox as rows, restored as store_restored, sealings
 from exchange.node.store.outbox import Addressee, Outgoing
 from exchange.node.store.sealings import SealedLink
@@ -96,6 +96,12 @@ class Answers:
             if self._may_answer(connection, link.recipient):
                 self._outbox.seal_again(connection, link, "missing")
                 sealings.set_link(connection, link.env, link.recipient, "replaced")
+        elif (
+            copy.env == link.env
+            and will_retry(copy)
+            and store_restored.is_alive(connection, copy.message_n, at=now)
+        ):
+            return  # it isn't given up: it is sealed again once the asker, who couldn't read it, has another prekey
         elif (copy.state != rows.QUEUED or copy.replaces != link.numbered) and self._may_answer(
             connection, link.recipient
         ):

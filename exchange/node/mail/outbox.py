@@ -30,6 +30,7 @@ from exchange.node.uplink.api import HubApi
 FLASH_LANE: Final = "flash"
 WINDOW: Final = 64  # envelopes sealed and not yet accepted: sealing far ahead only makes them lapse
 DISPATCH: Final = 16  # messages sealed between two looks at the urgent lanes
+UNREADABLE: Final = "unreadable"  # as a receipt says it (docs/protocol.md §7)
 MAX_TRIES: Final = 3  # sealings of one copy that were refused or not readable
 # Envelopes for one peer without its receipt: one that stays away, or asks without end, mustn't use up the quota at
 # the hub (§12) that mail for the others needs. Flash has no such bound.
@@ -352,8 +353,13 @@ class Outbox:
             link, sealing = sealings.link_of(connection, env, recipient), sealings.get(connection, env)
             if link is not None and sealing is not None:
                 rows.count_try(connection, sealing.message_n, recipient)
-                self.seal_again(connection, link, "unreadable")
+                self.seal_again(connection, link, UNREADABLE)
         return len(envs)
+
+
+def will_retry(copy: Addressee) -> bool:
+    """Whether `sweep` seals it again once its addressee, who couldn't read it, has another prekey."""
+    return copy.state == rows.REJECTED and copy.coarse == UNREADABLE and copy.tries < MAX_TRIES - 1
 
 
 def _may_reach_suspended(message: Outgoing) -> bool:
