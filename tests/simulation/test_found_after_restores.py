@@ -270,7 +270,7 @@ async def test_what_a_restored_home_could_not_read_yet_is_no_loss_when_it_asks_f
     )
     await bb.once()
     await pe.once()
-    del bb.up.sync._services.prekeys._is_due  # type: ignore[misc]
+    del bb.up.sync._services.prekeys._is_due
     await sim.wait(11 * MINUTE_MS)
     await sim.rounds(4)
     assert (bb.received(), bb.alarm_codes()) == ([message], [])
