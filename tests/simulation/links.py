@@ -217,10 +217,11 @@ class FaultyHub(SimulatedHub):
     def _check_pieces_fit(self) -> None:
         """What came whole is whole here: nothing is put aside as hurt where nothing was.
 
-        What a slow clock kept from being judged for long looks hurt, too: its sender's key isn't in the log here.
+        What a slow clock kept from being judged for long stands there, too: its sender's key isn't in the log here, or
+        not yet.
         """
         fetched, self._fetched = self._fetched, False
-        hurt = "SELECT key FROM damaged WHERE code <> 'hold.directory-behind'"
+        hurt = "SELECT key FROM damaged WHERE code NOT LIKE 'hold.%'"
         if fetched and not self._site.damage and self._site.column(hurt):
             self._net.fault("spoilt", f"{self._member} has put pieces together to something else")
 
