@@ -94,7 +94,9 @@ _KEY = re.compile(_WS + rb"(?P<key>" + _STRING + rb")" + _WS + rb":")
 _CLOSE = re.compile(_WS + rb"[}\]]" + _WS)
 _KEY_ENDS = re.compile(rb'"' + _WS + rb":")
 _LONGEST = len("-9223372036854775808")
-_LONG_NUMBER = re.compile(rb"[0-9]{19}")
+# Looked for among digits made one: a pattern begins anew at each digit of a UUID or a date, and takes 16 times as long.
+_DIGITS = bytes(ord("0") if chr(byte).isascii() and chr(byte).isdigit() else ord(" ") for byte in range(256))
+_LONG_NUMBER = b"0" * 19
 # Each text whole, so that no number within one is found, or an integer and nothing that makes a double of it.
 _NUMBERS = re.compile(_STRING + rb"|(?<![.0-9])(?P<number>-?[0-9]{19,}+)(?![.eE])")
 _GAP = re.compile(_WS + rb"[,:]?+" + _WS)  # what may stand between two tokens
@@ -267,7 +269,7 @@ def parse(data: bytes) -> object:
 
 def holds_long_integer(data: bytes) -> bool:
     """Whether JSON that `scan` took has an integer beyond 64 bits, which `parse` makes another number of."""
-    if not _LONG_NUMBER.search(data):
+    if _LONG_NUMBER not in data.translate(_DIGITS):
         return False
     tokens = (match["number"] for match in _NUMBERS.finditer(data))
     return any(each and (len(each) > _LONGEST or not -(2**63) <= int(each) < 2**64) for each in tokens)
@@ -286,7 +288,7 @@ def load(data: bytes, limits: Limits) -> dict[str, Any] | None:
     None for every other one, and for some that are long: `scan` says what is the matter. Where only values are wanted
     this takes half of the time.
     """
-    if _LONG_NUMBER.search(data):
+    if _LONG_NUMBER in data.translate(_DIGITS):
         return None  # orjson makes a float of an integer beyond 64 bits
     clean = _clean(data, limits)
     return None if clean is None else clean.value
