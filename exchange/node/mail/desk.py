@@ -95,12 +95,13 @@ class Desk:
         return self._store.db.write_sync(write)
 
     def sent(self, message_id: str) -> Sent:
-        """A message and how far each copy has come. Raises Refused message.not-sent."""
+        """A message and how far each copy has come. Raises Refused message.unknown, message.not-sent."""
 
         def read(connection: Transaction) -> Sent:
             found = store_outbox.find(connection, self._store.cipher, message_id)
             if found is None:
-                raise Refused("message.not-sent")
+                came = store_inbox.has(connection, message_id)
+                raise Refused("message.not-sent" if came else "message.unknown")
             n, message = found
             return Sent(message, tuple(store_outbox.addressees(connection, self._store.cipher, n)))
 

@@ -175,6 +175,12 @@ def _row(cipher: LocalCipher, message: Received, payload_hash: bytes) -> tuple[A
     )
 
 
+def has(connection: Connection, message_id: str) -> bool:
+    """Whether anything was received under that id."""
+    found = sql(connection, "SELECT EXISTS (SELECT 1 FROM inbox WHERE message_id = :id) AS it", id=message_id)
+    return bool(found.one().it)
+
+
 def find(connection: Connection, cipher: LocalCipher, message_id: str) -> list[Received]:
     """What was received under that id, whoever sent it, oldest first; more than one is a conflict or two senders.
 
