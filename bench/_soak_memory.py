@@ -36,6 +36,7 @@ PAGES: Final = 50  # of mail and of collections that are read through the doors
 MAIL_PAGE: Final = 200
 OBJECTS_PAGE: Final = 1_000
 ANSWER_SECONDS: Final = 120
+FILL_SECONDS: Final = 7_200  # until all mail is in the collections
 
 Curves: TypeAlias = dict[str, dict[str, dict[str, float]]]
 
@@ -127,7 +128,11 @@ def _read_pages(server: Server, path: str, onward: str) -> None:
 
 
 def _ask(server: Server, path: str) -> Any:
-    """What a door answers, as JSON, once it has it. Raises RuntimeError for anything but 200 and "come back"."""
+    """What a door answers, as JSON, once it has it.
+
+    Raises RuntimeError for anything but 200, and but "come back" for FILL_SECONDS.
+    """
+    until = time.monotonic() + FILL_SECONDS
     accept = "application/taxii+json;version=2.1" if path.startswith("/taxii2/") else "application/json"
     while True:
         asking = http.client.HTTPConnection("127.0.0.1", server.port, timeout=ANSWER_SECONDS)
@@ -137,10 +142,12 @@ def _ask(server: Server, path: str) -> Any:
         asking.close()
         if answer.status == 200:
             return json.loads(body)
-        if answer.status != 503 or b"taxii.filling" not in body:
+        if answer.status != 503 or b"taxii.filling" not in body or time.monotonic() > until:
             raise RuntimeError(f"{path.partition('?')[0]}: {answer.status}, {body[:200]!r}")
         print(json.loads(body)["description"], file=sys.stderr)
-        time.sleep(float(answer.headers["Retry-After"]))
+        time.sleep(
+            float(answer.headers["Retry-After"])
+        )  # as a client does: HTTP tells nobody when it is ready
 
 
 def _child(side: str, *arguments: object) -> dict[str, float]:

@@ -8,6 +8,7 @@ import logging
 import pytest
 
 from exchange.errors import Refused, Unavailable
+from exchange.node.taxii import adding
 from exchange.node.taxii.filling import RETRY_SECONDS, Filling
 from exchange.tlp import Tlp
 from tests.doors import TAXII, Client, Place
@@ -23,11 +24,12 @@ class Runs:
         self.begun = asyncio.Queue[int]()
         self.ended = asyncio.Event()
 
-    async def fill(self) -> None:
+    async def fill(self) -> bool:
         self.count += 1
         self.begun.put_nowait(self.count)
         await self.gate.wait()
         self.ended.set()
+        return True
 
     async def left(self) -> int:
         return 7
@@ -86,7 +88,7 @@ async def test_at_the_end_the_run_ends_and_whoever_waits_hears() -> None:
 async def test_what_filling_raises_is_told_and_logged_by_its_code_alone(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async def fill() -> None:
+    async def fill() -> bool:
         raise Refused("storage.io", "something of a message")
 
     filling = Filling(fill, Runs().left, patience=60)
@@ -94,6 +96,21 @@ async def test_what_filling_raises_is_told_and_logged_by_its_code_alone(
         await filling.up_to_now()
     assert "filling failed" in caplog.text
     assert "something" not in caplog.text
+
+
+def test_a_run_that_stops_before_all_is_in_gives_nothing_of_it(
+    door: Place, reader: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ones = [marked(Tlp.GREEN.marking_id) for _ in range(2)]
+    for one in ones:
+        door.mail(one)
+    monkeypatch.setattr(adding, "CHUNK", 1)  # a step for each object or message
+    with monkeypatch.context() as bounded:
+        bounded.setattr(adding, "MAX_STEPS", 1)
+        early = reader.get("collections/received/objects/")
+        assert (early.status_code, early.json()["error_code"]) == (503, "taxii.filling")
+    given = reader.objects("received", limit=1000)
+    assert all(one in given for one in ones)
 
 
 def test_a_client_of_a_node_with_much_mail_comes_back_and_finds_it(

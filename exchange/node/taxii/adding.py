@@ -23,6 +23,7 @@ from exchange.node.store.taxii import Facts, Keys
 from exchange.node.taxii.reading import Chunk, Incoming, read_waiting
 
 CHUNK: Final = 256  # objects added in one transaction: mail must get its turn
+MAX_STEPS: Final = 10_000  # in one settling
 OTHER_CONTENT: Final = "taxii.other-content"
 
 
@@ -33,15 +34,18 @@ class Adding:
         self._store = store
         self._sources = sources
 
-    async def settle(self, keys: Keys) -> None:
-        """Add what has come since, and let go what has ended. What leaves the inbox has left with it.
+    async def settle(self, keys: Keys) -> bool:
+        """Add what has come since, and let go what has ended; whether that is all.
 
-        One at a time: Filling sees to it.
+        What leaves the inbox has left with it. One at a time: Filling sees to it.
         """
-        while await self._store.db.read(partial(rows.is_due, now=self._sources.clock())):
+        for _ in range(MAX_STEPS):
+            if not await self._store.db.read(partial(rows.is_due, now=self._sources.clock())):
+                return True
             await self._store.db.write(partial(self._tidy, keys))
             waiting = await self._store.db.read(partial(read_waiting, self._store.cipher, CHUNK))
             await self._take(keys, waiting)
+        return False
 
     def _tidy(self, keys: Keys, connection: Transaction) -> None:
         """Let go what has ended, and ask what feeds say of some of what an older version added."""

@@ -154,8 +154,8 @@ class Collections:
         """Stop adding: the door closes."""
         await self._filling.stop()
 
-    async def _fill(self) -> None:
-        await self._adding.settle(self.keys)
+    async def _fill(self) -> bool:
+        return await self._adding.settle(self.keys)
 
     async def _left(self) -> int:
         return await self._store.db.read(rows.count_left)

@@ -23,11 +23,14 @@ _log = logging.getLogger("exchange.node.taxii")
 
 
 class Filling:
-    """At most one run at a time, of `fill`; `left` counts the messages that are still to be added."""
+    """At most one run at a time, of `fill`, which says whether all is in; `left` counts the messages that aren't yet.
+
+    `patience`: seconds that a caller waits.
+    """
 
     def __init__(
         self,
-        fill: Callable[[], Coroutine[Any, Any, None]],
+        fill: Callable[[], Coroutine[Any, Any, bool]],
         left: Callable[[], Awaitable[int]],
         *,
         patience: float = PATIENCE_SECONDS,
@@ -35,7 +38,7 @@ class Filling:
         self._fill = fill
         self._left = left
         self._patience = patience
-        self._run: asyncio.Task[None] | None = None
+        self._run: asyncio.Task[bool] | None = None
         self._stopped = False
 
     async def up_to_now(self) -> None:
@@ -53,12 +56,14 @@ class Filling:
                 run.add_done_callback(self._ended)
             # never cancelled with its caller: what it has begun serves the next one
             await asyncio.wait({run}, timeout=until - asyncio.get_running_loop().time())
-            if not run.done():
+            if run.cancelled():
+                continue
+            if not run.done() or (ours and not run.result()):
                 raise Unavailable(
                     "taxii.filling", f"messages left: {await self._left()}", retry_after=RETRY_SECONDS
                 )
-            if ours and not run.cancelled():
-                return run.result()
+            if ours:
+                return
 
     async def stop(self) -> None:
         """End the run; it goes on from there the next time."""
@@ -67,7 +72,7 @@ class Filling:
             self._run.cancel()
             await asyncio.wait({self._run})
 
-    def _ended(self, run: asyncio.Task[None]) -> None:
+    def _ended(self, run: asyncio.Task[bool]) -> None:
         self._run = None
         if run.cancelled() or (fault := run.exception()) is None:
             return
