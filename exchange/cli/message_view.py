@@ -42,9 +42,8 @@ MARKS: Final[Mapping[str, str]] = {
 }
 
 _DRILL: Final = "EXERCISE"  # before the subject of what is of one
-_STROKES: Final = str.maketrans(
-    "|l1", "III"
-)  # what looks like a letter of that word, and is another of ASCII
+# what looks like a letter of that word, and is another of ASCII
+_STROKES: Final = str.maketrans("|l1", "III")
 
 # Object properties a person reads first, in this order; the rest is in `node export`.
 _SHOWN: Final = ("name", "pattern", "value", "description", "content", "abstract", "determination")

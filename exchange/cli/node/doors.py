@@ -118,10 +118,11 @@ def print_(
             content, came = passed.message, passed.received
             marks = marks_of(came, confirmed=confirmed) if came else []
             at = came.received_at if came else None
+            replaced = replaced_lines(passed)
             lines = message_lines(
-                content, sender=passed.sender, received_at=at, marks=marks, replaced=replaced_lines(passed)
+                content, sender=passed.sender, received_at=at, marks=marks, replaced=replaced
             )
-            for line in replaced_lines(passed):
+            for line in replaced:
                 call.out.warn(line)
             lines = lines_of_copy(lines, passed, member)
             by = f"{getpass.getuser()} at {member}"

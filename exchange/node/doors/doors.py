@@ -130,9 +130,9 @@ class Doors:
             came = received[-1]
             message = read_message(came.payload)
             beside = store_attachments.counts(connection, [came.env]).get(came.env, 0)
-            wanted = [(came.sender, came.message_id, came.created)]
-            claims = store_replacing.received(connection, self._store.cipher, wanted)
-            by = store_replacing.replaced_by(came.sender, came.message_id, claims)
+            by = store_replacing.of_received(
+                connection, self._store.cipher, came.sender, came.message_id, came.created
+            )
             passed = Passed(message, came.sender, came.received_at, came, attachments=beside, replaced=by)
             return passed, content_of(connection, came, message)
         sent = store_outbox.find(connection, self._store.cipher, message_id)
@@ -142,10 +142,9 @@ class Doors:
         to = store_outbox.addressees(connection, self._store.cipher, sent[0])
         named = frozenset(copy.recipient for copy in to)
         beside = len(store_attachments.going_with(connection, self._store.cipher, sent[0]))
-        claims = store_replacing.sent(
-            connection, self._store.cipher, own=self._address, since=sent[1].created
+        by = store_replacing.of_sent(
+            connection, self._store.cipher, self._address, message.id, sent[1].created
         )
-        by = store_replacing.replaced_by(self._address, message.id, claims)
         passed = Passed(message, self._address, message.created, None, attachments=beside, replaced=by)
         return passed, content_said(message, named, self._address)
 

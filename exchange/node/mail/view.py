@@ -31,7 +31,6 @@ from exchange.node.store import (
 )
 from exchange.node.store.attachments import Come, Leaving
 from exchange.node.store.outbox import Addressee, Outgoing
-from exchange.node.store.replacing import Claim
 from exchange.node.store.store import Store, Transaction
 from exchange.release import Door
 
@@ -184,15 +183,9 @@ class MailView:
 
     async def replaced_by(self, item: Item) -> str | None:
         """The id of the newest message of its sender that says that it takes the place of this one, or None."""
-        claims = await self.read(lambda c: self._claims(c, item))
-        by = store_replacing.replaced_by(item.sender, item.id, claims)
+        look = store_replacing.of_received if item.box is Box.IN else store_replacing.of_sent
+        by = await self.read(lambda c: look(c, self._store.cipher, item.sender, item.id, item.created))
         return by.id if by else None
-
-    def _claims(self, connection: Transaction, item: Item) -> list[Claim]:
-        cipher = self._store.cipher
-        if item.box is Box.IN:
-            return store_replacing.received(connection, cipher, [(item.sender, item.id, item.created)])
-        return store_replacing.sent(connection, cipher, own=item.sender, since=item.created)
 
     def _whole(
         self, connection: Transaction, access: Access, message_id: str, sender: str

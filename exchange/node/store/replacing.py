@@ -62,6 +62,21 @@ def replaced_by(sender: str, message_id: str, claims: Sequence[Claim]) -> Claim 
     return found[-1] if found else None
 
 
+def of_received(
+    connection: Connection, cipher: LocalCipher, sender: str, message_id: str, created: int
+) -> Claim | None:
+    """What took the place of a message that came, written at `created` (ms): the newest, None for nothing."""
+    claims = received(connection, cipher, [(sender, message_id, created)])
+    return replaced_by(sender, message_id, claims)
+
+
+def of_sent(
+    connection: Connection, cipher: LocalCipher, own: str, message_id: str, created: int
+) -> Claim | None:
+    """The same of a message that this node, at the address `own`, sent."""
+    return replaced_by(own, message_id, sent(connection, cipher, own=own, since=created))
+
+
 def received(
     connection: Connection, cipher: LocalCipher, messages: Iterable[tuple[str, str, int]]
 ) -> list[Claim]:
