@@ -26,7 +26,8 @@ async def test_half_sent_requests_are_closed_while_others_are_served(network: Ne
         async def loris(half: bytes) -> float:
             """Open, say half a request and then a byte now and again; how long until the hub had enough."""
             loop = asyncio.get_running_loop()
-            began = loop.time()  # before the hub's limit begins, however late this side hears of the connection
+            # before the hub's limit begins, however late this side hears of the connection
+            began = loop.time()
             connection = await stack.enter_async_context(raw(pe.origin, network.client_tls()))
             await connection.say(half)
             dripping = asyncio.create_task(drip(connection)) if half else None
